@@ -1,0 +1,320 @@
+//! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
+//! handshake is over, `receive` for everything that comes in after it, `send` for what the application sends.
+
+mod opening;
+mod receive;
+mod send;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::close::{CloseCode, Closed};
+use crate::config::Config;
+use crate::event::Event;
+use crate::frame::{FrameHeader, Opcode};
+use crate::handshake::{ClientRequest, RequestError};
+use crate::mask::MaskKeys;
+use crate::message::{Message, MessageKind};
+use crate::output::Output;
+use crate::utf8::Utf8Stream;
+
+use opening::Opening;
+use receive::{ControlPayload, Reading};
+
+/// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
+///
+/// # The contract
+/// 1. Give what you read to [`receive`](Self::receive) until it returns `None`. `None` means: every byte was
+///    consumed. At the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
+/// 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
+///    else.
+/// 3. [`Event::Closed`] is the last event and comes exactly once. Once [`is_closed`](Self::is_closed) and the output
+///    is written, close the transport.
+///
+/// That is all that drives it: there is no socket, clock, thread or random source inside. The same calls with the
+/// same bytes, however cut, give the same events and the same output.
+///
+/// # Faults
+/// A peer's fault is the last event, not an `Err`: what came before it is delivered, the Close frame or HTTP response
+/// that tells the peer is in the output, and everything after it is ignored. `Err` is for what the caller did.
+/// No input makes a connection panic.
+///
+/// # Closing
+/// A server is closed as soon as Close frames have gone both ways (RFC 6455 §7.1.1: the server closes the transport
+/// first). A client then waits for the server to do so: it is closed by [`receive_eof`](Self::receive_eof), which a
+/// caller may also call when it has waited long enough. Dropping a connection sends nothing; the peer will see an
+/// abnormal end.
+///
+/// # Memory
+/// A connection that is open and between messages holds nothing on the heap as a server, unless a subprotocol was
+/// selected, whose name is kept; as a client it holds the state of its mask keys. A message that a read cut is
+/// gathered in memory that grows with the bytes received.
+///
+/// # Examples
+/// A server and a client, wired to each other in memory:
+/// ```
+/// use bytes::Buf;
+/// use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Event, Input, Output};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (mut to_server, mut to_client) = (Output::new(), Output::new());
+/// let request = ClientRequest::new("ws://example.com/chat");
+/// let mut client = Connection::client(&request, Config::new(), [7; 32], &mut to_server)?;
+/// let mut server = Connection::server(Config::new());
+///
+/// let mut read = to_server.copy_to_bytes(to_server.remaining()).to_vec();
+/// let mut input = Input::new(&mut read);
+/// while let Some(event) = server.receive(&mut input, &mut to_client) {
+///     let Event::Request(request) = event else { unreachable!() };
+///     server.accept(request, &mut to_client);
+/// }
+/// server.send_text("hello", &mut to_client)?;
+/// server.close(CloseCode::NORMAL_CLOSURE, "bye", &mut to_client);
+///
+/// let mut read = to_client.copy_to_bytes(to_client.remaining()).to_vec();
+/// let mut input = Input::new(&mut read);
+/// assert!(matches!(client.receive(&mut input, &mut to_server), Some(Event::Open(_))));
+/// assert_eq!(client.receive(&mut input, &mut to_server), Some(Event::Text("hello".into())));
+/// assert_eq!(client.receive(&mut input, &mut to_server), None);
+/// // The client has answered the Close and waits for the server to close the transport.
+/// assert!(!client.is_closed());
+/// let Some(Event::Closed(closed)) = client.receive_eof() else { unreachable!() };
+/// assert_eq!((closed.code(), closed.reason(), closed.was_clean()), (1000, "bye", true));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    /// Whether the next byte is anything but the first of a frame between messages: what is not busy may take the
+    /// hot path.
+    busy: bool,
+    role: Role,
+    phase: Phase,
+    close_sent: bool,
+    browser_rules: bool,
+    /// The fragmented message that is being sent.
+    sending: Option<MessageKind>,
+    sending_text: Utf8Stream,
+    max_pending_pongs: u32,
+    max_fragments: u32,
+    max_message_size: usize,
+    max_frame_size: usize,
+    /// Bytes consumed since the connection began.
+    position: u64,
+    reading: Reading,
+    message: Option<Box<Message>>,
+    control: Option<Box<ControlPayload>>,
+    opening: Option<Box<Opening>>,
+    /// The end, when it is decided and not yet reported.
+    ending: Option<Closed>,
+    kept: Option<Box<Kept>>,
+    /// A client's.
+    keys: Option<MaskKeys>,
+}
+
+/// Which side of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Answers the opening request; receives masked frames and sends unmasked ones.
+    Server,
+    /// Sends the opening request; sends masked frames and receives unmasked ones.
+    Client,
+}
+
+/// The WebSocket API's `readyState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// The opening handshake is not over.
+    Connecting = 0,
+    /// Messages can be sent.
+    Open = 1,
+    /// A Close was sent or received; the connection is not yet over.
+    Closing = 2,
+    /// The connection is over.
+    Closed = 3,
+}
+
+/// What the bytes coming in are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// HTTP.
+    Opening,
+    /// Frames, until the peer's Close.
+    Frames,
+    /// Nothing any more: a client has both Closes behind it and waits for the server to close the transport.
+    Draining,
+    /// Nothing any more.
+    Ended,
+}
+
+/// What an open connection may hold on the heap between messages.
+#[derive(Debug, Default)]
+struct Kept {
+    subprotocol: Option<Box<str>>,
+    /// A buffer given back by [`Connection::recycle`].
+    spare: Vec<u8>,
+}
+
+/// # Making one
+impl Connection {
+    /// A server, waiting for the HTTP/1.1 request that opens the connection.
+    #[must_use]
+    pub fn server(config: Config) -> Self {
+        Self::new(Role::Server, config, None, opening::Stage::Request)
+    }
+
+    /// A client: writes the HTTP/1.1 request that opens the connection.
+    ///
+    /// The seed is all the randomness there is: the handshake's nonce and every frame's mask key are drawn from it by
+    /// a CSPRNG. Fill it from the operating system's random source, anew for every connection (RFC 6455 §5.3, §10.3);
+    /// a fixed one makes every byte reproducible, for tests.
+    ///
+    /// # Errors
+    /// If the request cannot be sent. Then nothing was put into the output.
+    pub fn client(
+        request: &ClientRequest,
+        config: Config,
+        seed: [u8; 32],
+        output: &mut Output,
+    ) -> Result<Self, RequestError> {
+        let mut keys = MaskKeys::from_seed(seed);
+        let offer = request.write(keys.nonce(), output)?;
+        Ok(Self::new(Role::Client, config, Some(keys), opening::Stage::Response(offer)))
+    }
+
+    fn new(role: Role, config: Config, keys: Option<MaskKeys>, stage: opening::Stage) -> Self {
+        Self {
+            busy: true,
+            role,
+            phase: Phase::Opening,
+            close_sent: false,
+            browser_rules: config.browser_rules,
+            sending: None,
+            sending_text: Utf8Stream::default(),
+            max_pending_pongs: config.max_pending_pongs,
+            max_fragments: config.max_fragments,
+            max_message_size: config.max_message_size,
+            max_frame_size: config.max_frame_size,
+            position: 0,
+            reading: Reading::default(),
+            message: None,
+            control: None,
+            opening: Some(Box::new(Opening::new(config, stage))),
+            ending: None,
+            kept: None,
+            keys,
+        }
+    }
+}
+
+/// # What is known
+impl Connection {
+    /// Server or client.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The WebSocket API's `readyState`.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Opening => State::Connecting,
+            Phase::Frames if !self.close_sent => State::Open,
+            Phase::Frames | Phase::Draining => State::Closing,
+            Phase::Ended => State::Closed,
+        }
+    }
+
+    /// Whether it is over: once the output is written, close the transport.
+    #[inline]
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// The subprotocol in use, once the connection is open.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.kept.as_ref()?.subprotocol.as_deref()
+    }
+
+    /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
+    ///
+    /// Only messages that a read or fragments cut are gathered at all. Without this, each takes a new allocation and
+    /// an idle connection holds none; with it, the connection keeps the buffer. Ignored if a message is under way.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::borrow::Cow;
+    /// # use websocket_proto::{Connection, Event};
+    /// fn done_with(event: Event<'_>, ws: &mut Connection) {
+    ///     match event {
+    ///         Event::Binary(Cow::Owned(data)) => ws.recycle(data),
+    ///         Event::Text(Cow::Owned(text)) => ws.recycle(text.into_bytes()),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.message.is_none() && self.phase == Phase::Frames {
+            self.kept.get_or_insert_default().spare = buffer;
+        }
+    }
+}
+
+/// # Moving on
+impl Connection {
+    fn open(&mut self, subprotocol: Option<Box<str>>) {
+        self.phase = Phase::Frames;
+        if subprotocol.is_some() {
+            self.kept.get_or_insert_default().subprotocol = subprotocol;
+        }
+    }
+
+    /// Ends the connection, with what the last event will say. Frees all that it held.
+    fn end(&mut self, closed: Closed) {
+        self.phase = Phase::Ended;
+        self.busy = true;
+        self.ending = Some(closed);
+        (self.message, self.control, self.opening, self.kept, self.keys) = (None, None, None, None, None);
+    }
+
+    /// The last event, if it has not been given yet.
+    fn report_end(&mut self) -> Option<Event<'static>> {
+        self.ending.take().map(Event::Closed)
+    }
+
+    /// Puts a Close frame, once (RFC 6455 §5.5.1), with the code and then the reason in its body.
+    fn put_close(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
+        if self.close_sent {
+            return;
+        }
+        self.close_sent = true;
+        let mut body = [0; 125];
+        let mut len = 0;
+        let code = code.map(|code| code.get().to_be_bytes());
+        for byte in code.iter().flatten().chain(reason.as_bytes()) {
+            if let Some(place) = body.get_mut(len) {
+                *place = *byte;
+                len += 1;
+            }
+        }
+        self.put_frame(true, Opcode::Close, body.get(..len).unwrap_or_default(), output);
+    }
+
+    /// RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
+    /// that it sends to the client."
+    #[inline]
+    fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
+        let (header, mask) = self.header(fin, opcode, payload.len());
+        output.put_frame(header.as_ref(), mask, payload);
+    }
+
+    #[inline]
+    fn header(&mut self, fin: bool, opcode: Opcode, len: usize) -> (crate::frame::EncodedHeader, Option<[u8; 4]>) {
+        let mask = self.keys.as_mut().map(MaskKeys::key);
+        (FrameHeader { fin, rsv: 0, opcode, mask, payload_len: len as u64 }.encode(), mask)
+    }
+}

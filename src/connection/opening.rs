@@ -1,0 +1,258 @@
+//! The opening handshake's share of a connection: HTTP heads as they arrive, the caller's decision, and the bytes
+//! that came too early.
+
+use alloc::vec::Vec;
+
+use super::{Connection, Phase};
+use crate::close::Closed;
+use crate::config::Config;
+use crate::error::{HandshakeError, HandshakeErrorKind};
+use crate::event::Event;
+use crate::handshake::{
+    Accept, AcceptError, BadHead, Body, HeadScanner, Offer, Reject, Request, Response, ResponseHead, check_response,
+    parse_request, parse_response_head, write_error, write_rejection, write_response,
+};
+use crate::input::Input;
+use crate::output::Output;
+
+/// What is needed until the connection is open, and then no more.
+#[derive(Debug)]
+pub(super) struct Opening {
+    config: Config,
+    scanner: HeadScanner,
+    stage: Stage,
+    /// A head that is not whole yet; later, what came before the decision.
+    held: Vec<u8>,
+    /// How much of what is held has been delivered.
+    delivered: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Server: the request is under way.
+    Request,
+    /// Server: the request is with the caller, who decides.
+    Deciding,
+    /// Client: the response is under way.
+    Response(Offer),
+    /// Client: the body of a refusal is under way.
+    Refusal(ResponseHead, Body),
+}
+
+impl Opening {
+    pub(super) fn new(config: Config, stage: Stage) -> Self {
+        Self { config, scanner: HeadScanner::default(), stage, held: Vec::new(), delivered: 0 }
+    }
+
+    fn limit(&self) -> usize {
+        self.config.max_head_size as usize
+    }
+}
+
+/// # Answering the opening request
+/// Each of these takes the [`Request`] that the event brought. They do nothing if the connection has ended since, or
+/// the request is not its own to answer because it is no server that waits for a decision.
+impl Connection {
+    /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
+    ///
+    /// What the client sent ahead, behind its request, is delivered by the next [`receive`](Self::receive), which
+    /// may be called with an empty [`Input`].
+    pub fn accept(&mut self, request: Request, output: &mut Output) {
+        // Without a subprotocol or headers there is nothing in it to refuse.
+        let _ = self.accept_with(request, &Accept::new(), output);
+    }
+
+    /// Accepts with a subprotocol or with headers of the caller's.
+    ///
+    /// # Errors
+    /// If the client did not offer the subprotocol or a header cannot be sent. Nothing was sent, and the request is in
+    /// the error, to be answered otherwise.
+    pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
+        if !self.is_deciding() {
+            return Ok(());
+        }
+        match write_response(&request, accept, output) {
+            Ok(subprotocol) => {
+                self.open(subprotocol);
+                self.opening = self.opening.take().filter(|opening| !opening.held.is_empty());
+                self.note_busy();
+                Ok(())
+            }
+            Err(kind) => Err(AcceptError { kind, request }),
+        }
+    }
+
+    /// Rejects: the connection is over once the output is written.
+    pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
+        if self.is_deciding() {
+            drop(request);
+            write_rejection(reject, output);
+            self.end(Closed::abnormally());
+        }
+    }
+
+    fn is_deciding(&self) -> bool {
+        self.opening.as_ref().is_some_and(|opening| matches!(opening.stage, Stage::Deciding))
+            && self.phase == Phase::Opening
+    }
+}
+
+impl Connection {
+    pub(super) fn receive_opening<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        let mut opening = self.opening.take()?;
+        let event = match opening.stage {
+            Stage::Request => self.receive_request(&mut opening, input, output),
+            Stage::Deciding => self.hold(&mut opening, input, output),
+            Stage::Response(_) => self.receive_response(&mut opening, input),
+            Stage::Refusal(..) => self.receive_refusal(&mut opening, input),
+        };
+        if self.phase == Phase::Opening {
+            self.opening = Some(opening);
+        }
+        event
+    }
+
+    /// Delivers what was held while the request was with the caller.
+    pub(super) fn receive_held(&mut self, output: &mut Output) -> Option<Event<'static>> {
+        let mut opening = self.opening.take()?;
+        let mut input = Input::new(opening.held.get_mut(opening.delivered..).unwrap_or_default());
+        let event = self.receive_frames(&mut input, output).map(Event::into_owned);
+        let left = input.len();
+        opening.delivered = opening.held.len().saturating_sub(left);
+        if left > 0 && self.phase == Phase::Frames {
+            self.opening = Some(opening);
+        }
+        event
+    }
+
+    pub(super) fn opening_eof(&mut self) -> Option<Event<'static>> {
+        let opening = self.opening.take()?;
+        let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
+        match opening.stage {
+            Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
+            Stage::Request if self.position == 0 => self.end(Closed::abnormally()),
+            Stage::Deciding => self.end(Closed::abnormally()),
+            Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
+        }
+        self.report_end()
+    }
+
+    fn receive_request<'i>(
+        &mut self,
+        opening: &mut Opening,
+        input: &mut Input<'i>,
+        output: &mut Output,
+    ) -> Option<Event<'i>> {
+        match self.read_head(opening, input, parse_request) {
+            Ok(None) => None,
+            Ok(Some(request)) => {
+                opening.stage = Stage::Deciding;
+                Some(Event::Request(request))
+            }
+            Err(error) => self.refuse_request(error, output),
+        }
+    }
+
+    /// RFC 6455 §4.2.1: "If the server, while reading the handshake, finds that the client did not send a handshake
+    /// that matches the description below [...] the server MUST stop processing the client's handshake and return an
+    /// HTTP response with an appropriate error code (such as 400 Bad Request)."
+    fn refuse_request(&mut self, error: HandshakeError, output: &mut Output) -> Option<Event<'static>> {
+        write_error(error.kind, output);
+        self.end(Closed::failed(error));
+        self.report_end()
+    }
+
+    /// RFC 6455 §4.1 has clients wait for the response before they send. What one sends all the same is kept, within
+    /// a limit, until the request is answered.
+    fn hold<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        let room = opening.limit().saturating_sub(opening.held.len());
+        // Not `take`: these bytes are counted when they are delivered.
+        opening.held.extend_from_slice(input.take(room));
+        if input.is_empty() {
+            return None;
+        }
+        let offset = self.position.saturating_add(opening.held.len() as u64);
+        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, output)
+    }
+
+    fn receive_response<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
+        loop {
+            match self.read_head(opening, input, parse_response_head) {
+                Ok(None) => return None,
+                // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final
+                // response, even if the client does not expect one."
+                Ok(Some(head)) if matches!(head.status, 100 | 102..=199) => opening.scanner.restart(),
+                Ok(Some(head)) if head.status == 101 => return self.check_upgrade(opening, head),
+                // RFC 6455 §4.1, 1: "If the status code received from the server is not 101, the client handles the
+                // response per HTTP procedures."
+                Ok(Some(head)) => match Body::of(&head, opening.limit()) {
+                    Some(body) if body.wanted() > 0 => {
+                        opening.stage = Stage::Refusal(head, body);
+                        return self.receive_refusal(opening, input);
+                    }
+                    _ => return Some(self.refuse(head, Vec::new())),
+                },
+                Err(error) => {
+                    self.end(Closed::failed(error));
+                    return self.report_end();
+                }
+            }
+        }
+    }
+
+    fn check_upgrade(&mut self, opening: &Opening, head: ResponseHead) -> Option<Event<'static>> {
+        let Stage::Response(offer) = &opening.stage else { return None };
+        match check_response(head, offer, self.browser_rules) {
+            Ok(response) => {
+                self.open(response.subprotocol().map(Into::into));
+                Some(Event::Open(response))
+            }
+            Err(kind) => {
+                self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
+                self.report_end()
+            }
+        }
+    }
+
+    fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
+        let Stage::Refusal(head, body) = &mut opening.stage else { return None };
+        let bytes = self.take(input, body.wanted());
+        body.push(bytes).then(|| self.refuse(core::mem::take(head), body.take()))
+    }
+
+    /// Reports a response that is not 101; the end follows.
+    fn refuse(&mut self, head: ResponseHead, body: Vec<u8>) -> Event<'static> {
+        let kind = HandshakeErrorKind::Refused(head.status);
+        self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
+        Event::Rejected(Response::refusal(head, body))
+    }
+
+    /// Consumes the input up to the end of the head under way, which is parsed once it is whole.
+    fn read_head<T>(
+        &mut self,
+        opening: &mut Opening,
+        input: &mut Input<'_>,
+        parse: impl FnOnce(&[u8]) -> Result<T, HandshakeErrorKind>,
+    ) -> Result<Option<T>, HandshakeError> {
+        let end = match opening.scanner.scan(input.peek(), &opening.config) {
+            Ok(end) => end,
+            Err(BadHead { kind, consumed }) => {
+                self.take(input, consumed);
+                return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
+            }
+        };
+        let piece = self.take(input, end.unwrap_or(input.len()));
+        let parsed = match end {
+            // The usual case: one read brought all of it, and nothing is copied.
+            Some(_) if opening.held.is_empty() => parse(piece),
+            _ => {
+                opening.held.extend_from_slice(piece);
+                if end.is_none() {
+                    return Ok(None);
+                }
+                parse(&core::mem::take(&mut opening.held))
+            }
+        };
+        parsed.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })
+    }
+}

@@ -1,0 +1,413 @@
+//! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::ops::ControlFlow::{self, Break, Continue};
+
+use super::{Connection, Phase, Role};
+use crate::close::{CloseCode, CloseStatus, Closed};
+use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::event::Event;
+use crate::frame::{FIN, FrameHeader, MASK, Opcode, decode_payload_len, header_len};
+use crate::input::Input;
+use crate::mask::{apply_mask, rotate_key};
+use crate::message::{Message, MessageKind};
+use crate::output::Output;
+use crate::utf8;
+
+/// Where in a frame the next byte lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reading {
+    /// In the header, of which this much is known.
+    Header(PartialHeader),
+    /// In the payload.
+    Payload(Frame),
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Header(PartialHeader { bytes: [0; FrameHeader::MAX_LEN], len: 0 })
+    }
+}
+
+/// A header cut by a read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartialHeader {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: u8,
+}
+
+/// A frame whose payload is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    /// The key for the next byte, if the frame is masked.
+    mask: Option<[u8; 4]>,
+    remaining: u64,
+}
+
+/// A control frame's payload cut by a read.
+#[derive(Debug, Default)]
+pub(super) struct ControlPayload(Vec<u8>);
+
+/// What one step brought: go on, or come back with this.
+type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, ProtocolError>;
+
+/// # Receiving
+impl Connection {
+    /// Takes bytes that were read from the transport and returns the next event, or `None` when every byte is
+    /// consumed. What has to be answered, a ping, a Close or a fault, is answered in `output`.
+    ///
+    /// Call it until it returns `None`. After [`Event::Closed`] it consumes whatever comes and says nothing.
+    ///
+    /// # Backpressure
+    /// Only read more while [`output.len()`](Output::len) is below a limit of your choosing.
+    #[inline]
+    pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if !self.busy
+            && let Some(event) = self.receive_whole(input, output)
+        {
+            return Some(event);
+        }
+        self.receive_any(input, output)
+    }
+
+    /// Takes the end of the stream: the transport was closed by the peer, or failed, or the caller gives up waiting.
+    ///
+    /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
+    pub fn receive_eof(&mut self) -> Option<Event<'static>> {
+        match self.phase {
+            Phase::Opening => return self.opening_eof(),
+            // RFC 6455 §7.1.5: "If _The WebSocket Connection is Closed_ and no Close control frame was received by the
+            // endpoint (such as could occur if the underlying transport connection is lost), _The WebSocket Connection
+            // Close Code_ is considered to be 1006."
+            Phase::Frames => self.end(Closed::abnormally()),
+            Phase::Draining => self.phase = Phase::Ended,
+            Phase::Ended => {}
+        }
+        self.report_end()
+    }
+}
+
+/// The hot path.
+impl Connection {
+    /// Receives a whole, unfragmented message of at most 65,535 bytes that lies in the input from its first byte to
+    /// its last. Leaves everything else as it is, wrong headers too, for [`receive_any`](Self::receive_any).
+    #[inline]
+    fn receive_whole<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        const TEXT: u8 = FIN | Opcode::Text as u8;
+        const BINARY: u8 = FIN | Opcode::Binary as u8;
+
+        let bytes = input.peek();
+        let [first @ (TEXT | BINARY), second, ..] = *bytes else { return None };
+        if (second & MASK != 0) != (self.role == Role::Server) {
+            return None;
+        }
+        let header = header_len(second);
+        let len = match second & 0x7f {
+            len @ 0..=125 => usize::from(len),
+            126 => usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+            _ => return None,
+        };
+        let minimal = len > 125 || second & 0x7f < 126;
+        if !minimal || bytes.len() < header + len || len > self.max_message_size || len > self.max_frame_size {
+            return None;
+        }
+        let (header, payload) = input.take(header + len).split_at_mut(header);
+        let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
+        apply_mask(key, payload);
+        self.position += (header.len() + len) as u64;
+        if first == BINARY {
+            return Some(Event::Binary(Cow::Borrowed(payload)));
+        }
+        match utf8::check(payload) {
+            Ok(text) => Some(Event::Text(Cow::Borrowed(text))),
+            Err(error) => {
+                let start = self.position.saturating_sub(len as u64);
+                self.fail(invalid_utf8(start, error.index), input, output)
+            }
+        }
+    }
+}
+
+/// The cold path.
+impl Connection {
+    #[inline(never)]
+    fn receive_any<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        let event = loop {
+            match self.phase {
+                Phase::Opening => break self.receive_opening(input, output),
+                Phase::Frames if self.opening.is_some() => {
+                    let event = self.receive_held(output);
+                    if event.is_some() {
+                        break event;
+                    }
+                }
+                Phase::Frames => break self.receive_frames(input, output),
+                // RFC 6455 §5.5.1, §7.1.7: whatever comes after a Close, or after the connection was failed, is
+                // discarded.
+                Phase::Draining | Phase::Ended => {
+                    input.take_all();
+                    break if self.is_closed() { self.report_end() } else { None };
+                }
+            }
+        };
+        self.note_busy();
+        event
+    }
+
+    pub(super) fn note_busy(&mut self) {
+        let between_frames = matches!(&self.reading, Reading::Header(header) if header.len == 0);
+        let discarding = self.browser_rules && self.close_sent;
+        let idle = self.phase == Phase::Frames && between_frames && self.message.is_none() && self.opening.is_none();
+        self.busy = !idle || discarding;
+    }
+
+    pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
+        let taken = input.take(count);
+        self.position = self.position.saturating_add(taken.len() as u64);
+        taken
+    }
+
+    pub(super) fn receive_frames<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        while self.phase == Phase::Frames {
+            let step = match self.reading {
+                Reading::Header(header) => self.read_header(header, input),
+                Reading::Payload(frame) if frame.opcode.is_control() => self.read_control(frame, input, output),
+                Reading::Payload(frame) => self.read_data(frame, input),
+            };
+            match step {
+                Ok(Continue(())) => {}
+                Ok(Break(event)) => return event,
+                Err(error) => return self.fail(error, input, output),
+            }
+        }
+        input.take_all();
+        None
+    }
+
+    /// RFC 6455 §7.1.7, _Fail the WebSocket Connection_: "the endpoint SHOULD send a Close frame with an appropriate
+    /// status code before proceeding to _Close the WebSocket Connection_".
+    /// And: "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame) from the
+    /// remote endpoint after being instructed to _Fail the WebSocket Connection_."
+    #[cold]
+    fn fail<'i>(&mut self, error: ProtocolError, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        self.put_close(Some(error.close_code()), "", output);
+        self.end(Closed::failed(error));
+        input.take_all();
+        self.report_end()
+    }
+
+    fn read_header<'i>(&mut self, mut header: PartialHeader, input: &mut Input<'i>) -> Step<'i> {
+        let start = self.position.saturating_sub(u64::from(header.len));
+        let wrong = |kind| ProtocolError { kind, offset: start };
+        // The first two bytes tell how long the header is, and most of what can be wrong with it.
+        let whole = self.fill(&mut header, 2, input) && {
+            self.check_order(header.bytes[0], header.bytes[1]).map_err(wrong)?;
+            let len = header_len(header.bytes[1]);
+            self.fill(&mut header, len, input)
+        };
+        let bytes = header.bytes.get(..usize::from(header.len)).unwrap_or_default();
+        if let Some(len) = decode_payload_len(bytes).map_err(wrong)? {
+            self.check_size(header.bytes[0], len).map_err(wrong)?;
+        }
+        if !whole {
+            self.reading = Reading::Header(header);
+            return Ok(Break(None));
+        }
+        if let Some((header, _)) = FrameHeader::decode(bytes).map_err(wrong)? {
+            let FrameHeader { fin, opcode, mask, payload_len: remaining, .. } = header;
+            self.reading = Reading::Payload(Frame { opcode, fin, mask, remaining });
+        }
+        Ok(Continue(()))
+    }
+
+    /// Brings a header up to `len` bytes; returns whether the input had enough.
+    fn fill(&mut self, header: &mut PartialHeader, len: usize, input: &mut Input<'_>) -> bool {
+        let known = usize::from(header.len);
+        let bytes = self.take(input, len.saturating_sub(known));
+        if let Some(place) = header.bytes.get_mut(known..known + bytes.len()) {
+            place.copy_from_slice(bytes);
+            header.len += bytes.len() as u8;
+        }
+        usize::from(header.len) >= len
+    }
+
+    /// What the first two bytes show to be wrong on this connection, at this point.
+    fn check_order(&self, first: u8, second: u8) -> Result<(), ProtocolErrorKind> {
+        // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated extensions defines the meaning of
+        // such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_."
+        if first & 0x70 != 0 {
+            return Err(ProtocolErrorKind::ReservedBits);
+        }
+        // RFC 6455 §5.1: "The server MUST close the connection upon receiving a frame that is not masked." "A client
+        // MUST close a connection if it detects a masked frame."
+        match (self.role, second & MASK != 0) {
+            (Role::Server, false) => return Err(ProtocolErrorKind::NotMasked),
+            (Role::Client, true) => return Err(ProtocolErrorKind::Masked),
+            _ => {}
+        }
+        // RFC 6455 §5.4: a message is a first frame and continuations, and messages are not interleaved.
+        match (Opcode::new(first & 0xf), &self.message) {
+            (Some(Opcode::Continuation), None) => Err(ProtocolErrorKind::UnexpectedContinuation),
+            (Some(Opcode::Text | Opcode::Binary), Some(_)) => Err(ProtocolErrorKind::MissingContinuation),
+            (Some(Opcode::Continuation), Some(message)) if message.frames() >= self.max_fragments => {
+                Err(ProtocolErrorKind::TooManyFragments)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// RFC 6455 §10.4: limits on the frame and on the message, which the header alone can be seen to exceed.
+    fn check_size(&self, first: u8, len: u64) -> Result<(), ProtocolErrorKind> {
+        if Opcode::new(first & 0xf).is_some_and(Opcode::is_control) {
+            return Ok(());
+        }
+        let gathered = self.message.as_ref().map_or(0, |message| message.len());
+        if len > (self.max_message_size as u64).saturating_sub(gathered as u64) {
+            Err(ProtocolErrorKind::MessageTooBig)
+        } else if len > self.max_frame_size as u64 {
+            Err(ProtocolErrorKind::FrameTooBig)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn read_data<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
+        if self.message.is_none() && frame.fin && frame.remaining <= input.len() as u64 {
+            return self.deliver_whole(frame, input);
+        }
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Break(None));
+        }
+        let start = self.position;
+        let (payload, rest) = self.take_payload(frame, input);
+        let spare = &mut self.kept;
+        let message = self.message.get_or_insert_with(|| {
+            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            Message::start(kind, spare.as_mut().map(|kept| core::mem::take(&mut kept.spare)).unwrap_or_default())
+        });
+        let to_come = if rest.fin { rest.remaining } else { u64::MAX };
+        message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        if rest.remaining > 0 {
+            self.reading = Reading::Payload(rest);
+            return Ok(Break(None));
+        }
+        message.count_frame();
+        self.reading = Reading::default();
+        match self.message.take_if(|_| frame.fin) {
+            None => Ok(Continue(())),
+            Some(message) => match message.finish() {
+                Some(event) => Ok(self.deliver(event)),
+                None => Err(invalid_utf8(self.position, 0)),
+            },
+        }
+    }
+
+    /// A message in one frame that lies whole in the input: lent, not copied.
+    fn deliver_whole<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
+        let start = self.position;
+        let (payload, _) = self.take_payload(frame, input);
+        self.reading = Reading::default();
+        let event = if frame.opcode == Opcode::Text {
+            let text = utf8::check(payload).map_err(|error| invalid_utf8(start, error.index))?;
+            Event::Text(Cow::Borrowed(text))
+        } else {
+            Event::Binary(Cow::Borrowed(payload))
+        };
+        Ok(self.deliver(event))
+    }
+
+    /// A message goes to the application, except that a browser's is no longer listening once it called `close()`
+    /// (WHATWG: "If ready state is not OPEN (1), then return").
+    fn deliver<'i>(&self, event: Event<'i>) -> ControlFlow<Option<Event<'i>>> {
+        if self.browser_rules && self.close_sent { Continue(()) } else { Break(Some(event)) }
+    }
+
+    fn read_control<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Break(None));
+        }
+        let (bytes, rest) = self.take_payload(frame, input);
+        let payload = match self.control.take() {
+            None if rest.remaining == 0 => Cow::Borrowed(&*bytes),
+            gathered => {
+                let mut gathered = gathered.unwrap_or_default();
+                gathered.0.extend_from_slice(bytes);
+                if rest.remaining > 0 {
+                    self.control = Some(gathered);
+                    self.reading = Reading::Payload(rest);
+                    return Ok(Break(None));
+                }
+                Cow::Owned(gathered.0)
+            }
+        };
+        self.reading = Reading::default();
+        match frame.opcode {
+            Opcode::Close => self.receive_close(&payload, output),
+            Opcode::Ping => {
+                // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
+                // data" as found in the message body of the Ping frame being replied to."
+                let (header, mask) = self.header(true, Opcode::Pong, payload.len());
+                output.put_pong(header.as_ref(), mask, &payload, self.max_pending_pongs as usize);
+                Ok(Break(Some(Event::Ping(payload))))
+            }
+            _ => Ok(Break(Some(Event::Pong(payload)))),
+        }
+    }
+
+    fn receive_close<'i>(&mut self, payload: &[u8], output: &mut Output) -> Step<'i> {
+        let start = self.position.saturating_sub(payload.len() as u64);
+        let wrong = |kind| ProtocolError { kind, offset: start };
+        let (status, reason) = match payload {
+            // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
+            // Code_ is considered to be 1005."
+            [] => (CloseStatus::NoStatus, ""),
+            // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
+            [_] => return Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
+            [high, low, reason @ ..] => {
+                let code = u16::from_be_bytes([*high, *low]);
+                let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;
+                let reason = utf8::check(reason).map_err(|error| invalid_utf8(start, error.index + 2))?;
+                (CloseStatus::Code(known), reason)
+            }
+        };
+        // RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
+        // endpoint MUST send a Close frame in response. (When sending a Close frame in response, the endpoint typically
+        // echos the status code it received.)"
+        let echo = if let CloseStatus::Code(code) = status { Some(code) } else { None };
+        self.put_close(echo, "", output);
+        let closed = Closed::cleanly(status, reason);
+        match self.role {
+            // RFC 6455 §7.1.1: "the server MUST close the underlying TCP connection immediately; the client SHOULD
+            // wait for the server to close the connection".
+            Role::Server => {
+                self.end(closed);
+                Ok(Break(self.report_end()))
+            }
+            Role::Client => {
+                self.phase = Phase::Draining;
+                self.ending = Some(closed);
+                (self.message, self.kept, self.keys) = (None, None, None);
+                Ok(Continue(()))
+            }
+        }
+    }
+
+    /// Takes and unmasks as much of the payload as is there; returns it with the frame as it is after that.
+    fn take_payload<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> (&'i mut [u8], Frame) {
+        let payload = self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX));
+        let mut rest = frame;
+        rest.remaining = frame.remaining.saturating_sub(payload.len() as u64);
+        if let Some(key) = &mut rest.mask {
+            apply_mask(*key, payload);
+            *key = rotate_key(*key, payload.len());
+        }
+        (payload, rest)
+    }
+}
+
+fn invalid_utf8(start: u64, index: usize) -> ProtocolError {
+    ProtocolError { kind: ProtocolErrorKind::InvalidUtf8, offset: start.saturating_add(index as u64) }
+}

@@ -1,0 +1,188 @@
+//! Messages and control frames going out.
+
+use super::{Connection, Phase, State};
+use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
+use crate::error::SendError;
+use crate::frame::Opcode;
+use crate::message::MessageKind;
+use crate::output::Output;
+
+/// # Sending
+/// A message goes into the output as one frame at once. `Err` means that nothing did.
+impl Connection {
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// If the connection is not [open](State::Open), or a fragmented message is being sent.
+    #[inline]
+    pub fn send_text(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
+        self.send_whole(Opcode::Text, text.as_bytes(), output)
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
+        self.send_whole(Opcode::Binary, data, output)
+    }
+
+    /// Sends the next fragment of a message, `fin` for the last: for messages whose length is not known, or that are
+    /// to let control frames pass in between. The kind is the message's and the same for each of its fragments.
+    ///
+    /// Text may be cut anywhere, in the middle of a character too, and is checked as it goes.
+    ///
+    /// # Errors
+    /// If the connection is not [open](State::Open), a message of the other kind is being sent, or the bytes are no
+    /// continuation, or no end, of valid UTF-8. Nothing is sent then, and the message can go on with other bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use websocket_proto::{Connection, MessageKind, Output, SendError};
+    /// fn send_lines<'l>(
+    ///     lines: impl Iterator<Item = &'l str>,
+    ///     ws: &mut Connection,
+    ///     output: &mut Output,
+    /// ) -> Result<(), SendError> {
+    ///     for line in lines {
+    ///         ws.send_fragment(MessageKind::Text, line.as_bytes(), false, output)?;
+    ///     }
+    ///     ws.send_fragment(MessageKind::Text, b"", true, output)
+    /// }
+    /// ```
+    pub fn send_fragment(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
+        // message".
+        if self.sending.is_some_and(|sending| sending != kind) {
+            return Err(SendError::MessageInProgress);
+        }
+        if kind == MessageKind::Text {
+            let mut text = self.sending_text;
+            text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
+            if fin && !text.is_complete() {
+                return Err(SendError::InvalidUtf8);
+            }
+            self.sending_text = text;
+        }
+        let opcode = match (self.sending, kind) {
+            (Some(_), _) => Opcode::Continuation,
+            (None, MessageKind::Text) => Opcode::Text,
+            (None, MessageKind::Binary) => Opcode::Binary,
+        };
+        self.sending = (!fin).then_some(kind);
+        self.put_frame(fin, opcode, payload, output);
+        Ok(())
+    }
+
+    /// Sends a ping, to which the peer has to answer with a pong of the same payload.
+    ///
+    /// Allowed until the peer's Close was received, between the fragments of a message too (RFC 6455 §5.5.2).
+    ///
+    /// # Errors
+    /// If the payload is longer than 125 bytes, or the connection is not open, or the peer has sent its Close.
+    pub fn ping(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, payload, output)
+    }
+
+    /// Sends a pong that nobody asked for, as a one-way heartbeat (RFC 6455 §5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, payload, output)
+    }
+
+    fn send_whole(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.sending.is_some() {
+            return Err(SendError::MessageInProgress);
+        }
+        self.put_frame(true, opcode, payload, output);
+        Ok(())
+    }
+
+    fn send_control(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        match self.phase {
+            Phase::Opening => return Err(SendError::Connecting),
+            Phase::Draining | Phase::Ended => return Err(SendError::Closing),
+            Phase::Frames => {}
+        }
+        // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+        if payload.len() > 125 {
+            return Err(SendError::ControlFrameTooLong);
+        }
+        self.put_frame(true, opcode, payload, output);
+        Ok(())
+    }
+
+    /// RFC 6455 §6.1, 1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state". §5.5.1: "The
+    /// application MUST NOT send any more data frames after sending a Close frame."
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        match self.state() {
+            State::Open => Ok(()),
+            State::Connecting => Err(SendError::Connecting),
+            State::Closing | State::Closed => Err(SendError::Closing),
+        }
+    }
+}
+
+/// # Closing
+/// Each of these starts the closing handshake, behind everything that was sent before. A second call does nothing,
+/// and so does one after the peer's Close. In [`State::Connecting`] they end the connection without a byte (RFC 6455
+/// §7.2.2). Messages may still arrive until the peer answers.
+impl Connection {
+    /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
+    pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
+        self.start_closing(Some(code), cut_reason(reason), output);
+    }
+
+    /// Closes without saying why: the peer sees 1005.
+    pub fn close_without_code(&mut self, output: &mut Output) {
+        self.start_closing(None, "", output);
+    }
+
+    /// Closes as the WebSocket API's `close(code, reason)` does, for bindings of that API.
+    ///
+    /// # Errors
+    /// If the code is neither 1000 nor in 3000–4999, or the reason is longer than 123 bytes. Then nothing was done.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::{Config, Connection, Output, ScriptCloseError};
+    ///
+    /// let mut server = Connection::server(Config::new());
+    /// let refused = server.close_from_script(Some(1001), "", &mut Output::new());
+    /// assert_eq!(refused, Err(ScriptCloseError::InvalidAccess));
+    /// ```
+    pub fn close_from_script(
+        &mut self,
+        code: Option<u16>,
+        reason: &str,
+        output: &mut Output,
+    ) -> Result<(), ScriptCloseError> {
+        let code = check_script_close(code, reason)?;
+        // WHATWG: without a code the reason has nowhere to go.
+        self.start_closing(code, if code.is_some() { reason } else { "" }, output);
+        Ok(())
+    }
+
+    fn start_closing(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
+        match self.phase {
+            Phase::Opening => self.end(Closed::abnormally()),
+            Phase::Frames => {
+                self.put_close(code, reason, output);
+                self.note_busy();
+            }
+            Phase::Draining | Phase::Ended => {}
+        }
+    }
+}

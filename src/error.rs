@@ -1,0 +1,371 @@
+//! Why things end, in three types that never mix: what the peer did wrong ([`Error`]), what the caller did wrong
+//! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
+//! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
+
+use core::fmt;
+
+use crate::close::CloseCode;
+
+/// What the peer did wrong; found in [`Closed::error`](crate::Closed::error).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// In a frame, after the opening handshake.
+    Protocol(ProtocolError),
+    /// In the opening handshake.
+    Handshake(HandshakeError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(error) => error.fmt(f),
+            Self::Handshake(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+/// A breach of the framing rules or of a limit, with where it is.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::{CloseCode, ProtocolErrorKind};
+///
+/// let kind = ProtocolErrorKind::InvalidUtf8;
+/// assert_eq!(kind.close_code(), CloseCode::INVALID_FRAME_PAYLOAD_DATA);
+/// assert_eq!(kind.section(), "RFC 6455 §8.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtocolError {
+    pub(crate) kind: ProtocolErrorKind,
+    pub(crate) offset: u64,
+}
+
+impl ProtocolError {
+    /// What was wrong.
+    #[must_use]
+    pub fn kind(&self) -> ProtocolErrorKind {
+        self.kind
+    }
+
+    /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of
+    /// the offending frame's header, or the very byte of text that cannot be UTF-8.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The code that was sent to the peer, unless a Close had been sent before.
+    #[must_use]
+    pub fn close_code(&self) -> CloseCode {
+        self.kind.close_code()
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        self.kind.section()
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {} ({}), close code {}", self.kind, self.offset, self.section(), self.close_code())
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+/// How a frame can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolErrorKind {
+    /// A reserved bit is set that no negotiated extension defines.
+    ReservedBits,
+    /// An opcode without a meaning.
+    ReservedOpcode(u8),
+    /// A client's frame is not masked.
+    NotMasked,
+    /// A server's frame is masked.
+    Masked,
+    /// A length that would fit into a shorter form.
+    LengthNotMinimal,
+    /// A 64-bit length with its most significant bit set.
+    LengthTopBitSet,
+    /// A control frame of more than 125 bytes.
+    ControlFrameTooLong,
+    /// A control frame without FIN.
+    FragmentedControlFrame,
+    /// A continuation while no message is under way.
+    UnexpectedContinuation,
+    /// A new message inside a fragmented one.
+    MissingContinuation,
+    /// Text, or a Close reason, that is not UTF-8.
+    InvalidUtf8,
+    /// A Close whose body is a single byte.
+    ClosePayloadTooShort,
+    /// A Close with a code that may not travel.
+    InvalidCloseCode(u16),
+    /// A frame longer than [`Config::max_frame_size`](crate::Config::max_frame_size).
+    FrameTooBig,
+    /// A message longer than [`Config::max_message_size`](crate::Config::max_message_size).
+    MessageTooBig,
+    /// A message of more frames than [`Config::max_fragments`](crate::Config::max_fragments).
+    TooManyFragments,
+}
+
+impl ProtocolErrorKind {
+    /// The code that tells the peer (RFC 6455 §7.4.1).
+    #[must_use]
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::ReservedBits | Self::ReservedOpcode(_) | Self::LengthNotMinimal | Self::LengthTopBitSet => {
+                "RFC 6455 §5.2"
+            }
+            Self::NotMasked | Self::Masked => "RFC 6455 §5.1",
+            Self::UnexpectedContinuation | Self::MissingContinuation => "RFC 6455 §5.4",
+            Self::ControlFrameTooLong | Self::FragmentedControlFrame => "RFC 6455 §5.5",
+            Self::ClosePayloadTooShort => "RFC 6455 §5.5.1",
+            Self::InvalidUtf8 => "RFC 6455 §8.1",
+            Self::InvalidCloseCode(_) => "RFC 6455 §7.4",
+            Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => "RFC 6455 §10.4",
+        }
+    }
+}
+
+impl fmt::Display for ProtocolErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReservedBits => "reserved bit set",
+            Self::ReservedOpcode(opcode) => return write!(f, "reserved opcode {opcode}"),
+            Self::NotMasked => "client frame not masked",
+            Self::Masked => "server frame masked",
+            Self::LengthNotMinimal => "length not in its minimal form",
+            Self::LengthTopBitSet => "length with its most significant bit set",
+            Self::ControlFrameTooLong => "control frame longer than 125 bytes",
+            Self::FragmentedControlFrame => "fragmented control frame",
+            Self::UnexpectedContinuation => "continuation without a message",
+            Self::MissingContinuation => "new message inside a fragmented one",
+            Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::ClosePayloadTooShort => "Close with a body of one byte",
+            Self::InvalidCloseCode(code) => return write!(f, "close code {code}"),
+            Self::FrameTooBig => "frame larger than allowed",
+            Self::MessageTooBig => "message larger than allowed",
+            Self::TooManyFragments => "message in more fragments than allowed",
+        })
+    }
+}
+
+impl core::error::Error for ProtocolErrorKind {}
+
+/// A breach of the rules for the opening handshake.
+///
+/// On a server the HTTP response that says so is in the output; on a client nothing more is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeError {
+    pub(crate) kind: HandshakeErrorKind,
+    pub(crate) offset: u64,
+}
+
+impl HandshakeError {
+    /// What was wrong.
+    #[must_use]
+    pub fn kind(&self) -> HandshakeErrorKind {
+        self.kind
+    }
+
+    /// How many bytes had been received when it was seen to be wrong: up to the offending byte for broken HTTP, the
+    /// whole head for what it says.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The HTTP status that a server answers, or, for [`Refused`](HandshakeErrorKind::Refused), was answered.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.kind.status()
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        self.kind.section()
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "opening handshake: {} at byte {} ({})", self.kind, self.offset, self.section())
+    }
+}
+
+impl core::error::Error for HandshakeError {}
+
+/// How an opening handshake can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeErrorKind {
+    /// Not HTTP/1.1: a stray control byte, a bare CR or LF, a folded line, a bad request or status line.
+    MalformedHttp,
+    /// The head is longer than [`Config::max_head_size`](crate::Config::max_head_size) or has more lines than
+    /// [`Config::max_headers`](crate::Config::max_headers).
+    HeadTooLarge,
+    /// A version of HTTP below 1.1.
+    HttpVersion,
+    /// A method other than GET.
+    Method,
+    /// A request target that is neither a path nor an absolute http(s) or ws(s) URI.
+    RequestTarget,
+    /// No Host header, more than one, or one that names no host.
+    Host,
+    /// The request has a body.
+    Body,
+    /// The request is no upgrade to `websocket`, or the response none.
+    Upgrade,
+    /// The Connection header lacks the token `Upgrade`.
+    Connection,
+    /// Sec-WebSocket-Key is missing, repeated or not 16 bytes in base64.
+    Key,
+    /// Sec-WebSocket-Version is missing, repeated or not a number.
+    Version,
+    /// Sec-WebSocket-Version is not 13.
+    UnsupportedVersion,
+    /// Sec-WebSocket-Protocol is malformed or names a subprotocol twice; in a response, it is one that was not
+    /// offered, or more than one.
+    Subprotocol,
+    /// Sec-WebSocket-Extensions is malformed; in a response, it has an extension that was not offered.
+    Extensions,
+    /// Sec-WebSocket-Accept is missing, repeated or wrong.
+    Accept,
+    /// The server answered with this HTTP status instead of 101.
+    Refused(u16),
+    /// None of the offered subprotocols was selected: an error only under
+    /// [`Config::browser_rules`](crate::Config::browser_rules).
+    NoSubprotocol,
+    /// More bytes followed the request, before it was answered, than
+    /// [`Config::max_head_size`](crate::Config::max_head_size).
+    EarlyData,
+    /// The connection ended in the middle of the head.
+    Incomplete,
+}
+
+impl HandshakeErrorKind {
+    /// The HTTP status that a server answers to this; 400 for what only a client can meet.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Method => 405,
+            Self::HeadTooLarge => 431,
+            Self::Upgrade | Self::UnsupportedVersion => 426,
+            Self::Refused(status) => status,
+            _ => 400,
+        }
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
+            Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
+            Self::Body => "RFC 9112 §6",
+            Self::NoSubprotocol => "WHATWG WebSockets §2",
+            Self::Accept | Self::Refused(_) => "RFC 6455 §4.1",
+            Self::UnsupportedVersion => "RFC 6455 §4.4",
+            Self::Extensions => "RFC 6455 §9.1",
+            _ => "RFC 6455 §4",
+        }
+    }
+}
+
+impl fmt::Display for HandshakeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MalformedHttp => "malformed HTTP",
+            Self::HeadTooLarge => "head larger than allowed",
+            Self::HttpVersion => "HTTP version below 1.1",
+            Self::Method => "method other than GET",
+            Self::RequestTarget => "unusable request target",
+            Self::Host => "missing, repeated or invalid Host",
+            Self::Body => "request with a body",
+            Self::Upgrade => "no upgrade to websocket",
+            Self::Connection => "Connection without Upgrade",
+            Self::Key => "missing, repeated or invalid Sec-WebSocket-Key",
+            Self::Version => "missing, repeated or invalid Sec-WebSocket-Version",
+            Self::UnsupportedVersion => "Sec-WebSocket-Version is not 13",
+            Self::Subprotocol => "invalid Sec-WebSocket-Protocol",
+            Self::Extensions => "invalid Sec-WebSocket-Extensions",
+            Self::Accept => "missing, repeated or wrong Sec-WebSocket-Accept",
+            Self::Refused(status) => return write!(f, "refused with HTTP status {status}"),
+            Self::NoSubprotocol => "no subprotocol selected",
+            Self::EarlyData => "too much data before the request was answered",
+            Self::Incomplete => "end of stream inside the head",
+        })
+    }
+}
+
+impl core::error::Error for HandshakeErrorKind {}
+
+/// Why a message or control frame was not sent. Nothing was put into the output.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::{Config, Connection, Output, SendError};
+///
+/// let mut server = Connection::server(Config::new());
+/// assert_eq!(server.send_text("too early", &mut Output::new()), Err(SendError::Connecting));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The opening handshake is not over (the WebSocket API's `InvalidStateError`).
+    Connecting,
+    /// A Close was sent or received, or the connection is closed.
+    Closing,
+    /// A control frame's payload is limited to 125 bytes.
+    ControlFrameTooLong,
+    /// A fragmented message is being sent: finish it before the next begins.
+    MessageInProgress,
+    /// Text was given as bytes that are not UTF-8.
+    InvalidUtf8,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "the opening handshake is not over",
+            Self::Closing => "the connection is closing or closed",
+            Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
+            Self::MessageInProgress => "a fragmented message is being sent",
+            Self::InvalidUtf8 => "text that is not UTF-8",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}

@@ -1,0 +1,227 @@
+//! The frame header codec (RFC 6455 §5.2): what a proxy or a codec needs, and nothing of a connection's state.
+
+use crate::error::ProtocolErrorKind;
+
+/// What a frame is (RFC 6455 §5.2, "Opcode"). Opcodes 3–7 and 11–15 are reserved and have no value here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further fragment of the message under way.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// A Close frame: the closing handshake.
+    Close = 0x8,
+    /// A Ping frame, to be answered with a Pong.
+    Ping = 0x9,
+    /// A Pong frame.
+    Pong = 0xa,
+}
+
+impl Opcode {
+    /// The opcode with this number, or `None` if it is reserved.
+    #[inline]
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Self> {
+        Some(match number {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    /// Whether this is a control frame: at most 125 bytes of payload, never fragmented (RFC 6455 §5.5).
+    #[inline]
+    #[must_use]
+    pub const fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// One frame's header (RFC 6455 §5.2).
+///
+/// Decoding checks what is true of every frame: a known opcode, control frames whole and short, lengths in their
+/// minimal form. What depends on the connection (the RSV bits, who masks, the order of fragments, limits) is
+/// [`Connection`](crate::Connection)'s.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::frame::{FrameHeader, Opcode};
+///
+/// let bytes = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let (header, len) = FrameHeader::decode(bytes)?.expect("the header is whole");
+/// assert_eq!((header.opcode, header.fin, header.payload_len), (Opcode::Text, true, 5));
+/// assert_eq!(header.mask, Some([0x37, 0xfa, 0x21, 0x3d]));
+/// assert_eq!(header.encode().as_ref(), &bytes[..len]);
+/// # Ok::<_, websocket_proto::ProtocolErrorKind>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether this is the message's last frame.
+    pub fin: bool,
+    /// The three reserved bits, RSV1 as 4, RSV2 as 2, RSV3 as 1. Only the low three bits are encoded.
+    pub rsv: u8,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The mask key, present in every frame from a client and in none from a server.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes of payload that follow. At most 2⁶³ − 1.
+    pub payload_len: u64,
+}
+
+impl FrameHeader {
+    /// The longest header: two bytes, eight of length, four of mask key.
+    pub const MAX_LEN: usize = 14;
+
+    /// Decodes the header at the front of `bytes`, with its own length in bytes; `None` if more bytes are needed.
+    ///
+    /// # Errors
+    /// As soon as the bytes cannot become a legal header, before all of it is there: a reserved opcode, a fragmented
+    /// or overlong control frame, a length with its top bit set or not in its minimal form.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolErrorKind> {
+        let Some(payload_len) = decode_payload_len(bytes)? else { return Ok(None) };
+        let [first, second, ..] = *bytes else { return Ok(None) };
+        let Some(opcode) = Opcode::new(first & 0xf) else { return Ok(None) };
+        let len = header_len(second);
+        let mask = match second & MASK {
+            0 => None,
+            _ => match bytes.get(..len).and_then(<[u8]>::last_chunk) {
+                Some(key) => Some(*key),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some((Self { fin: first & FIN != 0, rsv: first >> 4 & 7, opcode, mask, payload_len }, len)))
+    }
+
+    /// The header's bytes, with the length in its minimal form.
+    #[inline]
+    #[must_use]
+    pub fn encode(&self) -> EncodedHeader {
+        let mut header = EncodedHeader { bytes: [0; Self::MAX_LEN], len: 0 };
+        let first = u8::from(self.fin) << 7 | (self.rsv & 7) << 4 | self.opcode as u8;
+        let mask_bit = if self.mask.is_some() { MASK } else { 0 };
+        // RFC 6455 §5.2: "Note that in all cases, the minimal number of bytes MUST be used to encode the length".
+        match self.payload_len {
+            len @ 0..=125 => header.put([first, mask_bit | len as u8]),
+            len @ 126..=0xffff => {
+                header.put([first, mask_bit | 126]);
+                header.put((len as u16).to_be_bytes());
+            }
+            len => {
+                header.put([first, mask_bit | 127]);
+                header.put(len.to_be_bytes());
+            }
+        }
+        if let Some(key) = self.mask {
+            header.put(key);
+        }
+        header
+    }
+}
+
+/// A header as it goes over the wire: 2 to 14 bytes, held inline. Made by [`FrameHeader::encode`].
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedHeader {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: u8,
+}
+
+impl EncodedHeader {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let start = usize::from(self.len);
+        if let Some(place) = self.bytes.get_mut(start..start + N) {
+            place.copy_from_slice(&bytes);
+            self.len += N as u8;
+        }
+    }
+}
+
+impl AsRef<[u8]> for EncodedHeader {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+pub(crate) const FIN: u8 = 0x80;
+pub(crate) const MASK: u8 = 0x80;
+
+/// The header's length, which its second byte tells.
+#[inline]
+pub(crate) const fn header_len(second: u8) -> usize {
+    let extended = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    2 + extended + if second & MASK == 0 { 0 } else { 4 }
+}
+
+/// The payload's length, as soon as the bytes tell it, which is before the mask key.
+pub(crate) fn decode_payload_len(bytes: &[u8]) -> Result<Option<u64>, ProtocolErrorKind> {
+    let [first, second, extended @ ..] = bytes else { return Ok(None) };
+    let opcode = Opcode::new(first & 0xf).ok_or(ProtocolErrorKind::ReservedOpcode(first & 0xf))?;
+    let short = second & 0x7f;
+    if opcode.is_control() {
+        // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
+        // fragmented."
+        if first & FIN == 0 {
+            return Err(ProtocolErrorKind::FragmentedControlFrame);
+        }
+        if short > 125 {
+            return Err(ProtocolErrorKind::ControlFrameTooLong);
+        }
+    }
+    let (len, minimum) = match short {
+        126 => match extended.first_chunk() {
+            Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 126),
+            None => return Ok(None),
+        },
+        127 => match extended.first_chunk() {
+            Some(bytes) => (u64::from_be_bytes(*bytes), 0x1_0000),
+            None => return Ok(None),
+        },
+        _ => (u64::from(short), 0),
+    };
+    // RFC 6455 §5.2: "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST
+    // be 0) are the payload length."
+    if len > i64::MAX as u64 {
+        return Err(ProtocolErrorKind::LengthTopBitSet);
+    }
+    // RFC 6455 §5.2: "the minimal number of bytes MUST be used to encode the length".
+    if len < minimum {
+        return Err(ProtocolErrorKind::LengthNotMinimal);
+    }
+    Ok(Some(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 6455-5.2-5, 6455-5.2-6, 6455-5.2-8: every length form at its borders, with and without a key, and no header
+    /// before its last byte.
+    #[test]
+    fn round_trip_and_prefixes() {
+        for payload_len in [0, 1, 125, 126, 127, 0xffff, 0x1_0000, 1 << 32, i64::MAX as u64] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                let header = FrameHeader { fin: true, rsv: 0b101, opcode: Opcode::Binary, mask, payload_len };
+                let encoded = header.encode();
+                let bytes = encoded.as_ref();
+                let extended = if payload_len < 126 { 0 } else if payload_len < 0x1_0000 { 2 } else { 8 };
+                assert_eq!(bytes.len(), 2 + extended + mask.map_or(0, |key| key.len()));
+                assert_eq!(FrameHeader::decode(bytes), Ok(Some((header, bytes.len()))));
+                for end in 0..bytes.len() {
+                    assert_eq!(FrameHeader::decode(&bytes[..end]), Ok(None), "{bytes:x?} up to {end}");
+                }
+            }
+        }
+    }
+}

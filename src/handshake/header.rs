@@ -1,0 +1,156 @@
+//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// One element of Sec-WebSocket-Extensions: an extension and its parameters, in order (RFC 6455 §9.1).
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::parse_extensions;
+///
+/// let offers = parse_extensions([b"permessage-deflate; client_max_window_bits, x; y=\"1\\0\"".as_slice()]).unwrap();
+/// assert_eq!(offers[0].name, "permessage-deflate");
+/// assert_eq!(offers[0].parameters, [("client_max_window_bits".into(), None)]);
+/// assert_eq!(offers[1].parameters, [("y".into(), Some("10".into()))]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The extension's token.
+    pub name: String,
+    /// The parameters, each with its value, unquoted, if it has one.
+    pub parameters: Vec<(String, Option<String>)>,
+}
+
+/// A header value that does not follow its grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedHeader;
+
+impl core::fmt::Display for MalformedHeader {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("header value does not follow its grammar")
+    }
+}
+
+impl core::error::Error for MalformedHeader {}
+
+/// Parses the values of all Sec-WebSocket-Extensions headers, which are one list (RFC 6455 §9.1).
+///
+/// # Errors
+/// If any value breaks the grammar or the list has no element. Empty elements between commas are ignored, as RFC
+/// 9110 §5.6.1 asks.
+pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
+    parse_list(values, |cursor| {
+        let name = cursor.token()?.into();
+        let mut parameters = Vec::new();
+        while cursor.eat(b';') {
+            let parameter = cursor.token()?.into();
+            let value = if cursor.eat(b'=') { Some(cursor.token_or_quoted()?) } else { None };
+            parameters.push((parameter, value));
+        }
+        Ok(Extension { name, parameters })
+    })
+}
+
+/// Parses the values of headers that are one list of tokens, such as Sec-WebSocket-Protocol.
+pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<&'v str>, MalformedHeader> {
+    parse_list(values, Cursor::token)
+}
+
+/// The elements between the commas of headers that are one list, whatever they look like.
+pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Iterator<Item = &'v [u8]> {
+    values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
+}
+
+/// RFC 9110 §5.6.2: what a token may be made of; RFC 6455 §4.1 says the same of subprotocols.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements"; the head's size
+/// is what is reasonable. RFC 6455 asks for at least one element.
+fn parse_list<'v, T>(
+    values: impl IntoIterator<Item = &'v [u8]>,
+    element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,
+) -> Result<Vec<T>, MalformedHeader> {
+    let mut list = Vec::new();
+    for value in values {
+        let mut cursor = Cursor { rest: value };
+        loop {
+            while cursor.eat(b',') {}
+            if cursor.at_end() {
+                break;
+            }
+            list.push(element(&mut cursor)?);
+            if !cursor.at_end() && !cursor.eat(b',') {
+                return Err(MalformedHeader);
+            }
+        }
+    }
+    if list.is_empty() { Err(MalformedHeader) } else { Ok(list) }
+}
+
+struct Cursor<'v> {
+    rest: &'v [u8],
+}
+
+impl<'v> Cursor<'v> {
+    /// RFC 6455 §4.3 keeps RFC 2616's implied white space: it may stand around every token and delimiter.
+    fn skip_white_space(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    fn at_end(&mut self) -> bool {
+        self.skip_white_space();
+        self.rest.is_empty()
+    }
+
+    fn eat(&mut self, delimiter: u8) -> bool {
+        self.skip_white_space();
+        match self.rest {
+            [first, rest @ ..] if *first == delimiter => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn token(&mut self) -> Result<&'v str, MalformedHeader> {
+        self.skip_white_space();
+        let end = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
+        let (token, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        core::str::from_utf8(token).ok().filter(|token| !token.is_empty()).ok_or(MalformedHeader)
+    }
+
+    /// RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
+    /// conform to the 'token' ABNF."
+    fn token_or_quoted(&mut self) -> Result<String, MalformedHeader> {
+        if !self.eat(b'"') {
+            return self.token().map(Into::into);
+        }
+        let mut value = String::new();
+        loop {
+            let (byte, rest) = match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    return if value.is_empty() { Err(MalformedHeader) } else { Ok(value) };
+                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+                [] => return Err(MalformedHeader),
+            };
+            if !is_token_byte(byte) {
+                return Err(MalformedHeader);
+            }
+            value.push(char::from(byte));
+            self.rest = rest;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The opening handshake as pure functions and values (RFC 6455 §4): requests, responses and their checks. How many
+//! bytes of it have arrived, and when it is answered, is the connection's business.
+
+mod answer;
+mod body;
+mod client;
+mod head;
+mod header;
+mod server;
+
+use base64::Engine;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+
+pub use answer::{Accept, AcceptError, AcceptErrorKind, Reject, RejectError};
+pub use client::{ClientRequest, RequestError, Response};
+pub use head::Headers;
+pub use header::{Extension, MalformedHeader, parse_extensions};
+pub use server::{Request, parse_request};
+
+pub(crate) use answer::{write_error, write_rejection, write_response};
+pub(crate) use body::Body;
+pub(crate) use client::{Offer, check_response};
+pub(crate) use head::{BadHead, HeadScanner, ResponseHead, parse_response_head};
+
+/// A key's length in base64: 16 bytes give 24 characters.
+const KEY_LEN: usize = 24;
+
+/// An accept value's length in base64: 20 bytes give 28 characters.
+const ACCEPT_LEN: usize = 28;
+
+/// The value of Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2, step 5.4): 28 characters of
+/// base64. White space around the key does not count.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::accept_key;
+///
+/// assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+#[must_use]
+pub fn accept_key(key: &[u8]) -> [u8; ACCEPT_LEN] {
+    const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+    let mut sha1 = sha1_smol::Sha1::new();
+    sha1.update(key.trim_ascii());
+    sha1.update(GUID);
+    let mut accept = [0; ACCEPT_LEN];
+    // 20 bytes always fill 28 characters.
+    let _ = STANDARD.encode_slice(sha1.digest().bytes(), &mut accept);
+    accept
+}
+
+/// The value of Sec-WebSocket-Key for a nonce: 24 characters of base64 (RFC 6455 §4.1, step 7).
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::request_key;
+///
+/// assert_eq!(&request_key([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]), b"AQIDBAUGBwgJCgsMDQ4PEA==");
+/// ```
+#[must_use]
+pub fn request_key(nonce: [u8; 16]) -> [u8; KEY_LEN] {
+    let mut key = [0; KEY_LEN];
+    // 16 bytes always fill 24 characters.
+    let _ = STANDARD.encode_slice(nonce, &mut key);
+    key
+}
+
+/// Whether a Sec-WebSocket-Key decodes to 16 bytes.
+///
+/// The RFC's own example is not canonical base64 (its last character has bits beyond the sixteenth byte), so trailing
+/// bits are tolerated; the key is only ever hashed as text.
+fn is_key(key: &[u8]) -> bool {
+    const LENIENT: GeneralPurpose =
+        GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+    let mut nonce = [0; 18];
+    key.len() == KEY_LEN && LENIENT.decode_slice(key, &mut nonce) == Ok(16)
+}
+
+/// The headers that the crate writes itself: a caller's own may not repeat or contradict them.
+fn is_reserved_header(name: &str) -> bool {
+    const RESERVED: [&str; 11] = [
+        "Host",
+        "Upgrade",
+        "Connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Trailer",
+    ];
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+/// Why a header given by the caller cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The name is no token (RFC 9110 §5.6.2).
+    Name,
+    /// The value has control characters, such as a line end, or white space at its ends.
+    Value,
+    /// The header is the crate's to write.
+    Reserved,
+}
+
+impl core::fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "header name is not a token",
+            Self::Value => "header value has control characters or surrounding white space",
+            Self::Reserved => "header is written by the crate itself",
+        })
+    }
+}
+
+impl core::error::Error for HeaderError {}
+
+/// RFC 9110 §5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous": they would let
+/// whoever chose the value write headers, or a body, of their own.
+fn check_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    if !header::is_token(name) {
+        return Err(HeaderError::Name);
+    }
+    if is_reserved_header(name) {
+        return Err(HeaderError::Reserved);
+    }
+    check_value(value)
+}
+
+fn check_value(value: &[u8]) -> Result<(), HeaderError> {
+    let clean = value.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f));
+    if clean && value.trim_ascii().len() == value.len() { Ok(()) } else { Err(HeaderError::Value) }
+}
+
+/// A header line, checked to be one.
+fn put_header(head: &mut alloc::vec::Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+}

@@ -1,0 +1,230 @@
+//! The server's reading of an opening request (RFC 6455 §4.2.1).
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use iri_string::types::UriStr;
+
+use super::head::{Headers, RequestHead, parse_request_head};
+use super::header::{elements, parse_extensions, parse_tokens};
+use super::{ACCEPT_LEN, accept_key, is_key};
+use crate::error::HandshakeErrorKind;
+
+/// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
+/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) take it by value.
+///
+/// Answering twice does not compile:
+/// ```compile_fail,E0382
+/// # use websocket_proto::{Connection, Output, Reject, handshake::Request};
+/// fn undecided(ws: &mut Connection, request: Request, output: &mut Output) {
+///     ws.accept(request, output);
+///     ws.reject(request, &Reject::forbidden(), output);
+/// }
+/// ```
+///
+/// # Examples
+/// ```
+/// # use websocket_proto::{Accept, Connection, Output, Reject, handshake::Request};
+/// fn decide(ws: &mut Connection, request: Request, output: &mut Output) {
+///     if request.path() != "/chat" {
+///         ws.reject(request, &Reject::not_found(), output);
+///     } else if request.origin().is_some() && !request.is_same_origin(true) {
+///         ws.reject(request, &Reject::forbidden(), output);
+///     } else if request.subprotocols().any(|name| name == "chat") {
+///         let _ = ws.accept_with(request, &Accept::new().subprotocol("chat"), output);
+///     } else {
+///         ws.accept(request, output);
+///     }
+/// }
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the client waits until the request is accepted or rejected"]
+pub struct Request {
+    parts: Box<Parts>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    resource: String,
+    host: String,
+    headers: Headers,
+    subprotocols: Vec<String>,
+    accept: [u8; ACCEPT_LEN],
+}
+
+impl Request {
+    /// The resource name: path and query.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.parts.resource
+    }
+
+    /// The path, still percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.resource().split_once('?').map_or(self.resource(), |(path, _)| path)
+    }
+
+    /// The query, still percent-encoded, without its `?`; `None` if there is no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.resource().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The host, and the port if given: from the Host header, or from the target where that is an absolute URI.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.parts.host
+    }
+
+    /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers,
+    /// or if it is not text. Programs can send any Origin they like; it protects a browser's user, not the server.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        core::str::from_utf8(self.parts.headers.get("Origin")?).ok()
+    }
+
+    /// Whether the Origin names this very host: the check that keeps other sites' pages from using a browser's
+    /// cookies here. `secure` says whether the client spoke TLS, which a server behind a proxy has to know for itself.
+    ///
+    /// False if there is no Origin: then the client is likely no browser, which is for the caller to decide.
+    #[must_use]
+    pub fn is_same_origin(&self, secure: bool) -> bool {
+        let (scheme, default_port) = if secure { ("https://", ":443") } else { ("http://", ":80") };
+        let without_port = |host: &str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
+        self.origin()
+            .and_then(|origin| {
+                let (start, host) = origin.split_at_checked(scheme.len())?;
+                start.eq_ignore_ascii_case(scheme).then(|| without_port(host) == without_port(self.host()))
+            })
+            .unwrap_or(false)
+    }
+
+    /// The subprotocols that the client offers, in its order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.parts.subprotocols.iter().map(String::as_str)
+    }
+
+    /// All header lines.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.parts.headers
+    }
+
+    /// The value of Sec-WebSocket-Accept that answers this request.
+    pub(super) fn accept(&self) -> &[u8] {
+        &self.parts.accept
+    }
+}
+
+/// Parses and checks the head of an opening request, up to and with its empty line (RFC 6455 §4.2.1).
+///
+/// For servers that read HTTP themselves; [`Connection::server`](crate::Connection::server) does it all.
+///
+/// # Errors
+/// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
+pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
+    use HandshakeErrorKind as Kind;
+
+    let RequestHead { method, target, minor_version, headers } = parse_request_head(head)?;
+    // RFC 6455 §4.2.1, 1: "An HTTP/1.1 or higher GET request".
+    if minor_version < 1 {
+        return Err(Kind::HttpVersion);
+    }
+    if method != "GET" {
+        return Err(Kind::Method);
+    }
+    let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
+    // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
+    // target's own authority comes before it.
+    let host = headers.get_only("Host").ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let host = authority.as_deref().map_or(host, str::as_bytes);
+    check_no_body(&headers)?;
+    // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
+    // value".
+    if !elements(headers.get_all("Upgrade")).any(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+        return Err(Kind::Upgrade);
+    }
+    // §4.2.1, 4: "A |Connection| header field that includes the token "Upgrade"".
+    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
+        return Err(Kind::Connection);
+    }
+    check_version(&headers)?;
+    // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
+    let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
+    let subprotocols = parse_subprotocols(&headers)?;
+    if headers.has("Sec-WebSocket-Extensions") {
+        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?;
+    }
+    let accept = accept_key(key);
+    let host = String::from_utf8_lossy(host).into_owned();
+    Ok(Request { parts: Box::new(Parts { resource, host, subprotocols, accept, headers }) })
+}
+
+/// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
+fn split_target(target: &str) -> Option<(String, Option<String>)> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return None;
+    }
+    if target.starts_with('/') {
+        return Some((target.to_owned(), None));
+    }
+    let uri = UriStr::new(target).ok()?;
+    let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
+    let authority = uri.authority_str().filter(|authority| known && is_authority(authority.as_bytes()))?;
+    let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
+    let resource = uri.query_str().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    Some((resource, Some(authority.to_owned())))
+}
+
+/// A host that is not empty, and perhaps a port; no user information.
+fn is_authority(value: &[u8]) -> bool {
+    core::str::from_utf8(value).is_ok_and(|host| {
+        let uri = format!("http://{host}");
+        UriStr::new(&uri).is_ok_and(|uri| {
+            uri.authority_str() == Some(host)
+                && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
+        })
+    })
+}
+
+/// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
+fn check_no_body(headers: &Headers) -> Result<(), HandshakeErrorKind> {
+    let empty = headers.get_all("Content-Length").all(|length| length == b"0");
+    if empty && !headers.has("Transfer-Encoding") { Ok(()) } else { Err(HandshakeErrorKind::Body) }
+}
+
+fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
+    // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
+    match headers.get_only("Sec-WebSocket-Version") {
+        Ok(Some(b"13")) => Ok(()),
+        // §4.3: version = DIGIT | (NZDIGIT DIGIT) | ("1" DIGIT DIGIT) | ("2" DIGIT DIGIT), up to 255. §4.2.2: "If this
+        // version does not match a version understood by the server, the server MUST abort [...] and instead send an
+        // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+        Ok(Some(value)) if is_version(value) => Err(HandshakeErrorKind::UnsupportedVersion),
+        _ => Err(HandshakeErrorKind::Version),
+    }
+}
+
+fn is_version(value: &[u8]) -> bool {
+    let digits = value.iter().all(u8::is_ascii_digit) && !(value.len() > 1 && value.starts_with(b"0"));
+    digits && core::str::from_utf8(value).is_ok_and(|value| value.parse::<u8>().is_ok())
+}
+
+/// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
+/// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
+fn parse_subprotocols(headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
+    if !headers.has("Sec-WebSocket-Protocol") {
+        return Ok(Vec::new());
+    }
+    let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
+    let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let mut seen = alloc::collections::BTreeSet::new();
+    if !offered.iter().all(|name| seen.insert(*name)) {
+        return Err(HandshakeErrorKind::Subprotocol);
+    }
+    Ok(offered.into_iter().map(Into::into).collect())
+}

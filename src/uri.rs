@@ -1,0 +1,170 @@
+//! ws and wss URIs (RFC 6455 §3): where to connect, and what to ask for.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use iri_string::types::{IriStr, UriStr};
+
+/// A parsed WebSocket URI.
+///
+/// Scheme and host are compared without regard to case and the port defaults to 80 or 443. Whatever the URI calls
+/// for that a WebSocket has no place for (a fragment, user information) is an error, not dropped. Non-ASCII
+/// characters in path and query are percent-encoded as UTF-8; a non-ASCII host has to be given in its Punycode form.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::uri::Uri;
+///
+/// let uri = Uri::parse("wss://example.com/chat?room=1")?;
+/// assert!(uri.is_secure());
+/// assert_eq!((uri.host(), uri.port()), ("example.com", 443));
+/// assert_eq!((uri.authority(), uri.resource()), ("example.com", "/chat?room=1"));
+/// # Ok::<_, websocket_proto::uri::UriError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Uri {
+    secure: bool,
+    host: String,
+    port: u16,
+    authority: String,
+    resource: String,
+}
+
+impl Uri {
+    /// Parses a `ws` or `wss` URI.
+    ///
+    /// # Errors
+    /// For anything that RFC 6455 §3 does not allow.
+    pub fn parse(uri: &str) -> Result<Self, UriError> {
+        Self::parse_with(uri, |scheme| match scheme {
+            "ws" => Some(false),
+            "wss" => Some(true),
+            _ => None,
+        })
+    }
+
+    /// Parses as a browser's `new WebSocket(url)` does: like [`parse`](Self::parse), but `http` and `https` stand for
+    /// `ws` and `wss` (WHATWG WebSockets, "The `WebSocket` interface").
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::uri::Uri;
+    ///
+    /// assert_eq!(Uri::parse_whatwg("https://example.com/"), Uri::parse("wss://example.com/"));
+    /// ```
+    pub fn parse_whatwg(url: &str) -> Result<Self, UriError> {
+        Self::parse_with(url, |scheme| match scheme {
+            "ws" | "http" => Some(false),
+            "wss" | "https" => Some(true),
+            _ => None,
+        })
+    }
+
+    fn parse_with(uri: &str, secure: impl Fn(&str) -> Option<bool>) -> Result<Self, UriError> {
+        let iri = IriStr::new(uri).map_err(|_| UriError::Syntax)?;
+        let secure = secure(&iri.scheme_str().to_ascii_lowercase()).ok_or(UriError::Scheme)?;
+        // RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
+        if iri.fragment_str().is_some() {
+            return Err(UriError::Fragment);
+        }
+        let authority = iri.authority_components().ok_or(UriError::Host)?;
+        if authority.userinfo().is_some() {
+            return Err(UriError::UserInformation);
+        }
+        let host = authority.host();
+        if host.is_empty() || !host.is_ascii() {
+            return Err(UriError::Host);
+        }
+        let default_port = if secure { 443 } else { 80 };
+        let port = match authority.port() {
+            None | Some("") => default_port,
+            Some(port) => port.parse().ok().filter(|&port| port != 0).ok_or(UriError::Port)?,
+        };
+        let encoded = iri.encode_to_uri().to_string();
+        Ok(Self {
+            secure,
+            authority: if port == default_port { host.into() } else { format!("{host}:{port}") },
+            host: host.trim_start_matches('[').trim_end_matches(']').into(),
+            port,
+            resource: resource_name(&encoded)?,
+        })
+    }
+
+    /// Whether the connection is to run over TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host to connect to: a name or an address, an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port to connect to: as given, or 80, or 443 if [secure](Self::is_secure).
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The value of the Host header: the port only where it is not the default one, an IPv6 address in brackets.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The resource name, which is the request target: the path, or `/`, and the query if there is one.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+}
+
+/// RFC 6455 §3: "/" if the path component is empty, the path component, "?" if the query component is non-empty, the
+/// query component.
+fn resource_name(uri: &str) -> Result<String, UriError> {
+    let uri = UriStr::new(uri).map_err(|_| UriError::Syntax)?;
+    let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
+    Ok(match uri.query_str() {
+        None | Some("") => path.into(),
+        Some(query) => format!("{path}?{query}"),
+    })
+}
+
+/// Why a URI is no WebSocket URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriError {
+    /// Not an absolute URI (RFC 3986) or IRI (RFC 3987).
+    Syntax,
+    /// A scheme other than `ws` and `wss`.
+    Scheme,
+    /// No host, or one that is not ASCII: give it in its Punycode form.
+    Host,
+    /// A port outside 1 to 65535.
+    Port,
+    /// A user name or password.
+    UserInformation,
+    /// A fragment. A `#` that belongs to path or query is written `%23`.
+    Fragment,
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "not an absolute URI",
+            Self::Scheme => "the scheme is neither ws nor wss",
+            Self::Host => "no host, or one that is not ASCII",
+            Self::Port => "the port is not between 1 and 65535",
+            Self::UserInformation => "a WebSocket URI has no user information",
+            Self::Fragment => "a WebSocket URI has no fragment",
+        })
+    }
+}
+
+impl core::error::Error for UriError {}

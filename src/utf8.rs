@@ -1,0 +1,152 @@
+//! UTF-8 that arrives in pieces (RFC 6455 §8.1), refused at the first byte that cannot be.
+
+/// Checks text that arrives in pieces, cut anywhere, carrying at most three bytes of a character over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Utf8Stream {
+    /// The beginning of a character whose end has not arrived.
+    partial: [u8; 4],
+    len: u8,
+}
+
+/// The index of the first byte in the piece that no valid text can have there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Utf8Error {
+    pub(crate) index: usize,
+}
+
+impl Utf8Stream {
+    /// Takes the next piece and gives the characters that are complete to `emit`, in order.
+    pub(crate) fn push(&mut self, piece: &[u8], mut emit: impl FnMut(&str)) -> Result<(), Utf8Error> {
+        let started = self.finish_character(piece, &mut emit)?;
+        let rest = piece.get(started..).unwrap_or_default();
+        let (text, tail) = rest.split_at(rest.len() - incomplete_tail(rest));
+        let text = check(text).map_err(|error| Utf8Error { index: started + error.index })?;
+        if !text.is_empty() {
+            emit(text);
+        }
+        if let Some(partial) = self.partial.get_mut(..tail.len()) {
+            partial.copy_from_slice(tail);
+            self.len += tail.len() as u8;
+        }
+        Ok(())
+    }
+
+    /// Whether the text so far ends at the end of a character.
+    pub(crate) fn is_complete(self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes of an unfinished character are carried: 0 to 3.
+    pub(crate) fn pending(self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Completes the character that an earlier piece began; returns how many bytes of this piece that took.
+    fn finish_character(&mut self, piece: &[u8], emit: &mut impl FnMut(&str)) -> Result<usize, Utf8Error> {
+        for (index, byte) in piece.iter().enumerate() {
+            if self.len == 0 {
+                return Ok(index);
+            }
+            let len = usize::from(self.len) + 1;
+            let Some(partial) = self.partial.get_mut(..len) else { return Err(Utf8Error { index }) };
+            if let Some(last) = partial.last_mut() {
+                *last = *byte;
+            }
+            match core::str::from_utf8(partial) {
+                Ok(character) => {
+                    emit(character);
+                    self.len = 0;
+                }
+                Err(error) if error.error_len().is_none() => self.len += 1,
+                Err(_) => return Err(Utf8Error { index }),
+            }
+        }
+        Ok(piece.len())
+    }
+}
+
+/// Checks text that is all there, or at least ends at the end of a character.
+#[inline]
+pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    core::str::from_utf8(bytes).map_err(|error| {
+        let start = error.valid_up_to();
+        // A sequence that began well goes wrong at the byte after its good part. Text that just stops goes wrong
+        // where its next byte would have been.
+        let begins_well = bytes.get(start).is_some_and(|lead| matches!(lead, 0xc2..=0xf4));
+        let good = error.error_len().unwrap_or(bytes.len() - start);
+        Utf8Error { index: if begins_well { start + good } else { start } }
+    })
+}
+
+/// How many bytes at the end begin a character validly without finishing it: 0 to 3.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    let lead = bytes.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80);
+    let Some(tail) = lead.and_then(|back| bytes.len().checked_sub(back + 1)).and_then(|at| bytes.get(at..)) else {
+        return 0;
+    };
+    match core::str::from_utf8(tail) {
+        Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => tail.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    fn pushed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Result<bool, usize>) {
+        let (mut stream, mut text, mut before) = (Utf8Stream::default(), String::new(), 0);
+        for piece in pieces {
+            if let Err(error) = stream.push(piece, |part| text.push_str(part)) {
+                return (text, Err(before + error.index));
+            }
+            before += piece.len();
+        }
+        (text, Ok(stream.is_complete()))
+    }
+
+    /// All sequences of one to four bytes from the borders of the UTF-8 table agree with the standard library, at
+    /// every cut, and fail at the very byte that makes them impossible.
+    #[test]
+    fn agrees_with_the_standard_library_at_every_cut() {
+        const EDGES: [u8; 21] = [
+            0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0,
+            0xf4, 0xf5, 0xff,
+        ];
+        let mut sequences: Vec<Vec<u8>> = alloc::vec![alloc::vec![]];
+        for _ in 0..4 {
+            let longer = sequences.iter().flat_map(|s| EDGES.map(|edge| [s.as_slice(), &[edge]].concat())).collect();
+            sequences = longer;
+            for sequence in &sequences {
+                // The first prefix that is beyond repair ends with the byte to blame.
+                let blamed = (1..=sequence.len()).find(|&end| {
+                    core::str::from_utf8(&sequence[..end]).is_err_and(|error| error.error_len().is_some())
+                });
+                let expected = match blamed {
+                    Some(end) => Err(end - 1),
+                    None => Ok(core::str::from_utf8(sequence).is_ok()),
+                };
+                assert_eq!(pushed(sequence.chunks(1)).1, expected, "{sequence:x?}");
+                for cut in 0..=sequence.len() {
+                    let (head, tail) = sequence.split_at(cut);
+                    assert_eq!(pushed([head, tail]).1, expected, "{sequence:x?} cut at {cut}");
+                }
+                if let Err(index) = expected {
+                    assert_eq!(check(sequence), Err(Utf8Error { index }), "{sequence:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gives_back_the_text() {
+        let text = "aé€😀\u{feff}\0z";
+        for cut in 0..=text.len() {
+            let (head, tail) = text.as_bytes().split_at(cut);
+            assert_eq!(pushed([head, tail]), (text.into(), Ok(true)));
+        }
+        assert_eq!(pushed([b"ok\xe2\x82".as_slice()]), ("ok".into(), Ok(false)));
+    }
+}

@@ -1,0 +1,92 @@
+//! Counts the rows that tests name, and says why the others have none.
+//!
+//! `cargo test conformance_coverage -- --nocapture` prints the count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// id, who, layer, level, requirement: a copy of the table that the crate is built to.
+const TABLE: &str = include_str!("rows.tsv");
+
+/// The tests, as text: a row is covered if a `rows!` in one of these names it.
+const SOURCES: &[&str] = &[];
+
+/// Rows of the core that have no test, each with the reason.
+const WITHOUT_TEST: &[(&str, &str)] = &[];
+
+/// Rows of the core that belong to parts of the crate that are not built yet, by what their ids begin with.
+const NOT_BUILT: &[(&str, &str)] = &[
+    ("7692-", "permessage-deflate is not built yet"),
+    ("8441-", "bootstrapping over HTTP/2 is not built yet"),
+    ("9220-", "bootstrapping over HTTP/3 is not built yet"),
+];
+
+pub fn is_row(id: &str) -> bool {
+    table().any(|row| row.id == id)
+}
+
+struct Row {
+    id: &'static str,
+    layer: &'static str,
+}
+
+fn table() -> impl Iterator<Item = Row> {
+    TABLE.lines().skip(1).map(|line| {
+        let mut columns = line.split('\t');
+        let id = columns.next().expect("every row has an id");
+        let layer = columns.nth(1).expect("every row has a layer");
+        Row { id, layer }
+    })
+}
+
+/// The ids in the `rows!` of a source, comments left out.
+fn named(source: &'static str) -> BTreeSet<&'static str> {
+    let code: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let mut ids = BTreeSet::new();
+    let mut inside = false;
+    for line in code {
+        let arguments = match line.split_once("rows!(") {
+            Some((_, rest)) => {
+                inside = true;
+                rest
+            }
+            None => line,
+        };
+        if inside {
+            let (arguments, ended) = arguments.split_once(')').map_or((arguments, false), |(list, _)| (list, true));
+            ids.extend(arguments.split('"').skip(1).step_by(2));
+            inside = !ended;
+        }
+    }
+    ids
+}
+
+#[test]
+fn conformance_coverage() {
+    let covered: BTreeSet<&str> = SOURCES.iter().flat_map(|source| named(source)).collect();
+    let excused: BTreeMap<&str, &str> = WITHOUT_TEST.iter().copied().collect();
+    let (mut core, mut tested, mut missing) = (0, 0, Vec::new());
+    let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
+    // "C", "C/D", "policy": whatever the core has a share in.
+    for row in table().filter(|row| row.layer != "A" && row.layer != "D") {
+        core += 1;
+        if covered.contains(row.id) {
+            tested += 1;
+            assert!(!excused.contains_key(row.id), "{} has a test and an excuse", row.id);
+        } else if let Some((_, why)) = NOT_BUILT.iter().find(|(start, _)| row.id.starts_with(start)) {
+            *waiting.entry(why).or_default() += 1;
+        } else if !excused.contains_key(row.id) {
+            missing.push(row.id);
+        }
+    }
+    let beyond = table().filter(|row| matches!(row.layer, "A" | "D") && covered.contains(row.id)).count();
+    println!("rows of the core: {core}, with a test: {tested}, without, for a stated reason: {}", excused.len());
+    println!("rows of the application's or the driver's that have a test all the same: {beyond}");
+    for (why, count) in waiting {
+        println!("{count}: {why}");
+    }
+    for (id, why) in excused {
+        assert!(is_row(id), "no row {id}");
+        println!("{id}: {why}");
+    }
+    assert!(missing.is_empty(), "rows without a test: {missing:?}");
+}

@@ -1,0 +1,16 @@
+//! One test, or more, for each row of the conformance table (`rows.tsv`), each input run at every split point.
+//!
+//! A test names the rows it shows with `rows!` in its first line; `coverage.rs` counts them.
+
+mod coverage;
+mod harness;
+
+/// Says which rows of the table the test shows. Every id has to be in the table.
+macro_rules! rows {
+    ($($id:literal),+ $(,)?) => {
+        for id in [$($id),+] {
+            assert!($crate::coverage::is_row(id), "no row {id}");
+        }
+    };
+}
+pub(crate) use rows;
