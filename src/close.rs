@@ -217,7 +217,7 @@ pub(crate) fn cut_reason(reason: &str) -> &str {
     reason.get(..end).unwrap_or_default()
 }
 
-/// Why the arguments of a browser's `close(code, reason)` are refused (WHATWG WebSockets, "close").
+/// Why the arguments of a browser's `close(code, reason)` are refused (the WHATWG standard's `close` method).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScriptCloseError {

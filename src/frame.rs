@@ -110,11 +110,11 @@ impl FrameHeader {
         match self.payload_len {
             len @ 0..=125 => header.put([first, mask_bit | len as u8]),
             len @ 126..=0xffff => {
-                header.put([first, mask_bit | 126]);
+                header.put([first, mask_bit | LEN_16]);
                 header.put((len as u16).to_be_bytes());
             }
             len => {
-                header.put([first, mask_bit | 127]);
+                header.put([first, mask_bit | LEN_64]);
                 header.put(len.to_be_bytes());
             }
         }
@@ -150,6 +150,11 @@ impl AsRef<[u8]> for EncodedHeader {
     }
 }
 
+/// In the place of a 7-bit length: the length follows in 16 bits.
+const LEN_16: u8 = 126;
+/// In the place of a 7-bit length: the length follows in 64 bits.
+const LEN_64: u8 = 127;
+
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const MASK: u8 = 0x80;
 
@@ -157,8 +162,8 @@ pub(crate) const MASK: u8 = 0x80;
 #[inline]
 pub(crate) const fn header_len(second: u8) -> usize {
     let extended = match second & 0x7f {
-        126 => 2,
-        127 => 8,
+        LEN_16 => 2,
+        LEN_64 => 8,
         _ => 0,
     };
     2 + extended + if second & MASK == 0 { 0 } else { 4 }
@@ -180,11 +185,11 @@ pub(crate) fn decode_payload_len(bytes: &[u8]) -> Result<Option<u64>, ProtocolEr
         }
     }
     let (len, minimum) = match short {
-        126 => match extended.first_chunk() {
+        LEN_16 => match extended.first_chunk() {
             Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 126),
             None => return Ok(None),
         },
-        127 => match extended.first_chunk() {
+        LEN_64 => match extended.first_chunk() {
             Some(bytes) => (u64::from_be_bytes(*bytes), 0x1_0000),
             None => return Ok(None),
         },
@@ -215,7 +220,13 @@ mod tests {
                 let header = FrameHeader { fin: true, rsv: 0b101, opcode: Opcode::Binary, mask, payload_len };
                 let encoded = header.encode();
                 let bytes = encoded.as_ref();
-                let extended = if payload_len < 126 { 0 } else if payload_len < 0x1_0000 { 2 } else { 8 };
+                let extended = if payload_len < 126 {
+                    0
+                } else if payload_len < 0x1_0000 {
+                    2
+                } else {
+                    8
+                };
                 assert_eq!(bytes.len(), 2 + extended + mask.map_or(0, |key| key.len()));
                 assert_eq!(FrameHeader::decode(bytes), Ok(Some((header, bytes.len()))));
                 for end in 0..bytes.len() {

@@ -1,5 +1,68 @@
-//! README here
+//! A sans-IO WebSocket protocol state machine: bytes in, events and outbound bytes out.
+//!
+//! One [`Connection`] is a WebSocket connection from the first byte of HTTP to the last Close frame, as server or as
+//! client (RFC 6455). It has no socket, no clock, no thread and no random source inside, so anything can drive it: a
+//! blocking socket, an event loop, any async runtime, a fuzzer, a test that replays bytes.
+//!
+//! # The contract
+//! 1. Give what you read to [`Connection::receive`] until it returns `None`. `None` means: every byte was consumed.
+//!    At the end of the stream, do the same with [`Connection::receive_eof`].
+//! 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
+//!    else.
+//! 3. [`Event::Closed`] is the last event and comes exactly once. Once [`Connection::is_closed`] and the output is
+//!    written, close the transport.
+//!
+//! ```no_run
+//! # use std::io::{self, Read};
+//! # use std::net::TcpStream;
+//! # use websocket_proto::{Config, Connection, Event, Input, Output};
+//! fn serve(mut tcp: TcpStream) -> io::Result<()> {
+//!     let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
+//!     let mut ws = Connection::server(Config::new());
+//!     while !ws.is_closed() {
+//!         let n = tcp.read(&mut buffer)?;
+//!         let mut input = Input::new(&mut buffer[..n]);
+//!         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
+//!             match event {
+//!                 Event::Request(request) => ws.accept(request, &mut output),
+//!                 Event::Text(text) => drop(ws.send_text(&text, &mut output)),
+//!                 Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
+//!                 _ => {}
+//!             }
+//!         }
+//!         output.write_to(&mut tcp)?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What the shape gives
+//! - **Events borrow the caller's buffer, never the connection**, so the loop can answer while it holds one, and a
+//!   message that lies whole in what was read costs no allocation, no copy and no atomic.
+//! - **The caller owns both buffers.** One read buffer and one [`Output`] can serve any number of connections in an
+//!   event loop; an idle server connection is a value of at most 128 bytes that holds nothing on the heap.
+//! - **A peer's fault is the last event, not an `Err`**, and its answer is in the output before it is reported, so `?`
+//!   cannot lose it. `Err` is for what the caller did wrong.
+//! - **A decision consumes its token**: a [`Request`](handshake::Request) can be answered once.
+//! - **Chunk-invariance**: the same bytes, however cut, give the same events and the same output.
+//!
+//! # Limits
+//! Every limit is a number in [`Config`] and holds before memory is taken. [`Config::new`] is safe for a public server.
+//!
+//! # What is left to the caller
+//! Sockets and TLS; time: deadlines for the handshake, for an idle peer and for a Close that is not answered (call
+//! [`Connection::receive_eof`] when patience ends); the decision about a request's Origin
+//! ([`Request::is_same_origin`](handshake::Request::is_same_origin)); a client's [seed](Connection::client).
+//!
+//! # Features
+//! - `std` (default): [`Output`]'s `write_to` for blocking writers. Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
+#![forbid(unsafe_code)]
+// No input may make the crate panic: nothing that can, is used outside its tests.
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)
+)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -28,3 +91,8 @@ pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, Req
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,6 @@
 //! Gathering a message that reads or fragments cut: its memory follows what arrived, never what was announced.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,17 +31,16 @@ enum Payload {
 
 impl Message {
     /// Starts a message, in `buffer`'s memory.
-    pub(crate) fn start(kind: MessageKind, mut buffer: Vec<u8>) -> Box<Self> {
+    pub(crate) fn start(kind: MessageKind, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         let payload = match kind {
             MessageKind::Binary => Payload::Binary(buffer),
             // An empty buffer is UTF-8: this keeps its memory.
-            MessageKind::Text => Payload::Text {
-                text: String::from_utf8(buffer).unwrap_or_default(),
-                stream: Utf8Stream::default(),
-            },
+            MessageKind::Text => {
+                Payload::Text { text: String::from_utf8(buffer).unwrap_or_default(), stream: Utf8Stream::default() }
+            }
         };
-        Box::new(Self { payload, frames: 0 })
+        Self { payload, frames: 0 }
     }
 
     /// Bytes gathered.

@@ -45,7 +45,7 @@ impl Uri {
     }
 
     /// Parses as a browser's `new WebSocket(url)` does: like [`parse`](Self::parse), but `http` and `https` stand for
-    /// `ws` and `wss` (WHATWG WebSockets, "The `WebSocket` interface").
+    /// `ws` and `wss` (the WHATWG standard's constructor).
     ///
     /// # Errors
     /// As [`parse`](Self::parse).

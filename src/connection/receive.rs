@@ -1,6 +1,7 @@
 //! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::ControlFlow::{self, Break, Continue};
 
@@ -117,7 +118,7 @@ impl Connection {
         let (header, payload) = input.take(header + len).split_at_mut(header);
         let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
         apply_mask(key, payload);
-        self.position += (header.len() + len) as u64;
+        self.position = self.position.saturating_add((header.len() + len) as u64);
         if first == BINARY {
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
@@ -286,7 +287,10 @@ impl Connection {
         let spare = &mut self.kept;
         let message = self.message.get_or_insert_with(|| {
             let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            Message::start(kind, spare.as_mut().map(|kept| core::mem::take(&mut kept.spare)).unwrap_or_default())
+            Box::new(Message::start(
+                kind,
+                spare.as_mut().map(|kept| core::mem::take(&mut kept.spare)).unwrap_or_default(),
+            ))
         });
         let to_come = if rest.fin { rest.remaining } else { u64::MAX };
         message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;

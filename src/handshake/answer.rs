@@ -115,7 +115,8 @@ pub(crate) fn write_response(
     // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the
     // values from the |Sec-WebSocket-Protocol| field".
     if let Some(name) = &accept.subprotocol
-        && !request.subprotocols().any(|offered| offered == name) {
+        && !request.subprotocols().any(|offered| offered == name)
+    {
         return Err(AcceptErrorKind::Subprotocol);
     }
     for (name, value) in &accept.headers {

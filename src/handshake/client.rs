@@ -89,7 +89,10 @@ impl ClientRequest {
         }
         head.extend_from_slice(b"\r\n");
         output.put(&head);
-        Ok(Offer { accept: accept_key(&key), subprotocols: self.subprotocols.iter().map(|s| s.as_str().into()).collect() })
+        Ok(Offer {
+            accept: accept_key(&key),
+            subprotocols: self.subprotocols.iter().map(|s| s.as_str().into()).collect(),
+        })
     }
 
     /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be

@@ -175,11 +175,10 @@ impl HeadScanner {
                     }
                 }
                 (false, b'\r') => self.after_cr = true,
-                // RFC 9112 §2.2 lets a recipient take a bare LF for the end of a line, and has it refuse a bare CR.
-                // What two parsers read differently smuggles requests: here both are refused.
-                (true, _) | (false, b'\n') => return Err(bad(HandshakeErrorKind::MalformedHttp)),
                 (false, b'\t' | 0x20..=0x7e | 0x80..) => self.in_line = true,
-                (false, _) => return Err(bad(HandshakeErrorKind::MalformedHttp)),
+                // Control bytes, among them a bare CR and a bare LF. RFC 9112 §2.2 lets a recipient take a bare LF for
+                // the end of a line; but what two parsers read differently smuggles requests.
+                _ => return Err(bad(HandshakeErrorKind::MalformedHttp)),
             }
         }
         Ok(None)

@@ -161,7 +161,7 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     }
     let accept = accept_key(key);
     let host = String::from_utf8_lossy(host).into_owned();
-    Ok(Request { parts: Box::new(Parts { resource, host, subprotocols, accept, headers }) })
+    Ok(Request { parts: Box::new(Parts { resource, host, headers, subprotocols, accept }) })
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
@@ -186,7 +186,9 @@ fn is_authority(value: &[u8]) -> bool {
         let uri = format!("http://{host}");
         UriStr::new(&uri).is_ok_and(|uri| {
             uri.authority_str() == Some(host)
-                && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
+                && uri
+                    .authority_components()
+                    .is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
         })
     })
 }

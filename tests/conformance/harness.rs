@@ -109,14 +109,19 @@ pub fn connecting(request: &ClientRequest, config: Config) -> (Connection, Strin
 
 /// The value of a header in a head.
 pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
-    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase())));
+    let line =
+        head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase())));
     line.map(|line| line.split_once(':').expect("it has a colon").1.trim())
 }
 
 /// The 101 response to a client's request, with further header lines, each ended by CRLF.
 pub fn response_to(request: &str, further: &str) -> Vec<u8> {
-    format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: {}\r\n{further}\r\n", accept_for(request)).into_bytes()
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: {}\r\n{further}\r\n",
+        accept_for(request)
+    )
+    .into_bytes()
 }
 
 pub fn accept_for(request: &str) -> String {

@@ -1,0 +1,247 @@
+//! What a connection costs in memory, counted by the allocator.
+#![expect(unsafe_code, reason = "a global allocator that counts is an unsafe trait's implementation")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use bytes::Buf;
+use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, State};
+
+/// Counts what the current thread allocates: tests run beside each other.
+struct Counting;
+
+#[derive(Clone, Copy)]
+struct Heap {
+    allocations: usize,
+    live: isize,
+    peak: isize,
+}
+
+thread_local! {
+    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, live: 0, peak: 0 }) };
+}
+
+fn count(grown: isize) {
+    // A thread that is ending has nothing left to count.
+    let _ = HEAP.try_with(|heap| {
+        let mut now = heap.get();
+        now.allocations += usize::from(grown > 0);
+        now.live += grown;
+        now.peak = now.peak.max(now.live);
+        heap.set(now);
+    });
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work`; returns what it gave, how many allocations it made, the bytes it still holds and the most it held.
+fn measure<T>(work: impl FnOnce() -> T) -> (T, usize, isize, isize) {
+    let before = HEAP.get();
+    HEAP.set(Heap { peak: before.live, ..before });
+    let result = work();
+    let after = HEAP.get();
+    (result, after.allocations - before.allocations, after.live - before.live, after.peak - before.live)
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const KEY: [u8; 4] = [1, 2, 3, 4];
+
+fn frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let header = FrameHeader { fin, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
+    let masked = payload.iter().enumerate().map(|(i, byte)| byte ^ mask.map_or(0, |key| key[i % 4]));
+    header.encode().as_ref().iter().copied().chain(masked).collect()
+}
+
+/// Gives the bytes to the connection in pieces of at most `piece`; owned messages are dropped at once.
+fn deliver(ws: &mut Connection, bytes: &mut [u8], piece: usize, output: &mut Output) -> usize {
+    let mut events = 0;
+    for piece in bytes.chunks_mut(piece) {
+        let mut input = Input::new(piece);
+        while let Some(event) = ws.receive(&mut input, output) {
+            events += 1;
+            match event {
+                Event::Request(request) => ws.accept(request, output),
+                Event::Text(text) => ws.send_text(&text, output).expect("open"),
+                Event::Binary(data) => ws.send_binary(&data, output).expect("open"),
+                _ => {}
+            }
+        }
+    }
+    events
+}
+
+fn open_server(config: Config) -> Connection {
+    let mut ws = Connection::server(config);
+    deliver(&mut ws, &mut REQUEST.to_vec(), usize::MAX, &mut Output::new());
+    assert_eq!(ws.state(), State::Open);
+    ws
+}
+
+fn open_client() -> Connection {
+    let mut output = Output::new();
+    let mut ws = Connection::client(&ClientRequest::new("ws://localhost/"), Config::new(), [0; 32], &mut output)
+        .expect("the request is valid");
+    let head = output.copy_to_bytes(output.remaining());
+    let head = std::str::from_utf8(&head).expect("a request is text");
+    let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
+    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
+    let mut response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_vec();
+    response.extend_from_slice(&accept);
+    response.extend_from_slice(b"\r\n\r\n");
+    deliver(&mut ws, &mut response, usize::MAX, &mut output);
+    assert_eq!(ws.state(), State::Open);
+    ws
+}
+
+#[test]
+fn sizes() {
+    assert!(size_of::<Connection>() <= 128, "Connection: {}", size_of::<Connection>());
+    assert!(size_of::<Option<Event<'_>>>() <= 32, "Option<Event>: {}", size_of::<Option<Event<'_>>>());
+    assert!(size_of::<Output>() <= 64, "Output: {}", size_of::<Output>());
+}
+
+/// Receiving and echoing messages that lie whole in the input allocates nothing, whatever their size and kind.
+#[test]
+fn whole_messages_allocate_nothing() {
+    for (mut ws, mask) in [(open_server(Config::new()), Some(KEY)), (open_client(), None)] {
+        let text = "aé€😀".repeat(10_000);
+        let mut bytes = Vec::new();
+        for len in [0, 1, 125, 126, 1000, 65_535, 65_536, 100_000] {
+            bytes.extend(frame(true, Opcode::Binary, mask, &vec![0xff; len]));
+            bytes.extend(frame(true, Opcode::Text, mask, text[..len - len % 10].as_bytes()));
+            bytes.extend(frame(true, Opcode::Ping, mask, b"ping"));
+            bytes.extend(frame(true, Opcode::Pong, mask, b""));
+        }
+        let mut output = Output::new();
+        // The output grows once and keeps what it has until it is drained.
+        deliver(&mut ws, &mut bytes.clone(), usize::MAX, &mut output);
+        output.advance(output.len() - 1);
+        let (events, allocations, held, _) = measure(|| deliver(&mut ws, &mut bytes, usize::MAX, &mut output));
+        assert_eq!((events, allocations, held), (32, 0, 0), "{:?}", ws.role());
+    }
+}
+
+/// A server holds nothing on the heap between messages, whatever came before and however it was cut.
+#[test]
+fn an_idle_server_holds_nothing() {
+    let mut session = REQUEST.to_vec();
+    session.extend(frame(false, Opcode::Text, Some(KEY), "€uro".as_bytes()));
+    session.extend(frame(true, Opcode::Ping, Some(KEY), &[7; 125]));
+    session.extend(frame(true, Opcode::Continuation, Some(KEY), &[b'x'; 5000]));
+    session.extend(frame(true, Opcode::Binary, Some(KEY), &[1; 5000]));
+    for piece in [1, 2, 7, 100, usize::MAX] {
+        let mut bytes = session.clone();
+        let (ws, allocations, held, _) = measure(|| {
+            let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
+            assert_eq!(deliver(&mut ws, &mut bytes, piece, &mut output), 4);
+            ws
+        });
+        assert_eq!(ws.state(), State::Open);
+        assert_eq!(held, 0, "in pieces of {piece}");
+        assert!(allocations > 0, "the counter counts");
+    }
+}
+
+/// A client holds its generator of mask keys, and nothing else.
+#[test]
+fn an_idle_client_holds_its_keys() {
+    let (ws, _, held, _) = measure(|| {
+        let mut ws = open_client();
+        deliver(&mut ws, &mut frame(true, Opcode::Binary, None, &[1; 5000]), 100, &mut Output::new());
+        ws
+    });
+    assert!(held <= 512, "{held} bytes, {:?}", ws.state());
+}
+
+/// A recycled buffer is used for the next message that is gathered.
+#[test]
+fn a_recycled_buffer_serves_again() {
+    let mut ws = open_server(Config::new());
+    let mut bytes = frame(true, Opcode::Binary, Some(KEY), &[1; 5000]);
+    let (head, tail) = bytes.split_at_mut(2500);
+    let mut output = Output::new();
+    let mut receive = |head: &mut [u8], tail: &mut [u8]| {
+        assert!(ws.receive(&mut Input::new(head), &mut output).is_none());
+        match ws.receive(&mut Input::new(tail), &mut output) {
+            Some(Event::Binary(data)) => ws.recycle(data.into_owned()),
+            event => panic!("{event:?}"),
+        }
+    };
+    receive(&mut head.to_vec(), &mut tail.to_vec());
+    let (mut head, mut tail) = (head.to_vec(), tail.to_vec());
+    let ((), _, held, peak) = measure(|| receive(&mut head, &mut tail));
+    assert_eq!(held, 0, "the buffer went in and came back");
+    assert!(peak < 256, "only the message's own bookkeeping is new: {peak}");
+}
+
+/// Nothing is reserved for bytes that were only announced, in a frame, over fragments, or in a head.
+#[test]
+fn memory_follows_what_arrived() {
+    const ANNOUNCED: u64 = 1 << 30;
+    for (opcode, received) in
+        [Opcode::Text, Opcode::Binary].into_iter().flat_map(|o| [0, 1, 100, 10_000].map(|n| (o, n)))
+    {
+        let mut ws = open_server(Config::new().max_message_size(usize::MAX));
+        let header = FrameHeader { fin: true, rsv: 0, opcode, mask: Some([0; 4]), payload_len: ANNOUNCED };
+        let mut bytes = header.encode().as_ref().to_vec();
+        bytes.resize(bytes.len() + received, b'x');
+        for piece in [1, 1000, usize::MAX] {
+            let (_, _, held, _) = measure(|| deliver(&mut ws, &mut bytes.clone(), piece, &mut Output::new()));
+            let most = 2 * received + 256;
+            assert!(held <= most.cast_signed(), "{opcode:?}: {received} bytes received, {held} held");
+            ws = open_server(Config::new().max_message_size(usize::MAX));
+        }
+    }
+}
+
+/// A length that no limit allows costs nothing at all.
+#[test]
+fn an_oversized_frame_costs_nothing() {
+    let mut ws = open_server(Config::new());
+    let header =
+        FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask: Some(KEY), payload_len: i64::MAX as u64 };
+    let ((), _, _, peak) = measure(|| {
+        deliver(&mut ws, &mut header.encode().as_ref().to_vec(), usize::MAX, &mut Output::new());
+    });
+    assert!(ws.is_closed() && peak < 256, "{peak}");
+}
+
+/// A million empty fragments, and a head without end, stay within the limits' own size.
+#[test]
+fn floods_stay_within_the_limits() {
+    let mut ws = open_server(Config::new().max_fragments(u32::MAX));
+    let mut flood = frame(false, Opcode::Text, Some(KEY), b"");
+    flood.extend(frame(false, Opcode::Continuation, Some(KEY), b"").repeat(1_000_000));
+    let ((), _, held, _) = measure(|| {
+        deliver(&mut ws, &mut flood, 64 << 10, &mut Output::new());
+    });
+    assert!(held <= 256, "{held}");
+
+    let mut endless = b"GET / HTTP/1.1\r\n".to_vec();
+    endless.extend(b"X-Header: value\r\n".repeat(10_000));
+    let (ws, _, _, peak) = measure(|| {
+        let mut ws = Connection::server(Config::new().max_headers(u16::MAX));
+        deliver(&mut ws, &mut endless, 100, &mut Output::new());
+        ws
+    });
+    assert!(ws.is_closed() && peak <= 3 * (16 << 10), "{peak}");
+}
