@@ -199,7 +199,7 @@ impl Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.parts.error, self.status()) {
-            (Some(error), _) => write!(f, "failed: {error}"),
+            (Some(error), _) => error.fmt(f),
             (None, CloseStatus::Code(code)) => write!(f, "closed by the peer with code {code}"),
             (None, CloseStatus::NoStatus) => f.write_str("closed by the peer without a code"),
             (None, CloseStatus::Abnormal) => f.write_str("ended without a Close frame"),

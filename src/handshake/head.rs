@@ -116,7 +116,7 @@ pub(crate) fn parse_response_head(head: &[u8]) -> Result<ResponseHead, Handshake
     let mut response = httparse::Response::new(&mut lines);
     match response.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) => return Err(HandshakeErrorKind::HttpVersion),
+        Err(httparse::Error::Version) if head.starts_with(b"HTTP/") => return Err(HandshakeErrorKind::HttpVersion),
         Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeErrorKind::MalformedHttp),
     }
     match (response.code, response.version) {

@@ -1,0 +1,100 @@
+//! The system under test: a connection of the crate, with an application and a transport that it may close.
+
+use bytes::Buf;
+use websocket_proto::handshake::accept_key;
+use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, Output, Role, State};
+
+/// What an application does with an event.
+pub(crate) type Application = fn(&mut Connection, Event<'_>, &mut Output);
+
+/// The application that the suite asks for. Messages that come when it may no longer send stay unanswered.
+pub(crate) fn echo(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
+    let _ = match event {
+        Event::Text(text) => ws.send_text(&text, output),
+        Event::Binary(data) => ws.send_binary(&data, output),
+        _ => Ok(()),
+    };
+}
+
+pub(crate) struct Sut {
+    ws: Connection,
+    application: Application,
+    output: Output,
+    closed: Option<Closed>,
+}
+
+impl Sut {
+    /// A connection that is open, after a handshake.
+    pub(crate) fn open(role: Role, application: Application) -> Self {
+        // Section 9 has messages of 16 MiB.
+        let config = Config::new().max_message_size(64 << 20);
+        let mut output = Output::new();
+        let (ws, mut head) = match role {
+            Role::Server => (Connection::server(config), REQUEST.as_bytes().to_vec()),
+            Role::Client => {
+                let request = ClientRequest::new("ws://localhost/");
+                let ws = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
+                let response = response_to(&output.copy_to_bytes(output.remaining()));
+                (ws, response)
+            }
+        };
+        let mut sut = Self { ws, application, output, closed: None };
+        sut.read(&mut head);
+        assert_eq!(sut.ws.state(), State::Open);
+        if role == Role::Server {
+            assert!(sut.written().starts_with(b"HTTP/1.1 101 "));
+        }
+        sut
+    }
+
+    /// Gives it what its transport read.
+    pub(crate) fn read(&mut self, bytes: &mut [u8]) {
+        let mut input = Input::new(bytes);
+        while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
+            assert!(self.closed.is_none(), "{event:?} after the end");
+            match event {
+                Event::Request(request) => self.ws.accept(request, &mut self.output),
+                Event::Open(_) => {}
+                Event::Closed(closed) => self.closed = Some(closed),
+                event => (self.application)(&mut self.ws, event, &mut self.output),
+            }
+        }
+        assert!(input.is_empty(), "there is no event, and bytes are left");
+    }
+
+    /// What it wrote since the last call.
+    pub(crate) fn written(&mut self) -> Vec<u8> {
+        let mut written = vec![0; self.output.remaining()];
+        self.output.copy_to_slice(&mut written);
+        written
+    }
+
+    /// Whether it has closed its transport.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.ws.is_closed()
+    }
+
+    /// Its transport was closed by the other side, at the latest: what it tells the application in the end.
+    pub(crate) fn hang_up(mut self) -> Closed {
+        if let Some(event) = self.ws.receive_eof() {
+            let Event::Closed(closed) = event else { panic!("{event:?} at the end of the stream") };
+            assert!(self.closed.replace(closed).is_none(), "the end was told twice");
+        }
+        assert!(self.ws.is_closed());
+        self.closed.expect("the end is told")
+    }
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+fn response_to(request: &[u8]) -> Vec<u8> {
+    let request = str::from_utf8(request).expect("a request is text");
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
+    let mut response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: "
+        .to_vec();
+    response.extend(accept_key(key.as_bytes()));
+    response.extend(b"\r\n\r\n");
+    response
+}
