@@ -248,5 +248,6 @@ pub(crate) fn check_script_close(code: Option<u16>, reason: &str) -> Result<Opti
     if reason.len() > MAX_REASON {
         return Err(ScriptCloseError::Syntax);
     }
-    Ok(code)
+    // WHATWG: "If reason is non-empty but code is null, then set code to 1000 ("Normal Closure")."
+    Ok(if reason.is_empty() { code } else { code.or(Some(CloseCode::NORMAL_CLOSURE)) })
 }

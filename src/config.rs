@@ -54,7 +54,7 @@ impl Config {
     }
 
     /// The most frames that one received message may have, empty ones counted. Default 131,072. One more fails the
-    /// connection with 1008. Fragments cost no memory of their own, so this bounds work, not bytes.
+    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this bounds work, not bytes.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self

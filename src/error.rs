@@ -63,7 +63,8 @@ impl ProtocolError {
     }
 
     /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of
-    /// the offending frame's header, or the very byte of text that cannot be UTF-8.
+    /// the offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character,
+    /// where its next byte would have been.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -236,7 +237,7 @@ pub enum HandshakeErrorKind {
     /// The head is longer than [`Config::max_head_size`](crate::Config::max_head_size) or has more lines than
     /// [`Config::max_headers`](crate::Config::max_headers).
     HeadTooLarge,
-    /// A version of HTTP below 1.1.
+    /// HTTP/1.0, which knows no upgrade.
     HttpVersion,
     /// A method other than GET.
     Method,
@@ -309,7 +310,7 @@ impl fmt::Display for HandshakeErrorKind {
         f.write_str(match self {
             Self::MalformedHttp => "malformed HTTP",
             Self::HeadTooLarge => "head larger than allowed",
-            Self::HttpVersion => "HTTP version below 1.1",
+            Self::HttpVersion => "HTTP/1.0",
             Self::Method => "method other than GET",
             Self::RequestTarget => "unusable request target",
             Self::Host => "missing, repeated or invalid Host",

@@ -82,8 +82,8 @@ impl FrameHeader {
     /// Decodes the header at the front of `bytes`, with its own length in bytes; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// As soon as the bytes cannot become a legal header, before all of it is there: a reserved opcode, a fragmented
-    /// or overlong control frame, a length with its top bit set or not in its minimal form.
+    /// As soon as the first two bytes, or the whole length, show it: a reserved opcode, a fragmented or overlong
+    /// control frame, a length with its top bit set or not in its minimal form.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolErrorKind> {
         let Some(payload_len) = decode_payload_len(bytes)? else { return Ok(None) };
         let [first, second, ..] = *bytes else { return Ok(None) };

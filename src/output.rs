@@ -87,10 +87,10 @@ impl Output {
         if self.is_empty() {
             core::mem::swap(self, other);
         } else if !other.is_empty() {
-            let (last_pong, pongs) = (other.last_pong, other.pongs);
             self.put(other.chunk());
-            self.last_pong = last_pong;
-            self.pongs = self.pongs.saturating_add(pongs);
+            // A pong of which a part is written can no longer be replaced.
+            self.last_pong = if other.last_pong <= other.len() { other.last_pong } else { 0 };
+            self.pongs = self.pongs.saturating_add(other.pongs);
         }
         other.clear();
     }
@@ -146,6 +146,8 @@ impl Output {
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
     /// one is still whole and last.
     pub(crate) fn put_pong(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8], budget: usize) {
+        // What was written of the pongs does not wait any more.
+        self.pongs = self.pongs.min(self.len());
         // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
         // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
         // Ping frame."

@@ -55,8 +55,8 @@ impl Opening {
 impl Connection {
     /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
     ///
-    /// What the client sent ahead, behind its request, is delivered by the next [`receive`](Self::receive), which
-    /// may be called with an empty [`Input`].
+    /// What the client sent ahead, behind its request, is delivered by the next [`receive`](Self::receive): call it
+    /// after a decision that was made later, with an empty [`Input`] if nothing more was read.
     pub fn accept(&mut self, request: Request, output: &mut Output) {
         // Without a subprotocol or headers there is nothing in it to refuse.
         let _ = self.accept_with(request, &Accept::new(), output);
@@ -186,11 +186,11 @@ impl Connection {
                 // RFC 6455 §4.1, 1: "If the status code received from the server is not 101, the client handles the
                 // response per HTTP procedures."
                 Ok(Some(head)) => match Body::of(&head, opening.limit()) {
-                    Some(body) if body.wanted() > 0 => {
+                    Some(body) => {
                         opening.stage = Stage::Refusal(head, body);
                         return self.receive_refusal(opening, input);
                     }
-                    _ => return Some(self.refuse(head, Vec::new())),
+                    None => return Some(self.refuse(head, Vec::new())),
                 },
                 Err(error) => {
                     self.end(Closed::failed(error));
@@ -216,7 +216,8 @@ impl Connection {
 
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
         let Stage::Refusal(head, body) = &mut opening.stage else { return None };
-        let bytes = self.take(input, body.wanted());
+        // Not `self.take`: a refusal is seen by its head, however much of the body came with it.
+        let bytes = input.take(body.wanted());
         body.push(bytes).then(|| self.refuse(core::mem::take(head), body.take()))
     }
 

@@ -363,7 +363,9 @@ impl Connection {
 
     fn receive_close<'i>(&mut self, payload: &[u8], output: &mut Output) -> Step<'i> {
         let start = self.position.saturating_sub(payload.len() as u64);
-        let wrong = |kind| ProtocolError { kind, offset: start };
+        // A control frame's length is in its second byte.
+        let header = if self.role == Role::Server { 6 } else { 2 };
+        let wrong = |kind| ProtocolError { kind, offset: start.saturating_sub(header) };
         let (status, reason) = match payload {
             // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
             // Code_ is considered to be 1005."

@@ -170,8 +170,7 @@ impl Connection {
         output: &mut Output,
     ) -> Result<(), ScriptCloseError> {
         let code = check_script_close(code, reason)?;
-        // WHATWG: without a code the reason has nowhere to go.
-        self.start_closing(code, if code.is_some() { reason } else { "" }, output);
+        self.start_closing(code, reason, output);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::head::{Headers, ResponseHead};
-use super::header::elements;
+use super::header::{elements, parse_digits};
 
 /// A body under way. Every decision falls at a fixed byte of it, however it is cut.
 #[derive(Debug)]
@@ -32,8 +32,7 @@ impl Body {
             Framing::Chunked { next: 0, scanned: 0 }
         } else {
             let length = head.headers.get_only("Content-Length").ok().flatten()?;
-            let length: u64 = core::str::from_utf8(length).ok()?.parse().ok()?;
-            Framing::Length(usize::try_from(length).unwrap_or(usize::MAX).min(limit))
+            Framing::Length(usize::try_from(parse_digits(length)?).unwrap_or(usize::MAX).min(limit))
         };
         Some(Self { framing, bytes: Vec::new(), limit })
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::head::{Headers, ResponseHead};
-use super::header::{elements, is_token};
+use super::header::{elements, is_token, parse_version};
 use super::{ACCEPT_LEN, HeaderError, accept_key, check_header, check_value, put_header, request_key};
 use crate::error::HandshakeErrorKind;
 use crate::output::Output;
@@ -47,7 +47,7 @@ impl ClientRequest {
         self
     }
 
-    /// Sets the Origin header, as browsers do.
+    /// Sets the Origin header, as browsers do; [`header`](Self::header) must not set it too.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
@@ -81,6 +81,9 @@ impl ClientRequest {
             put_header(&mut head, "Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
         }
         if let Some(origin) = &self.origin {
+            if self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Origin")) {
+                return Err(RequestError::Header(HeaderError::Reserved));
+            }
             check_value(origin.as_bytes()).map_err(RequestError::Header)?;
             put_header(&mut head, "Origin", origin.as_bytes());
         }
@@ -221,8 +224,7 @@ impl Response {
     /// }
     /// ```
     pub fn versions(&self) -> impl Iterator<Item = u8> {
-        elements(self.parts.headers.get_all("Sec-WebSocket-Version"))
-            .filter_map(|version| core::str::from_utf8(version).ok()?.parse().ok())
+        elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
     }
 }
 

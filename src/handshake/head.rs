@@ -100,7 +100,6 @@ pub(crate) fn parse_request_head(head: &[u8]) -> Result<RequestHead<'_>, Handsha
     let mut request = httparse::Request::new(&mut lines);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) => return Err(HandshakeErrorKind::HttpVersion),
         Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeErrorKind::MalformedHttp),
     }
     match (request.method, request.path, request.version) {
@@ -116,7 +115,6 @@ pub(crate) fn parse_response_head(head: &[u8]) -> Result<ResponseHead, Handshake
     let mut response = httparse::Response::new(&mut lines);
     match response.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) if head.starts_with(b"HTTP/") => return Err(HandshakeErrorKind::HttpVersion),
         Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeErrorKind::MalformedHttp),
     }
     match (response.code, response.version) {
@@ -140,6 +138,8 @@ pub(crate) struct HeadScanner {
     /// Bytes seen, over all heads on this connection.
     seen: u32,
     lines: u16,
+    /// Whether an empty line came before the first.
+    led: bool,
     /// Whether the line under way has a byte other than CR.
     in_line: bool,
     after_cr: bool,
@@ -164,6 +164,12 @@ impl HeadScanner {
             match (self.after_cr, byte) {
                 (true, b'\n') => {
                     self.after_cr = false;
+                    // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
+                    // least one empty line (CRLF) received prior to the request-line."
+                    if !self.in_line && self.lines == 0 && !self.led {
+                        self.led = true;
+                        continue;
+                    }
                     if !self.in_line {
                         return Ok(Some(consumed));
                     }

@@ -62,6 +62,20 @@ pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Itera
     values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
 }
 
+/// RFC 6455 §4.3: `version = DIGIT | (NZDIGIT DIGIT) | ("1" DIGIT DIGIT) | ("2" DIGIT DIGIT)`, limited to 0–255.
+pub(crate) fn parse_version(value: &[u8]) -> Option<u8> {
+    let leading_zero = value.len() > 1 && value.starts_with(b"0");
+    parse_digits(value).filter(|_| !leading_zero).and_then(|version| u8::try_from(version).ok())
+}
+
+/// Decimal digits and nothing else; a number beyond 64 bits is as large as one can be.
+pub(crate) fn parse_digits(value: &[u8]) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| {
+        byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
+}
+
 /// RFC 9110 §5.6.2: what a token may be made of; RFC 6455 §4.1 says the same of subprotocols.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use iri_string::types::UriStr;
 
 use super::head::{Headers, RequestHead, parse_request_head};
-use super::header::{elements, parse_extensions, parse_tokens};
+use super::header::{elements, parse_extensions, parse_tokens, parse_version};
 use super::{ACCEPT_LEN, accept_key, is_key};
 use crate::error::HandshakeErrorKind;
 
@@ -81,10 +81,10 @@ impl Request {
     }
 
     /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers,
-    /// or if it is not text. Programs can send any Origin they like; it protects a browser's user, not the server.
+    /// or if it is no text, or there are several. Programs can send any Origin they like; it protects a browser's user, not the server.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
-        core::str::from_utf8(self.parts.headers.get("Origin")?).ok()
+        core::str::from_utf8(self.parts.headers.get_only("Origin").ok()??).ok()
     }
 
     /// Whether the Origin names this very host: the check that keeps other sites' pages from using a browser's
@@ -94,7 +94,11 @@ impl Request {
     #[must_use]
     pub fn is_same_origin(&self, secure: bool) -> bool {
         let (scheme, default_port) = if secure { ("https://", ":443") } else { ("http://", ":80") };
-        let without_port = |host: &str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
+        // RFC 3986 §6.2.3: an empty port is the default one.
+        let without_port = |host: &str| {
+            let host = host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host);
+            host.to_ascii_lowercase()
+        };
         self.origin()
             .and_then(|origin| {
                 let (start, host) = origin.split_at_checked(scheme.len())?;
@@ -203,17 +207,12 @@ fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
     // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
     match headers.get_only("Sec-WebSocket-Version") {
         Ok(Some(b"13")) => Ok(()),
-        // §4.3: version = DIGIT | (NZDIGIT DIGIT) | ("1" DIGIT DIGIT) | ("2" DIGIT DIGIT), up to 255. §4.2.2: "If this
+        // §4.2.2: "If this
         // version does not match a version understood by the server, the server MUST abort [...] and instead send an
         // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
-        Ok(Some(value)) if is_version(value) => Err(HandshakeErrorKind::UnsupportedVersion),
+        Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
         _ => Err(HandshakeErrorKind::Version),
     }
-}
-
-fn is_version(value: &[u8]) -> bool {
-    let digits = value.iter().all(u8::is_ascii_digit) && !(value.len() > 1 && value.starts_with(b"0"));
-    digits && core::str::from_utf8(value).is_ok_and(|value| value.parse::<u8>().is_ok())
 }
 
 /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range

@@ -8,10 +8,42 @@ use std::collections::{BTreeMap, BTreeSet};
 const TABLE: &str = include_str!("rows.tsv");
 
 /// The tests, as text: a row is covered if a `rows!` in one of these names it.
-const SOURCES: &[&str] = &[];
+const SOURCES: &[&str] = &[
+    include_str!("browser_closing.rs"),
+    include_str!("client_refusal.rs"),
+    include_str!("client_request.rs"),
+    include_str!("client_response.rs"),
+    include_str!("close_codes.rs"),
+    include_str!("closing.rs"),
+    include_str!("control.rs"),
+    include_str!("endings.rs"),
+    include_str!("fragments.rs"),
+    include_str!("framing.rs"),
+    include_str!("limits.rs"),
+    include_str!("pong_budget.rs"),
+    include_str!("request.rs"),
+    include_str!("server_answer.rs"),
+    include_str!("server_request.rs"),
+    include_str!("uri.rs"),
+    include_str!("vectors.rs"),
+];
 
 /// Rows of the core that have no test, each with the reason.
-const WITHOUT_TEST: &[(&str, &str)] = &[];
+const WITHOUT_TEST: &[(&str, &str)] = &[
+    ("6455-5.4-8", "needs permessage-deflate, which is not built yet"),
+    ("6455-6.1-7", "needs an extension to apply"),
+    ("6455-6.2-5", "needs an extension that changes data"),
+    ("6455-9-1", "needs an extension to offer"),
+    ("6455-9-4", "needs an extension with parameters"),
+    ("6455-9.1-4", "needs an extension to name"),
+    ("6455-9.1-5", "needs an extension with parameters"),
+    ("6455-9.1-7", "needs two extensions; permessage-deflate will be the only one"),
+    ("6455-9.1-8", "needs an extension with parameters"),
+    ("6455-9.2-1", "needs an extension"),
+    ("WS-SEND-3", "an Output has no limit of its own; the caller watches Output::len"),
+    ("WS-BUF-1", "bufferedAmount is not built yet; it comes with the rest of the WHATWG mode"),
+    ("WS-BUF-2", "bufferedAmount is not built yet; it comes with the rest of the WHATWG mode"),
+];
 
 /// Rows of the core that belong to parts of the crate that are not built yet, by what their ids begin with.
 const NOT_BUILT: &[(&str, &str)] = &[

@@ -182,12 +182,12 @@ pub fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>)
 }
 
 /// What an application does with an event: it may answer it, and returns it to have it noted.
-pub type Application = dyn for<'e> Fn(&mut Connection, Event<'e>, &mut Output) -> Option<Event<'e>>;
+pub type Application<'a> = dyn for<'e> Fn(&mut Connection, Event<'e>, &mut Output) -> Option<Event<'e>> + 'a;
 
 pub fn feed_with<'p>(
     ws: &mut Connection,
     pieces: impl IntoIterator<Item = &'p [u8]>,
-    application: &Application,
+    application: &Application<'_>,
 ) -> Outcome {
     let (mut events, mut output) = (Vec::new(), Output::new());
     for piece in pieces {
@@ -214,7 +214,7 @@ pub fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
 }
 
 #[track_caller]
-pub fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: &Application) -> Outcome {
+pub fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: &Application<'_>) -> Outcome {
     let whole = feed_with(&mut make(), [input], application);
     let bytewise = feed_with(&mut make(), input.chunks(1), application);
     assert!(bytewise == whole, "byte by byte: {bytewise:x?}\nwhole: {whole:x?}");

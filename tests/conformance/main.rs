@@ -1,9 +1,30 @@
 //! One test, or more, for each row of the conformance table (`rows.tsv`), each input run at every split point.
 //!
 //! A test names the rows it shows with `rows!` in its first line; `coverage.rs` counts them.
+#![expect(clippy::too_many_lines, reason = "a table of cases is one thing, however long")]
 
+mod browser_closing;
+mod client_refusal;
+mod client_request;
+mod client_response;
+mod close_codes;
+mod closing;
+mod control;
 mod coverage;
+mod endings;
+mod faults;
+mod fragments;
+mod framing;
 mod harness;
+mod http;
+mod limits;
+mod peers;
+mod pong_budget;
+mod request;
+mod server_answer;
+mod server_request;
+mod uri;
+mod vectors;
 
 /// Says which rows of the table the test shows. Every id has to be in the table.
 macro_rules! rows {

@@ -1,0 +1,167 @@
+//! The WHATWG's closing rules, for bindings of the WebSocket API: `close(code, reason)`, its states and events.
+
+use websocket_proto::{
+    ClientRequest, CloseCode, Config, Connection, Event, Input, Output, Role, ScriptCloseError, SendError, State,
+};
+
+use crate::faults::{ROLES, open};
+use crate::harness::{client, connecting, drain, every_cut, feed, frames, from_peer_of, hex, ping, response_to, text};
+use crate::rows;
+
+/// The body of the one Close that a script's `close(code, reason)` sends.
+fn script_close(code: Option<u16>, reason: &str) -> Result<Vec<u8>, ScriptCloseError> {
+    let (mut ws, mut output) = (client(), Output::new());
+    let result = ws.close_from_script(code, reason, &mut output);
+    assert_eq!(ws.state(), if result.is_ok() { State::Closing } else { State::Open });
+    assert_eq!(result.is_ok(), !output.is_empty(), "refused, and yet something was sent");
+    result.map(|()| frames(&drain(&mut output)).remove(0).1)
+}
+
+#[test]
+fn scripts_may_send_1000_and_3000_to_4999() {
+    rows!("WS-CLOSE-1", "WS-CLOSE-6");
+    for number in [1000_u16, 3000, 3999, 4000, 4999] {
+        assert_eq!(script_close(Some(number), "bye").unwrap(), [&number.to_be_bytes()[..], b"bye"].concat());
+    }
+    for number in [0, 999, 1001, 1002, 1005, 1006, 1011, 1015, 2999, 5000, 65_535] {
+        assert_eq!(script_close(Some(number), ""), Err(ScriptCloseError::InvalidAccess));
+    }
+}
+
+#[test]
+fn scripts_have_123_bytes_for_a_reason() {
+    rows!("WS-CLOSE-2");
+    for (fits, does_not) in [("a".repeat(123), "a".repeat(124)), ("€".repeat(41), "€".repeat(41) + "a")] {
+        assert_eq!(script_close(Some(1000), &fits).unwrap()[2..], *fits.as_bytes());
+        assert_eq!(script_close(Some(1000), &does_not), Err(ScriptCloseError::Syntax));
+        assert_eq!(script_close(None, &does_not), Err(ScriptCloseError::Syntax));
+    }
+}
+
+/// WHATWG: "If code is null and reason is the empty string, the WebSocket Close frame must not have a body. If reason
+/// is non-empty but code is null, then set code to 1000 ("Normal Closure")."
+#[test]
+fn scripts_need_not_give_a_code() {
+    rows!("WS-CLOSE-5");
+    assert_eq!(script_close(None, "").unwrap(), b"");
+    assert_eq!(script_close(None, "bye").unwrap(), b"\x03\xe8bye");
+}
+
+#[test]
+fn closing_twice_does_nothing() {
+    rows!("WS-CLOSE-3");
+    for role in ROLES {
+        let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        let once = output.len();
+        let mut again = |ws: &mut Connection| {
+            ws.close(CloseCode::GOING_AWAY, "again", &mut output);
+            assert_eq!(ws.close_from_script(Some(1000), "again", &mut output), Ok(()));
+            assert_eq!(output.len(), once);
+        };
+        again(&mut ws);
+        feed(&mut ws, [from_peer_of(role, &[(0x88, b"")]).as_slice()]);
+        again(&mut ws);
+        ws.receive_eof();
+        again(&mut ws);
+    }
+}
+
+/// Before the connection is open there is nothing to say: it fails, and what the server answers is ignored.
+#[test]
+fn closing_while_connecting_fails_the_connection() {
+    rows!("WS-CLOSE-4", "WS-CLOSE-11", "WS-STATE-3");
+    for by_script in [true, false] {
+        let (mut ws, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new());
+        let mut output = Output::new();
+        if by_script {
+            ws.close_from_script(None, "", &mut output).unwrap();
+        } else {
+            ws.close(CloseCode::GOING_AWAY, "", &mut output);
+        }
+        assert!(ws.is_closed() && output.is_empty());
+        let mut response = response_to(&request, "");
+        let event = ws.receive(&mut Input::new(&mut response), &mut output);
+        let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
+        assert_eq!((closed.code(), closed.was_clean(), ws.state()), (1006, false, State::Closed));
+        assert!(output.is_empty() && ws.receive_eof().is_none());
+    }
+}
+
+#[test]
+fn messages_sent_before_go_out_before_the_close() {
+    rows!("WS-CLOSE-7", "WS-CLOSE-11");
+    for role in ROLES {
+        let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+        for message in ["one", "two", "three"] {
+            ws.send_text(message, &mut output).unwrap();
+        }
+        ws.close(CloseCode::GOING_AWAY, "", &mut output);
+        let sent: Vec<Vec<u8>> = frames(&drain(&mut output)).into_iter().map(|(_, payload)| payload).collect();
+        assert_eq!(sent, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec(), hex("03 e9")]);
+    }
+}
+
+/// What a binding calls when the page drops an open WebSocket.
+#[test]
+fn a_dropped_websocket_closes_without_a_status() {
+    rows!("WS-CLOSE-12");
+    let (mut ws, mut output) = (client(), Output::new());
+    ws.close_without_code(&mut output);
+    let sent = frames(&drain(&mut output));
+    assert_eq!((sent.len(), sent[0].0.opcode as u8, sent[0].1.len()), (1, 8, 0));
+}
+
+/// A message that began to arrive before counts as one that arrived after: it is not whole before.
+#[test]
+fn a_browser_discards_messages_once_it_closes() {
+    rows!("WS-MSG-1");
+    for role in ROLES {
+        let frames: &[(u8, &[u8])] =
+            &[(0x81, b"late"), (0x82, b"late"), (0x01, b"la"), (0x89, b"p"), (0x80, b"te"), (0x88, b"\x03\xe8")];
+        for (browser_rules, expected) in [
+            (true, vec![ping(b"p")]),
+            (false, vec![text("late"), Event::Binary(b"late".into()), ping(b"p"), text("late")]),
+        ] {
+            let config = Config::new().browser_rules(browser_rules);
+            let make = || {
+                let mut ws = open(role, &config);
+                ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
+                ws
+            };
+            let outcome = every_cut(make, &from_peer_of(role, frames));
+            assert_eq!(outcome.before_end(), expected, "{role:?}");
+            assert_eq!(outcome.closed().is_some(), role == Role::Server);
+        }
+        let begun = || {
+            let mut ws = open(role, &Config::new().browser_rules(true));
+            feed(&mut ws, [from_peer_of(role, &[(0x01, b"begun")]).as_slice()]);
+            ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
+            ws
+        };
+        let outcome = every_cut(begun, &from_peer_of(role, &[(0x80, b"late"), (0x81, b"late")]));
+        assert!(outcome.events.is_empty(), "{outcome:x?}");
+    }
+}
+
+/// A binding counts these bytes as buffered; they go nowhere.
+#[test]
+fn sending_after_closing_sends_nothing() {
+    rows!("WS-SEND-2");
+    let (mut ws, mut output) = (client(), Output::new());
+    ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
+    assert_eq!(ws.send_text("late", &mut output), Err(SendError::Closing));
+    ws.receive_eof();
+    assert_eq!(ws.send_binary(b"late", &mut output), Err(SendError::Closing));
+    assert!(output.is_empty());
+}
+
+#[test]
+fn a_browser_may_not_send_while_connecting() {
+    rows!("WS-SEND-1");
+    let (mut ws, _) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new());
+    let mut output = Output::new();
+    assert_eq!(ws.send_text("early", &mut output), Err(SendError::Connecting));
+    assert_eq!(ws.send_binary(b"early", &mut output), Err(SendError::Connecting));
+    assert!(output.is_empty());
+}

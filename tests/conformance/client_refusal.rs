@@ -1,0 +1,200 @@
+//! What a client makes of another status than 101, and of an end before the handshake's.
+
+use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, State};
+
+use crate::harness::{Outcome, connecting, every_cut, feed};
+use crate::http::{add, answered, offering, response};
+use crate::rows;
+
+/// The response's body as the client reports it, asserting all else about a refusal: that it is reported, then the
+/// end, that nothing is written, and nothing but the body's length decides when.
+#[track_caller]
+fn refused(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
+    let (outcome, what) = (answered(&offering(&[]), &response), String::from_utf8_lossy(response.as_ref()));
+    assert_eq!((&outcome.output[..], outcome.state), (&b""[..], State::Closed), "{what}");
+    assert_rejected(&outcome.events, status, &what)
+}
+
+/// Asserts a report of this response, whose final status this is, and the end.
+#[track_caller]
+fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8> {
+    let [Event::Rejected(response), Event::Closed(closed)] = events else { panic!("{what}: {events:?}") };
+    assert_eq!((response.status(), response.subprotocol()), (status, None), "{what}");
+    let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
+    assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Refused(status), status), "{what}");
+    // It was the head that said so, not the body.
+    let status_line = what.find(&format!(" {status} ")).expect("the response has the status");
+    let head_end = status_line + what[status_line..].find("\r\n\r\n").expect("the head ends") + 4;
+    assert_eq!(error.offset(), head_end as u64, "{what}");
+    assert_eq!((closed.code(), closed.was_clean()), (1006, false), "{what}");
+    response.body().to_vec()
+}
+
+fn client() -> Connection {
+    connecting(&offering(&[]), Config::new()).0
+}
+
+/// Everything until nothing more comes, after the end of the stream.
+fn end(client: &mut Connection) -> Vec<Event<'static>> {
+    std::iter::from_fn(|| client.receive_eof()).collect()
+}
+
+#[test]
+fn any_other_status_is_http() {
+    rows!("6455-4.1-v1", "WS-HS-1", "6455-7.2.1-1", "6455-7.1.4-2");
+    let with_body = "Content-Type: text/plain\r\nContent-Length: 12\r\n\r\nlog in first";
+    assert_eq!(refused(format!("HTTP/1.1 401 Unauthorized\r\n{with_body}"), 401), b"log in first");
+    assert_eq!(refused("HTTP/1.0 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno", 503), b"no");
+    for status in [200, 204, 302, 304, 400, 404, 426, 500, 599] {
+        assert_eq!(refused(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n"), status), b"");
+    }
+    // All that would open, but for the status.
+    assert_eq!(refused(response(&offering(&[])).replace(" 101 ", " 200 "), 200), b"");
+    // After an interim response, too.
+    assert_eq!(refused("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\n\r\nx", 403), b"x");
+}
+
+#[test]
+fn redirects_and_challenges_are_the_applications() {
+    rows!("6455-4.1-v1b", "WS-HS-1");
+    let redirect = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 0\r\n\r\n";
+    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nwww-authenticate: Digest\r\n\r\n";
+    for (response, status, name, values) in [
+        (redirect, 302, "Location", &["wss://other.example/"][..]),
+        (challenge, 401, "WWW-Authenticate", &["Basic", "Digest"][..]),
+    ] {
+        // Among other things, that no other request is written.
+        refused(response, status);
+        let outcome = feed(&mut client(), [response.as_bytes()]);
+        let Some(Event::Rejected(response)) = outcome.events.first() else { panic!("{outcome:?}") };
+        let found: Vec<_> = response.headers().get_all(name).map(String::from_utf8_lossy).collect();
+        assert_eq!(found, values);
+    }
+}
+
+#[test]
+fn versions_that_the_server_would_take() {
+    rows!("6455-4.4-2", "6455-11.3.5-2");
+    for lines in [
+        "Sec-WebSocket-Version: 13, 8, 7\r\n",
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8, 7\r\n",
+        "sec-websocket-version:13 ,,8\r\nSec-WebSocket-Version:7,\r\n",
+        "Sec-WebSocket-Version: 13, x, 8, 256, -1, 7\r\n",
+    ] {
+        let response = add("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", lines);
+        refused(&response, 426);
+        let outcome = feed(&mut client(), [response.as_bytes()]);
+        let Some(Event::Rejected(response)) = outcome.events.first() else { panic!("{outcome:?}") };
+        assert_eq!(response.versions().collect::<Vec<u8>>(), [13, 8, 7], "{lines}");
+    }
+}
+
+#[test]
+fn bodies_with_a_length() {
+    rows!("6455-4.1-v1");
+    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
+    assert_eq!(refused(refusal("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
+    // What follows the body is not of it.
+    assert_eq!(refused(refusal("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
+    // RFC 9112 §6.3: without a length the body ends with the connection, which is not waited for; 204 and 304 have
+    // none, whatever they say.
+    assert_eq!(refused(refusal("", "Hello"), 403), b"");
+    assert_eq!(refused("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nHello", 204), b"");
+    assert_eq!(refused("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nHello", 304), b"");
+}
+
+#[test]
+fn bodies_in_chunks() {
+    rows!("6455-4.1-v1");
+    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
+    let chunked = |body: &str| refused(refusal("Transfer-Encoding: chunked\r\n", body), 403);
+    assert_eq!(chunked("5\r\nHello\r\n0\r\n\r\n"), b"Hello");
+    assert_eq!(chunked("5\r\nHello\r\n2;ext=\"1\"\r\n, \r\n05\r\nthere\r\n000\r\n\r\n"), b"Hello, there");
+    assert_eq!(chunked("A\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\nTrailer: x\r\n\r\n"), b"0123456789abcdefghij");
+    // Line ends and chunk sizes in the data are data.
+    assert_eq!(chunked("7\r\n0\r\n\r\n5\r\n\r\n0\r\n\r\n"), b"0\r\n\r\n5\r");
+    assert_eq!(chunked("0\r\n\r\n"), b"");
+    assert_eq!(chunked("0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"");
+    // A malformed chunk ends what can be told of the body.
+    assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
+    assert_eq!(chunked("\r\n"), b"");
+    // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
+    let both = refusal("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
+    assert_eq!(refused(both, 403), b"Hello");
+}
+
+#[test]
+fn bodies_are_bounded() {
+    rows!("6455-4.1-v11");
+    let make = || connecting(&offering(&[]), Config::new().max_head_size(64)).0;
+    let body_of = |response: &str| {
+        let outcome = every_cut(make, response.as_bytes());
+        assert_rejected(&outcome.events, 403, response)
+    };
+    let long = "x".repeat(1000);
+    for length in ["1000", "18446744073709551615"] {
+        let response = format!("HTTP/1.1 403 \r\nContent-Length: {length}\r\n\r\n{long}");
+        assert_eq!(body_of(&response), [b'x'; 64]);
+    }
+    // The chunks' own lines count with what they hold.
+    let response = format!("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{long}");
+    assert_eq!(body_of(&response), [b'x'; 59]);
+    let response = format!("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n1;{long}");
+    assert_eq!(body_of(&response), b"");
+}
+
+#[test]
+fn the_end_before_the_end_of_the_response() {
+    rows!("6455-4.1-a8", "6455-7.1.4-2", "6455-7.2.1-1");
+    let request = offering(&[]);
+    let response = format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", response(&request));
+    for cut in 0..response.len() {
+        let mut client = client();
+        let outcome = feed(&mut client, [&response.as_bytes()[..cut]]);
+        assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
+        let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not one end at {cut}") };
+        let Some(Error::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
+        assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::Incomplete, cut as u64));
+        assert_eq!((closed.code(), closed.was_clean()), (1006, false));
+        assert!(client.is_closed() && outcome.output.is_empty());
+        assert_eq!(feed(&mut client, [response.as_bytes()]).events, [], "nothing after the end");
+    }
+}
+
+#[test]
+fn the_end_before_the_end_of_a_refusal() {
+    rows!("6455-4.1-v1", "6455-4.1-a8");
+    let lengthy = ("Content-Length: 10\r\n", "Hello, you");
+    let chunked = ("Transfer-Encoding: chunked\r\n", "5\r\nHello\r\n5\r\n, you\r\n0\r\n");
+    for (line, body) in [lengthy, chunked] {
+        let head = format!("HTTP/1.1 403 Forbidden\r\n{line}\r\n");
+        let whole = refused(format!("{head}{body}"), 403);
+        assert_eq!(whole, b"Hello, you");
+        for cut in 0..body.len() {
+            let mut client = client();
+            let outcome = feed(&mut client, [head.as_bytes(), &body.as_bytes()[..cut]]);
+            assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
+            let partial = assert_rejected(&end(&mut client), 403, &head);
+            assert!(whole.starts_with(&partial) && partial.len() <= cut, "{cut}: {partial:?}");
+            assert!(line.starts_with('T') || partial.len() == cut, "all that came: {cut}: {partial:?}");
+            assert!(client.is_closed() && outcome.output.is_empty());
+        }
+    }
+}
+
+/// A refusal that was reported before the stream ended is not reported again.
+#[test]
+fn one_end_only() {
+    rows!("6455-7.1.4-2");
+    let no_body = "HTTP/1.1 404 Not Found\r\n\r\n";
+    let mut closed_by_eof = client();
+    let (mut input, mut output) = (no_body.as_bytes().to_vec(), Output::new());
+    let mut input = Input::new(&mut input);
+    let rejected = closed_by_eof.receive(&mut input, &mut output);
+    assert!(matches!(rejected, Some(Event::Rejected(_))) && closed_by_eof.is_closed());
+    assert!(matches!(end(&mut closed_by_eof)[..], [Event::Closed(_)]));
+
+    let mut closed_before = client();
+    let Outcome { events, .. } = feed(&mut closed_before, [no_body.as_bytes()]);
+    assert_eq!((events.len(), end(&mut closed_before)), (2, vec![]));
+}

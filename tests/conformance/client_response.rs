@@ -1,0 +1,299 @@
+//! The client's checks of a 101 response (RFC 6455 §4.1, "the client MUST validate the server's response").
+
+use websocket_proto::handshake::Response;
+use websocket_proto::{ClientRequest, Closed, Config, Connection, Error, Event, HandshakeErrorKind, State};
+
+use crate::harness::{Outcome, connecting, every_cut, feed, header, text};
+use crate::http::{add, answered, assert_fails, offering, replace, response, some_cuts, with_byte};
+use crate::rows;
+
+/// Asserts that the response opens the client at every cut, and with what it says.
+#[track_caller]
+fn assert_opens(request: &ClientRequest, response: &str) -> Response {
+    let outcome = answered(request, response);
+    assert_eq!((outcome.state, &outcome.output[..]), (State::Open, &b""[..]), "{response}");
+    let [Event::Open(opened)] = &outcome.events[..] else { panic!("{response}: {:?}", outcome.events) };
+    assert_eq!(opened.status(), 101);
+    opened.clone()
+}
+
+/// Asserts that the response fails a client that offers nothing if these lines stand for those with the name.
+#[track_caller]
+fn assert_fails_with(name: &str, lines: &str, kind: HandshakeErrorKind) {
+    let request = offering(&[]);
+    assert_fails(&request, replace(&response(&request), name, lines), kind);
+}
+
+/// Asserts that it opens all the same.
+#[track_caller]
+fn assert_opens_with(name: &str, lines: &str) {
+    let request = offering(&[]);
+    assert_opens(&request, &replace(&response(&request), name, lines));
+}
+
+#[test]
+fn interim_responses_are_skipped() {
+    rows!("6455-4.1-v1c");
+    let request = offering(&[]);
+    let last = response(&request);
+    for interim in [
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 \r\nX: y\r\n\r\n",
+    ] {
+        let opened = assert_opens(&request, &format!("{interim}{last}"));
+        assert_eq!(opened.headers().get("Link"), None, "the interim response's own");
+    }
+}
+
+#[test]
+fn upgrade() {
+    rows!("6455-4.1-v2", "WS-HS-3");
+    for missing in ["", "Upgrade: h2c\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: websocket/13\r\n"] {
+        assert_fails_with("Upgrade", missing, HandshakeErrorKind::Upgrade);
+    }
+    // One connection cannot be switched to two protocols.
+    assert_fails_with("Upgrade", "Upgrade: websocket, h2c\r\n", HandshakeErrorKind::Upgrade);
+    for good in ["Upgrade: WebSocket\r\n", "upgrade:WEBSOCKET\r\n", "Upgrade:\t websocket \r\n"] {
+        assert_opens_with("Upgrade", good);
+    }
+}
+
+#[test]
+fn connection() {
+    rows!("6455-4.1-v3", "WS-HS-3");
+    for missing in ["", "Connection: close\r\n", "Connection: Upgraded\r\n", "Connection: keep-alive Upgrade\r\n"] {
+        assert_fails_with("Connection", missing, HandshakeErrorKind::Connection);
+    }
+    for good in [
+        "Connection: upgrade\r\n",
+        "Connection: keep-alive, Upgrade\r\n",
+        "Connection: ,UPGRADE ,keep-alive\r\n",
+        "Connection: keep-alive\r\nConnection: upgrade\r\n",
+        "connection: Upgrade\r\nConnection: keep-alive\r\n",
+    ] {
+        assert_opens_with("Connection", good);
+    }
+}
+
+#[test]
+fn accept() {
+    rows!("6455-4.1-v4", "WS-HS-3");
+    let request = offering(&[]);
+    let good = response(&request);
+    let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it").to_owned();
+    let lower_case = accept.to_ascii_lowercase();
+    let unpadded = accept.trim_end_matches('=');
+    // The RFC's own is that of another key.
+    for wrong in ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", "x", &lower_case, unpadded, &format!("{accept}=")] {
+        let line = format!("Sec-WebSocket-Accept: {wrong}\r\n");
+        assert_fails_with("Sec-WebSocket-Accept", &line, HandshakeErrorKind::Accept);
+    }
+    assert_fails_with("Sec-WebSocket-Accept", "", HandshakeErrorKind::Accept);
+    for padded in [format!("  {accept}  "), format!("\t{accept}\t "), accept.clone()] {
+        assert_opens_with("Sec-WebSocket-Accept", &format!("Sec-WebSocket-Accept:{padded}\r\n"));
+    }
+}
+
+#[test]
+fn accept_stands_once() {
+    rows!("6455-11.3.3-1");
+    let request = offering(&[]);
+    let good = response(&request);
+    let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it");
+    let again = format!("Sec-WebSocket-Accept: {accept}\r\n");
+    assert_fails(&request, add(&good, &again), HandshakeErrorKind::Accept);
+    assert_fails(&request, add(&good, "Sec-WebSocket-Accept: x\r\n"), HandshakeErrorKind::Accept);
+}
+
+/// None is offered, so that whatever the response says is wrong: well formed or not, in one line or in two.
+#[test]
+fn extensions() {
+    rows!("6455-4.1-v5", "6455-9.1-2", "6455-11.3.2-2");
+    let request = offering(&[]);
+    for value in ["x-foo", "permessage-deflate", "permessage-deflate; =1", ";x", "a b", ",", "", "é"] {
+        let line = format!("Sec-WebSocket-Extensions: {value}\r\n");
+        assert_fails(&request, add(&response(&request), &line), HandshakeErrorKind::Extensions);
+        assert_fails(&request, add(&response(&request), &line.repeat(2)), HandshakeErrorKind::Extensions);
+    }
+}
+
+#[test]
+fn subprotocol() {
+    rows!("6455-4.1-v6", "6455-4.1-v7", "6455-11.3.4-2", "6455-8.1-1");
+    let two = offering(&["a", "b"]);
+    for selected in ["a", "b"] {
+        let line = format!("Sec-WebSocket-Protocol: {selected}\r\n");
+        assert_eq!(assert_opens(&two, &add(&response(&two), &line)).subprotocol(), Some(selected));
+        assert_fails(&offering(&[]), add(&response(&two), &line), HandshakeErrorKind::Subprotocol);
+        let twice = add(&response(&two), &line.repeat(2));
+        assert_fails(&two, twice, HandshakeErrorKind::Subprotocol);
+    }
+    assert_eq!(assert_opens(&two, &response(&two)).subprotocol(), None);
+    for wrong in ["c", "a, b", "a,", "A", "", "a;x"] {
+        let line = format!("Sec-WebSocket-Protocol: {wrong}\r\n");
+        assert_fails(&two, add(&response(&two), &line), HandshakeErrorKind::Subprotocol);
+    }
+    let lines = "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b\r\n";
+    assert_fails(&two, add(&response(&two), lines), HandshakeErrorKind::Subprotocol);
+    // What is no UTF-8 was not offered.
+    let not_text = with_byte(0xff, &response(&two), "Sec-WebSocket-Protocol: a?\r\n");
+    assert_fails(&two, not_text, HandshakeErrorKind::Subprotocol);
+}
+
+/// RFC 6455 opens where the WHATWG standard fails: the configuration says which.
+#[test]
+fn no_subprotocol_selected() {
+    rows!("WS-HS-2");
+    let (two, none) = (offering(&["a", "b"]), offering(&[]));
+    let browser = |request: &ClientRequest, response: &str| {
+        let make = || connecting(request, Config::new().browser_rules(true)).0;
+        every_cut(make, response.as_bytes())
+    };
+    let failed = browser(&two, &response(&two));
+    assert_eq!(handshake_error(&failed), Some(HandshakeErrorKind::NoSubprotocol));
+    assert_eq!((failed.events.len(), failed.output.len(), failed.state), (1, 0, State::Closed));
+    let empty = browser(&two, &add(&response(&two), "Sec-WebSocket-Protocol: \r\n"));
+    assert_eq!(handshake_error(&empty), Some(HandshakeErrorKind::Subprotocol));
+    assert_eq!(browser(&two, &add(&response(&two), "Sec-WebSocket-Protocol: b\r\n")).state, State::Open);
+    assert_eq!(browser(&none, &response(&none)).state, State::Open);
+    assert_opens(&two, &response(&two));
+}
+
+fn handshake_error(outcome: &Outcome) -> Option<HandshakeErrorKind> {
+    match outcome.closed()?.error()? {
+        Error::Handshake(error) => Some(error.kind()),
+        _ => None,
+    }
+}
+
+#[test]
+fn broken_http() {
+    rows!("6455-4.1-v7", "6455-7.2.1-1", "6455-7.1.4-2");
+    let request = offering(&[]);
+    let good = response(&request);
+    assert_fails(&request, good.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersion);
+    for line in
+        ["X-A : b\r\n", "X-A: b\r\n c\r\n", "X-A\r\n", ": b\r\n", "X A: b\r\n", "X-A: b\n", "X-A: \rb\r\n", "X: \0\r\n"]
+    {
+        assert_fails(&request, add(&good, line), HandshakeErrorKind::MalformedHttp);
+    }
+    for no_http in [
+        "SSH-2.0-OpenSSH_9.9\r\n\r\n",
+        "HTTP/2.0 101 x\r\n\r\n",
+        "\r\n\r\n",
+        "HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 abc x\r\n\r\n",
+        "\x16\x03\x01",
+    ] {
+        assert_fails(&request, no_http, HandshakeErrorKind::MalformedHttp);
+    }
+    assert_fails(&request, good.replace("\r\n", "\n"), HandshakeErrorKind::MalformedHttp);
+    assert_fails(&request, good.replace(" 101 ", " 099 "), HandshakeErrorKind::MalformedHttp);
+    assert_fails(&request, b"\x81\x05Hello", HandshakeErrorKind::MalformedHttp);
+}
+
+#[test]
+fn header_names_have_no_case() {
+    rows!("6455-4.1-v8");
+    let request = offering(&["a"]);
+    let good = add(&response(&request), "Sec-WebSocket-Protocol: a\r\n");
+    let cased = |case: fn(&str) -> String| {
+        let lines = good.split_inclusive("\r\n").map(|line| match line.split_once(':') {
+            Some((name, value)) => format!("{}:{value}", case(name)),
+            None => line.to_owned(),
+        });
+        lines.collect::<String>()
+    };
+    for response in [cased(str::to_ascii_lowercase), cased(str::to_ascii_uppercase)] {
+        assert_eq!(assert_opens(&request, &response).subprotocol(), Some("a"));
+    }
+}
+
+#[test]
+fn what_an_open_connection_knows() {
+    rows!("6455-4.1-v9", "WS-STATE-1", "WS-STATE-4");
+    let request = offering(&["a", "b"]);
+    let further = "Set-Cookie: x=1\r\nServer: y\r\nset-cookie: z=2\r\nSec-WebSocket-Protocol: b\r\n";
+    let mut response = add(&response(&request), further).into_bytes();
+    let last = response.pop().expect("it is not empty");
+
+    let (mut client, _) = connecting(&request, Config::new());
+    let outcome = feed(&mut client, [&response[..]]);
+    assert_eq!((outcome.events.len(), client.state(), client.subprotocol()), (0, State::Connecting, None));
+    let outcome = feed(&mut client, [&[last][..]]);
+    assert_eq!((client.state(), client.subprotocol()), (State::Open, Some("b")));
+
+    let [Event::Open(opened)] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
+    assert_eq!((opened.status(), opened.subprotocol(), opened.body()), (101, Some("b"), &b""[..]));
+    let cookies: Vec<&[u8]> = opened.headers().get_all("Set-Cookie").collect();
+    assert_eq!(cookies, [b"x=1", b"z=2"]);
+    let names: Vec<&str> = opened.headers().iter().map(|(name, _)| name).skip(3).collect();
+    assert_eq!(names, ["Set-Cookie", "Server", "set-cookie", "Sec-WebSocket-Protocol"]);
+}
+
+#[test]
+fn frames_follow_the_empty_line() {
+    rows!("6455-4.1-v10");
+    let request = offering(&[]);
+    let mut input = response(&request).into_bytes();
+    input.extend(b"\x81\x05Hello\x81\x02, ");
+    let outcome = answered(&request, &input);
+    let [Event::Open(_), hello, comma] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
+    assert_eq!((hello, comma), (&text("Hello"), &text(", ")));
+}
+
+/// With no end of the head in sight, a client reads as much as the limit says and ignores the rest of 64 MiB.
+#[test]
+fn a_head_without_end() {
+    rows!("6455-4.1-v11");
+    let line = format!("X-Filler: {}\r\n", "a".repeat(1012));
+    for endless in [line.repeat(64), "a".repeat(64 << 10)] {
+        let (mut client, _) = connecting(&offering(&[]), Config::new());
+        let status_line = b"HTTP/1.1 101 Switching Protocols\r\n".as_slice();
+        let pieces = std::iter::once(status_line).chain(std::iter::repeat_n(endless.as_bytes(), 1024));
+        let outcome = feed(&mut client, pieces);
+        let Some(Error::Handshake(error)) = outcome.closed().and_then(Closed::error) else { panic!("{outcome:?}") };
+        assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::HeadTooLarge, 16 << 10));
+        assert_eq!((outcome.events.len(), outcome.output.len()), (1, 0));
+    }
+}
+
+#[test]
+fn the_head_is_bounded_to_the_byte_and_the_line() {
+    rows!("6455-4.1-v11");
+    let request = offering(&[]);
+    let make = |config: Config| move || connecting(&offering(&[]), config.clone()).0;
+    let good = response(&request);
+    let lines = |count: usize| add(&good, &"X: y\r\n".repeat(count - 3));
+    let bytes = |count: usize| add(&good, &format!("X: {}\r\n", "y".repeat(count - good.len() - 5)));
+    let too_large = Some(HandshakeErrorKind::HeadTooLarge);
+    // The defaults.
+    assert_eq!(bytes(16 << 10).len(), 16 << 10);
+    assert_eq!(some_cuts(make(Config::new()), bytes(16 << 10).as_bytes()).state, State::Open);
+    assert_eq!(handshake_error(&some_cuts(make(Config::new()), bytes((16 << 10) + 1).as_bytes())), too_large);
+    assert_eq!(some_cuts(make(Config::new()), lines(100).as_bytes()).state, State::Open);
+    assert_eq!(handshake_error(&some_cuts(make(Config::new()), lines(101).as_bytes())), too_large);
+    // The caller's.
+    let small = Config::new().max_head_size(300).max_headers(5);
+    assert_eq!(every_cut(make(small.clone()), bytes(300).as_bytes()).state, State::Open);
+    assert_eq!(handshake_error(&every_cut(make(small.clone()), bytes(301).as_bytes())), too_large);
+    assert_eq!(every_cut(make(small.clone()), lines(5).as_bytes()).state, State::Open);
+    assert_eq!(handshake_error(&every_cut(make(small.clone()), lines(6).as_bytes())), too_large);
+    // Interim responses count with the one they come before.
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let with_interim = |count: usize| format!("{interim}{}", bytes(count - interim.len()));
+    assert_eq!(every_cut(make(small.clone()), with_interim(300).as_bytes()).state, State::Open);
+    assert_eq!(handshake_error(&every_cut(make(small), with_interim(301).as_bytes())), too_large);
+}
+
+/// RFC 9110 §15.2 sets no number of interim responses: the limit does.
+#[test]
+fn interim_responses_without_end() {
+    rows!("6455-4.1-v1c", "6455-4.1-v11");
+    let endless = "HTTP/1.1 100 \r\n\r\n".repeat(1000);
+    let make = || -> Connection { connecting(&offering(&[]), Config::new()).0 };
+    let outcome = some_cuts(make, endless.as_bytes());
+    assert_eq!(handshake_error(&outcome), Some(HandshakeErrorKind::HeadTooLarge));
+    assert_eq!(outcome.events.len(), 1);
+}

@@ -1,0 +1,180 @@
+//! RFC 6455 §7.1.4, §7.1.7, §7.2 and §10.7: connections that are failed, and streams that just end.
+
+use websocket_proto::{
+    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, ProtocolErrorKind,
+    Role, State,
+};
+
+use crate::faults::{ROLES, assert_fault, handshake_len, header_from_peer_of, open};
+use crate::harness::{REQUEST, connecting, drain, every_cut, feed, from_peer_of, response_to, text};
+use crate::rows;
+
+#[track_caller]
+fn assert_lost(event: Option<Event<'static>>) {
+    let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
+    assert_eq!((closed.status(), closed.code(), closed.reason()), (CloseStatus::Abnormal, 1006, ""));
+    assert!(!closed.was_clean());
+}
+
+#[test]
+fn a_lost_transport_is_1006() {
+    rows!("6455-7.1.4-1", "6455-7.1.5-3", "6455-7.2.1-2");
+    for role in ROLES {
+        let mut ws = open(role, &Config::new());
+        assert_lost(ws.receive_eof());
+        assert!(ws.is_closed() && ws.receive_eof().is_none());
+        // Our own Close makes no closing handshake.
+        let mut closing = open(role, &Config::new());
+        closing.close(CloseCode::NORMAL_CLOSURE, "bye", &mut Output::new());
+        assert_lost(closing.receive_eof());
+    }
+}
+
+/// The frames of a session, after which the peer's Close has been received.
+const SESSION: &[(u8, &[u8])] =
+    &[(0x81, b"one"), (0x01, b"tw"), (0x89, b"p"), (0x80, b"o"), (0x82, b""), (0x88, b"\x03\xe8bye")];
+
+/// Wherever the stream ends, there is one end, and it is clean only behind a whole closing handshake.
+#[test]
+fn the_stream_may_end_anywhere() {
+    rows!("6455-7.1.4-1", "6455-7.1.4-2", "6455-7.1.5-3");
+    for role in ROLES {
+        for closing_first in [false, true] {
+            let make = || match role {
+                Role::Server => (Connection::server(Config::new()), REQUEST.as_bytes().to_vec()),
+                Role::Client => {
+                    let (ws, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new());
+                    (ws, response_to(&request, ""))
+                }
+            };
+            let session = [make().1, from_peer_of(role, SESSION)].concat();
+            for end in 0..=session.len() {
+                let (mut ws, _) = make();
+                let opening = end.min(handshake_len(role));
+                let mut events = feed(&mut ws, [&session[..opening]]).events;
+                if closing_first && ws.state() == State::Open {
+                    ws.close(CloseCode::GOING_AWAY, "", &mut Output::new());
+                }
+                events.extend(feed(&mut ws, [&session[opening..end]]).events);
+                events.extend(std::iter::from_fn(|| ws.receive_eof()));
+                assert!(ws.is_closed(), "{role:?} cut off at {end}");
+                let ends: Vec<&Closed> = events.iter().filter_map(closed).collect();
+                let [closed] = ends[..] else { panic!("{role:?} cut off at {end}: {events:?}") };
+                assert!(matches!(events.last(), Some(Event::Closed(_))), "something after the end: {events:?}");
+                assert_eq!(closed.was_clean(), end == session.len(), "{role:?} cut off at {end}");
+                assert_eq!(closed.code(), if end == session.len() { 1000 } else { 1006 });
+            }
+        }
+    }
+}
+
+fn closed<'e>(event: &'e Event<'_>) -> Option<&'e Closed> {
+    if let Event::Closed(closed) = event { Some(closed) } else { None }
+}
+
+/// Failing sends Close and closes; not even the peer's Close is looked at any more.
+#[test]
+fn nothing_is_processed_after_a_failure() {
+    rows!(
+        "6455-7.1.7-1",
+        "6455-7.1.7-2",
+        "6455-7.1.7-3",
+        "6455-7.1.7-4",
+        "6455-7.1.7-5",
+        "6455-7.1.7-7",
+        "6455-10.7-1",
+        "6455-10.7-2",
+        "6455-10.7-3",
+        "WS-CLOSE-9",
+    );
+    for role in ROLES {
+        let good = from_peer_of(role, &[(0x81, b"before")]);
+        let late = from_peer_of(role, &[(0x81, b"late"), (0x89, b"late"), (0x88, b"\x03\xe8")]);
+        let unmarked = header_from_peer_of(role, &[0x83, 0]);
+        let input = [good.as_slice(), &unmarked, &late].concat();
+        let outcome = every_cut(|| open(role, &Config::new()), &input);
+        let kind = ProtocolErrorKind::ReservedOpcode(3);
+        assert_fault(role, &outcome, &[text("before")], kind, good.len());
+        assert_eq!(outcome.frames().len(), 1, "the Close alone");
+        let mut ws = open(role, &Config::new());
+        feed(&mut ws, [input.as_slice()]);
+        assert!(ws.is_closed() && ws.receive_eof().is_none());
+    }
+}
+
+/// RFC 6455 §5.5.1: one Close is sent, whatever comes after it.
+#[test]
+fn a_failure_after_our_close_sends_no_second() {
+    rows!("6455-7.1.7-5", "6455-5.5.1-6");
+    for role in ROLES {
+        let make = || {
+            let mut ws = open(role, &Config::new());
+            ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
+            ws
+        };
+        let outcome = every_cut(make, &header_from_peer_of(role, &[0x83, 0]));
+        assert!(outcome.output.is_empty(), "{outcome:x?}");
+        let closed = outcome.closed().unwrap();
+        assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
+        assert!(matches!(closed.error(), Some(Error::Protocol(error)) if error.close_code().get() == 1002));
+    }
+}
+
+/// An error event belongs to a connection that was failed, and to no other.
+#[test]
+fn only_a_failure_has_an_error() {
+    rows!("WS-CLOSE-8", "WS-CLOSE-9");
+    for role in ROLES {
+        let end = |frames: &[(u8, &[u8])]| {
+            let mut ws = open(role, &Config::new());
+            let mut events = feed(&mut ws, [from_peer_of(role, frames).as_slice()]).events;
+            events.extend(ws.receive_eof());
+            match events.pop() {
+                Some(Event::Closed(closed)) => closed,
+                event => panic!("{event:?}"),
+            }
+        };
+        assert!(end(&[(0x88, b"\x03\xe8")]).error().is_none());
+        assert!(end(&[(0x88, b"")]).error().is_none());
+        assert!(end(&[]).error().is_none());
+        assert!(end(&[(0x80, b"")]).error().is_some());
+    }
+}
+
+#[test]
+fn a_client_fails_when_its_handshake_does() {
+    rows!("6455-7.1.4-2", "6455-7.1.7-1", "6455-7.2.1-1");
+    let request = ClientRequest::new("ws://server.example.com/chat");
+    let (_, sent) = connecting(&request, Config::new());
+    let response = String::from_utf8(response_to(&sent, "")).unwrap().replace("Accept: ", "Accept: A");
+    let outcome = every_cut(|| connecting(&request, Config::new()).0, response.as_bytes());
+    let closed = outcome.closed().unwrap();
+    assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
+    assert!(matches!(closed.error(), Some(Error::Handshake(_))));
+    assert!(outcome.output.is_empty(), "no Close before there is a WebSocket connection");
+}
+
+#[test]
+fn a_server_answers_a_bad_handshake_in_http() {
+    rows!("6455-7.1.4-2", "6455-7.1.7-3", "6455-10.7-4");
+    let outcome = every_cut(|| Connection::server(Config::new()), REQUEST.replace("GET", "G\u{7f}T").as_bytes());
+    assert!(outcome.output.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&outcome.output));
+    let closed = outcome.closed().unwrap();
+    assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
+}
+
+/// RFC 6455 §7.2.2: a server that aborts before it has accepted just closes.
+#[test]
+fn a_server_may_abort_the_handshake() {
+    rows!("6455-7.2.2-1");
+    for received in [0, 20, REQUEST.len()] {
+        let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
+        let mut request = REQUEST.as_bytes()[..received].to_vec();
+        let event = server.receive(&mut Input::new(&mut request), &mut output);
+        assert_eq!(matches!(event, Some(Event::Request(_))), received == REQUEST.len());
+        server.close(CloseCode::GOING_AWAY, "", &mut output);
+        assert!(server.is_closed() && drain(&mut output).is_empty());
+        assert_lost(server.receive_eof());
+        assert_eq!(server.receive_eof(), None);
+    }
+}

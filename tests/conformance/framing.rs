@@ -1,0 +1,393 @@
+//! RFC 6455 §5.1 to §5.3: what is masked, what a header may say, and the mask keys.
+
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::mask::{apply_mask, rotate_key};
+use websocket_proto::{
+    ClientRequest, CloseCode, Closed, Config, Connection, Input, MessageKind, Output, ProtocolErrorKind, Role,
+    SendError, State,
+};
+
+use crate::faults::{ROLES, assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
+use crate::harness::{
+    KEY, REQUEST, binary, both_roles, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, ping,
+    pong, response_to, server, text,
+};
+use crate::rows;
+
+/// One frame of each kind that a connection can be made to send, the answers to its peer included.
+fn everything_sent(role: Role) -> Vec<(FrameHeader, Vec<u8>)> {
+    let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+    ws.send_text("text", &mut output).unwrap();
+    ws.send_binary(b"binary", &mut output).unwrap();
+    for (part, fin) in [("first", false), ("", false), ("last", true)] {
+        ws.send_fragment(MessageKind::Text, part.as_bytes(), fin, &mut output).unwrap();
+    }
+    ws.ping(b"ping", &mut output).unwrap();
+    ws.pong(b"unsolicited", &mut output).unwrap();
+    let mut sent = drain(&mut output);
+    sent.extend(feed(&mut ws, [from_peer_of(role, &[(0x89, b"answered"), (0x88, b"\x03\xe8")]).as_slice()]).output);
+
+    let mut closing = open(role, &Config::new());
+    closing.close(CloseCode::GOING_AWAY, "close", &mut output);
+    sent.extend(drain(&mut output));
+    // A reserved bit: this one fails.
+    sent.extend(feed(&mut open(role, &Config::new()), [from_peer_of(role, &[(0xc1, b"")]).as_slice()]).output);
+    frames(&sent)
+}
+
+#[test]
+fn a_client_masks_everything_and_a_server_nothing() {
+    rows!("6455-5.1-1", "6455-5.1-4", "6455-5.2-2", "6455-5.3-1", "6455-5.5.1-5", "6455-6.1-6");
+    for role in ROLES {
+        let sent = everything_sent(role);
+        let opcodes: Vec<u8> = sent.iter().map(|(header, _)| header.opcode as u8).collect();
+        assert_eq!(opcodes, [1, 2, 1, 0, 0, 9, 10, 10, 8, 8, 8]);
+        for (header, payload) in sent {
+            assert_eq!(header.mask.is_some(), role == Role::Client, "{header:?} {payload:x?}");
+            assert_eq!(header.rsv, 0, "{header:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_refuses_what_is_not_masked() {
+    rows!("6455-5.1-2", "6455-5.1-3");
+    for first_byte in [0x81, 0x82, 0x01, 0x88, 0x89, 0x8a] {
+        let outcome = every_cut(server, &frame(Role::Server, first_byte, b"Hello"));
+        assert_fault(Role::Server, &outcome, &[], ProtocolErrorKind::NotMasked, 0);
+        assert_eq!(outcome.output, hex("88 02 03 ea"));
+    }
+}
+
+#[test]
+fn a_client_refuses_what_is_masked() {
+    rows!("6455-5.1-5", "6455-5.1-6");
+    for first_byte in [0x81, 0x82, 0x01, 0x88, 0x89, 0x8a] {
+        let outcome = every_cut(client, &frame(Role::Client, first_byte, b"Hello"));
+        assert_fault(Role::Client, &outcome, &[], ProtocolErrorKind::Masked, 0);
+        let sent = outcome.frames();
+        assert_eq!((sent.len(), sent[0].1.as_slice()), (1, hex("03 ea").as_slice()));
+        assert!(sent[0].0.mask.is_some());
+    }
+}
+
+#[test]
+fn data_may_go_out_from_opening_to_close() {
+    rows!("6455-5.1-7");
+    for role in ROLES {
+        let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+        ws.send_text("at once", &mut output).unwrap();
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        let before = output.len();
+        assert_eq!(ws.send_text("too late", &mut output), Err(SendError::Closing));
+        assert_eq!(output.len(), before);
+        let sent = frames(&drain(&mut output));
+        assert_eq!((sent[0].0.opcode, sent[0].1.as_slice()), (Opcode::Text, b"at once".as_slice()));
+    }
+}
+
+/// RFC 6455 §5.7, in the direction in which it gives each of them.
+#[test]
+fn the_examples_of_the_rfc() {
+    rows!("6455-5.2-1", "6455-5.2-10", "6455-5.2-12", "6455-5.4-12", "6455-6.2-1", "6455-6.2-6");
+    let from_server = [hex("81 05 48 65 6c 6c 6f"), hex("01 03 48 65 6c 80 02 6c 6f")];
+    for input in from_server {
+        assert_eq!(every_cut(client, &input).events, [text("Hello")]);
+    }
+    let outcome = every_cut(client, &hex("89 05 48 65 6c 6c 6f"));
+    assert_eq!(outcome.events, [ping(b"Hello")]);
+    assert_eq!(every_cut(server, &hex("81 85 37 fa 21 3d 7f 9f 4d 51 58")).events, [text("Hello")]);
+    assert_eq!(every_cut(server, &hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58")).events, [pong(b"Hello")]);
+    let (quarter, whole) = ([7; 256], vec![7; 65_536]);
+    assert_eq!(feed(&mut client(), [&[&hex("82 7e 01 00"), &quarter[..]].concat()[..]]).events, [binary(&quarter)]);
+    let long = [&hex("82 7f 00 00 00 00 00 01 00 00"), &whole[..]].concat();
+    assert_eq!(feed(&mut client(), [&long[..]]).events, [binary(&whole)]);
+}
+
+/// All that can be on a connection, cut into three at every pair of places.
+#[test]
+fn any_two_cuts_are_legal() {
+    rows!("6455-5.2-12");
+    let session: &[(u8, &[u8])] =
+        &[(0x81, b"a\xc3\xa9"), (0x02, b"b"), (0x89, b"p"), (0x80, b""), (0x8a, b""), (0x88, b"\x03\xe8bye")];
+    both_roles(session, |role, whole| {
+        assert_eq!(whole.before_end(), [text("aé"), ping(b"p"), binary(b"b"), pong(b"")]);
+        let input = from_peer_of(role, session);
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let pieces = [&input[..first], &input[first..second], &input[second..]];
+                let cut = feed(&mut open(role, &Config::new()), pieces);
+                assert!(cut == whole, "cut at {first} and {second}: {cut:x?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn reserved_bits_fail() {
+    rows!("6455-5.2-3");
+    for rsv in 1..8 {
+        for opcode in [1, 2, 8, 9, 10] {
+            both_fail_at_last(&[(0x80 | rsv << 4 | opcode, b"\x03\xe8")], ProtocolErrorKind::ReservedBits, &[]);
+        }
+        both_fail_at_last(&[(0x01, b"a"), (0x80 | rsv << 4, b"b")], ProtocolErrorKind::ReservedBits, &[]);
+    }
+}
+
+/// An offer that was not accepted negotiates nothing.
+#[test]
+fn an_extension_not_negotiated_may_not_be_used() {
+    rows!("6455-5.2-13", "6455-5.8-1");
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let request = [REQUEST.strip_suffix("\r\n").unwrap(), offer].concat();
+    let make = || Connection::server(Config::new());
+    let outcome = every_cut(make, &[request.as_bytes(), &frame(Role::Client, 0xc1, b"\xf2\x48\x05\0")].concat());
+    let (head, close) = outcome.output.split_at(outcome.output.len() - 4);
+    let head = std::str::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 ") && header(head, "Sec-WebSocket-Extensions").is_none(), "{head}");
+    assert_eq!(close, hex("88 02 03 ea"));
+    let error = outcome.closed().and_then(|closed| closed.error()).unwrap().to_string();
+    assert!(error.contains(&format!("at byte {} ", request.len())), "{error}");
+}
+
+/// The header alone decides: no payload is waited for.
+#[test]
+fn reserved_opcodes_fail_on_the_header() {
+    rows!("6455-5.2-4");
+    for opcode in (3..8).chain(11..16) {
+        for (role, payload_len) in [(Role::Server, 0), (Role::Server, 5), (Role::Client, 0), (Role::Client, 5)] {
+            let header = header_from_peer_of(role, &[0x80 | opcode, payload_len]);
+            let outcome = every_cut(|| open(role, &Config::new()), &header);
+            assert_fault(role, &outcome, &[], ProtocolErrorKind::ReservedOpcode(opcode), 0);
+        }
+    }
+}
+
+/// Every first byte with each kind of second, and zeros for the rest of the frame: legal or not, and the same fault
+/// whether the bytes come together or one by one.
+#[test]
+fn all_there_is_in_the_first_two_bytes() {
+    rows!("6455-5.2-3", "6455-5.2-4", "6455-5.2-9", "6455-5.2-12", "6455-5.4-3", "6455-5.4-6", "6455-5.5-1");
+    for role in ROLES {
+        let seconds = [0, 1, 2, 125, 126, 127].into_iter().flat_map(|len| [len, 0x80 | len]);
+        for (first, second) in seconds.flat_map(|second| (0..=u8::MAX).map(move |first| (first, second))) {
+            let (masked, len) = (second & 0x80 != 0, usize::from(second & 0x7f));
+            let rest = if len < 126 { len } else { 8 } + if masked { 4 } else { 0 };
+            let frame = [&[first, second], &[0; 138][..rest]].concat();
+            let whole = feed(&mut open(role, &Config::new()), [&frame[..]]);
+            let bytewise = feed(&mut open(role, &Config::new()), frame.chunks(1));
+            assert!(bytewise == whole, "{frame:x?} byte by byte: {bytewise:?}\nwhole: {whole:?}");
+
+            // No message is under way that could go on, and a code of 0 does not exist.
+            let known = matches!(first, 0x01 | 0x02 | 0x81 | 0x82 | 0x89 | 0x8a) || first == 0x88 && len == 0;
+            let legal = known && len < 126 && masked == (role == Role::Server);
+            if legal {
+                assert!(whole.closed().is_none_or(Closed::was_clean), "{frame:x?}: {whole:?}");
+            } else {
+                whole.assert_fails(1002, &[]);
+            }
+        }
+    }
+}
+
+/// Every length form at its borders: the second byte of a server's header, and what follows it.
+const LENGTHS: [(usize, &[u8]); 9] = [
+    (0, &[0]),
+    (1, &[1]),
+    (125, &[125]),
+    (126, &[126, 0, 126]),
+    (127, &[126, 0, 127]),
+    (256, &[126, 1, 0]),
+    (65_535, &[126, 0xff, 0xff]),
+    (65_536, &[127, 0, 0, 0, 0, 0, 1, 0, 0]),
+    (65_537, &[127, 0, 0, 0, 0, 0, 1, 0, 1]),
+];
+
+#[test]
+fn lengths_are_sent_in_their_minimal_form() {
+    rows!("6455-5.2-6", "6455-5.2-8");
+    for (len, form) in LENGTHS {
+        for role in ROLES {
+            let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+            ws.send_binary(&vec![1; len], &mut output).unwrap();
+            let sent = drain(&mut output);
+            let mask_bit = if role == Role::Client { 0x80 } else { 0 };
+            assert_eq!((sent[0], sent[1], &sent[2..=form.len()]), (0x82, form[0] | mask_bit, &form[1..]));
+            assert_eq!(frames(&sent)[0].1, vec![1; len]);
+        }
+    }
+}
+
+#[test]
+fn lengths_of_every_form_are_received() {
+    rows!("6455-5.2-5", "6455-5.2-6", "6455-5.2-11");
+    for (len, form) in LENGTHS {
+        for role in ROLES {
+            let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            let header = header_from_peer_of(role, &[&[0x82], form].concat());
+            let header_len = header.len();
+            let input = from_peer_of(role, &[(0x82, &payload), (0x81, b"next")]);
+            assert!(input.starts_with(&header));
+            let near_the_borders = (0..header_len + 8).chain(input.len().saturating_sub(20)..=input.len());
+            for cut in near_the_borders.filter(|&cut| cut <= input.len()) {
+                let (head, tail) = input.split_at(cut);
+                let outcome = feed(&mut open(role, &Config::new()), [head, tail]);
+                assert!(outcome.events == [binary(&payload), text("next")], "{len} bytes, cut at {cut}");
+            }
+        }
+    }
+    both_roles(&[(0x81, b""), (0x82, b"")], |_, outcome| assert_eq!(outcome.events, [text(""), binary(b"")]));
+}
+
+#[test]
+fn the_top_bit_of_a_length_fails() {
+    rows!("6455-5.2-7");
+    for lengths in [hex("82 7f 80 00 00 00 00 00 00 05"), hex("82 7f ff ff ff ff ff ff ff ff")] {
+        for role in ROLES {
+            let input = [header_from_peer_of(role, &lengths), b"Hello".to_vec()].concat();
+            let outcome = every_cut(|| open(role, &Config::new()), &input);
+            assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthTopBitSet, 0);
+        }
+    }
+}
+
+#[test]
+fn lengths_not_in_their_minimal_form_fail() {
+    rows!("6455-5.2-9");
+    let longer_than_need_be: [&[u8]; 7] = [
+        &[126, 0, 0],
+        &[126, 0, 5],
+        &[126, 0, 125],
+        &[127, 0, 0, 0, 0, 0, 0, 0, 5],
+        &[127, 0, 0, 0, 0, 0, 0, 0, 126],
+        &[127, 0, 0, 0, 0, 0, 0, 1, 0],
+        &[127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
+    ];
+    for form in longer_than_need_be {
+        for (role, first_byte) in [(Role::Server, 0x81), (Role::Server, 0x02), (Role::Client, 0x81)] {
+            let input = header_from_peer_of(role, &[&[first_byte], form].concat());
+            let outcome = every_cut(|| open(role, &Config::new()), &input);
+            assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthNotMinimal, 0);
+        }
+    }
+}
+
+/// A second frame's fault is counted from the very first byte of the connection.
+#[test]
+fn offsets_count_from_the_start_of_the_connection() {
+    rows!("6455-7.1.7-5");
+    let all = |role| [from_peer_of(role, &[(0x81, b"one"), (0x89, b"two")]), header_from_peer_of(role, &[0x83, 0])];
+    let mut server = Connection::server(Config::new());
+    let [before, bad] = all(Role::Server);
+    let outcome = feed(&mut server, [REQUEST.as_bytes(), &before, &bad]);
+    assert_eq!(outcome.before_end(), [text("one"), ping(b"two")]);
+    let offset = REQUEST.len() + before.len();
+    assert!(outcome.closed().unwrap().to_string().contains(&format!("at byte {offset} ")), "{outcome:?}");
+    for role in ROLES {
+        let [before, bad] = all(role);
+        let outcome = every_cut(|| open(role, &Config::new()), &[before.as_slice(), &bad].concat());
+        let kind = ProtocolErrorKind::ReservedOpcode(3);
+        let seen = [text("one"), ping(b"two")];
+        assert_fault(role, &outcome, &seen, kind, before.len());
+    }
+    assert_eq!(handshake_len(Role::Server), REQUEST.len());
+}
+
+/// What a client with this seed puts out: the nonce of its request, and then the key of every frame.
+fn keys_sent(seed: [u8; 32], send: impl Fn(&mut Connection, &mut Output)) -> (String, Vec<[u8; 4]>) {
+    let mut output = Output::new();
+    let request = ClientRequest::new("ws://server.example.com/chat");
+    let mut client = Connection::client(&request, Config::new(), seed, &mut output).unwrap();
+    let request = String::from_utf8(drain(&mut output)).unwrap();
+    let mut response = response_to(&request, "");
+    assert!(client.receive(&mut Input::new(&mut response), &mut output).is_some());
+    assert_eq!(client.state(), State::Open);
+    send(&mut client, &mut output);
+    let keys = frames(&drain(&mut output)).iter().map(|(header, _)| header.mask.unwrap()).collect();
+    (header(&request, "Sec-WebSocket-Key").unwrap().to_owned(), keys)
+}
+
+/// Four bytes of the stream for every frame, whatever it is, and none for anything else.
+fn send_one_of_each(client: &mut Connection, output: &mut Output) {
+    client.send_text("", output).unwrap();
+    client.send_fragment(MessageKind::Binary, b"one", false, output).unwrap();
+    client.send_fragment(MessageKind::Binary, b"two", true, output).unwrap();
+    client.ping(b"", output).unwrap();
+    let mut pinged = frame(Role::Server, 0x89, b"answered");
+    assert!(client.receive(&mut Input::new(&mut pinged), output).is_some());
+    client.close(CloseCode::NORMAL_CLOSURE, "", output);
+}
+
+#[test]
+fn every_frame_has_a_key_of_its_own_from_a_csprng() {
+    rows!("6455-5.3-2", "6455-5.3-3", "6455-5.3-4", "6455-10.3-1");
+    let seed = std::array::from_fn(|i| i as u8 * 7);
+    let mut stream = ChaCha20Rng::from_seed(seed);
+    // The nonce of the opening handshake comes first.
+    stream.fill_bytes(&mut [0; 16]);
+    let expected: Vec<[u8; 4]> = (0..6).map(|_| stream.next_u32().to_le_bytes()).collect();
+    let (nonce, keys) = keys_sent(seed, send_one_of_each);
+    assert_eq!(keys, expected);
+
+    let (other_nonce, other_keys) = keys_sent([1; 32], send_one_of_each);
+    assert_ne!(nonce, other_nonce);
+    assert!(keys.iter().all(|key| !other_keys.contains(key)));
+    // Whoever chooses the data has no influence on the keys.
+    let same_frames = |data: &'static [u8]| {
+        move |ws: &mut Connection, out: &mut Output| {
+            (0..6).for_each(|_| ws.send_binary(data, out).unwrap());
+        }
+    };
+    assert_eq!(keys_sent(seed, same_frames(&[0; 64])).1, expected);
+    assert_eq!(keys_sent(seed, same_frames(b"chosen to look like HTTP")).1, expected);
+}
+
+/// What is put out is final: the frame's length and bytes, under a key that nothing later uses.
+#[test]
+fn a_fragment_is_fixed_once_it_is_sent() {
+    rows!("6455-10.3-2");
+    let (mut ws, mut output) = (client(), Output::new());
+    let (mut sent, mut keys): (Vec<u8>, Vec<_>) = (Vec::new(), Vec::new());
+    for part in [b"one".as_slice(), b"two two", b"", b"three"] {
+        ws.send_fragment(MessageKind::Binary, part, false, &mut output).unwrap();
+        let now = bytes::Buf::chunk(&output).to_vec();
+        assert!(now.starts_with(&sent), "a later fragment changed an earlier one");
+        let (header, payload) = frames(&now[sent.len()..]).pop().unwrap();
+        assert_eq!((header.payload_len as usize, payload.as_slice()), (part.len(), part));
+        assert!(!keys.contains(&header.mask), "a key was used twice");
+        keys.push(header.mask);
+        sent = now;
+    }
+}
+
+/// Octet i of the payload is XORed with octet i mod 4 of the key, over any cut and at any alignment.
+#[test]
+fn masks_carry_on_over_cuts() {
+    rows!("6455-5.3-5");
+    let plain: Vec<u8> = (0..4099_u32).map(|i| (i * 31 % 251) as u8).collect();
+    let masked = frame(Role::Client, 0x82, &plain);
+    let header_len = masked.len() - plain.len();
+    for (i, octet) in masked[header_len..].iter().enumerate() {
+        assert_eq!(*octet, plain[i] ^ KEY[i % 4]);
+    }
+    for chunk in 1..=67 {
+        assert!(feed(&mut server(), masked.chunks(chunk)).events == [binary(&plain)], "reads of {chunk}");
+        for align in 0..64 {
+            let mut buffer = [vec![0; align], plain.clone()].concat();
+            let mut key = KEY;
+            for piece in buffer[align..].chunks_mut(chunk) {
+                apply_mask(key, piece);
+                key = rotate_key(key, piece.len());
+            }
+            assert!(buffer[align..] == masked[header_len..], "chunks of {chunk}, alignment {align}");
+        }
+    }
+}
+
+#[test]
+fn a_key_of_zeros_is_legal() {
+    rows!("6455-5.3-6");
+    assert_eq!(every_cut(server, &hex("81 85 00 00 00 00 48 65 6c 6c 6f")).events, [text("Hello")]);
+}

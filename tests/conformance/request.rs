@@ -1,0 +1,92 @@
+//! What a server's application learns from a request: target, headers, origin.
+
+use websocket_proto::handshake::parse_request;
+
+use crate::harness::REQUEST;
+use crate::http::{add, asking_for, parsed, replace, with_byte};
+use crate::rows;
+
+#[test]
+fn path_and_query() {
+    rows!("6455-4.2.1-2");
+    for (target, path, query) in [
+        ("/", "/", None),
+        ("/chat", "/chat", None),
+        ("/chat?", "/chat", Some("")),
+        ("/chat?x=1&y=%20", "/chat", Some("x=1&y=%20")),
+        ("/a%2Fb?c?d/e", "/a%2Fb", Some("c?d/e")),
+        ("http://h", "/", None),
+        ("http://h?x", "/", Some("x")),
+        ("http://h/a?b", "/a", Some("b")),
+    ] {
+        let request = parsed(&asking_for(target));
+        assert_eq!((request.path(), request.query()), (path, query), "{target}");
+    }
+}
+
+#[test]
+fn headers_as_they_came() {
+    rows!("6455-4.2.1-12");
+    let request = parsed(&add(REQUEST, "X-List: a\r\nCookie:  b \r\nx-list: c\r\nX-Empty:\r\n"));
+    let headers = request.headers();
+    assert_eq!(headers.get("x-LIST"), Some(b"a".as_slice()));
+    assert_eq!(headers.get_all("X-List").collect::<Vec<_>>(), [b"a", b"c"]);
+    assert_eq!((headers.get("Cookie"), headers.get("X-Empty")), (Some(&b"b"[..]), Some(&b""[..])));
+    assert_eq!(headers.get("X-Lis"), None);
+    let names: Vec<&str> = headers.iter().map(|(name, _)| name).skip(5).collect();
+    assert_eq!(names, ["X-List", "Cookie", "x-list", "X-Empty"]);
+    let latin = parse_request(&with_byte(0xe9, REQUEST, "X-Latin: caf?\r\n")).expect("any bytes are a value");
+    assert_eq!(latin.headers().get("X-Latin"), Some(b"caf\xe9".as_slice()));
+}
+
+#[test]
+fn origin() {
+    rows!("6455-4.2.1-9", "6455-4.2.2-4", "6455-10.2-1");
+    assert_eq!(parsed(REQUEST).origin(), None);
+    assert!(!parsed(REQUEST).is_same_origin(true) && !parsed(REQUEST).is_same_origin(false));
+    for origin in ["http://www.example.com", "null", "HTTPS://a:1"] {
+        assert_eq!(parsed(&add(REQUEST, &format!("Origin: {origin}\r\n"))).origin(), Some(origin));
+    }
+    assert_eq!(parse_request(&with_byte(0xff, REQUEST, "Origin: ?\r\n")).expect("it is not checked").origin(), None);
+}
+
+#[test]
+fn same_origin() {
+    rows!("6455-10.2-1", "6455-4.2.2-4");
+    // RFC 6454 §5: scheme, host and port, where a port that is not given is the scheme's.
+    for (host, origin, is_same_over_http, is_same_over_tls) in [
+        ("example.com", "http://example.com", true, false),
+        ("example.com", "https://example.com", false, true),
+        ("example.com:80", "http://example.com", true, false),
+        ("example.com", "http://example.com:80", true, false),
+        ("example.com:443", "https://example.com", false, true),
+        ("example.com", "https://example.com:443", false, true),
+        ("example.com:443", "http://example.com", false, false),
+        ("example.com:80", "https://example.com", false, false),
+        ("example.com:443", "http://example.com:443", true, false),
+        ("example.com:8080", "http://example.com:8080", true, false),
+        ("example.com:8080", "http://example.com", false, false),
+        ("example.com", "http://example.com:8080", false, false),
+        ("example.com:8080", "http://example.com:80", false, false),
+        ("EXAMPLE.com", "HTTP://example.COM", true, false),
+        ("[::1]:9001", "http://[::1]:9001", true, false),
+        ("[::1]:80", "http://[::1]", true, false),
+        ("example.com", "null", false, false),
+        ("example.com", "", false, false),
+        ("example.com", "example.com", false, false),
+        ("example.com", "ws://example.com", false, false),
+        ("example.com", "ftps://example.com", false, false),
+        ("example.com", "httpx://example.com", false, false),
+        ("example.com", "http://www.example.com", false, false),
+        ("example.com", "http://example.com.evil.example", false, false),
+        ("example.com", "http://evil.example/example.com", false, false),
+        ("example.com", "http://evil.example http://example.com", false, false),
+        ("example.com", "http://user@example.com", false, false),
+        ("example.com", "http:/é", false, false),
+    ] {
+        let lines = format!("Host: {host}\r\nOrigin: {origin}\r\n");
+        let request = parsed(&replace(REQUEST, "Host", &lines));
+        let found = (request.is_same_origin(false), request.is_same_origin(true));
+        assert_eq!(found, (is_same_over_http, is_same_over_tls), "{origin} at {host}");
+    }
+}

@@ -1,0 +1,362 @@
+//! The server's reading of an opening request (RFC 6455 §4.2.1, §4.3): what opens, and what is refused.
+
+use websocket_proto::handshake::{MalformedHeader, parse_extensions, parse_request};
+use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Role, State};
+
+use crate::harness::{REQUEST, every_cut, frame, text};
+use crate::http::{
+    Head, add, asking_for, assert_opens, assert_refusal, assert_refused, parsed, replace, some_cuts, waiting, with_byte,
+};
+use crate::rows;
+
+/// Asserts that each of these lines, in the place of those with the name, makes the request one to be refused.
+#[track_caller]
+fn assert_each_refused(name: &str, lines: &[&str], kind: Kind) {
+    for lines in lines {
+        assert_refused(replace(REQUEST, name, lines), kind);
+    }
+}
+
+#[track_caller]
+fn assert_each_opens(name: &str, lines: &[&str]) {
+    for lines in lines {
+        assert_opens(&replace(REQUEST, name, lines));
+    }
+}
+
+#[test]
+fn method_and_version() {
+    rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
+    for method in ["POST", "HEAD", "OPTIONS", "CONNECT", "get", "GETS"] {
+        assert_refused(REQUEST.replace("GET", method), Kind::Method);
+    }
+    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersion);
+}
+
+#[test]
+fn target() {
+    rows!("6455-4.2.1-2", "6455-8.1-1");
+    for (target, resource, host) in [
+        ("/chat", "/chat", "server.example.com"),
+        ("/", "/", "server.example.com"),
+        ("/a/b?c=d", "/a/b?c=d", "server.example.com"),
+        // RFC 9112 §3.2.2: the Host header of an absolute-form request is ignored.
+        ("http://h/chat", "/chat", "h"),
+        ("https://h:81/chat?x", "/chat?x", "h:81"),
+        ("ws://h", "/", "h"),
+        ("WSS://[::1]?x=1", "/?x=1", "[::1]"),
+    ] {
+        let request = asking_for(target);
+        assert_opens(&request);
+        let request = parsed(&request);
+        assert_eq!((request.resource(), request.host()), (resource, host), "{target}");
+    }
+    for target in ["*", "chat", "ftp://h/chat", "http:///chat", "http://u@h/", "http:chat", "h:80", "/a#b", "/a\x7f"] {
+        let kind = if target.contains('\x7f') { Kind::MalformedHttp } else { Kind::RequestTarget };
+        assert_refused(asking_for(target), kind);
+    }
+    // Neither UTF-8 nor anything else beyond ASCII.
+    for byte in [&b"\xff"[..], "é".as_bytes()] {
+        let request = [b"GET /", byte, &REQUEST.as_bytes()["GET /chat".len()..]].concat();
+        assert!(matches!(parse_request(&request), Err(Kind::RequestTarget | Kind::MalformedHttp)));
+        let outcome = every_cut(waiting, &request);
+        assert_eq!(
+            (Head::parse(&outcome.output).first_line.as_str(), outcome.state),
+            ("HTTP/1.1 400 Bad Request", State::Closed)
+        );
+    }
+}
+
+#[test]
+fn host() {
+    rows!("6455-4.2.1-3", "6455-4.2.1-0");
+    let twice = "Host: server.example.com\r\nHost: server.example.com\r\n";
+    let wrong =
+        ["", twice, "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@h\r\n", "Host: h:x\r\n", "Host: :80\r\n"];
+    assert_each_refused("Host", &wrong, Kind::Host);
+    assert_each_opens("Host", &["host:h\r\n", "Host: h:80\r\n", "Host: 127.0.0.1:9001\r\n", "HOST: [::1]:9001\r\n"]);
+    // In the absolute form it has to be there all the same.
+    assert_refused(replace(&asking_for("http://h/"), "Host", ""), Kind::Host);
+}
+
+#[test]
+fn upgrade() {
+    rows!("6455-4.2.1-4", "6455-4.2.1-0");
+    let missing = ["", "Upgrade: foo\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: h2c websocket\r\n"];
+    assert_each_refused("Upgrade", &missing, Kind::Upgrade);
+    let good = ["Upgrade: WebSocket\r\n", "upgrade:WEBSOCKET\r\n", "Upgrade: h2c, websocket\r\n"];
+    assert_each_opens("Upgrade", &good);
+    assert_each_opens("Upgrade", &["Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: ,websocket ,\r\n"]);
+}
+
+#[test]
+fn connection() {
+    rows!("6455-4.2.1-5", "6455-4.2.1-0");
+    let missing = ["", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: keep-alive Upgrade\r\n"];
+    assert_each_refused("Connection", &missing, Kind::Connection);
+    let good = ["Connection: upgrade\r\n", "Connection: keep-alive, Upgrade\r\n", "connection:UPGRADE,x\r\n"];
+    assert_each_opens("Connection", &good);
+    assert_each_opens(
+        "Connection",
+        &["Connection: keep-alive\r\nConnection: Upgrade\r\n", "Connection: , Upgrade\r\n"],
+    );
+}
+
+#[test]
+fn key() {
+    rows!("6455-4.2.1-6", "6455-4.2.1-7", "6455-11.3.1-1", "6455-4.2.1-0");
+    for wrong in [
+        "",
+        "dGhlIHNhbXBsZSBub25j",
+        "!!!!!!!!!!!!!!!!!!!!!!==",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZWU=",
+        "dGhlIHNhbXBsZSBub25jZWVl",
+        "dGhlIHNhbXBsZSBub25jZQ==AAAA",
+        "dGhlIHNhbXBs ZSBub25jZQ=",
+        "====dGhlIHNhbXBsZSBub25j",
+        "dGhlIHNhbXBsZSBub25jZ\u{e9}=",
+    ] {
+        let line = format!("Sec-WebSocket-Key: {wrong}\r\n");
+        assert_refused(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::Key);
+    }
+    let twice = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n".repeat(2);
+    assert_each_refused("Sec-WebSocket-Key", &["", &twice], Kind::Key);
+    // Bits beyond the sixteenth byte, as in the RFC's own example, are no reason.
+    let rfcs = "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n";
+    let head = assert_opens(&replace(REQUEST, "Sec-WebSocket-Key", rfcs));
+    assert_eq!(head.only("Sec-WebSocket-Accept"), "OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
+}
+
+#[test]
+fn version() {
+    rows!("6455-4.2.1-8", "6455-4.2.2-6", "6455-4.3-2", "6455-4.4-1", "6455-11.3.5-1");
+    let other = [0, 1, 7, 8, 12, 14, 25, 99, 100, 130, 199, 200, 255];
+    for version in other {
+        let line = format!("Sec-WebSocket-Version: {version}\r\n");
+        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::UnsupportedVersion);
+    }
+    for wrong in ["013", "00", "256", "1000", "-1", "+13", "13.0", "0x0d", "13, 8", "13,", "13;", "thirteen", "", "é"]
+    {
+        let line = format!("Sec-WebSocket-Version: {wrong}\r\n");
+        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::Version);
+    }
+    let thirteen = "Sec-WebSocket-Version: 13\r\n";
+    let eight_too = format!("{thirteen}Sec-WebSocket-Version: 8\r\n");
+    assert_each_refused("Sec-WebSocket-Version", &["", &thirteen.repeat(2), &eight_too], Kind::Version);
+    assert_each_opens("Sec-WebSocket-Version", &["sec-websocket-version:13\r\n", "SEC-WEBSOCKET-VERSION: \t13 \r\n"]);
+}
+
+#[test]
+fn subprotocols() {
+    rows!("6455-4.2.1-10", "6455-4.2.1-13", "6455-11.3.4-1", "6455-4.3-4", "6455-8.1-1");
+    for (lines, offered) in [
+        ("", &[][..]),
+        ("Sec-WebSocket-Protocol: chat, superchat\r\n", &["chat", "superchat"]),
+        ("Sec-WebSocket-Protocol: superchat,chat\r\n", &["superchat", "chat"]),
+        ("Sec-WebSocket-Protocol: chat\r\nsec-websocket-protocol: superchat, v2.x\r\n", &["chat", "superchat", "v2.x"]),
+        ("Sec-WebSocket-Protocol: a,,,b\t, ,c ,\r\n", &["a", "b", "c"]),
+        ("Sec-WebSocket-Protocol: a, A\r\n", &["a", "A"]),
+    ] {
+        let request = add(REQUEST, lines);
+        assert_opens(&request);
+        assert_eq!(parsed(&request).subprotocols().collect::<Vec<_>>(), offered, "{lines}");
+    }
+    for wrong in ["a b,;", "a b", "a;b", "a/b", ",", "", " , ", "a, a", "\"a\"", "a=b", "é"] {
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {wrong}\r\n")), Kind::Subprotocol);
+    }
+    let repeated = "Sec-WebSocket-Protocol: a\r\n".repeat(2);
+    assert_refused(add(REQUEST, &repeated), Kind::Subprotocol);
+    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Protocol: a?\r\n"), Kind::Subprotocol);
+    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Extensions: a?\r\n"), Kind::Extensions);
+}
+
+#[test]
+fn extensions() {
+    rows!("6455-4.2.1-11", "6455-4.2.1-13", "6455-9.1-1", "6455-9-2", "6455-9-3");
+    for offer in ["permessage-deflate; client_max_window_bits", "x-foo", "a; b; c=\"d\", e"] {
+        // An offer that is not taken up is passed over in silence.
+        let head = assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Extensions: {offer}\r\n")));
+        assert!(head.all("Sec-WebSocket-Extensions").is_empty());
+    }
+    for wrong in ["permessage-deflate; =1", "permessage-deflate;;=", ";x", "a b", ",", "", "a;", "a; b=", "a; b c", "é"]
+    {
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {wrong}\r\n")), Kind::Extensions);
+    }
+}
+
+/// What the values of Sec-WebSocket-Extensions say, as `name;parameter=value,...`.
+fn extensions_in(values: &[&str]) -> Result<String, MalformedHeader> {
+    let extensions = parse_extensions(values.iter().map(|value| value.as_bytes()))?;
+    let shown = extensions.iter().map(|extension| {
+        let parameters = extension.parameters.iter().map(|(name, value)| match value {
+            Some(value) => format!(";{name}={value}"),
+            None => format!(";{name}"),
+        });
+        extension.name.clone() + &parameters.collect::<String>()
+    });
+    Ok(shown.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn the_grammar_of_extensions() {
+    rows!("6455-4.3-1", "6455-4.3-3", "6455-4.3-4", "6455-9.1-3", "6455-11.3.2-1");
+    for (values, meaning) in [
+        (&["foo, bar; baz=2"][..], "foo,bar;baz=2"),
+        (&["foo", "bar; baz=2"], "foo,bar;baz=2"),
+        (&["permessage-deflate ; client_max_window_bits"], "permessage-deflate;client_max_window_bits"),
+        (&[" a\t;\tb = 1 ; c =\"2\" , d "], "a;b=1;c=2,d"),
+        (&["a;x=\"10\""], "a;x=10"),
+        (&["a;x=\"\\1\\0\""], "a;x=10"),
+        (&["a,,,b"], "a,b"),
+        (&[",", " a , ,", ",b"], "a,b"),
+        (&["a;b;b=1;b"], "a;b;b=1;b"),
+    ] {
+        assert_eq!(extensions_in(values).as_deref(), Ok(meaning), "{values:?}");
+        let lines = values.iter().map(|value| format!("Sec-WebSocket-Extensions: {value}\r\n"));
+        assert_opens(&add(REQUEST, &lines.collect::<Vec<_>>().concat()));
+    }
+    for malformed in [
+        "a;x=\"a b\"",
+        "a;x=\"\"",
+        "a;x=\"1",
+        "a;x=1\"",
+        "a;x=\"\\\"",
+        "a;x=\"1\"2",
+        "a;x=\"é\"",
+        "a;x=",
+        "a;=1",
+        "a;;b",
+        "a;",
+        ";",
+        "=",
+        "a=1",
+        "a b",
+        ",",
+        "",
+        "a/b",
+        "\"a\"",
+        "a;x==1",
+        "a;x=1=2",
+    ] {
+        assert_eq!(extensions_in(&[malformed]), Err(MalformedHeader), "{malformed}");
+        assert_eq!(extensions_in(&["good", malformed]).is_ok(), matches!(malformed, "" | ","), "{malformed}");
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")), Kind::Extensions);
+    }
+}
+
+#[test]
+fn order_case_and_unknown_headers_do_not_matter() {
+    rows!("6455-4.2.1-12");
+    let (first, rest) = REQUEST.split_once("\r\n").expect("it has lines");
+    let mut lines: Vec<&str> = rest.split_inclusive("\r\n").filter(|line| *line != "\r\n").collect();
+    lines.extend(["X-Foo: 1\r\n", "Sec-WebSocket-Foo: ;;\r\n", "X-Empty:\r\n", "Cookie: \u{e9}=\"1\"; b\r\n"]);
+    for _ in 0..lines.len() {
+        lines.rotate_left(1);
+        let request = format!("{first}\r\n{}\r\n", lines.concat());
+        let head = assert_opens(&request);
+        assert_eq!(head.only("Sec-WebSocket-Accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let lower_case = lines.iter().map(|line| match line.split_once(':') {
+            Some((name, value)) => format!("{}:{value}", name.to_ascii_lowercase()),
+            None => (*line).to_owned(),
+        });
+        assert_opens(&format!("{first}\r\n{}\r\n", lower_case.collect::<String>()));
+    }
+}
+
+#[test]
+fn strict_http() {
+    rows!("6455-4.2.1-15", "6455-4.2.1-0");
+    for line in [
+        "X-A : b\r\n",
+        "X-A: b\r\n c\r\n",
+        "X-A: b\r\n\tc\r\n",
+        "X-A\r\n",
+        ": b\r\n",
+        "X A: b\r\n",
+        "X(A): b\r\n",
+        "X-A: b\n",
+        "X-A: \rb\r\n",
+        "X-A: b\r\r\n",
+        "X-A: \0\r\n",
+        "X-A: \x0b\r\n",
+        "X-A: \x7f\r\n",
+        "X-\u{e9}: b\r\n",
+    ] {
+        assert_refused(add(REQUEST, line), Kind::MalformedHttp);
+    }
+    let (first, rest) = REQUEST.split_once("\r\n").expect("it has lines");
+    for first in [
+        "GET /chat",
+        "GET",
+        "GET  /chat HTTP/1.1",
+        "GET /chat HTTP/1.1 ",
+        "GET /a b HTTP/1.1",
+        "GET / HTTP/2.0",
+        "GET / http/1.1",
+        "(GET) / HTTP/1.1",
+    ] {
+        assert_refused(format!("{first}\r\n{rest}"), Kind::MalformedHttp);
+    }
+    // The first header line is none that could be folded.
+    assert_refused(format!("{first}\r\n {rest}"), Kind::MalformedHttp);
+    // Every line end in turn as a bare LF and as a bare CR.
+    for (at, _) in REQUEST.match_indices("\r\n") {
+        let (before, after) = (&REQUEST[..at], &REQUEST[at + 2..]);
+        assert_refused(format!("{before}\n{after}"), Kind::MalformedHttp);
+        assert_refused(format!("{before}\rX{after}"), Kind::MalformedHttp);
+    }
+    for no_http in [&b"\x16\x03\x01\x02\x00"[..], b"\x82\x05Hello", b"\0", b"\x7f"] {
+        assert_refused(no_http, Kind::MalformedHttp);
+    }
+}
+
+#[test]
+fn no_body() {
+    rows!("6455-4.2.1-15");
+    for line in [
+        "Content-Length: 5\r\n",
+        "Content-Length: 0\r\ncontent-length: 5\r\n",
+        "Content-Length: x\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "transfer-encoding: identity\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        assert_refused(add(REQUEST, line), Kind::Body);
+    }
+    // One of no bytes is none; the JDK's client announces it.
+    assert_opens(&add(REQUEST, "Content-Length: 0\r\n"));
+}
+
+#[test]
+fn the_head_is_bounded_to_the_byte_and_the_line() {
+    rows!("6455-4.2.1-14");
+    let lines = |count: usize| add(REQUEST, &"X: y\r\n".repeat(count - 5));
+    let bytes = |count: usize| add(REQUEST, &format!("X: {}\r\n", "y".repeat(count - REQUEST.len() - 5)));
+    assert_eq!(bytes(16 << 10).len(), 16 << 10);
+    for good in [lines(100), bytes(16 << 10)] {
+        assert_eq!(some_cuts(waiting, good.as_bytes()).state, State::Open);
+    }
+    let endless = ["GET /".to_owned() + &"x".repeat(100 << 10), "X".repeat(100 << 10)];
+    for bad in [lines(101), lines(300), bytes((16 << 10) + 1), bytes(100 << 10)].iter().chain(&endless) {
+        assert_refusal(&some_cuts(waiting, bad.as_bytes()), Kind::HeadTooLarge, "the defaults");
+    }
+    let small = || Connection::server(Config::new().max_head_size(300).max_headers(7));
+    for good in [lines(7), bytes(300)] {
+        assert_eq!(every_cut(small, good.as_bytes()).state, State::Open);
+    }
+    for bad in [lines(8), bytes(301)] {
+        assert_refusal(&every_cut(small, bad.as_bytes()), Kind::HeadTooLarge, "the caller's");
+    }
+}
+
+#[test]
+fn frames_may_follow_in_the_same_read() {
+    rows!("6455-4.2.1-16");
+    let mut input = REQUEST.as_bytes().to_vec();
+    input.extend(frame(Role::Client, 0x81, b"Hello"));
+    input.extend(frame(Role::Client, 0x81, b"GET / HTTP/1.1\r\n\r\n"));
+    let outcome = every_cut(waiting, &input);
+    assert_eq!(outcome.events, [text("Hello"), text("GET / HTTP/1.1\r\n\r\n")]);
+    assert_eq!(outcome.state, State::Open);
+}

@@ -1,0 +1,97 @@
+//! The frames of `tests/data/conformance.json`, each with what a server makes of it.
+
+use serde_json::Value;
+use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::{CloseStatus, Event, Role, State};
+
+use crate::harness::{Outcome, code, every_cut, feed, frame, frames, hex, ping, server};
+use crate::rows;
+
+const VECTORS: &str = include_str!("../data/conformance.json");
+
+#[test]
+fn frames_for_a_server() {
+    rows!("6455-5.2-12", "6455-6.2-1");
+    let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+    let (mut tested, mut deflate) = (0, 0);
+    for vector in vectors["server_frames"].as_array().unwrap() {
+        if vector["deflate"].as_bool().unwrap() {
+            deflate += 1;
+            continue;
+        }
+        tested += 1;
+        let (name, expected) = (vector["name"].as_str().unwrap(), vector["expect"].as_str().unwrap());
+        println!("{name}: {expected}");
+        match vector["in"].as_str() {
+            Some(input) => check(&hex(input), &every_cut(server, &hex(input)), expected),
+            None => {
+                let input = described(name, vector["in_note"].as_str().unwrap());
+                let outcome = feed(&mut server(), [input.as_slice()]);
+                for len in [1, 1000, 65_537] {
+                    assert!(feed(&mut server(), input.chunks(len)) == outcome, "{name} in pieces of {len}");
+                }
+                check(&input, &outcome, expected);
+            }
+        }
+    }
+    assert_eq!((tested, deflate), (44, 17));
+}
+
+/// A vector that is too long to be written down.
+fn described(name: &str, note: &str) -> Vec<u8> {
+    assert_eq!(name, "frag total > limit (1MiB+) plain");
+    let half = vec![b'a'; 700_000];
+    let input = [frame(Role::Client, 0x01, &half), frame(Role::Client, 0x80, &half)].concat();
+    assert!(note.starts_with(&format!("{} bytes;", input.len())), "{note}");
+    input
+}
+
+/// Checks an outcome against words such as `pong:x text:Hello` or `fail 1002`.
+#[track_caller]
+fn check(input: &[u8], outcome: &Outcome, expected: &str) {
+    let words: Vec<&str> = expected.split(' ').collect();
+    match words[..] {
+        // "now": though neither the frame nor the message has ended.
+        ["fail", number] | ["fail", number, "now"] => outcome.assert_fails(number.parse().unwrap(), &[]),
+        ["text", "ok"] => assert_eq!(texts(outcome), [payload(input)]),
+        _ => words.into_iter().for_each(|word| check_word(outcome, word)),
+    }
+}
+
+#[track_caller]
+fn check_word(outcome: &Outcome, word: &str) {
+    let sent = outcome.frames();
+    match word.split_once(':').unwrap_or((word, "")) {
+        ("text", text) => {
+            assert_eq!(texts(outcome), [text.as_bytes()]);
+            assert!(outcome.close_sent().is_none());
+        }
+        ("pong", data) => {
+            assert!(outcome.events.contains(&ping(data.as_bytes())));
+            assert_eq!((sent.len(), sent[0].0.opcode, sent[0].1.as_slice()), (1, Opcode::Pong, data.as_bytes()));
+        }
+        ("close", status) => {
+            let number = (status != "empty").then(|| status.parse().unwrap());
+            assert_eq!(outcome.close_sent(), Some(number));
+            let status = number.map_or(CloseStatus::NoStatus, |number| CloseStatus::Code(code(number)));
+            let closed = outcome.closed().unwrap();
+            assert_eq!((closed.status(), closed.was_clean()), (status, true));
+            assert!(outcome.before_end().is_empty(), "{outcome:x?}");
+        }
+        ("only", _) => assert_eq!(sent.len(), 1, "{outcome:x?}"),
+        ("open", _) => assert_eq!(outcome.state, State::Open),
+        // The transport is closed by the server.
+        ("FIN", _) => assert_eq!(outcome.state, State::Closed),
+        _ => panic!("{word}?"),
+    }
+}
+
+fn texts<'o>(outcome: &'o Outcome) -> Vec<&'o [u8]> {
+    let text = |event: &'o Event<'static>| if let Event::Text(text) = event { Some(text.as_bytes()) } else { None };
+    outcome.events.iter().filter_map(text).collect()
+}
+
+/// What the frames of an input carry, put together.
+fn payload(input: &[u8]) -> Vec<u8> {
+    frames(input).into_iter().flat_map(|(_, payload): (FrameHeader, _)| payload).collect()
+}
