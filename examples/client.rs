@@ -50,7 +50,7 @@ impl Session {
             .arguments
             .subprotocols
             .iter()
-            .fold(ClientRequest::new(&self.arguments.url), |request, name| request.subprotocol(name));
+            .fold(ClientRequest::new(&self.arguments.url), ClientRequest::subprotocol);
         let mut output = Output::new();
         let mut ws = Connection::client(&request, Config::new(), seed, &mut output)?;
         let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;

@@ -127,7 +127,7 @@ fn whole_messages_allocate_nothing() {
         let mut bytes = Vec::new();
         for len in [0, 1, 125, 126, 1000, 65_535, 65_536, 100_000] {
             bytes.extend(frame(true, Opcode::Binary, mask, &vec![0xff; len]));
-            bytes.extend(frame(true, Opcode::Text, mask, text[..len - len % 10].as_bytes()));
+            bytes.extend(frame(true, Opcode::Text, mask, &text.as_bytes()[..len - len % 10]));
             bytes.extend(frame(true, Opcode::Ping, mask, b"ping"));
             bytes.extend(frame(true, Opcode::Pong, mask, b""));
         }

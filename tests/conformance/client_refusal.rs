@@ -79,7 +79,7 @@ fn versions_that_the_server_would_take() {
         "Sec-WebSocket-Version: 13, 8, 7\r\n",
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8, 7\r\n",
         "sec-websocket-version:13 ,,8\r\nSec-WebSocket-Version:7,\r\n",
-        "Sec-WebSocket-Version: 13, x, 8, 256, -1, 7\r\n",
+        "Sec-WebSocket-Version: 13, x, 8, 256, -1, +5, 09, 7\r\n",
     ] {
         let response = add("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", lines);
         refused(&response, 426);

@@ -52,7 +52,7 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("9220-", "bootstrapping over HTTP/3 is not built yet"),
 ];
 
-pub fn is_row(id: &str) -> bool {
+pub(crate) fn is_row(id: &str) -> bool {
     table().any(|row| row.id == id)
 }
 

@@ -168,7 +168,7 @@ fn pass_through(mut stream: &[u8]) -> Vec<u8> {
 #[test]
 fn a_proxy_passes_frames_on_unchanged() {
     rows!("6455-5.4-15", "6455-5.4-16", "6455-5.4-17", "6455-5.4-18");
-    let long = [0; 65_536];
+    let long = vec![0; 65_536];
     for sender in ROLES {
         let mut stream = Vec::new();
         for rsv in 0..8 {

@@ -362,7 +362,7 @@ fn a_fragment_is_fixed_once_it_is_sent() {
     }
 }
 
-/// Octet i of the payload is XORed with octet i mod 4 of the key, over any cut and at any alignment.
+/// Octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any cut and at any alignment.
 #[test]
 fn masks_carry_on_over_cuts() {
     rows!("6455-5.3-5");

@@ -5,24 +5,24 @@ use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, Role, State};
 
 /// The key of the masked vectors in RFC 6455 §5.7.
-pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A request that opens, with no header that could be left out.
-pub const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// All that came of an input.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub events: Vec<Event<'static>>,
+pub(crate) struct Outcome {
+    pub(crate) events: Vec<Event<'static>>,
     /// What was put into the output since the connection was made by the caller's function.
-    pub output: Vec<u8>,
-    pub state: State,
+    pub(crate) output: Vec<u8>,
+    pub(crate) state: State,
 }
 
 impl Outcome {
     /// The last event, if it is the end.
-    pub fn closed(&self) -> Option<&Closed> {
+    pub(crate) fn closed(&self) -> Option<&Closed> {
         match self.events.last() {
             Some(Event::Closed(closed)) => Some(closed),
             _ => None,
@@ -30,7 +30,7 @@ impl Outcome {
     }
 
     /// Every event before the end.
-    pub fn before_end(&self) -> &[Event<'static>] {
+    pub(crate) fn before_end(&self) -> &[Event<'static>] {
         match self.events.split_last() {
             Some((Event::Closed(_), before)) => before,
             _ => &self.events,
@@ -38,12 +38,13 @@ impl Outcome {
     }
 
     /// The frames in the output, unmasked.
-    pub fn frames(&self) -> Vec<(FrameHeader, Vec<u8>)> {
+    pub(crate) fn frames(&self) -> Vec<(FrameHeader, Vec<u8>)> {
         frames(&self.output)
     }
 
     /// The code of the only Close frame, which has to be the last thing in the output. `Some(None)`: without a code.
-    pub fn close_sent(&self) -> Option<Option<u16>> {
+    #[expect(clippy::option_option, reason = "no Close, a Close without a code, a Close with one")]
+    pub(crate) fn close_sent(&self) -> Option<Option<u16>> {
         let frames = self.frames();
         let closes = frames.iter().filter(|(header, _)| header.opcode == Opcode::Close).count();
         assert!(closes <= 1, "more than one Close: {frames:?}");
@@ -57,7 +58,7 @@ impl Outcome {
 
     /// Asserts FAIL(code) of the table: nothing but `events`, then one error; a Close with this code in the output.
     #[track_caller]
-    pub fn assert_fails(&self, code: u16, events: &[Event<'static>]) {
+    pub(crate) fn assert_fails(&self, code: u16, events: &[Event<'static>]) {
         assert_eq!(self.before_end(), events, "{self:x?}");
         let closed = self.closed().unwrap_or_else(|| panic!("not closed: {self:x?}"));
         assert!(closed.error().is_some(), "{self:x?}");
@@ -68,11 +69,11 @@ impl Outcome {
 }
 
 /// An open server that has received no frame.
-pub fn server() -> Connection {
+pub(crate) fn server() -> Connection {
     server_with(Config::new())
 }
 
-pub fn server_with(config: Config) -> Connection {
+pub(crate) fn server_with(config: Config) -> Connection {
     let (mut server, mut output) = (Connection::server(config), Output::new());
     let mut request = REQUEST.as_bytes().to_vec();
     let mut input = Input::new(&mut request);
@@ -87,11 +88,11 @@ pub fn server_with(config: Config) -> Connection {
 }
 
 /// An open client that has received no frame.
-pub fn client() -> Connection {
+pub(crate) fn client() -> Connection {
     client_with(Config::new())
 }
 
-pub fn client_with(config: Config) -> Connection {
+pub(crate) fn client_with(config: Config) -> Connection {
     let (mut client, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), config);
     let (mut output, mut response) = (Output::new(), response_to(&request, ""));
     let mut input = Input::new(&mut response);
@@ -101,21 +102,21 @@ pub fn client_with(config: Config) -> Connection {
 }
 
 /// A client that has sent its request, with what it sent.
-pub fn connecting(request: &ClientRequest, config: Config) -> (Connection, String) {
+pub(crate) fn connecting(request: &ClientRequest, config: Config) -> (Connection, String) {
     let mut output = Output::new();
     let client = Connection::client(request, config, [7; 32], &mut output).expect("the request is valid");
     (client, String::from_utf8(drain(&mut output)).expect("a request is text"))
 }
 
 /// The value of a header in a head.
-pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let line =
         head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase())));
     line.map(|line| line.split_once(':').expect("it has a colon").1.trim())
 }
 
 /// The 101 response to a client's request, with further header lines, each ended by CRLF.
-pub fn response_to(request: &str, further: &str) -> Vec<u8> {
+pub(crate) fn response_to(request: &str, further: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: {}\r\n{further}\r\n",
@@ -124,13 +125,13 @@ pub fn response_to(request: &str, further: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub fn accept_for(request: &str) -> String {
+pub(crate) fn accept_for(request: &str) -> String {
     let key = header(request, "Sec-WebSocket-Key").expect("a request has a key");
     String::from_utf8(websocket_proto::handshake::accept_key(key.as_bytes()).to_vec()).expect("base64 is text")
 }
 
 /// What a peer of this role sends as one frame: a client's is masked.
-pub fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let mask = (sender == Role::Client).then_some(KEY);
     let opcode = Opcode::new(first_byte & 0xf).expect("a known opcode; others are written out");
     let (fin, rsv) = (first_byte & 0x80 != 0, first_byte >> 4 & 7);
@@ -141,20 +142,20 @@ pub fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The same frames as either peer of the connection under test would send them.
-pub fn from_peer_of(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
+pub(crate) fn from_peer_of(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
     let sender = if role == Role::Server { Role::Client } else { Role::Server };
     frames.iter().flat_map(|(first_byte, payload)| frame(sender, *first_byte, payload)).collect()
 }
 
 /// Runs frames against an open connection of each role, at every cut, and gives both outcomes to `check`.
 #[track_caller]
-pub fn both_roles(frames: &[(u8, &[u8])], check: impl Fn(Role, Outcome)) {
+pub(crate) fn both_roles(frames: &[(u8, &[u8])], check: impl Fn(Role, Outcome)) {
     check(Role::Server, every_cut(server, &from_peer_of(Role::Server, frames)));
     check(Role::Client, every_cut(client, &from_peer_of(Role::Client, frames)));
 }
 
 /// Takes an output apart into frames, unmasked.
-pub fn frames(mut output: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
+pub(crate) fn frames(mut output: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
     let mut frames = Vec::new();
     while !output.is_empty() {
         let (header, len) = FrameHeader::decode(output).expect("legal").expect("whole");
@@ -166,12 +167,12 @@ pub fn frames(mut output: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
     frames
 }
 
-pub fn drain(output: &mut Output) -> Vec<u8> {
+pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 /// Feeds the pieces to the connection; requests are accepted, everything else only noted.
-pub fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
+pub(crate) fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
     feed_with(ws, pieces, &|ws, event, output| match event {
         Event::Request(request) => {
             ws.accept(request, output);
@@ -182,9 +183,9 @@ pub fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>)
 }
 
 /// What an application does with an event: it may answer it, and returns it to have it noted.
-pub type Application<'a> = dyn for<'e> Fn(&mut Connection, Event<'e>, &mut Output) -> Option<Event<'e>> + 'a;
+pub(crate) type Application<'a> = dyn for<'e> Fn(&mut Connection, Event<'e>, &mut Output) -> Option<Event<'e>> + 'a;
 
-pub fn feed_with<'p>(
+pub(crate) fn feed_with<'p>(
     ws: &mut Connection,
     pieces: impl IntoIterator<Item = &'p [u8]>,
     application: &Application<'_>,
@@ -203,7 +204,7 @@ pub fn feed_with<'p>(
 
 /// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same.
 #[track_caller]
-pub fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
+pub(crate) fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     every_cut_with(make, input, &|ws, event, output| match event {
         Event::Request(request) => {
             ws.accept(request, output);
@@ -214,7 +215,7 @@ pub fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
 }
 
 #[track_caller]
-pub fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: &Application<'_>) -> Outcome {
+pub(crate) fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: &Application<'_>) -> Outcome {
     let whole = feed_with(&mut make(), [input], application);
     let bytewise = feed_with(&mut make(), input.chunks(1), application);
     assert!(bytewise == whole, "byte by byte: {bytewise:x?}\nwhole: {whole:x?}");
@@ -227,28 +228,28 @@ pub fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: 
 }
 
 /// The code, which has to be one that may travel.
-pub fn code(code: u16) -> CloseCode {
+pub(crate) fn code(code: u16) -> CloseCode {
     CloseCode::new(code).expect("may travel")
 }
 
-pub fn text(text: &str) -> Event<'static> {
+pub(crate) fn text(text: &str) -> Event<'static> {
     Event::Text(text.to_owned().into())
 }
 
-pub fn binary(data: &[u8]) -> Event<'static> {
+pub(crate) fn binary(data: &[u8]) -> Event<'static> {
     Event::Binary(data.to_vec().into())
 }
 
-pub fn ping(data: &[u8]) -> Event<'static> {
+pub(crate) fn ping(data: &[u8]) -> Event<'static> {
     Event::Ping(data.to_vec().into())
 }
 
-pub fn pong(data: &[u8]) -> Event<'static> {
+pub(crate) fn pong(data: &[u8]) -> Event<'static> {
     Event::Pong(data.to_vec().into())
 }
 
 /// Bytes from hex with white space.
-pub fn hex(hex: &str) -> Vec<u8> {
+pub(crate) fn hex(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

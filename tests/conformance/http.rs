@@ -6,16 +6,16 @@ use websocket_proto::{ClientRequest, Config, Connection, Error, Event, Handshake
 use crate::harness::{Outcome, REQUEST, connecting, every_cut, feed, response_to};
 
 /// A head and what follows it.
-pub struct Head {
-    pub first_line: String,
-    pub lines: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Head {
+    pub(crate) first_line: String,
+    pub(crate) lines: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Head {
     /// Reads a head by the grammar of RFC 9112 §2.1 and §5, with nothing forgiven.
     #[track_caller]
-    pub fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").expect("an empty line ends a head");
         let head = std::str::from_utf8(&bytes[..end]).expect("the crate's own heads are text");
         assert!(head.split("\r\n").all(|line| !line.contains(char::is_control)), "{head:?}");
@@ -30,14 +30,14 @@ impl Head {
     }
 
     /// The values of all lines with this name.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let named = self.lines.iter().filter(|line| line.0.eq_ignore_ascii_case(name));
         named.map(|line| line.1.as_str()).collect()
     }
 
     /// The value of the only line with this name.
     #[track_caller]
-    pub fn only(&self, name: &str) -> &str {
+    pub(crate) fn only(&self, name: &str) -> &str {
         let [value] = self.all(name)[..] else { panic!("not one {name}: {:?}", self.lines) };
         value
     }
@@ -45,13 +45,13 @@ impl Head {
 
 /// RFC 6455 §4.1, 10: "characters in the range U+0021 to U+007E not including separator characters as defined in
 /// [RFC2616]".
-pub fn is_token_char(char: char) -> bool {
+pub(crate) fn is_token_char(char: char) -> bool {
     ('!'..='~').contains(&char) && !"()<>@,;:\\\"/[]?={}".contains(char)
 }
 
 /// The head with other lines, each ended by CRLF, in the place of those with this name.
 #[track_caller]
-pub fn replace(head: &str, name: &str, lines: &str) -> String {
+pub(crate) fn replace(head: &str, name: &str, lines: &str) -> String {
     let start = format!("{}:", name.to_ascii_lowercase());
     let is_named = |line: &&str| line.to_ascii_lowercase().starts_with(&start);
     assert!(head.lines().any(|line| is_named(&line)), "no {name} to replace");
@@ -60,13 +60,13 @@ pub fn replace(head: &str, name: &str, lines: &str) -> String {
 }
 
 /// The head with further lines, each ended by CRLF, at its end.
-pub fn add(head: &str, lines: &str) -> String {
+pub(crate) fn add(head: &str, lines: &str) -> String {
     let head = head.strip_suffix("\r\n").expect("an empty line ends a head");
     format!("{head}{lines}\r\n")
 }
 
 /// The head with a further line, and this byte in the place of the line's `?`.
-pub fn with_byte(byte: u8, head: &str, line: &str) -> Vec<u8> {
+pub(crate) fn with_byte(byte: u8, head: &str, line: &str) -> Vec<u8> {
     let mut head = add(head, line).into_bytes();
     *head.iter_mut().rfind(|byte| **byte == b'?').expect("the line has one") = byte;
     head
@@ -74,7 +74,7 @@ pub fn with_byte(byte: u8, head: &str, line: &str) -> Vec<u8> {
 
 /// Runs an input that is too long for every cut whole, byte by byte, and in pieces of some other sizes.
 #[track_caller]
-pub fn some_cuts(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
+pub(crate) fn some_cuts(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     let whole = feed(&mut make(), [input]);
     for size in [1, 7, 1000, 4096, 10_000] {
         assert!(feed(&mut make(), input.chunks(size)) == whole, "in pieces of {size}");
@@ -84,23 +84,23 @@ pub fn some_cuts(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
 
 /// # The server's side
 /// A server that waits for a request.
-pub fn waiting() -> Connection {
+pub(crate) fn waiting() -> Connection {
     Connection::server(Config::new())
 }
 
 /// The good request for another target.
-pub fn asking_for(target: &str) -> String {
+pub(crate) fn asking_for(target: &str) -> String {
     REQUEST.replace("/chat", target)
 }
 
 #[track_caller]
-pub fn parsed(request: &str) -> Request {
+pub(crate) fn parsed(request: &str) -> Request {
     parse_request(request.as_bytes()).expect(request)
 }
 
 /// Asserts that the request opens a server at every cut, without a subprotocol; returns the 101.
 #[track_caller]
-pub fn assert_opens(request: &str) -> Head {
+pub(crate) fn assert_opens(request: &str) -> Head {
     let outcome = every_cut(waiting, request.as_bytes());
     assert_eq!((&outcome.events[..], outcome.state), (&[][..], State::Open), "{request}");
     let head = Head::parse(&outcome.output);
@@ -110,14 +110,14 @@ pub fn assert_opens(request: &str) -> Head {
 
 /// Asserts that a server refuses the request at every cut, with the status that says why.
 #[track_caller]
-pub fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
+pub(crate) fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
     let request = request.as_ref();
     assert_refusal(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request));
 }
 
 /// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame.
 #[track_caller]
-pub fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) {
+pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) {
     assert_handshake_failed(outcome, kind, what);
     let head = Head::parse(&outcome.output);
     let (status, further) = match kind {
@@ -149,26 +149,26 @@ fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &s
 
 /// # The client's side
 /// A request that offers these subprotocols.
-pub fn offering(subprotocols: &[&str]) -> ClientRequest {
+pub(crate) fn offering(subprotocols: &[&str]) -> ClientRequest {
     let request = ClientRequest::new("ws://server.example.com/chat");
     subprotocols.iter().fold(request, |request, name| request.subprotocol(*name))
 }
 
 /// The least 101 response to the request.
-pub fn response(request: &ClientRequest) -> String {
+pub(crate) fn response(request: &ClientRequest) -> String {
     let (_, sent) = connecting(request, Config::new());
     String::from_utf8(response_to(&sent, "")).expect("it is text")
 }
 
 /// What comes of a response, at every cut.
 #[track_caller]
-pub fn answered(request: &ClientRequest, response: impl AsRef<[u8]>) -> Outcome {
+pub(crate) fn answered(request: &ClientRequest, response: impl AsRef<[u8]>) -> Outcome {
     every_cut(|| connecting(request, Config::new()).0, response.as_ref())
 }
 
 /// Asserts HSFAIL of the table: the end, no event before it, and not a byte written.
 #[track_caller]
-pub fn assert_fails(request: &ClientRequest, response: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
+pub(crate) fn assert_fails(request: &ClientRequest, response: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
     let response = response.as_ref();
     let (outcome, what) = (answered(request, response), String::from_utf8_lossy(response));
     assert_handshake_failed(&outcome, kind, &what);

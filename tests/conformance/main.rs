@@ -1,7 +1,6 @@
 //! One test, or more, for each row of the conformance table (`rows.tsv`), each input run at every split point.
 //!
 //! A test names the rows it shows with `rows!` in its first line; `coverage.rs` counts them.
-#![expect(clippy::too_many_lines, reason = "a table of cases is one thing, however long")]
 
 mod browser_closing;
 mod client_refusal;

@@ -71,7 +71,10 @@ fn same_origin() {
         ("EXAMPLE.com", "HTTP://example.COM", true, false),
         ("[::1]:9001", "http://[::1]:9001", true, false),
         ("[::1]:80", "http://[::1]", true, false),
+        ("example.com:", "http://example.com", true, false),
         ("example.com", "null", false, false),
+        // Two Origin headers are none.
+        ("example.com", "http://example.com\r\nOrigin: http://example.com", false, false),
         ("example.com", "", false, false),
         ("example.com", "example.com", false, false),
         ("example.com", "ws://example.com", false, false),

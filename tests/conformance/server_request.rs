@@ -264,6 +264,14 @@ fn order_case_and_unknown_headers_do_not_matter() {
     }
 }
 
+/// RFC 9112 §2.2: one empty line before the request line is ignored; a second ends a head without a request.
+#[test]
+fn an_empty_line_may_lead() {
+    rows!("6455-4.2.1-15");
+    assert_opens(&format!("\r\n{REQUEST}"));
+    assert_refused(format!("\r\n\r\n{REQUEST}"), Kind::MalformedHttp);
+}
+
 #[test]
 fn strict_http() {
     rows!("6455-4.2.1-15", "6455-4.2.1-0");

@@ -1,0 +1,158 @@
+//! [`Output`] between a connection and a writer that takes as much as it likes.
+
+use std::io::{self, ErrorKind, Write};
+
+use bytes::Buf;
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A masked ping with the key 0.
+fn ping(byte: u8) -> [u8; 7] {
+    [0x89, 0x81, 0, 0, 0, 0, byte]
+}
+
+/// An open server that coalesces pongs as soon as one waits, and its drained output.
+fn server() -> (Connection, Output) {
+    let (mut ws, mut output) = (Connection::server(Config::new().max_pending_pongs(0)), Output::new());
+    receive(&mut ws, REQUEST, &mut output);
+    output.advance(output.len());
+    (ws, output)
+}
+
+fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) {
+    let mut bytes = bytes.to_vec();
+    let mut input = Input::new(&mut bytes);
+    while let Some(event) = ws.receive(&mut input, output) {
+        if let Event::Request(request) = event {
+            ws.accept(request, output);
+        }
+    }
+}
+
+/// A writer that takes at most so many bytes a call, and fails in between by its script.
+struct Writer {
+    most: usize,
+    written: Vec<u8>,
+    failures: Vec<ErrorKind>,
+}
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kind) = self.failures.pop() {
+            return Err(kind.into());
+        }
+        let taken = bytes.len().min(self.most);
+        self.written.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_the_writer_takes_arrives_in_order() {
+    for most in 1..=60 {
+        let (mut ws, mut output) = server();
+        let mut writer = Writer { most, written: Vec::new(), failures: Vec::new() };
+        let mut expected = Vec::new();
+        for round in 0..50_u8 {
+            ws.send_binary(&vec![round; usize::from(round)], &mut output).unwrap();
+            expected.extend([0x82, round]);
+            expected.extend(vec![round; usize::from(round)]);
+            // One call takes part of it, and what is left stays in front of the next message.
+            let taken = output.chunk().len().min(most);
+            writer.written.extend_from_slice(&output.chunk()[..taken]);
+            output.advance(taken);
+        }
+        let left = output.len();
+        assert_eq!(output.write_to(&mut writer).unwrap(), left);
+        assert!(output.is_empty() && writer.written == expected, "{most} bytes at a time");
+    }
+}
+
+#[test]
+fn a_writer_that_fails_loses_nothing() {
+    let (mut ws, mut output) = server();
+    ws.send_text("hello", &mut output).unwrap();
+    let mut writer = Writer { most: 3, written: Vec::new(), failures: vec![ErrorKind::WouldBlock] };
+    assert_eq!(output.write_to(&mut writer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(output.len(), 7);
+    writer.failures = vec![ErrorKind::BrokenPipe, ErrorKind::Interrupted];
+    assert_eq!(output.write_to(&mut writer).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    writer.most = 0;
+    assert_eq!(output.write_to(&mut writer).unwrap_err().kind(), ErrorKind::WriteZero);
+    writer.most = 3;
+    assert_eq!(output.write_to(&mut writer).unwrap(), 7);
+    assert_eq!(writer.written, b"\x81\x05hello");
+}
+
+/// A socket that is full after some bytes is not an error.
+#[test]
+fn a_full_socket_is_a_success_so_far() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.min(bytes.len()) {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                taken => {
+                    self.0 -= taken;
+                    Ok(taken)
+                }
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (mut ws, mut output) = server();
+    ws.send_text("hello", &mut output).unwrap();
+    assert_eq!(output.write_to(&mut Full(4)).unwrap(), 4);
+    assert_eq!(output.chunk(), b"llo");
+}
+
+#[test]
+fn append_moves_everything_and_keeps_the_order() {
+    let (mut ws, mut output) = server();
+    let mut backlog = Output::new();
+    for text in ["one", "two", "three"] {
+        ws.send_text(text, &mut output).unwrap();
+        backlog.append(&mut output);
+        assert!(output.is_empty());
+    }
+    assert_eq!(backlog.chunk(), b"\x81\x03one\x81\x03two\x81\x05three");
+    backlog.append(&mut Output::new());
+    assert_eq!(backlog.len(), 17);
+}
+
+/// A pong that waits is replaced by the next over the budget, in a backlog too; one that is partly written never is.
+#[test]
+fn appended_pongs_are_replaced_only_while_they_are_whole() {
+    let (mut ws, mut output) = server();
+    let mut backlog = Output::new();
+    ws.send_binary(b"data", &mut backlog).unwrap();
+    receive(&mut ws, &ping(1), &mut output);
+    backlog.append(&mut output);
+    receive(&mut ws, &ping(2), &mut backlog);
+    assert_eq!(backlog.chunk(), b"\x82\x04data\x8a\x01\x02");
+
+    let (mut ws, mut output) = server();
+    let mut backlog = Output::new();
+    ws.send_binary(b"data", &mut backlog).unwrap();
+    receive(&mut ws, &ping(1), &mut output);
+    output.advance(1);
+    backlog.append(&mut output);
+    receive(&mut ws, &ping(2), &mut backlog);
+    assert_eq!(backlog.chunk(), b"\x82\x04data\x01\x01\x8a\x01\x02");
+}
+
+#[test]
+fn more_than_there_is_takes_all() {
+    let mut output = Output::new();
+    Connection::client(&ClientRequest::new("ws://localhost/"), Config::new(), [0; 32], &mut output).unwrap();
+    output.advance(usize::MAX);
+    assert_eq!((output.len(), output.remaining(), output.chunk()), (0, 0, b"".as_slice()));
+}
