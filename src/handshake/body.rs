@@ -97,8 +97,11 @@ struct Chunk {
     next: usize,
 }
 
+/// The chunk that begins here. Only its line is parsed, or an extension with a bare LF would reach into what follows,
+/// as far as that has come.
 fn chunk_at(bytes: &[u8], at: usize) -> Option<Chunk> {
-    match httparse::parse_chunk_size(bytes.get(at..)?) {
+    let line = bytes.get(at..)?.split_inclusive(|&byte| byte == b'\n').next()?;
+    match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((line, size))) => {
             let (start, size) = (at.saturating_add(line), usize::try_from(size).ok()?);
             Some(Chunk { start, size, next: start.saturating_add(size).saturating_add(2) })
