@@ -26,7 +26,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("listening on ws://{address}/");
+    if let Ok(address) = listener.local_addr() {
+        println!("listening on ws://{address}/");
+    }
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
             let config = config.clone();

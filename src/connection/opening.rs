@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, AcceptError, BadHead, Body, HeadScanner, Offer, Reject, Request, Response, ResponseHead, check_response,
-    parse_request, parse_response_head, write_error, write_rejection, write_response,
+    Accept, AcceptError, BadHead, Body, HeadScanner, Offer, Reject, Request, Response, ResponseHead, check_request,
+    check_response, parse_response_head, write_error, write_rejection, write_response,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -143,7 +143,7 @@ impl Connection {
         input: &mut Input<'i>,
         output: &mut Output,
     ) -> Option<Event<'i>> {
-        match self.read_head(opening, input, parse_request) {
+        match self.read_head(opening, input, check_request) {
             Ok(None) => None,
             Ok(Some(request)) => {
                 opening.stage = Stage::Deciding;

@@ -22,6 +22,7 @@ pub(crate) use answer::{write_error, write_rejection, write_response};
 pub(crate) use body::Body;
 pub(crate) use client::{Offer, check_response};
 pub(crate) use head::{BadHead, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use server::check_request;
 
 /// A key's length in base64: 16 bytes give 24 characters.
 const KEY_LEN: usize = 24;

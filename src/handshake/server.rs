@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use iri_string::types::UriStr;
 
-use super::head::{Headers, RequestHead, parse_request_head};
+use super::head::{HeadScanner, Headers, RequestHead, parse_request_head};
 use super::header::{elements, parse_extensions, parse_tokens, parse_version};
 use super::{ACCEPT_LEN, accept_key, is_key};
+use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 
 /// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
@@ -124,13 +125,23 @@ impl Request {
     }
 }
 
-/// Parses and checks the head of an opening request, up to and with its empty line (RFC 6455 §4.2.1).
+/// Parses and checks the head of an opening request, up to and with its empty line and no further (RFC 6455 §4.2.1).
 ///
-/// For servers that read HTTP themselves; [`Connection::server`](crate::Connection::server) does it all.
+/// For servers that read HTTP themselves, and bound what they read; [`Connection::server`](crate::Connection::server)
+/// does it all.
 ///
 /// # Errors
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
+    let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
+    match HeadScanner::default().scan(head, &unbounded) {
+        Ok(Some(len)) if len == head.len() => check_request(head),
+        _ => Err(HandshakeErrorKind::MalformedHttp),
+    }
+}
+
+/// Parses and checks a head that the scanner has found.
+pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let RequestHead { method, target, minor_version, headers } = parse_request_head(head)?;

@@ -1,5 +1,6 @@
 //! What a server's application learns from a request: target, headers, origin.
 
+use websocket_proto::HandshakeErrorKind;
 use websocket_proto::handshake::parse_request;
 
 use crate::harness::REQUEST;
@@ -48,6 +49,22 @@ fn origin() {
         assert_eq!(parsed(&add(REQUEST, &format!("Origin: {origin}\r\n"))).origin(), Some(origin));
     }
     assert_eq!(parse_request(&with_byte(0xff, REQUEST, "Origin: ?\r\n")).expect("it is not checked").origin(), None);
+}
+
+/// The pure function takes one head and nothing else, as strictly as a connection does.
+#[test]
+fn one_head_is_parsed() {
+    rows!("6455-4.2.1-15");
+    assert!(parse_request(REQUEST.as_bytes()).is_ok());
+    for head in [
+        format!("{REQUEST}more"),
+        REQUEST.trim_end().to_owned(),
+        REQUEST.replace("\r\n", "\n"),
+        format!("\r\n\r\n{REQUEST}"),
+        String::new(),
+    ] {
+        assert_eq!(parse_request(head.as_bytes()).err(), Some(HandshakeErrorKind::MalformedHttp), "{head:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! What an endpoint sends, taken apart by a decoder of its own and held against the RFC on the way.
+
+use websocket_proto::{CloseCode, MessageKind};
+
+/// What there is to see on a connection, on the wire as well as in events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A request, or a response with its status.
+    Head(Option<u16>),
+    Message(MessageKind, Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    /// A Close frame with this body.
+    Close(Vec<u8>),
+    /// The end as the application sees it: close code and reason.
+    End(u16, String),
+}
+
+/// Decodes a stream as it comes. Panics at anything that an endpoint must not send.
+pub struct Decoder {
+    masked: bool,
+    stage: Stage,
+    /// What is not decoded yet.
+    buffer: Vec<u8>,
+    message: Option<(MessageKind, Vec<u8>)>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    Head,
+    Frames,
+    /// Behind a Close frame, where only control frames may follow.
+    Closing,
+    /// Behind a response that refuses.
+    Nothing,
+}
+
+impl Decoder {
+    /// Begins with an HTTP head; a client's frames are masked.
+    pub fn new(masked: bool) -> Self {
+        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None }
+    }
+
+    /// Begins with a frame.
+    pub fn of_frames(masked: bool) -> Self {
+        Self { stage: Stage::Frames, ..Self::new(masked) }
+    }
+
+    /// Takes the next bytes, and gives what they complete.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Item> {
+        self.buffer.extend_from_slice(bytes);
+        let (mut items, mut at) = (Vec::new(), 0);
+        while let Some((len, item)) = self.decode(at) {
+            items.extend(item);
+            at += len;
+        }
+        self.buffer.drain(..at);
+        items
+    }
+
+    /// Whether the stream ends between two frames.
+    pub fn is_between_frames(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// The length of the next head or frame, if all of it is there, and what it completes.
+    fn decode(&mut self, at: usize) -> Option<(usize, Option<Item>)> {
+        match self.stage {
+            Stage::Head => self.decode_head(at),
+            Stage::Nothing => {
+                assert!(self.buffer[at..].is_empty(), "bytes behind a response that refuses");
+                None
+            }
+            Stage::Frames | Stage::Closing => self.decode_frame(at),
+        }
+    }
+
+    fn decode_head(&mut self, at: usize) -> Option<(usize, Option<Item>)> {
+        let bytes = &self.buffer[at..];
+        let len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let head = std::str::from_utf8(&bytes[..len]).expect("a head is text");
+        let status = head.strip_prefix("HTTP/1.1 ").map(|line| line[..3].parse().expect("a status"));
+        let body = match status {
+            None | Some(101) => 0,
+            Some(_) => {
+                let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                length.expect("a refusal says how long its body is").parse().expect("a length")
+            }
+        };
+        if bytes.len() < len + body {
+            return None;
+        }
+        self.stage = if matches!(status, None | Some(101)) { Stage::Frames } else { Stage::Nothing };
+        Some((len + body, Some(Item::Head(status))))
+    }
+
+    fn decode_frame(&mut self, at: usize) -> Option<(usize, Option<Item>)> {
+        let bytes = &self.buffer[at..];
+        let [first, second, ..] = *bytes else { return None };
+        // RFC 6455 §5.2: no extension was negotiated. §5.1: a client masks, a server does not.
+        assert_eq!((first & 0x70, second & 0x80 != 0), (0, self.masked), "reserved bits and mask of {bytes:x?}");
+        let (extended, least) = match second & 0x7f {
+            126 => (2, 126),
+            127 => (8, 0x1_0000),
+            _ => (0, 0),
+        };
+        let len = match extended {
+            0 => usize::from(second & 0x7f),
+            _ => bytes.get(2..2 + extended)?.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
+        };
+        assert!(len >= least, "§5.2: the length is minimal");
+        let start = 2 + extended + if self.masked { 4 } else { 0 };
+        let mut payload = bytes.get(start..start + len)?.to_vec();
+        if self.masked {
+            let key = &bytes[start - 4..start];
+            payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= key[i % 4]);
+        }
+        let (fin, opcode) = (first & 0x80 != 0, first & 0xf);
+        let item = if opcode < 8 { self.data(fin, opcode, payload) } else { Some(self.control(fin, opcode, payload)) };
+        Some((start + len, item))
+    }
+
+    fn data(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Option<Item> {
+        assert!(self.stage == Stage::Frames, "§5.5.1: a data frame after a Close");
+        let (kind, gathered) = match (opcode, self.message.take()) {
+            (0, Some((kind, gathered))) => (kind, [gathered, payload].concat()),
+            (1, None) => (MessageKind::Text, payload),
+            (2, None) => (MessageKind::Binary, payload),
+            (opcode, message) => panic!("§5.4: opcode {opcode} after {message:?}"),
+        };
+        if !fin {
+            self.message = Some((kind, gathered));
+            return None;
+        }
+        assert!(kind == MessageKind::Binary || std::str::from_utf8(&gathered).is_ok(), "§5.6: text is UTF-8");
+        Some(Item::Message(kind, gathered))
+    }
+
+    fn control(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Item {
+        assert!(fin && payload.len() <= 125, "§5.5: control frames are whole and short");
+        match opcode {
+            8 => {
+                assert!(self.stage == Stage::Frames, "a second Close");
+                self.stage = Stage::Closing;
+                end(&payload);
+                Item::Close(payload)
+            }
+            9 => Item::Ping(payload),
+            10 => Item::Pong(payload),
+            _ => panic!("reserved opcode {opcode}"),
+        }
+    }
+}
+
+/// The end that a Close frame with this body brings about (RFC 6455 §5.5.1, §7.1.5, §7.1.6).
+pub fn end(body: &[u8]) -> Item {
+    let Some((code, reason)) = body.split_first_chunk() else {
+        assert!(body.is_empty(), "half a code");
+        return Item::End(1005, String::new());
+    };
+    let code = CloseCode::new(u16::from_be_bytes(*code)).expect("a code that may travel");
+    Item::End(code.get(), std::str::from_utf8(reason).expect("a reason is UTF-8").into())
+}

@@ -1,0 +1,294 @@
+//! The committed corpus of the fuzz targets: made here from tests/data, held to be what is made, and run.
+//!
+//! `REGENERATE_CORPUS=1 cargo test --test seeds` writes it anew.
+
+#[expect(unreachable_pub, reason = "the library of the fuzz targets")]
+mod harness;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use harness::pair::FEW_PONGS;
+use harness::pair::operation::{
+    BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
+    SERVER, TEXT, TEXT_FRAGMENT, WRITE,
+};
+use harness::stream::{REQUEST, flag, input, response};
+use serde_json::Value;
+
+/// Names and contents.
+type Corpus = BTreeMap<String, Vec<u8>>;
+
+/// More would only be work for whoever merges them: a fuzzer finds the rest.
+const MAX_SEEDS: usize = 60;
+
+#[test]
+fn corpus_is_what_is_made_and_holds_the_properties() {
+    for ((target, property), made) in harness::PROPERTIES.into_iter().zip(corpora()) {
+        assert!(made.len() <= MAX_SEEDS, "{target} has {} seeds", made.len());
+        let directory = corpus_directory(target);
+        if std::env::var_os("REGENERATE_CORPUS").is_some() {
+            write(&directory, &made);
+        }
+        let committed = read(&directory);
+        assert!(committed.keys().eq(made.keys()), "{target}: {:?}", committed.keys());
+        for (name, seed) in committed {
+            assert!(seed == made[&name], "{target}/{name} is not what is made");
+            // To know which it is that fails.
+            println!("{target}/{name}");
+            property(&seed);
+        }
+    }
+}
+
+fn corpus_directory(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+fn write(directory: &Path, corpus: &Corpus) {
+    if directory.exists() {
+        fs::remove_dir_all(directory).expect("the old corpus can be removed");
+    }
+    fs::create_dir_all(directory).expect("the directory can be made");
+    for (name, seed) in corpus {
+        fs::write(directory.join(name), seed).expect("a seed can be written");
+    }
+}
+
+/// The files in a directory.
+fn read(directory: &Path) -> Corpus {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
+    let name = |path: &Path| path.file_name().expect("it has a name").to_string_lossy().into_owned();
+    paths.map(|path| (name(&path), fs::read(&path).expect("a file can be read"))).collect()
+}
+
+/// In the order of the properties.
+fn corpora() -> [Corpus; 5] {
+    [server(), client(), operations(), handshake(), frame()]
+}
+
+fn server() -> Corpus {
+    let seed = |stream: &[u8]| input(flag::OPEN | flag::ECHO, &[3, 1, 5], stream);
+    let mut corpus: Corpus = vectors().into_iter().map(|(name, stream)| (name, seed(&stream))).collect();
+    let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    let ahead = [REQUEST, hello].concat();
+    for (name, flags) in [("ahead", flag::ECHO), ("ahead-deferred", flag::DEFER), ("rejected", flag::REJECT)] {
+        corpus.insert(format!("request-{name}"), input(flags, &[40], &ahead));
+    }
+    corpus.insert("request-too-long".into(), input(flag::SMALL_HEADS, &[], &handshakes("client-chromium")[0].1));
+    corpus.insert("request-old".into(), input(0, &[], &[b"GET / HTTP/1.0\r\n", &REQUEST[20..]].concat()));
+    // Two fragments that reach the limit, the second with half a character, of which the third is one byte too much.
+    let fragment = |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat();
+    let over = [fragment(1, &[b'a'; 40]), fragment(0, &[&[b'a'; 23][..], b"\xc3"].concat()), fragment(0x80, b"\xa9")];
+    corpus.insert("fragments-too-long".into(), input(flag::OPEN | flag::SMALL_MESSAGES, &[], &over.concat()));
+    corpus.insert("message-while-closing".into(), input(flag::OPEN | flag::CLOSE, &[2], hello));
+    corpus.insert("message-discarded".into(), input(flag::OPEN | flag::CLOSE | flag::BROWSER_RULES, &[2], hello));
+    corpus.insert(
+        "pings-piling-up".into(),
+        input(flag::OPEN | flag::SMALL_MESSAGES, &[], &b"\x89\x84\0\0\0\0ping".repeat(9)),
+    );
+    corpus.insert(
+        "fragments-too-many".into(),
+        input(
+            flag::OPEN | flag::SMALL_MESSAGES,
+            &[],
+            &[b"\x01\x80\0\0\0\0", &b"\0\x80\0\0\0\0".repeat(3)[..]].concat(),
+        ),
+    );
+    corpus
+}
+
+fn client() -> Corpus {
+    let mut corpus = Corpus::new();
+    for (name, stream) in vectors() {
+        if let Some(stream) = unmask(&stream) {
+            corpus.insert(name, input(flag::OPEN | flag::ECHO, &[3, 1, 5], &stream));
+        }
+    }
+    let accepted = response();
+    let selected = |name: &str| with_header(&accepted, &format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    let streams: [(&str, u8, Vec<u8>); 9] = [
+        ("response", flag::ECHO, [&accepted, &b"\x81\x05Hello"[..]].concat()),
+        ("response-selected", flag::BROWSER_RULES, selected("chat")),
+        ("response-unselected", flag::BROWSER_RULES, accepted.clone()),
+        ("response-selected-other", 0, selected("other")),
+        ("response-extension", 0, with_header(&accepted, "Sec-WebSocket-Extensions: permessage-deflate\r\n")),
+        ("response-after-hints", 0, [b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n", &accepted[..]].concat()),
+        ("refusal-length", 0, b"HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nlogin".to_vec()),
+        ("refusal-chunked", 0, b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n".to_vec()),
+        ("refusal-unended", 0, b"HTTP/1.1 302 No\r\nLocation: /\r\n\r\nmoved".to_vec()),
+    ];
+    corpus.extend(streams.map(|(name, flags, stream)| (name.into(), input(flags, &[30, 1], &stream))));
+    let accept = line(&accepted, "Sec-WebSocket-Accept:").to_owned();
+    // Those that are written in another way than ours.
+    let usual = b"http/1.1 101 switching protocols\r\nupgrade: websocket\r\n";
+    let is_unusual = |head: &[u8]| !head.to_ascii_lowercase().starts_with(usual);
+    for (name, head) in handshakes("server-").into_iter().filter(|(_, head)| is_unusual(head)) {
+        let theirs = line(&head, "Sec-WebSocket-Accept:");
+        let head = String::from_utf8_lossy(&head).replace(theirs, &accept);
+        corpus.insert(name, input(0, &[60], head.as_bytes()));
+    }
+    corpus
+}
+
+/// The line of the head that begins so.
+fn line<'h>(head: &'h [u8], name: &str) -> &'h str {
+    let head = std::str::from_utf8(head).expect("a head is text");
+    let is_named = |line: &&str| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    head.lines().find(is_named).expect("the head has it")
+}
+
+fn operations() -> Corpus {
+    const OPEN: &[u8] = &[FLUSH, FLUSH, DECIDE, 2, FLUSH];
+    let from_request: [(&str, &[u8]); 5] = [
+        ("untouched", &[]),
+        ("rejected", &[FLUSH, FLUSH, DECIDE, 0, FLUSH]),
+        ("closed-while-connecting", &[CLOSE_WITHOUT_CODE, FLUSH]),
+        ("closed-while-deciding", &[FLUSH, SERVER | CLOSE_WITHOUT_CODE, DECIDE, 1, FLUSH]),
+        ("cut-in-request", &[WRITE, 40, SERVER | RECEIVE, 40, SERVER | EOF]),
+    ];
+    #[rustfmt::skip]
+    let from_open: [(&str, &[u8]); 9] = [
+        ("text", &[TEXT, 5, b'H', b'e', b'l', b'l', b'o', SERVER | BINARY, 2, 0, 0xff, FLUSH]),
+        ("long", &[TEXT | LONG, 1, b'x', SERVER | BINARY | LONG, 255, 1, 2, 3, FLUSH]),
+        ("byte-by-byte", &[
+            TEXT, 2, 0xc3, 0xa9, WRITE, 9, SERVER | RECEIVE, 1, SERVER | RECEIVE, 7, SERVER | RECEIVE, 1,
+        ]),
+        ("fragments", &[TEXT_FRAGMENT | MORE, 1, 0xc3, PING, 0, TEXT_FRAGMENT, 1, 0xa9, BINARY_FRAGMENT, 1, 0]),
+        ("fragments-wrong", &[
+            TEXT_FRAGMENT | MORE, 1, 0xc3, TEXT_FRAGMENT, 0, BINARY_FRAGMENT, 0, TEXT, 0, TEXT_FRAGMENT, 1, 0x80,
+        ]),
+        ("pings", &[PING, 123, PONG, 0, PING, 124, FLUSH, SERVER | PING, 9, SERVER | PONG, 3, FLUSH]),
+        ("close-race", &[
+            CLOSE, 0x0f, 0xa0, 3, b'b', b'y', b'e', SERVER | TEXT, 1, b'x', SERVER | CLOSE_WITHOUT_CODE, FLUSH,
+        ]),
+        ("close-and-ping", &[CLOSE, 0x03, 0xe8, 0, PING, 1, TEXT, 0, SERVER | PING, 1, FLUSH, PONG, 0]),
+        ("recycled", &[
+            RECYCLE, 9, SERVER | TEXT, 3, b'a', b'b', b'c', SERVER | WRITE, 4, RECEIVE, 4, RECYCLE, 9, FLUSH, EOF,
+        ]),
+    ];
+    let schedules = from_request.map(|(name, schedule)| (name, schedule.to_vec())).into_iter();
+    let schedules = schedules.chain(from_open.map(|(name, schedule)| (name, [OPEN, schedule].concat())));
+    // Each with other traits, the same on both sides.
+    let traits = (0..8u8).map(|bits| bits | bits << 4).cycle();
+    let seeds =
+        schedules.zip(traits).map(|((name, schedule), traits)| (name.into(), [&[traits], &schedule[..]].concat()));
+    // A pong whose first bytes are on their way cannot make room for the next.
+    let pings = [PING, 100, FLUSH, SERVER | WRITE, 10, PING, 100, WRITE, 255, SERVER | RECEIVE, 255];
+    seeds.chain([("pong-half-written".into(), [&[FEW_PONGS], OPEN, &pings].concat())]).collect()
+}
+
+fn handshake() -> Corpus {
+    let mut corpus: Corpus = handshakes("client-").into_iter().collect();
+    let values: [(&str, &str); 10] = [
+        ("extensions", "permessage-deflate; client_max_window_bits; server_max_window_bits=10, x; y=\"a\\b\""),
+        ("extensions-lines", "foo\nbar; baz=2\n,,\n"),
+        ("extensions-malformed", "permessage-deflate;;=\""),
+        ("uri", "wss://example.com:8443/chat?room=1"),
+        ("uri-other-port", "wss://example.com:80"),
+        ("uri-ipv6", "WS://[2001:db8::1]:80"),
+        ("uri-iri", "ws://example.com/\u{e9}?\u{1f600}=%20"),
+        ("uri-fragment", "ws://example.com/#top"),
+        ("uri-user", "ws://me@example.com:0/"),
+        (
+            "absolute",
+            "GET http://example.com?x HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: x\r\n\
+            Connection: upgrade\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        ),
+    ];
+    corpus.extend(values.map(|(name, value)| (name.into(), value.into())));
+    corpus.insert("subprotocol-repeated".into(), with_header(REQUEST, "Sec-WebSocket-Protocol: chat, chat\r\n"));
+    corpus
+}
+
+/// The first frame's header of each vector, each header once.
+fn frame() -> Corpus {
+    let mut corpus = Corpus::new();
+    for (name, stream) in vectors() {
+        let header = stream[..stream.len().min(14)].to_vec();
+        if !corpus.values().any(|known: &Vec<u8>| known.starts_with(&header[..2])) {
+            corpus.insert(name, header);
+        }
+    }
+    // The borders between the forms of a length.
+    corpus.insert("length-125-in-16-bits".into(), hex("827e007d"));
+    corpus.insert("length-126-in-16-bits".into(), hex("827e007e"));
+    corpus.insert("length-65535-in-64-bits".into(), hex("827f000000000000ffff"));
+    corpus.insert("length-65536-in-64-bits".into(), hex("827f0000000000010000"));
+    corpus
+}
+
+/// The masked streams of the conformance vectors that need no extension, under file names.
+fn vectors() -> Vec<(String, Vec<u8>)> {
+    let vectors: Value = serde_json::from_slice(&data("conformance.json")).expect("it is JSON");
+    let frames = vectors["server_frames"].as_array().expect("a list").iter();
+    let plain = frames.filter(|vector| vector["deflate"] == false && vector["in"].is_string());
+    plain.map(|vector| (file_name(text(&vector["name"])), hex(text(&vector["in"])))).collect()
+}
+
+/// The same frames as a server sends them, if all of them are whole and masked.
+fn unmask(mut stream: &[u8]) -> Option<Vec<u8>> {
+    let mut unmasked = Vec::new();
+    while let [first, second @ (0x80..), ..] = *stream {
+        let extended = match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let (head, rest) = stream.split_at_checked(2 + extended)?;
+        let len = if extended == 0 {
+            (second & 0x7f).into()
+        } else {
+            head[2..].iter().fold(0, |n, b| n << 8 | usize::from(*b))
+        };
+        let (key, rest) = rest.split_at_checked(4)?;
+        let (payload, rest) = rest.split_at_checked(len.min(rest.len()))?;
+        unmasked.extend([first, second & 0x7f]);
+        unmasked.extend(&head[2..]);
+        unmasked.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        stream = rest;
+    }
+    stream.is_empty().then_some(unmasked)
+}
+
+/// The heads in the files whose names begin so.
+fn handshakes(prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let files = read(&data_path("handshakes")).into_iter().filter(|(name, _)| name.starts_with(prefix));
+    files
+        .filter_map(|(name, heads)| {
+            let name = name.trim_end_matches(".txt").to_owned();
+            let text = String::from_utf8(heads).expect("a head is text");
+            // The last of a file offers the most.
+            let heads: Vec<_> = text.split_inclusive("\r\n\r\n").map(|head| head.as_bytes().to_vec()).collect();
+            heads.into_iter().max_by_key(Vec::len).map(|head| (name, head))
+        })
+        .collect()
+}
+
+fn with_header(head: &[u8], line: &str) -> Vec<u8> {
+    [&head[..head.len() - 2], line.as_bytes(), b"\r\n"].concat()
+}
+
+fn data(name: &str) -> Vec<u8> {
+    fs::read(data_path(name)).expect("it is in the repository")
+}
+
+fn data_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn file_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
+}
