@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, Output, Parameter};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,7 +41,8 @@ fn echo(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let (mut buffer, mut output, mut last) = (vec![0; 64 << 10], Output::new(), None);
-    let config = Config::new().max_message_size(64 << 20);
+    let deflate = Deflate::new().window_bits(15).threshold(0).client_no_context_takeover(Parameter::Prefer);
+    let config = Config::new().max_message_size(64 << 20).deflate(deflate);
     let mut ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
     let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
     tcp.set_nodelay(true)?;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Event, Input, Output, State};
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Parameter, State};
 
 const USAGE: &str = "usage: client URL [--subprotocol NAME]... [--send TEXT]... [--echo]";
 
@@ -51,8 +51,9 @@ impl Session {
             .subprotocols
             .iter()
             .fold(ClientRequest::new(&self.arguments.url), ClientRequest::subprotocol);
-        let mut output = Output::new();
-        let mut ws = Connection::client(&request, Config::new(), seed, &mut output)?;
+        let deflate = Deflate::new().client_no_context_takeover(Parameter::Prefer);
+        let (config, mut output) = (Config::new().deflate(deflate), Output::new());
+        let mut ws = Connection::client(&request, config, seed, &mut output)?;
         let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
         tcp.set_nodelay(true)?;
 

@@ -1,7 +1,8 @@
 //! A blocking echo server: `std::net`, a thread per connection.
 //!
-//! `cargo run --release --example echo_server -- [ADDR] [--max-message BYTES]`
+//! `cargo run --release --example echo_server -- [ADDR] [--max-message BYTES] [--no-deflate]`
 //!
+//! Compresses whatever a client that offers permessage-deflate sends, with the window and takeover that it offers.
 //! Text and binary messages come back as they are. The subprotocol `chat` is selected when it is offered.
 
 use std::io::{self, ErrorKind, Read};
@@ -10,9 +11,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_proto::{Accept, Config, Connection, Event, Input, Output};
+use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output};
 
-const USAGE: &str = "usage: echo_server [ADDR] [--max-message BYTES]";
+const USAGE: &str = "usage: echo_server [ADDR] [--max-message BYTES] [--no-deflate]";
 
 fn main() -> ExitCode {
     let Some((address, config)) = arguments() else {
@@ -86,14 +87,19 @@ fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
 }
 
 fn arguments() -> Option<(String, Config)> {
-    let (mut address, mut config) = (None, Config::new());
+    let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
+    let (mut address, mut config, mut deflates) = (None, Config::new(), true);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--no-deflate" => deflates = false,
             "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),
         }
+    }
+    if deflates {
+        config = config.deflate(deflate);
     }
     Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config))
 }

@@ -23,6 +23,8 @@ pub struct Config {
     pub(crate) max_head_size: u32,
     pub(crate) max_headers: u16,
     pub(crate) browser_rules: bool,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: Option<crate::Deflate>,
 }
 
 impl Config {
@@ -36,6 +38,8 @@ impl Config {
             max_head_size: 16 << 10,
             max_headers: 100,
             browser_rules: false,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 
@@ -79,6 +83,13 @@ impl Config {
     /// The most header lines of the opening handshake. Default 100. A server answers more with 431.
     pub const fn max_headers(mut self, lines: u16) -> Self {
         self.max_headers = lines;
+        self
+    }
+
+    /// Negotiates permessage-deflate (RFC 7692): a client offers it, a server accepts an offer that it can. Default no.
+    #[cfg(feature = "deflate")]
+    pub const fn deflate(mut self, deflate: crate::Deflate) -> Self {
+        self.deflate = Some(deflate);
         self
     }
 

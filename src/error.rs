@@ -64,7 +64,7 @@ impl ProtocolError {
 
     /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of
     /// the offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character,
-    /// where its next byte would have been.
+    /// where its next byte would have been. In a compressed message, the first byte of the frame's payload.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -121,6 +121,8 @@ pub enum ProtocolErrorKind {
     ClosePayloadTooShort,
     /// A Close with a code that may not travel.
     InvalidCloseCode(u16),
+    /// A compressed message that is not DEFLATE, is cut short, or does not end where a block does.
+    InvalidDeflate,
     /// A frame longer than [`Config::max_frame_size`](crate::Config::max_frame_size).
     FrameTooBig,
     /// A message longer than [`Config::max_message_size`](crate::Config::max_message_size).
@@ -134,7 +136,7 @@ impl ProtocolErrorKind {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -153,6 +155,7 @@ impl ProtocolErrorKind {
             Self::ControlFrameTooLong | Self::FragmentedControlFrame => "RFC 6455 §5.5",
             Self::ClosePayloadTooShort => "RFC 6455 §5.5.1",
             Self::InvalidUtf8 => "RFC 6455 §8.1",
+            Self::InvalidDeflate => "RFC 7692 §7.2.2",
             Self::InvalidCloseCode(_) => "RFC 6455 §7.4",
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => "RFC 6455 §10.4",
         }
@@ -173,6 +176,7 @@ impl fmt::Display for ProtocolErrorKind {
             Self::UnexpectedContinuation => "continuation without a message",
             Self::MissingContinuation => "new message inside a fragmented one",
             Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::InvalidDeflate => "compressed data that is not DEFLATE",
             Self::ClosePayloadTooShort => "Close with a body of one byte",
             Self::InvalidCloseCode(code) => return write!(f, "close code {code}"),
             Self::FrameTooBig => "frame larger than allowed",
@@ -355,6 +359,8 @@ pub enum SendError {
     MessageInProgress,
     /// Text was given as bytes that are not UTF-8.
     InvalidUtf8,
+    /// The compressor failed, which only a lack of memory could explain.
+    Deflate,
 }
 
 impl fmt::Display for SendError {
@@ -365,6 +371,7 @@ impl fmt::Display for SendError {
             Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
             Self::MessageInProgress => "a fragmented message is being sent",
             Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::Deflate => "the compressor failed",
         })
     }
 }

@@ -157,6 +157,10 @@ const LEN_64: u8 = 127;
 
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const MASK: u8 = 0x80;
+/// The three reserved bits.
+pub(crate) const RSV: u8 = 0x70;
+/// The one that permessage-deflate defines.
+pub(crate) const RSV1: u8 = 0x40;
 
 /// The header's length, which its second byte tells.
 #[inline]

@@ -71,6 +71,8 @@ extern crate std;
 mod close;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod event;
 pub mod frame;
@@ -85,6 +87,8 @@ mod utf8;
 pub use close::{CloseCode, CloseStatus, Closed, ScriptCloseError};
 pub use config::Config;
 pub use connection::{Connection, Role, State};
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, Parameter};
 pub use error::{Error, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError};
 pub use event::Event;
 pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};

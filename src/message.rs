@@ -21,6 +21,10 @@ pub enum MessageKind {
 pub(crate) struct Message {
     payload: Payload,
     frames: u32,
+    /// Whether its first frame said that it is compressed.
+    compressed: bool,
+    /// Where the payload of the frame under way began.
+    frame_start: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -31,7 +35,7 @@ enum Payload {
 
 impl Message {
     /// Starts a message, in `buffer`'s memory.
-    pub(crate) fn start(kind: MessageKind, mut buffer: Vec<u8>) -> Self {
+    pub(crate) fn start(kind: MessageKind, compressed: bool, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         let payload = match kind {
             MessageKind::Binary => Payload::Binary(buffer),
@@ -40,7 +44,7 @@ impl Message {
                 Payload::Text { text: String::from_utf8(buffer).unwrap_or_default(), stream: Utf8Stream::default() }
             }
         };
-        Self { payload, frames: 0 }
+        Self { payload, frames: 0, compressed, frame_start: None }
     }
 
     /// Bytes gathered.
@@ -56,8 +60,19 @@ impl Message {
         self.frames
     }
 
+    /// Ends a frame.
     pub(crate) fn count_frame(&mut self) {
         self.frames = self.frames.saturating_add(1);
+        self.frame_start = None;
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Where the payload of the frame under way began, of which the next piece is at `position`.
+    pub(crate) fn frame_start(&mut self, position: u64) -> u64 {
+        *self.frame_start.get_or_insert(position)
     }
 
     /// Appends unmasked bytes; at most `announced` more are to come before the message ends.

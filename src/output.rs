@@ -1,9 +1,15 @@
 //! [`Output`]: everything owed to the peer, in order, until the caller has written it.
 
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Buf;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::Codecs;
+#[cfg(feature = "deflate")]
+use crate::frame::{EncodedHeader, FrameHeader};
 use crate::mask::apply_mask;
 
 /// Bytes to write to the transport, in order.
@@ -44,6 +50,9 @@ pub struct Output {
     last_pong: usize,
     /// Bytes of pongs put in since this was last empty.
     pongs: usize,
+    /// What connections share that have no compressor of their own.
+    #[cfg(feature = "deflate")]
+    codecs: Option<Box<Codecs>>,
 }
 
 /// A drained `Output` keeps a buffer of up to this many bytes.
@@ -53,7 +62,14 @@ impl Output {
     /// An empty output. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), written: 0, last_pong: 0, pongs: 0 }
+        Self {
+            bytes: Vec::new(),
+            written: 0,
+            last_pong: 0,
+            pongs: 0,
+            #[cfg(feature = "deflate")]
+            codecs: None,
+        }
     }
 
     /// How many bytes are waiting to be written.
@@ -86,6 +102,9 @@ impl Output {
     pub fn append(&mut self, other: &mut Output) {
         if self.is_empty() {
             core::mem::swap(self, other);
+            // Only the bytes move.
+            #[cfg(feature = "deflate")]
+            core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else if !other.is_empty() {
             self.put(other.chunk());
             // A pong of which a part is written can no longer be replaced.
@@ -141,6 +160,36 @@ impl Output {
             apply_mask(key, payload);
         }
         self.last_pong = 0;
+    }
+
+    /// Puts a frame whose payload `fill` appends, and whose length is known only then. Puts nothing if that fails.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn put_framed(
+        &mut self,
+        fill: impl FnOnce(&mut Vec<u8>) -> bool,
+        header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
+    ) -> bool {
+        self.make_room(FrameHeader::MAX_LEN);
+        let start = self.bytes.len();
+        let payload = start.saturating_add(FrameHeader::MAX_LEN);
+        self.bytes.resize(payload, 0);
+        if !fill(&mut self.bytes) {
+            self.bytes.truncate(start);
+            return false;
+        }
+        let (header, key) = header(self.bytes.len().saturating_sub(payload));
+        if let (Some(key), Some(payload)) = (key, self.bytes.get_mut(payload..)) {
+            apply_mask(key, payload);
+        }
+        // The header takes the place that was kept for the longest one.
+        self.bytes.splice(start..payload, header.as_ref().iter().copied());
+        self.last_pong = 0;
+        true
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn codecs(&mut self) -> &mut Codecs {
+        self.codecs.get_or_insert_default()
     }
 
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last

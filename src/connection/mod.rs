@@ -1,6 +1,8 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
 //! handshake is over, `receive` for everything that comes in after it, `send` for what the application sends.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod opening;
 mod receive;
 mod send;
@@ -11,7 +13,7 @@ use alloc::vec::Vec;
 use crate::close::{CloseCode, Closed};
 use crate::config::Config;
 use crate::event::Event;
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{EncodedHeader, FrameHeader, Opcode};
 use crate::handshake::{ClientRequest, RequestError};
 use crate::mask::MaskKeys;
 use crate::message::{Message, MessageKind};
@@ -110,6 +112,8 @@ pub struct Connection {
     kept: Option<Box<Kept>>,
     /// A client's.
     keys: Option<MaskKeys>,
+    #[cfg(feature = "deflate")]
+    compression: compression::Compression,
 }
 
 /// Which side of the connection this is.
@@ -179,7 +183,11 @@ impl Connection {
         output: &mut Output,
     ) -> Result<Self, RequestError> {
         let mut keys = MaskKeys::from_seed(seed);
-        let offer = request.write(keys.nonce(), output)?;
+        #[cfg(feature = "deflate")]
+        let extensions = config.deflate.as_ref().map(crate::deflate::offer_header);
+        #[cfg(not(feature = "deflate"))]
+        let extensions: Option<&str> = None;
+        let offer = request.write(keys.nonce(), extensions.as_deref(), output)?;
         Ok(Self::new(Role::Client, config, Some(keys), opening::Stage::Response(offer)))
     }
 
@@ -204,6 +212,8 @@ impl Connection {
             ending: None,
             kept: None,
             keys,
+            #[cfg(feature = "deflate")]
+            compression: compression::Compression::default(),
         }
     }
 }
@@ -279,6 +289,10 @@ impl Connection {
         self.busy = true;
         self.ending = Some(closed);
         (self.message, self.control, self.opening, self.kept, self.keys) = (None, None, None, None, None);
+        #[cfg(feature = "deflate")]
+        {
+            self.compression = compression::Compression::default();
+        }
     }
 
     /// The last event, if it has not been given yet.
@@ -308,13 +322,13 @@ impl Connection {
     /// that it sends to the client."
     #[inline]
     fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
-        let (header, mask) = self.header(fin, opcode, payload.len());
+        let (header, mask) = self.header(fin, 0, opcode, payload.len());
         output.put_frame(header.as_ref(), mask, payload);
     }
 
     #[inline]
-    fn header(&mut self, fin: bool, opcode: Opcode, len: usize) -> (crate::frame::EncodedHeader, Option<[u8; 4]>) {
+    fn header(&mut self, fin: bool, rsv: u8, opcode: Opcode, len: usize) -> (EncodedHeader, Option<[u8; 4]>) {
         let mask = self.keys.as_mut().map(MaskKeys::key);
-        (FrameHeader { fin, rsv: 0, opcode, mask, payload_len: len as u64 }.encode(), mask)
+        (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
     }
 }

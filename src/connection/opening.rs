@@ -1,16 +1,22 @@
 //! The opening handshake's share of a connection: HTTP heads as they arrive, the caller's decision, and the bytes
 //! that came too early.
 
+#[cfg(feature = "deflate")]
+use alloc::string::String;
 use alloc::vec::Vec;
 
+#[cfg(feature = "deflate")]
+use super::compression::Compression;
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreed, check_response as check_deflate};
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, AcceptError, BadHead, Body, HeadScanner, Offer, Reject, Request, Response, ResponseHead, check_request,
-    check_response, parse_response_head, write_error, write_rejection, write_response,
+    Accept, AcceptError, BadHead, Body, Extension, HeadScanner, Offer, Reject, Request, Response, ResponseHead,
+    check_request, check_response, parse_response_head, write_error, write_rejection, write_response,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -71,9 +77,17 @@ impl Connection {
         if !self.is_deciding() {
             return Ok(());
         }
-        match write_response(&request, accept, output) {
+        #[cfg(feature = "deflate")]
+        let (agreed, extensions) = self.answer_extensions(&request).unzip();
+        #[cfg(not(feature = "deflate"))]
+        let extensions: Option<&str> = None;
+        match write_response(&request, accept, extensions.as_deref(), output) {
             Ok(subprotocol) => {
                 self.open(subprotocol);
+                #[cfg(feature = "deflate")]
+                {
+                    self.compression = Compression::new(agreed);
+                }
                 self.opening = self.opening.take().filter(|opening| !opening.held.is_empty());
                 self.note_busy();
                 Ok(())
@@ -89,6 +103,11 @@ impl Connection {
             write_rejection(reject, output);
             self.end(Closed::abnormally());
         }
+    }
+
+    #[cfg(feature = "deflate")]
+    fn answer_extensions(&self, request: &Request) -> Option<(Agreed, String)> {
+        Agreed::answer(request.extensions(), self.opening.as_ref()?.config.deflate.as_ref()?)
     }
 
     fn is_deciding(&self) -> bool {
@@ -202,8 +221,10 @@ impl Connection {
 
     fn check_upgrade(&mut self, opening: &Opening, head: ResponseHead) -> Option<Event<'static>> {
         let Stage::Response(offer) = &opening.stage else { return None };
-        match check_response(head, offer, self.browser_rules) {
-            Ok(response) => {
+        let checked = check_response(head, offer, self.browser_rules)
+            .and_then(|(response, extensions)| Ok((response, self.agree(&extensions, &opening.config)?)));
+        match checked {
+            Ok((response, ())) => {
                 self.open(response.subprotocol().map(Into::into));
                 Some(Event::Open(response))
             }
@@ -212,6 +233,20 @@ impl Connection {
                 self.report_end()
             }
         }
+    }
+
+    /// RFC 6455 §9.1: only what was offered may be in the response, as its own specification has it.
+    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
+    fn agree(&mut self, extensions: &[Extension], config: &Config) -> Result<(), HandshakeErrorKind> {
+        if extensions.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| check_deflate(extensions, wanted)) {
+            self.compression = Compression::new(Some(agreed));
+            return Ok(());
+        }
+        Err(HandshakeErrorKind::Extensions)
     }
 
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {

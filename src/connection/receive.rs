@@ -9,7 +9,7 @@ use super::{Connection, Phase, Role};
 use crate::close::{CloseCode, CloseStatus, Closed};
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
-use crate::frame::{FIN, FrameHeader, MASK, Opcode, decode_payload_len, header_len};
+use crate::frame::{FIN, FrameHeader, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
 use crate::message::{Message, MessageKind};
@@ -43,6 +43,8 @@ pub(super) struct PartialHeader {
 pub(super) struct Frame {
     opcode: Opcode,
     fin: bool,
+    /// RSV1, on the first frame of a compressed message.
+    compressed: bool,
     /// The key for the next byte, if the frame is masked.
     mask: Option<[u8; 4]>,
     remaining: u64,
@@ -176,7 +178,7 @@ impl Connection {
             let step = match self.reading {
                 Reading::Header(header) => self.read_header(header, input),
                 Reading::Payload(frame) if frame.opcode.is_control() => self.read_control(frame, input, output),
-                Reading::Payload(frame) => self.read_data(frame, input),
+                Reading::Payload(frame) => self.read_data(frame, input, output),
             };
             match step {
                 Ok(Continue(())) => {}
@@ -218,8 +220,8 @@ impl Connection {
             return Ok(Break(None));
         }
         if let Some((header, _)) = FrameHeader::decode(bytes).map_err(wrong)? {
-            let FrameHeader { fin, opcode, mask, payload_len: remaining, .. } = header;
-            self.reading = Reading::Payload(Frame { opcode, fin, mask, remaining });
+            let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
+            self.reading = Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, mask, remaining });
         }
         Ok(Continue(()))
     }
@@ -239,7 +241,12 @@ impl Connection {
     fn check_order(&self, first: u8, second: u8) -> Result<(), ProtocolErrorKind> {
         // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated extensions defines the meaning of
         // such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_."
-        if first & 0x70 != 0 {
+        let opcode = Opcode::new(first & 0xf);
+        #[cfg(feature = "deflate")]
+        let defined = if self.compression.marks(opcode) { RSV1 } else { 0 };
+        #[cfg(not(feature = "deflate"))]
+        let defined = 0;
+        if first & RSV & !defined != 0 {
             return Err(ProtocolErrorKind::ReservedBits);
         }
         // RFC 6455 §5.1: "The server MUST close the connection upon receiving a frame that is not masked." "A client
@@ -250,7 +257,7 @@ impl Connection {
             _ => {}
         }
         // RFC 6455 §5.4: a message is a first frame and continuations, and messages are not interleaved.
-        match (Opcode::new(first & 0xf), &self.message) {
+        match (opcode, &self.message) {
             (Some(Opcode::Continuation), None) => Err(ProtocolErrorKind::UnexpectedContinuation),
             (Some(Opcode::Text | Opcode::Binary), Some(_)) => Err(ProtocolErrorKind::MissingContinuation),
             (Some(Opcode::Continuation), Some(message)) if message.frames() >= self.max_fragments => {
@@ -266,7 +273,9 @@ impl Connection {
             return Ok(());
         }
         let gathered = self.message.as_ref().map_or(0, |message| message.len());
-        if len > (self.max_message_size as u64).saturating_sub(gathered as u64) {
+        // What a compressed message comes to is seen when it is decompressed.
+        let compressed = first & RSV1 != 0 || self.message.as_ref().is_some_and(|message| message.is_compressed());
+        if !compressed && len > (self.max_message_size as u64).saturating_sub(gathered as u64) {
             Err(ProtocolErrorKind::MessageTooBig)
         } else if len > self.max_frame_size as u64 {
             Err(ProtocolErrorKind::FrameTooBig)
@@ -275,38 +284,53 @@ impl Connection {
         }
     }
 
-    fn read_data<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
-        if self.message.is_none() && frame.fin && frame.remaining <= input.len() as u64 {
+    fn read_data<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
+        if self.message.is_none() && frame.fin && !frame.compressed && frame.remaining <= input.len() as u64 {
             return self.deliver_whole(frame, input);
         }
         if frame.remaining > 0 && input.is_empty() {
             return Ok(Break(None));
         }
+        let mut message = self.message.take().unwrap_or_else(|| Box::new(self.start_message(frame)));
         let start = self.position;
         let (payload, rest) = self.take_payload(frame, input);
-        let spare = &mut self.kept;
-        let message = self.message.get_or_insert_with(|| {
-            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            Box::new(Message::start(
-                kind,
-                spare.as_mut().map(|kept| core::mem::take(&mut kept.spare)).unwrap_or_default(),
-            ))
-        });
-        let to_come = if rest.fin { rest.remaining } else { u64::MAX };
-        message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        let ends = rest.remaining == 0 && frame.fin;
+        if message.is_compressed() {
+            let offset = message.frame_start(start);
+            self.inflate(&mut message, payload, ends, output).map_err(|kind| ProtocolError { kind, offset })?;
+        } else {
+            let room = self.max_message_size.saturating_sub(message.len()) as u64;
+            let to_come = if rest.fin { rest.remaining } else { room };
+            message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        }
         if rest.remaining > 0 {
             self.reading = Reading::Payload(rest);
+            self.message = Some(message);
             return Ok(Break(None));
         }
         message.count_frame();
         self.reading = Reading::default();
-        match self.message.take_if(|_| frame.fin) {
-            None => Ok(Continue(())),
-            Some(message) => match message.finish() {
-                Some(event) => Ok(self.deliver(event)),
-                None => Err(invalid_utf8(self.position, 0)),
-            },
+        if !ends {
+            self.message = Some(message);
+            return Ok(Continue(()));
         }
+        match message.finish() {
+            Some(event) => Ok(self.deliver(event)),
+            None => Err(invalid_utf8(self.position, 0)),
+        }
+    }
+
+    fn start_message(&mut self, frame: Frame) -> Message {
+        let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+        let spare = self.kept.as_mut().map(|kept| core::mem::take(&mut kept.spare));
+        Message::start(kind, frame.compressed, spare.unwrap_or_default())
+    }
+
+    /// No message is compressed without an extension that does it: a frame that says so was refused.
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    fn inflate(&mut self, _: &mut Message, _: &[u8], _: bool, _: &mut Output) -> Result<(), ProtocolErrorKind> {
+        Err(ProtocolErrorKind::ReservedBits)
     }
 
     /// A message in one frame that lies whole in the input: lent, not copied.
@@ -353,7 +377,7 @@ impl Connection {
             Opcode::Ping => {
                 // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
                 // data" as found in the message body of the Ping frame being replied to."
-                let (header, mask) = self.header(true, Opcode::Pong, payload.len());
+                let (header, mask) = self.header(true, 0, Opcode::Pong, payload.len());
                 output.put_pong(header.as_ref(), mask, &payload, self.max_pending_pongs as usize);
                 Ok(Break(Some(Event::Ping(payload))))
             }
@@ -396,6 +420,10 @@ impl Connection {
                 self.phase = Phase::Draining;
                 self.ending = Some(closed);
                 (self.message, self.kept, self.keys) = (None, None, None);
+                #[cfg(feature = "deflate")]
+                {
+                    self.compression = super::compression::Compression::default();
+                }
                 Ok(Continue(()))
             }
         }

@@ -72,13 +72,8 @@ impl Connection {
             }
             self.sending_text = text;
         }
-        let opcode = match (self.sending, kind) {
-            (Some(_), _) => Opcode::Continuation,
-            (None, MessageKind::Text) => Opcode::Text,
-            (None, MessageKind::Binary) => Opcode::Binary,
-        };
+        self.put_fragment(kind, payload, fin, output)?;
         self.sending = (!fin).then_some(kind);
-        self.put_frame(fin, opcode, payload, output);
         Ok(())
     }
 
@@ -100,13 +95,44 @@ impl Connection {
         self.send_control(Opcode::Pong, payload, output)
     }
 
+    #[inline]
     fn send_whole(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.check_open()?;
-        if self.sending.is_some() {
-            return Err(SendError::MessageInProgress);
+        self.check_message()?;
+        #[cfg(feature = "deflate")]
+        if self.deflates(payload.len()) {
+            return self.put_deflated(true, opcode, payload, output);
         }
         self.put_frame(true, opcode, payload, output);
         Ok(())
+    }
+
+    /// Whether a message may begin.
+    #[inline]
+    pub(super) fn check_message(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.sending.is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
+    }
+
+    /// The next fragment of a message.
+    #[cfg(not(feature = "deflate"))]
+    fn put_fragment(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        self.put_frame(fin, self.fragment_opcode(kind), payload, output);
+        Ok(())
+    }
+
+    /// The opcode of the next fragment.
+    pub(super) fn fragment_opcode(&self, kind: MessageKind) -> Opcode {
+        match (self.sending, kind) {
+            (Some(_), _) => Opcode::Continuation,
+            (None, MessageKind::Text) => Opcode::Text,
+            (None, MessageKind::Binary) => Opcode::Binary,
+        }
     }
 
     fn send_control(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {

@@ -110,6 +110,7 @@ impl core::error::Error for AcceptError {}
 pub(crate) fn write_response(
     request: &Request,
     accept: &Accept,
+    extensions: Option<&str>,
     output: &mut Output,
 ) -> Result<Option<Box<str>>, AcceptErrorKind> {
     // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the
@@ -127,6 +128,9 @@ pub(crate) fn write_response(
     put_header(&mut head, "Sec-WebSocket-Accept", request.accept());
     if let Some(name) = &accept.subprotocol {
         put_header(&mut head, "Sec-WebSocket-Protocol", name.as_bytes());
+    }
+    if let Some(extensions) = extensions {
+        put_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
     }
     for (name, value) in &accept.headers {
         put_header(&mut head, name, value);

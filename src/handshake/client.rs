@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::head::{Headers, ResponseHead};
-use super::header::{elements, is_token, parse_version};
+use super::header::{Extension, elements, is_token, parse_extensions, parse_version};
 use super::{ACCEPT_LEN, HeaderError, accept_key, check_header, check_value, put_header, request_key};
 use crate::error::HandshakeErrorKind;
 use crate::output::Output;
@@ -60,7 +60,12 @@ impl ClientRequest {
     }
 
     /// Writes the request (RFC 6455 §4.1, "the requirements for this handshake").
-    pub(crate) fn write(&self, nonce: [u8; 16], output: &mut Output) -> Result<Offer, RequestError> {
+    pub(crate) fn write(
+        &self,
+        nonce: [u8; 16],
+        extensions: Option<&str>,
+        output: &mut Output,
+    ) -> Result<Offer, RequestError> {
         let uri = Uri::parse(&self.uri).map_err(RequestError::Uri)?;
         self.check_subprotocols()?;
         for (name, value) in &self.headers {
@@ -79,6 +84,9 @@ impl ClientRequest {
         if !self.subprotocols.is_empty() {
             // With the space: some servers split there and nowhere else.
             put_header(&mut head, "Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
+        }
+        if let Some(extensions) = extensions {
+            put_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
         }
         if let Some(origin) = &self.origin {
             if self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Origin")) {
@@ -233,7 +241,7 @@ pub(crate) fn check_response(
     head: ResponseHead,
     offer: &Offer,
     browser_rules: bool,
-) -> Result<Response, HandshakeErrorKind> {
+) -> Result<(Response, Vec<Extension>), HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let ResponseHead { status, minor_version, headers } = head;
@@ -258,12 +266,15 @@ pub(crate) fn check_response(
         _ => return Err(Kind::Accept),
     }
     // §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the
-    // use of an extension that was not present in the client's handshake": none was offered, whatever it says.
-    if headers.has("Sec-WebSocket-Extensions") {
-        return Err(Kind::Extensions);
-    }
+    // use of an extension that was not present in the client's handshake": which ones were, the caller knows. §11.3.2:
+    // not more than once in a response.
+    let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
+        Ok(None) => Vec::new(),
+        Ok(Some(value)) => parse_extensions([value]).map_err(|_| Kind::Extensions)?,
+        Err(_) => return Err(Kind::Extensions),
+    };
     let subprotocol = selected_subprotocol(&headers, offer, browser_rules)?;
-    Ok(Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) })
+    Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, extensions))
 }
 
 /// RFC 6455 §4.1, 6: "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates

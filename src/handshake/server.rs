@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use iri_string::types::UriStr;
 
 use super::head::{HeadScanner, Headers, RequestHead, parse_request_head};
-use super::header::{elements, parse_extensions, parse_tokens, parse_version};
+use super::header::{Extension, elements, parse_extensions, parse_tokens, parse_version};
 use super::{ACCEPT_LEN, accept_key, is_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
@@ -53,6 +53,7 @@ struct Parts {
     host: String,
     headers: Headers,
     subprotocols: Vec<String>,
+    extensions: Vec<Extension>,
     accept: [u8; ACCEPT_LEN],
 }
 
@@ -113,6 +114,13 @@ impl Request {
         self.parts.subprotocols.iter().map(String::as_str)
     }
 
+    /// The extensions that the client offers, in its order of preference. permessage-deflate is answered by the crate,
+    /// as [`Config::deflate`](crate::Config::deflate) says; the others are declined.
+    #[must_use]
+    pub fn extensions(&self) -> &[Extension] {
+        &self.parts.extensions
+    }
+
     /// All header lines.
     #[must_use]
     pub fn headers(&self) -> &Headers {
@@ -171,12 +179,14 @@ pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> 
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
     let subprotocols = parse_subprotocols(&headers)?;
-    if headers.has("Sec-WebSocket-Extensions") {
-        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?;
-    }
+    let extensions = if headers.has("Sec-WebSocket-Extensions") {
+        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?
+    } else {
+        Vec::new()
+    };
     let accept = accept_key(key);
     let host = String::from_utf8_lossy(host).into_owned();
-    Ok(Request { parts: Box::new(Parts { resource, host, headers, subprotocols, accept }) })
+    Ok(Request { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) })
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).

@@ -1,0 +1,171 @@
+//! permessage-deflate (RFC 7692): what is wished for, what was agreed, and the compressors that do it.
+
+mod codec;
+mod negotiation;
+
+pub(crate) use codec::{Codecs, InflateFault};
+pub(crate) use negotiation::{Agreed, check_response, offer_header};
+
+/// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
+///
+/// The defaults suit a server with many connections: level 6, a window of 12 bits and memory level 5, context kept
+/// between messages where the peer agrees.
+///
+/// # Memory
+/// What a connection holds from its first compressed message on, in each direction:
+///
+/// | window bits | compressor, memory level 5 | compressor, memory level 8 | decompressor |
+/// |---|---|---|---|
+/// | 9 | 18 KiB | 130 KiB | 8 KiB |
+/// | 12 | 32 KiB | 144 KiB | 11 KiB |
+/// | 15 | 144 KiB | 256 KiB | 39 KiB |
+///
+/// Roughly 2^(window + 2) + 2^(memory level + 9) bytes to compress, and 2^window and some to decompress. Nothing is
+/// allocated before the first compressed message in its direction. A [shared](Self::shared) connection holds nothing
+/// between messages.
+///
+/// # Security
+/// Text that an attacker chooses, compressed together with a secret, tells the secret by its length (CRIME, BREACH; RFC
+/// 7692 §8): send such messages [uncompressed](crate::Connection::send_text_uncompressed).
+///
+/// # Examples
+/// ```
+/// use websocket_proto::{Config, Deflate, Parameter};
+///
+/// let small = Deflate::new().window_bits(9).memory_level(1).server_no_context_takeover(Parameter::Require);
+/// let config = Config::new().deflate(small);
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a builder: pass it to Config::deflate"]
+pub struct Deflate {
+    level: u8,
+    memory_level: u8,
+    window_bits: u8,
+    peer_window_bits: u8,
+    threshold: u16,
+    shared: bool,
+    server_no_context_takeover: Parameter,
+    client_no_context_takeover: Parameter,
+    server_max_window_bits: Parameter,
+    client_max_window_bits: Parameter,
+}
+
+/// How much a parameter of permessage-deflate is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Parameter {
+    /// Never. A server declines an offer that insists on it; a client does not ask for it.
+    Refuse,
+    /// If the peer asks for it.
+    Allow,
+    /// A server uses it where the offer permits; a client asks for it, and takes an answer without it.
+    Prefer,
+    /// A server declines offers that do not permit it; a client fails the connection if the server agrees to
+    /// compression without it.
+    Require,
+}
+
+impl Deflate {
+    /// The defaults, which every method below states.
+    pub const fn new() -> Self {
+        Self {
+            level: 6,
+            memory_level: 5,
+            window_bits: 12,
+            peer_window_bits: 12,
+            threshold: 64,
+            shared: false,
+            server_no_context_takeover: Parameter::Allow,
+            client_no_context_takeover: Parameter::Allow,
+            server_max_window_bits: Parameter::Allow,
+            client_max_window_bits: Parameter::Prefer,
+        }
+    }
+
+    /// How hard to compress: 0, not at all, to 9. Default 6. A higher number is taken for 9.
+    pub const fn level(mut self, level: u8) -> Self {
+        self.level = if level > 9 { 9 } else { level };
+        self
+    }
+
+    /// How much memory the compressor takes beside its window: 1 to 9, each doubling it. Default 5. What lies outside
+    /// is taken for the nearest.
+    pub const fn memory_level(mut self, level: u8) -> Self {
+        self.memory_level = clamp(level, 1, 9);
+        self
+    }
+
+    /// The most bits that this side's compressor uses for its window: 8 to 15, for 256 to 32,768 bytes. Default 12.
+    /// What lies outside is taken for the nearest.
+    pub const fn window_bits(mut self, bits: u8) -> Self {
+        self.window_bits = clamp(bits, 8, 15);
+        self
+    }
+
+    /// The most bits that the peer's compressor is asked to use, where it can be asked: 8 to 15. Default 12. What lies
+    /// outside is taken for the nearest.
+    pub const fn peer_window_bits(mut self, bits: u8) -> Self {
+        self.peer_window_bits = clamp(bits, 8, 15);
+        self
+    }
+
+    /// Messages of fewer bytes are sent uncompressed. Default 64. A fragmented message is measured by its first
+    /// fragment, unless that is the only one it is always compressed.
+    pub const fn threshold(mut self, bytes: u16) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
+    /// Shares one compressor and one decompressor between all connections that are given the same
+    /// [`Output`](crate::Output): they live there from the first compressed message on. Such a connection holds nothing
+    /// between messages; while a compressed message is under way, it has a decompressor of its own.
+    ///
+    /// This requires that no context is taken over, in either direction. Default: each connection has its own.
+    pub const fn shared(mut self) -> Self {
+        self.shared = true;
+        self.server_no_context_takeover = Parameter::Require;
+        self.client_no_context_takeover = Parameter::Require;
+        self
+    }
+
+    /// Whether the server's compressor starts every message anew. Default [`Parameter::Allow`].
+    pub const fn server_no_context_takeover(mut self, wanted: Parameter) -> Self {
+        self.server_no_context_takeover = wanted;
+        self
+    }
+
+    /// Whether the client's compressor starts every message anew. Default [`Parameter::Allow`].
+    pub const fn client_no_context_takeover(mut self, wanted: Parameter) -> Self {
+        self.client_no_context_takeover = wanted;
+        self
+    }
+
+    /// Whether the server's window is limited by agreement. Default [`Parameter::Allow`].
+    pub const fn server_max_window_bits(mut self, wanted: Parameter) -> Self {
+        self.server_max_window_bits = wanted;
+        self
+    }
+
+    /// Whether the client's window is limited by agreement. Default [`Parameter::Prefer`]: a client says that it can,
+    /// a server that is told so asks for it.
+    pub const fn client_max_window_bits(mut self, wanted: Parameter) -> Self {
+        self.client_max_window_bits = wanted;
+        self
+    }
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn clamp(number: u8, least: u8, most: u8) -> u8 {
+    if number < least {
+        least
+    } else if number > most {
+        most
+    } else {
+        number
+    }
+}
