@@ -228,6 +228,9 @@ impl Connection {
     }
 
     /// Whether it is over: once the output is written, close the transport.
+    ///
+    /// The last event may still wait: after [`reject`](Self::reject), and after [`close`](Self::close) before the
+    /// connection was open, one more [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives it.
     #[inline]
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -273,12 +276,21 @@ impl Connection {
         }
     }
 
-    /// Ends the connection, with what the last event will say. Frees all that it held.
+    /// Ends the connection, with what the last event will say.
     fn end(&mut self, closed: Closed) {
         self.phase = Phase::Ended;
         self.busy = true;
         self.ending = Some(closed);
-        (self.message, self.control, self.opening, self.kept, self.keys) = (None, None, None, None, None);
+        self.release();
+    }
+
+    /// Frees all that nothing more is received or sent with.
+    fn release(&mut self) {
+        (self.message, self.control, self.opening, self.keys) = (None, None, None, None);
+        // The subprotocol stays: the WebSocket API's `protocol` does not change after the opening.
+        if let Some(kept) = &mut self.kept {
+            kept.spare = Vec::new();
+        }
     }
 
     /// The last event, if it has not been given yet.

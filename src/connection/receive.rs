@@ -78,6 +78,11 @@ impl Connection {
     ///
     /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
+        // What came before the end, while the request was with the caller, goes first; answers have nowhere to go.
+        let held = self.receive_held(&mut Output::new());
+        if held.is_some() {
+            return held;
+        }
         match self.phase {
             Phase::Opening => return self.opening_eof(),
             // RFC 6455 §7.1.5: "If _The WebSocket Connection is Closed_ and no Close control frame was received by the
@@ -292,7 +297,8 @@ impl Connection {
                 spare.as_mut().map(|kept| core::mem::take(&mut kept.spare)).unwrap_or_default(),
             ))
         });
-        let to_come = if rest.fin { rest.remaining } else { u64::MAX };
+        let room = self.max_message_size.saturating_sub(message.len()) as u64;
+        let to_come = if rest.fin { rest.remaining } else { room };
         message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;
         if rest.remaining > 0 {
             self.reading = Reading::Payload(rest);
@@ -395,7 +401,7 @@ impl Connection {
             Role::Client => {
                 self.phase = Phase::Draining;
                 self.ending = Some(closed);
-                (self.message, self.kept, self.keys) = (None, None, None);
+                self.release();
                 Ok(Continue(()))
             }
         }
