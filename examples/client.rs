@@ -9,15 +9,15 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use websocket_proto::uri::Uri;
 use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Parameter, State};
 
 const USAGE: &str = "usage: client URL [--subprotocol NAME]... [--send TEXT]... [--echo]";
 
-/// How long the server may take to answer a Close, and then to close the transport.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may take to answer the request; and later to answer a Close and close the transport.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse() else {
@@ -46,25 +46,32 @@ impl Session {
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
-        let request = self
-            .arguments
-            .subprotocols
-            .iter()
-            .fold(ClientRequest::new(&self.arguments.url), ClientRequest::subprotocol);
+        let address = (uri.host().to_owned(), uri.port());
+        let mut request = ClientRequest::to(uri);
+        for name in &self.arguments.subprotocols {
+            request = request.subprotocol(name);
+        }
         let deflate = Deflate::new().client_no_context_takeover(Parameter::Prefer);
         let (config, mut output) = (Config::new().deflate(deflate), Output::new());
         let mut ws = Connection::client(&request, config, seed, &mut output)?;
-        let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
+        let mut tcp = TcpStream::connect((address.0.as_str(), address.1))?;
         tcp.set_nodelay(true)?;
 
         let mut buffer = vec![0; 16 << 10];
+        let mut deadline = Some(Instant::now() + PATIENCE);
         loop {
-            // Whoever cannot write to the server may still find its last words to read.
-            let written = output.write_to(&mut tcp);
+            // A server that reads no more may have said something last.
+            if output.write_to(&mut tcp).is_err() {
+                output = Output::new();
+            }
             if ws.is_closed() {
                 return Ok(());
             }
-            let n = if written.is_ok() { read(&mut tcp, &mut buffer, &ws) } else { 0 };
+            deadline = match ws.state() {
+                State::Open => None,
+                _ => deadline.or(Some(Instant::now() + PATIENCE)),
+            };
+            let n = read(&mut tcp, &mut buffer, deadline);
             let mut input = Input::new(&mut buffer[..n]);
             while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
                 self.handle(event, &mut ws, &mut output);
@@ -91,17 +98,17 @@ impl Session {
             }
             Event::Text(text) => {
                 report(format_args!("MSG text {}", text.len()));
-                self.count_reply(ws, output);
                 if self.arguments.echo {
                     let _ = ws.send_text(&text, output);
                 }
+                self.count_reply(ws, output);
             }
             Event::Binary(data) => {
                 report(format_args!("MSG binary {}", data.len()));
-                self.count_reply(ws, output);
                 if self.arguments.echo {
                     let _ = ws.send_binary(&data, output);
                 }
+                self.count_reply(ws, output);
             }
             Event::Closed(closed) if self.opened => report(format_args!("CLOSED {}", closed.code())),
             Event::Closed(closed) if !self.refused => report(format_args!("FAILED {closed}")),
@@ -118,9 +125,10 @@ impl Session {
 }
 
 /// Reads what there is; 0 for the end of the stream, whether the server made it, or a fault, or our patience.
-fn read(tcp: &mut TcpStream, buffer: &mut [u8], ws: &Connection) -> usize {
-    let patience = (ws.state() == State::Closing).then_some(CLOSING_TIMEOUT);
+fn read(tcp: &mut TcpStream, buffer: &mut [u8], deadline: Option<Instant>) -> usize {
     loop {
+        let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // A timeout of zero is refused, as an error like any other: then patience has ended.
         match tcp.set_read_timeout(patience).and_then(|()| tcp.read(buffer)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             read => return read.unwrap_or(0),

@@ -5,7 +5,7 @@
 //! Compresses whatever a client that offers permessage-deflate sends, with the window and takeover that it offers.
 //! Text and binary messages come back as they are. The subprotocol `chat` is selected when it is offered.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
             thread::Builder::new().spawn(move || drop(serve(tcp, config)))
         });
         if let Err(error) = served {
-            eprintln!("cannot serve a connection: {error}");
+            // Whoever started this may have closed its error stream.
+            let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
             // Out of file descriptors or threads: some will come back.
             thread::sleep(Duration::from_millis(50));
         }

@@ -4,7 +4,7 @@
 ///
 /// Every limit holds before memory is taken: a frame is refused on its header, and nothing is ever reserved for bytes
 /// that were only announced. One connection holds at most the bytes of [`max_message_size`](Self::max_message_size),
-/// twice while its buffer grows, and before it is open those of [`max_head_size`](Self::max_head_size).
+/// twice while its buffer grows, and before it is open a few times [`max_head_size`](Self::max_head_size).
 ///
 /// # Examples
 /// ```
@@ -46,7 +46,9 @@ impl Config {
     /// The most bytes that a received message may have, over all its fragments. Default 1 MiB. A longer one fails the
     /// connection with 1009, on the header of the frame that would exceed it.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
-        self.max_message_size = bytes;
+        // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
+        const MOST: usize = isize::MAX as usize / 4;
+        self.max_message_size = if bytes < MOST { bytes } else { MOST };
         self
     }
 
@@ -58,15 +60,17 @@ impl Config {
     }
 
     /// The most frames that one received message may have, empty ones counted. Default 131,072. One more fails the
-    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this bounds work, not bytes.
+    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this bounds
+    /// work, not bytes.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self
     }
 
     /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. Beyond it, a further pong
-    /// takes the place of the one before it, as RFC 6455 §5.5.3 allows, so that a peer that pings and does not read
-    /// is not served more memory than this.
+    /// takes the place of the one before it, as RFC 6455 §5.5.3 allows, as long as that is the last thing in the output
+    /// and none of it is written. What else is sent in between, and outputs [appended](crate::Output::append) to a
+    /// backlog, are the caller's to bound, by [`Output::len`](crate::Output::len).
     pub const fn max_pending_pongs(mut self, bytes: u32) -> Self {
         self.max_pending_pongs = bytes;
         self

@@ -249,6 +249,8 @@ pub enum HandshakeErrorKind {
     RequestTarget,
     /// No Host header, more than one, or one that names no host.
     Host,
+    /// More than one Origin header, or one that is not text.
+    Origin,
     /// The request has a body.
     Body,
     /// The request is no upgrade to `websocket`, or the response none.
@@ -300,6 +302,7 @@ impl HandshakeErrorKind {
             Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
             Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
             Self::Body => "RFC 9112 §6",
+            Self::Origin => "RFC 6454 §7",
             Self::NoSubprotocol => "WHATWG WebSockets §2",
             Self::Accept | Self::Refused(_) => "RFC 6455 §4.1",
             Self::UnsupportedVersion => "RFC 6455 §4.4",
@@ -318,6 +321,7 @@ impl fmt::Display for HandshakeErrorKind {
             Self::Method => "method other than GET",
             Self::RequestTarget => "unusable request target",
             Self::Host => "missing, repeated or invalid Host",
+            Self::Origin => "repeated or invalid Origin",
             Self::Body => "request with a body",
             Self::Upgrade => "no upgrade to websocket",
             Self::Connection => "Connection without Upgrade",

@@ -40,7 +40,8 @@
 //! - **Events borrow the caller's buffer, never the connection**, so the loop can answer while it holds one, and a
 //!   message that lies whole in what was read costs no allocation, no copy and no atomic.
 //! - **The caller owns both buffers.** One read buffer and one [`Output`] can serve any number of connections in an
-//!   event loop; an idle server connection is a value of at most 128 bytes that holds nothing on the heap.
+//!   event loop; an idle server connection is a value of at most 128 bytes that holds nothing on the heap, but for the
+//!   name of a subprotocol.
 //! - **A peer's fault is the last event, not an `Err`**, and its answer is in the output before it is reported, so `?`
 //!   cannot lose it. `Err` is for what the caller did wrong.
 //! - **A decision consumes its token**: a [`Request`](handshake::Request) can be answered once.

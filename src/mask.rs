@@ -86,7 +86,7 @@ impl core::fmt::Debug for MaskKeys {
 mod tests {
     use super::*;
 
-    /// 6455-5.3-5: octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any chunk border and alignment.
+    /// 6455-5.3-5: octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any border and alignment.
     #[test]
     fn chunked_mask_equals_octet_by_octet() {
         let key = [0x37, 0xfa, 0x21, 0x3d];

@@ -76,7 +76,8 @@ impl Uri {
             return Err(UriError::UserInformation);
         }
         let host = authority.host();
-        if host.is_empty() || !host.is_ascii() {
+        // No name that can be resolved has anything escaped in it.
+        if host.is_empty() || !host.is_ascii() || host.contains('%') {
             return Err(UriError::Host);
         }
         let default_port = if secure { 443 } else { 80 };
@@ -144,7 +145,7 @@ pub enum UriError {
     Syntax,
     /// A scheme other than `ws` and `wss`.
     Scheme,
-    /// No host, or one that is not ASCII: give it in its Punycode form.
+    /// No host, or one with percent-encoding, or one that is not ASCII: give it in its Punycode form.
     Host,
     /// A port outside 1 to 65535.
     Port,
@@ -159,7 +160,7 @@ impl fmt::Display for UriError {
         f.write_str(match self {
             Self::Syntax => "not an absolute URI",
             Self::Scheme => "the scheme is neither ws nor wss",
-            Self::Host => "no host, or one that is not ASCII",
+            Self::Host => "no host, or one that is not plain ASCII",
             Self::Port => "the port is not between 1 and 65535",
             Self::UserInformation => "a WebSocket URI has no user information",
             Self::Fragment => "a WebSocket URI has no fragment",

@@ -114,6 +114,8 @@ fn open_client() -> Connection {
 
 #[test]
 fn sizes() {
+    fn can_cross_threads<T: Send + Sync + 'static>() {}
+    can_cross_threads::<(Connection, Output, Event<'static>, Config, ClientRequest)>();
     assert!(size_of::<Connection>() <= 128, "Connection: {}", size_of::<Connection>());
     assert!(size_of::<Option<Event<'_>>>() <= 32, "Option<Event>: {}", size_of::<Option<Event<'_>>>());
     assert!(size_of::<Output>() <= 64, "Output: {}", size_of::<Output>());
@@ -170,6 +172,69 @@ fn an_idle_client_holds_its_keys() {
         ws
     });
     assert!(held <= 512, "{held} bytes, {:?}", ws.state());
+}
+
+/// After the end nothing is held but what the last event says, and a buffer given back too late is not kept.
+#[test]
+fn an_ended_connection_holds_nothing() {
+    let mut session = frame(false, Opcode::Binary, None, &[1; 5000]);
+    session.extend(frame(true, Opcode::Close, None, b"\x03\xe8"));
+    let (ws, _, held, _) = measure(|| {
+        let mut ws = open_client();
+        deliver(&mut ws, &mut session, 1000, &mut Output::new());
+        assert_eq!(ws.state(), State::Closing);
+        assert!(matches!(ws.receive_eof(), Some(Event::Closed(_))));
+        ws.recycle(vec![0; 5000]);
+        ws
+    });
+    assert_eq!(held, 0, "{:?}", ws.state());
+}
+
+/// A buffer grows by doubling, and never beyond what the limit lets arrive.
+#[test]
+fn a_growing_message_moves_seldom_and_keeps_to_the_limit() {
+    const LIMIT: usize = 64 << 10;
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        let mut ws = open_server(Config::new().max_message_size(LIMIT));
+        let mut bytes = frame(false, opcode, Some(KEY), &vec![b'x'; LIMIT / 2 + 1]);
+        bytes.extend(frame(false, Opcode::Continuation, Some(KEY), b"x").repeat(LIMIT / 2 - 1));
+        let (_, allocations, held, peak) = measure(|| deliver(&mut ws, &mut bytes, 1, &mut Output::new()));
+        assert!(allocations < 40, "{allocations}");
+        assert!(held <= (LIMIT + 256).cast_signed() && peak <= (2 * LIMIT + 256).cast_signed(), "{held}, {peak}");
+    }
+}
+
+/// A drained output keeps a buffer that is worth keeping, and frees a larger one.
+#[test]
+fn a_drained_output_frees_what_is_large() {
+    let mut ws = open_server(Config::new());
+    for (len, kept) in [(60_000, true), (200_000, false)] {
+        let data = vec![0; len];
+        let (output, _, held, _) = measure(|| {
+            let mut output = Output::new();
+            ws.send_binary(&data, &mut output).expect("open");
+            output.advance(output.len());
+            output
+        });
+        assert_eq!(held > 0, kept, "{len}: {held} held, {} waiting", output.len());
+    }
+}
+
+/// A head of the greatest size costs no more than a few times that, whatever is in it.
+#[test]
+fn a_head_costs_a_few_times_its_size() {
+    let head = String::from_utf8(REQUEST.to_vec()).expect("text");
+    for line in ["Sec-WebSocket-Extensions: a;a,", "Sec-WebSocket-Protocol: a,", "X: "] {
+        let (name, filler) = line.split_once(": ").expect("a header");
+        let filler = if filler.is_empty() { "x" } else { filler };
+        let line = format!("\r\n{name}: {}\r\n\r\n", filler.repeat(15_000 / filler.len()));
+        let mut bytes = head.replace("\r\n\r\n", &line).into_bytes();
+        let (_, _, _, peak) = measure(|| {
+            let mut ws = Connection::server(Config::new());
+            deliver(&mut ws, &mut bytes, 1000, &mut Output::new())
+        });
+        assert!(peak <= 5 * (16 << 10), "{name}: {peak}");
+    }
 }
 
 /// A recycled buffer is used for the next message that is gathered.

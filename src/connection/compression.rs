@@ -15,13 +15,16 @@ pub(super) struct Compression {
     agreed: Option<Agreed>,
     /// A shared connection's are here only while a message is under way; otherwise they are in the output.
     codecs: Option<Box<Codecs>>,
-    /// Whether the fragmented message that is being sent is compressed.
-    sending: bool,
 }
 
 impl Compression {
     pub(super) fn new(agreed: Option<Agreed>) -> Self {
-        Self { agreed, codecs: None, sending: false }
+        Self { agreed, codecs: None }
+    }
+
+    /// Frees the compressors; what was agreed stays known.
+    pub(super) fn release(&mut self) {
+        self.codecs = None;
     }
 
     /// RFC 7692 §6: RSV1 marks a compressed message on its first frame, and nothing else.
@@ -77,10 +80,9 @@ impl Connection {
     ) -> Result<(), SendError> {
         let opcode = self.fragment_opcode(kind);
         if self.sending.is_none() {
-            self.compression.sending =
-                if fin { self.deflates(payload.len()) } else { self.compression.agreed.is_some() };
+            self.sending_compressed = if fin { self.deflates(payload.len()) } else { self.uses_deflate() };
         }
-        if self.compression.sending {
+        if self.sending_compressed {
             return self.put_deflated(fin, opcode, payload, output);
         }
         self.put_frame(fin, opcode, payload, output);

@@ -97,6 +97,8 @@ pub struct Connection {
     /// The fragmented message that is being sent.
     sending: Option<MessageKind>,
     sending_text: Utf8Stream,
+    #[cfg(feature = "deflate")]
+    sending_compressed: bool,
     max_pending_pongs: u32,
     max_fragments: u32,
     max_message_size: usize,
@@ -200,6 +202,8 @@ impl Connection {
             browser_rules: config.browser_rules,
             sending: None,
             sending_text: Utf8Stream::default(),
+            #[cfg(feature = "deflate")]
+            sending_compressed: false,
             max_pending_pongs: config.max_pending_pongs,
             max_fragments: config.max_fragments,
             max_message_size: config.max_message_size,
@@ -238,6 +242,9 @@ impl Connection {
     }
 
     /// Whether it is over: once the output is written, close the transport.
+    ///
+    /// The last event may still wait: after [`reject`](Self::reject), and after [`close`](Self::close) before the
+    /// connection was open, one more [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives it.
     #[inline]
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -283,15 +290,22 @@ impl Connection {
         }
     }
 
-    /// Ends the connection, with what the last event will say. Frees all that it held.
+    /// Ends the connection, with what the last event will say.
     fn end(&mut self, closed: Closed) {
         self.phase = Phase::Ended;
         self.busy = true;
         self.ending = Some(closed);
-        (self.message, self.control, self.opening, self.kept, self.keys) = (None, None, None, None, None);
+        self.release();
+    }
+
+    /// Frees all that nothing more is received or sent with.
+    fn release(&mut self) {
+        (self.message, self.control, self.opening, self.keys) = (None, None, None, None);
         #[cfg(feature = "deflate")]
-        {
-            self.compression = compression::Compression::default();
+        self.compression.release();
+        // The subprotocol stays: the WebSocket API's `protocol` does not change after the opening.
+        if let Some(kept) = &mut self.kept {
+            kept.spare = Vec::new();
         }
     }
 

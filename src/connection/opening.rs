@@ -15,8 +15,9 @@ use crate::deflate::{Agreed, check_response as check_deflate};
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, AcceptError, BadHead, Body, Extension, HeadScanner, Offer, Reject, Request, Response, ResponseHead,
-    check_request, check_response, parse_response_head, write_error, write_rejection, write_response,
+    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Extension, HeadScanner, Offer, Reject, Request,
+    Response, ResponseHead, check_request, check_response, parse_response_head, write_error, write_rejection,
+    write_response,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -37,8 +38,8 @@ pub(super) struct Opening {
 pub(super) enum Stage {
     /// Server: the request is under way.
     Request,
-    /// Server: the request is with the caller, who decides.
-    Deciding,
+    /// Server: the request with this accept value is with the caller, who decides.
+    Deciding([u8; ACCEPT_LEN]),
     /// Client: the response is under way.
     Response(Offer),
     /// Client: the body of a refusal is under way.
@@ -47,7 +48,8 @@ pub(super) enum Stage {
 
 impl Opening {
     pub(super) fn new(config: Config, stage: Stage) -> Self {
-        Self { config, scanner: HeadScanner::default(), stage, held: Vec::new(), delivered: 0 }
+        let scanner = HeadScanner::new(matches!(stage, Stage::Request));
+        Self { config, scanner, stage, held: Vec::new(), delivered: 0 }
     }
 
     fn limit(&self) -> usize {
@@ -56,8 +58,8 @@ impl Opening {
 }
 
 /// # Answering the opening request
-/// Each of these takes the [`Request`] that the event brought. They do nothing if the connection has ended since, or
-/// the request is not its own to answer because it is no server that waits for a decision.
+/// Each of these takes the [`Request`] that the event brought. Nothing is sent if the connection has ended since, or if
+/// the request is another connection's.
 impl Connection {
     /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
     ///
@@ -71,11 +73,12 @@ impl Connection {
     /// Accepts with a subprotocol or with headers of the caller's.
     ///
     /// # Errors
-    /// If the client did not offer the subprotocol or a header cannot be sent. Nothing was sent, and the request is in
-    /// the error, to be answered otherwise.
+    /// If the client did not offer the subprotocol or a header cannot be sent; or if the connection does not wait for
+    /// this decision, because it has ended meanwhile, or the request is another's. Nothing was sent, and the request is
+    /// in the error, to be answered otherwise.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
-        if !self.is_deciding() {
-            return Ok(());
+        if !self.is_deciding(&request) {
+            return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });
         }
         #[cfg(feature = "deflate")]
         let (agreed, extensions) = self.answer_extensions(&request).unzip();
@@ -98,7 +101,7 @@ impl Connection {
 
     /// Rejects: the connection is over once the output is written.
     pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
-        if self.is_deciding() {
+        if self.is_deciding(&request) {
             drop(request);
             write_rejection(reject, output);
             self.end(Closed::abnormally());
@@ -110,9 +113,10 @@ impl Connection {
         Agreed::answer(request.extensions(), self.opening.as_ref()?.config.deflate.as_ref()?)
     }
 
-    fn is_deciding(&self) -> bool {
-        self.opening.as_ref().is_some_and(|opening| matches!(opening.stage, Stage::Deciding))
-            && self.phase == Phase::Opening
+    /// Whether it is this request that waits for an answer.
+    fn is_deciding(&self, request: &Request) -> bool {
+        let waits = |opening: &Opening| matches!(&opening.stage, Stage::Deciding(accept) if accept == request.accept());
+        self.phase == Phase::Opening && self.opening.as_deref().is_some_and(waits)
     }
 }
 
@@ -121,7 +125,7 @@ impl Connection {
         let mut opening = self.opening.take()?;
         let event = match opening.stage {
             Stage::Request => self.receive_request(&mut opening, input, output),
-            Stage::Deciding => self.hold(&mut opening, input, output),
+            Stage::Deciding(_) => self.hold(&mut opening, input, output),
             Stage::Response(_) => self.receive_response(&mut opening, input),
             Stage::Refusal(..) => self.receive_refusal(&mut opening, input),
         };
@@ -133,7 +137,7 @@ impl Connection {
 
     /// Delivers what was held while the request was with the caller.
     pub(super) fn receive_held(&mut self, output: &mut Output) -> Option<Event<'static>> {
-        let mut opening = self.opening.take()?;
+        let mut opening = self.opening.take_if(|_| self.phase == Phase::Frames)?;
         let mut input = Input::new(opening.held.get_mut(opening.delivered..).unwrap_or_default());
         let event = self.receive_frames(&mut input, output).map(Event::into_owned);
         let left = input.len();
@@ -150,7 +154,7 @@ impl Connection {
         match opening.stage {
             Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
             Stage::Request if self.position == 0 => self.end(Closed::abnormally()),
-            Stage::Deciding => self.end(Closed::abnormally()),
+            Stage::Deciding(_) => self.end(Closed::abnormally()),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
         }
         self.report_end()
@@ -165,7 +169,7 @@ impl Connection {
         match self.read_head(opening, input, check_request) {
             Ok(None) => None,
             Ok(Some(request)) => {
-                opening.stage = Stage::Deciding;
+                opening.stage = Stage::Deciding(*request.accept());
                 Some(Event::Request(request))
             }
             Err(error) => self.refuse_request(error, output),

@@ -80,6 +80,11 @@ impl Connection {
     ///
     /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
+        // What came before the end, while the request was with the caller, goes first; answers have nowhere to go.
+        let held = self.receive_held(&mut Output::new());
+        if held.is_some() {
+            return held;
+        }
         match self.phase {
             Phase::Opening => return self.opening_eof(),
             // RFC 6455 §7.1.5: "If _The WebSocket Connection is Closed_ and no Close control frame was received by the
@@ -419,11 +424,7 @@ impl Connection {
             Role::Client => {
                 self.phase = Phase::Draining;
                 self.ending = Some(closed);
-                (self.message, self.kept, self.keys) = (None, None, None);
-                #[cfg(feature = "deflate")]
-                {
-                    self.compression = super::compression::Compression::default();
-                }
+                self.release();
                 Ok(Continue(()))
             }
         }

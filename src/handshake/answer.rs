@@ -82,6 +82,8 @@ impl AcceptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptErrorKind {
+    /// The connection does not wait for this decision: it has ended, or the request is another's.
+    NotDeciding,
     /// The subprotocol is not among those that the client offered (RFC 6455 §4.2.2, 4).
     Subprotocol,
     /// A header cannot be sent.
@@ -91,6 +93,7 @@ pub enum AcceptErrorKind {
 impl fmt::Display for AcceptErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotDeciding => f.write_str("the connection does not wait for this decision"),
             Self::Subprotocol => f.write_str("the client did not offer this subprotocol"),
             Self::Header(error) => error.fmt(f),
         }
@@ -162,10 +165,10 @@ impl Reject {
     /// A rejection with this HTTP status.
     ///
     /// # Errors
-    /// If the status is not between 300 and 599: a success or an interim response would not reject.
+    /// If the status is not between 300 and 599, or 304: it would not reject, or not be an answer to this.
     pub const fn new(status: u16) -> Result<Self, RejectError> {
         match status {
-            300..=599 => Ok(Self::with_status(status)),
+            300..=303 | 305..=599 => Ok(Self::with_status(status)),
             _ => Err(RejectError::Status),
         }
     }
@@ -216,7 +219,7 @@ impl Reject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectError {
-    /// The status is not between 300 and 599.
+    /// The status is not between 300 and 599, or 304.
     Status,
     /// A header cannot be sent.
     Header(HeaderError),
@@ -225,7 +228,7 @@ pub enum RejectError {
 impl fmt::Display for RejectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status => f.write_str("the status is not between 300 and 599"),
+            Self::Status => f.write_str("the status is not between 300 and 599, or 304"),
             Self::Header(error) => error.fmt(f),
         }
     }
@@ -236,6 +239,9 @@ impl core::error::Error for RejectError {}
 /// The caller's rejection.
 pub(crate) fn write_rejection(reject: &Reject, output: &mut Output) {
     let mut head = status_line(reject.status);
+    if reject.status == 426 {
+        put_upgrade(&mut head);
+    }
     for (name, value) in &reject.headers {
         put_header(&mut head, name, value);
     }
@@ -245,22 +251,25 @@ pub(crate) fn write_rejection(reject: &Reject, output: &mut Output) {
 /// The crate's own answer to a request that cannot be accepted (RFC 6455 §4.2.2).
 pub(crate) fn write_error(kind: HandshakeErrorKind, output: &mut Output) {
     let mut head = status_line(kind.status());
-    // §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field indicating the version(s) [...] it
-    // supports"; said with every error, so that whoever knocked learns what would have been right.
-    put_header(&mut head, "Sec-WebSocket-Version", b"13");
     match kind.status() {
+        426 => put_upgrade(&mut head),
+        // Said with every error, so that whoever knocked learns what would have been right.
+        _ => put_header(&mut head, "Sec-WebSocket-Version", b"13"),
+    }
+    if kind == HandshakeErrorKind::Method {
         // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
-        405 => put_header(&mut head, "Allow", b"GET"),
-        // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response", which is an option of
-        // the connection.
-        426 => {
-            put_header(&mut head, "Upgrade", b"websocket");
-            put_header(&mut head, "Connection", b"Upgrade");
-        }
-        _ => {}
+        put_header(&mut head, "Allow", b"GET");
     }
     put_header(&mut head, "Content-Type", b"text/plain");
     finish_rejection(head, format!("{kind}\n").as_bytes(), output);
+}
+
+/// RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response", which is an option of the
+/// connection. RFC 6455 §4.4: with "a |Sec-WebSocket-Version| header field indicating the version(s) it supports".
+fn put_upgrade(head: &mut Vec<u8>) {
+    put_header(head, "Sec-WebSocket-Version", b"13");
+    put_header(head, "Upgrade", b"websocket");
+    put_header(head, "Connection", b"Upgrade");
 }
 
 fn status_line(status: u16) -> Vec<u8> {

@@ -28,8 +28,9 @@ impl Body {
         if matches!(head.status, 204 | 304) {
             return None;
         }
-        let framing = if is_chunked(&head.headers) {
-            Framing::Chunked { next: 0, scanned: 0 }
+        let framing = if head.headers.has("Transfer-Encoding") {
+            // It comes before any Content-Length.
+            is_chunked(&head.headers).then_some(Framing::Chunked { next: 0, scanned: 0 })?
         } else {
             let length = head.headers.get_only("Content-Length").ok().flatten()?;
             Framing::Length(usize::try_from(parse_digits(length)?).unwrap_or(usize::MAX).min(limit))

@@ -29,7 +29,7 @@ use crate::uri::{Uri, UriError};
 #[derive(Clone, Debug)]
 #[must_use = "a builder: pass it to Connection::client"]
 pub struct ClientRequest {
-    uri: String,
+    uri: Result<Uri, UriError>,
     subprotocols: Vec<String>,
     origin: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
@@ -37,8 +37,28 @@ pub struct ClientRequest {
 
 impl ClientRequest {
     /// A request for a `ws` or `wss` URI, in the sense of [`Uri::parse`].
-    pub fn new(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), subprotocols: Vec::new(), origin: None, headers: Vec::new() }
+    pub fn new(uri: impl AsRef<str>) -> Self {
+        Self::with(Uri::parse(uri.as_ref()))
+    }
+
+    /// A request for a URI that is parsed already, by a browser's rules for instance, or to know where to connect.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::{ClientRequest, uri::Uri};
+    ///
+    /// let uri = Uri::parse_whatwg("https://example.com/chat")?;
+    /// let (host, port) = (uri.host().to_owned(), uri.port());
+    /// let request = ClientRequest::to(uri);
+    /// # let _ = (host, port, request);
+    /// # Ok::<_, websocket_proto::uri::UriError>(())
+    /// ```
+    pub fn to(uri: Uri) -> Self {
+        Self::with(Ok(uri))
+    }
+
+    fn with(uri: Result<Uri, UriError>) -> Self {
+        Self { uri, subprotocols: Vec::new(), origin: None, headers: Vec::new() }
     }
 
     /// Offers a subprotocol, after those offered before it in the order of preference. Has to be a token, once.
@@ -66,10 +86,14 @@ impl ClientRequest {
         extensions: Option<&str>,
         output: &mut Output,
     ) -> Result<Offer, RequestError> {
-        let uri = Uri::parse(&self.uri).map_err(RequestError::Uri)?;
+        let uri = self.uri.as_ref().map_err(|error| RequestError::Uri(*error))?;
         self.check_subprotocols()?;
         for (name, value) in &self.headers {
             check_header(name, value).map_err(RequestError::Header)?;
+        }
+        let origins = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Origin")).count();
+        if origins + usize::from(self.origin.is_some()) > 1 {
+            return Err(RequestError::Header(HeaderError::Reserved));
         }
         let key = request_key(nonce);
         let mut head = Vec::with_capacity(256);
@@ -89,9 +113,6 @@ impl ClientRequest {
             put_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
         }
         if let Some(origin) = &self.origin {
-            if self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Origin")) {
-                return Err(RequestError::Header(HeaderError::Reserved));
-            }
             check_value(origin.as_bytes()).map_err(RequestError::Header)?;
             put_header(&mut head, "Origin", origin.as_bytes());
         }
@@ -260,9 +281,10 @@ pub(crate) fn check_response(
     if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
         return Err(Kind::Connection);
     }
-    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace"; §11.3.3: not more than once.
+    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not more
+    // than once.
     match headers.get_only("Sec-WebSocket-Accept") {
-        Ok(Some(accept)) if accept.trim_ascii() == offer.accept => {}
+        Ok(Some(accept)) if accept == offer.accept => {}
         _ => return Err(Kind::Accept),
     }
     // §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the

@@ -138,7 +138,7 @@ pub(crate) struct HeadScanner {
     /// Bytes seen, over all heads on this connection.
     seen: u32,
     lines: u16,
-    /// Whether an empty line came before the first.
+    /// Whether an empty line came before the first, or none may.
     led: bool,
     /// Whether the line under way has a byte other than CR.
     in_line: bool,
@@ -152,6 +152,11 @@ pub(crate) struct BadHead {
 }
 
 impl HeadScanner {
+    /// `may_lead`: whether an empty line before the head is ignored, as a server does.
+    pub(crate) fn new(may_lead: bool) -> Self {
+        Self { led: !may_lead, ..Self::default() }
+    }
+
     /// Takes the next piece; returns how many bytes of it belong to the head if the head ends in it.
     pub(crate) fn scan(&mut self, piece: &[u8], config: &Config) -> Result<Option<usize>, BadHead> {
         for (index, &byte) in piece.iter().enumerate() {
@@ -192,6 +197,6 @@ impl HeadScanner {
 
     /// Gets ready for the next head, of which there is one after an interim response.
     pub(crate) fn restart(&mut self) {
-        *self = Self { seen: self.seen, ..Self::default() };
+        *self = Self { seen: self.seen, ..Self::new(false) };
     }
 }

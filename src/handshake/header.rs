@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 /// assert_eq!(offers[1].parameters, [("y".into(), Some("10".into()))]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Extension {
     /// The extension's token.
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Extension {
 
 /// A header value that does not follow its grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MalformedHeader;
+pub struct MalformedHeader(());
 
 impl core::fmt::Display for MalformedHeader {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -37,8 +38,8 @@ impl core::error::Error for MalformedHeader {}
 /// Parses the values of all Sec-WebSocket-Extensions headers, which are one list (RFC 6455 §9.1).
 ///
 /// # Errors
-/// If any value breaks the grammar or the list has no element. Empty elements between commas are ignored, as RFC
-/// 9110 §5.6.1 asks.
+/// If any value breaks the grammar, or the list has no element or more than a hundred. Empty elements between commas
+/// are ignored, as RFC 9110 §5.6.1 asks.
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
         let name = cursor.token()?.into();
@@ -85,14 +86,22 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements"; the head's size
-/// is what is reasonable. RFC 6455 asks for at least one element.
+/// The most commas and semicolons in one list. Beyond it the list is malformed: no honest peer names so much, and each
+/// element takes more memory than its bytes in the head.
+const MAX_DELIMITERS: usize = 100;
+
+/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for at
+/// least one element.
 fn parse_list<'v, T>(
     values: impl IntoIterator<Item = &'v [u8]>,
     element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,
 ) -> Result<Vec<T>, MalformedHeader> {
-    let mut list = Vec::new();
+    let (mut list, mut delimiters) = (Vec::new(), 0);
     for value in values {
+        delimiters += 1 + value.iter().filter(|&byte| b",;".contains(byte)).count();
+        if delimiters > MAX_DELIMITERS {
+            return Err(MalformedHeader(()));
+        }
         let mut cursor = Cursor { rest: value };
         loop {
             while cursor.eat(b',') {}
@@ -101,11 +110,11 @@ fn parse_list<'v, T>(
             }
             list.push(element(&mut cursor)?);
             if !cursor.at_end() && !cursor.eat(b',') {
-                return Err(MalformedHeader);
+                return Err(MalformedHeader(()));
             }
         }
     }
-    if list.is_empty() { Err(MalformedHeader) } else { Ok(list) }
+    if list.is_empty() { Err(MalformedHeader(())) } else { Ok(list) }
 }
 
 struct Cursor<'v> {
@@ -141,7 +150,7 @@ impl<'v> Cursor<'v> {
         let end = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
-        core::str::from_utf8(token).ok().filter(|token| !token.is_empty()).ok_or(MalformedHeader)
+        core::str::from_utf8(token).ok().filter(|token| !token.is_empty()).ok_or(MalformedHeader(()))
     }
 
     /// RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
@@ -155,13 +164,13 @@ impl<'v> Cursor<'v> {
             let (byte, rest) = match self.rest {
                 [b'"', rest @ ..] => {
                     self.rest = rest;
-                    return if value.is_empty() { Err(MalformedHeader) } else { Ok(value) };
+                    return if value.is_empty() { Err(MalformedHeader(())) } else { Ok(value) };
                 }
                 [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
-                [] => return Err(MalformedHeader),
+                [] => return Err(MalformedHeader(())),
             };
             if !is_token_byte(byte) {
-                return Err(MalformedHeader);
+                return Err(MalformedHeader(()));
             }
             value.push(char::from(byte));
             self.rest = rest;

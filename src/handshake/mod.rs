@@ -28,7 +28,7 @@ pub(crate) use server::check_request;
 const KEY_LEN: usize = 24;
 
 /// An accept value's length in base64: 20 bytes give 28 characters.
-const ACCEPT_LEN: usize = 28;
+pub(crate) const ACCEPT_LEN: usize = 28;
 
 /// The value of Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2, step 5.4): 28 characters of
 /// base64. White space around the key does not count.

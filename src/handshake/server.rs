@@ -82,11 +82,11 @@ impl Request {
         &self.parts.host
     }
 
-    /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers,
-    /// or if it is no text, or there are several. Programs can send any Origin they like; it protects a browser's user, not the server.
+    /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers.
+    /// Programs can send any Origin they like; it protects a browser's user, not the server.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
-        core::str::from_utf8(self.parts.headers.get_only("Origin").ok()??).ok()
+        core::str::from_utf8(self.parts.headers.get("Origin")?).ok()
     }
 
     /// Whether the Origin names this very host: the check that keeps other sites' pages from using a browser's
@@ -128,7 +128,7 @@ impl Request {
     }
 
     /// The value of Sec-WebSocket-Accept that answers this request.
-    pub(super) fn accept(&self) -> &[u8] {
+    pub(crate) fn accept(&self) -> &[u8; ACCEPT_LEN] {
         &self.parts.accept
     }
 }
@@ -142,7 +142,7 @@ impl Request {
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
-    match HeadScanner::default().scan(head, &unbounded) {
+    match HeadScanner::new(true).scan(head, &unbounded) {
         Ok(Some(len)) if len == head.len() => check_request(head),
         _ => Err(HandshakeErrorKind::MalformedHttp),
     }
@@ -178,6 +178,11 @@ pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> 
     check_version(&headers)?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
+    // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
+    let origin = headers.get_only("Origin").map_err(|_| Kind::Origin)?;
+    if origin.is_some_and(|origin| core::str::from_utf8(origin).is_err()) {
+        return Err(Kind::Origin);
+    }
     let subprotocols = parse_subprotocols(&headers)?;
     let extensions = if headers.has("Sec-WebSocket-Extensions") {
         parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?

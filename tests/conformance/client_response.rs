@@ -173,6 +173,7 @@ fn broken_http() {
     let request = offering(&[]);
     let good = response(&request);
     assert_fails(&request, good.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersion);
+    assert_fails(&request, format!("\r\n{good}"), HandshakeErrorKind::MalformedHttp);
     for line in
         ["X-A : b\r\n", "X-A: b\r\n c\r\n", "X-A\r\n", ": b\r\n", "X A: b\r\n", "X-A: b\n", "X-A: \rb\r\n", "X: \0\r\n"]
     {
@@ -230,6 +231,12 @@ fn what_an_open_connection_knows() {
     assert_eq!(cookies, [b"x=1", b"z=2"]);
     let names: Vec<&str> = opened.headers().iter().map(|(name, _)| name).skip(3).collect();
     assert_eq!(names, ["Set-Cookie", "Server", "set-cookie", "Sec-WebSocket-Protocol"]);
+
+    // It stays what it is to the end.
+    feed(&mut client, [b"\x88\0".as_slice()]);
+    assert_eq!((client.state(), client.subprotocol()), (State::Closing, Some("b")));
+    client.receive_eof();
+    assert_eq!((client.state(), client.subprotocol()), (State::Closed, Some("b")));
 }
 
 #[test]

@@ -376,6 +376,50 @@ fn one_end_only() {
     assert_eq!((server.receive_eof(), feed(&mut server, [&b"x"[..]]).events), (None, vec![]));
 }
 
+/// Neither another connection's request, nor a second of its own after frames were held.
+#[test]
+fn a_server_answers_its_own_request_and_only_once() {
+    rows!("6455-4.2.2-12", "6455-4.2.2-15");
+    let other = REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEA==");
+    let (mut server, own) = deciding(REQUEST);
+    let mut output = Output::new();
+    server.accept(deciding(&other).1, &mut output);
+    server.reject(deciding(&other).1, &Reject::forbidden(), &mut output);
+    assert!(output.is_empty() && server.state() == State::Connecting);
+    feed(&mut server, [frame(Role::Client, 0x81, b"early").as_slice()]);
+    server.accept(own, &mut output);
+    let len = output.len();
+    server.accept(deciding(REQUEST).1, &mut output);
+    server.reject(deciding(REQUEST).1, &Reject::forbidden(), &mut output);
+    assert_eq!((output.len(), server.state()), (len, State::Open));
+}
+
+/// What came before the end of the stream is delivered before it.
+#[test]
+fn held_frames_come_before_the_end() {
+    rows!("6455-4.2.1-16", "6455-7.1.5-1");
+    let (mut server, request) = deciding(REQUEST);
+    let frames = [frame(Role::Client, 0x81, b"early"), frame(Role::Client, 0x88, b"\x0f\xa0")].concat();
+    feed(&mut server, [frames.as_slice()]);
+    server.accept(request, &mut Output::new());
+    assert_eq!(server.receive_eof(), Some(text("early")));
+    let Some(Event::Closed(closed)) = server.receive_eof() else { panic!("{server:?}") };
+    assert_eq!((closed.code(), closed.was_clean(), server.receive_eof()), (4000, true, None));
+}
+
+#[test]
+fn an_upgrade_required_says_to_what() {
+    rows!("6455-4.4-1", "6455-4.2.2-6");
+    let (mut server, request) = deciding(REQUEST);
+    let mut output = Output::new();
+    server.reject(request, &Reject::new(426).expect("it rejects"), &mut output);
+    let head = String::from_utf8(drain(&mut output)).expect("text");
+    for line in ["Upgrade: websocket", "Connection: Upgrade", "Connection: close", "Sec-WebSocket-Version: 13"] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
+    }
+    assert!(Reject::new(304).is_err() && Reject::new(299).is_err() && Reject::new(600).is_err());
+}
+
 #[test]
 fn a_request_is_for_a_server_that_waits_for_a_decision() {
     rows!("6455-4.2.2-12");
@@ -384,7 +428,8 @@ fn a_request_is_for_a_server_that_waits_for_a_decision() {
         let state = other.state();
         let requests = || deciding(REQUEST).1;
         other.accept(requests(), &mut output);
-        assert_eq!(other.accept_with(requests(), &Accept::new().subprotocol("x"), &mut output), Ok(()));
+        let refused = other.accept_with(requests(), &Accept::new(), &mut output).expect_err("nothing to decide");
+        assert_eq!((refused.kind(), refused.into_request().path()), (AcceptErrorKind::NotDeciding, "/chat"));
         other.reject(requests(), &Reject::forbidden(), &mut output);
         assert_eq!((other.state(), output.is_empty()), (state, true));
         let mut nothing = Input::default();

@@ -239,7 +239,7 @@ fn the_grammar_of_extensions() {
         "a;x==1",
         "a;x=1=2",
     ] {
-        assert_eq!(extensions_in(&[malformed]), Err(MalformedHeader), "{malformed}");
+        assert!(extensions_in(&[malformed]).is_err(), "{malformed}");
         assert_eq!(extensions_in(&["good", malformed]).is_ok(), matches!(malformed, "" | ","), "{malformed}");
         assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")), Kind::Extensions);
     }
@@ -262,6 +262,19 @@ fn order_case_and_unknown_headers_do_not_matter() {
         });
         assert_opens(&format!("{first}\r\n{}\r\n", lower_case.collect::<String>()));
     }
+}
+
+/// Nothing honest names a hundred things in one header, and each takes more memory than its bytes.
+#[test]
+fn lists_are_bounded() {
+    rows!("6455-4.2.1-14", "6455-4.3-4");
+    let extensions = |count: usize| format!("Sec-WebSocket-Extensions: {}\r\n", vec!["a;b"; count].join(","));
+    assert_opens(&add(REQUEST, &extensions(50)));
+    assert_refused(add(REQUEST, &extensions(51)), Kind::Extensions);
+    assert_refused(add(REQUEST, &extensions(26).repeat(2)), Kind::Extensions);
+    let subprotocols: Vec<String> = (0..101).map(|number| number.to_string()).collect();
+    assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols[1..].join(","))));
+    assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(","))), Kind::Subprotocol);
 }
 
 /// RFC 9112 §2.2: one empty line before the request line is ignored; a second ends a head without a request.

@@ -128,6 +128,7 @@ fn invalid_components() {
         (" ws://h/", UriError::Syntax),
         ("ws://h/a b", UriError::Syntax),
         ("ws://h/%zz", UriError::Syntax),
+        ("ws://ex%0d%0ample/", UriError::Host),
         ("ws://h/ HTTP/1.1\r\nX: y", UriError::Syntax),
         ("ws://h\r\nX: y/", UriError::Syntax),
         ("ws://h/\0", UriError::Syntax),
