@@ -23,6 +23,8 @@ pub(crate) struct Message {
     frames: u32,
     /// Whether its first frame said that it is compressed.
     compressed: bool,
+    /// Bytes that came compressed.
+    compressed_len: u64,
     /// Where the payload of the frame under way began.
     frame_start: Option<u64>,
 }
@@ -44,7 +46,7 @@ impl Message {
                 Payload::Text { text: String::from_utf8(buffer).unwrap_or_default(), stream: Utf8Stream::default() }
             }
         };
-        Self { payload, frames: 0, compressed, frame_start: None }
+        Self { payload, frames: 0, compressed, compressed_len: 0, frame_start: None }
     }
 
     /// Bytes gathered.
@@ -64,6 +66,15 @@ impl Message {
     pub(crate) fn count_frame(&mut self) {
         self.frames = self.frames.saturating_add(1);
         self.frame_start = None;
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn count_compressed(&mut self, bytes: usize) {
+        self.compressed_len = self.compressed_len.saturating_add(bytes as u64);
+    }
+
+    pub(crate) fn compressed_len(&self) -> u64 {
+        self.compressed_len
     }
 
     pub(crate) fn is_compressed(&self) -> bool {

@@ -310,3 +310,7 @@ fn floods_stay_within_the_limits() {
     });
     assert!(ws.is_closed() && peak <= 3 * (16 << 10), "{peak}");
 }
+
+#[cfg(feature = "deflate")]
+#[path = "footprint/deflate.rs"]
+mod deflate;

@@ -25,7 +25,9 @@ const MAX_SEEDS: usize = 60;
 
 #[test]
 fn corpus_is_what_is_made_and_holds_the_properties() {
-    for ((target, property), made) in harness::PROPERTIES.into_iter().zip(corpora()) {
+    let corpora = corpora();
+    assert_eq!(harness::PROPERTIES.len(), corpora.len());
+    for (&(target, property), made) in harness::PROPERTIES.iter().zip(corpora) {
         assert!(made.len() <= MAX_SEEDS, "{target} has {} seeds", made.len());
         let directory = corpus_directory(target);
         if std::env::var_os("REGENERATE_CORPUS").is_some() {
@@ -65,8 +67,16 @@ fn read(directory: &Path) -> Corpus {
 }
 
 /// In the order of the properties.
-fn corpora() -> [Corpus; 5] {
-    [server(), client(), operations(), handshake(), frame()]
+fn corpora() -> Vec<Corpus> {
+    vec![
+        server(),
+        client(),
+        operations(),
+        handshake(),
+        frame(),
+        #[cfg(feature = "deflate")]
+        deflate(),
+    ]
 }
 
 fn server() -> Corpus {
@@ -217,6 +227,62 @@ fn frame() -> Corpus {
     corpus.insert("length-126-in-16-bits".into(), hex("827e007e"));
     corpus.insert("length-65535-in-64-bits".into(), hex("827f000000000000ffff"));
     corpus.insert("length-65536-in-64-bits".into(), hex("827f0000000000010000"));
+    corpus
+}
+
+/// The messages of the vectors that are compressed, to both roles, and what goes through our own compressor.
+#[cfg(feature = "deflate")]
+fn deflate() -> Corpus {
+    use harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
+    use harness::deflate::{WISH, flag, frame};
+
+    const USUAL: [u8; WISH] = [6, 4, 7, 7, 0, 0];
+    const SHARED: [u8; WISH] = [9, 8, 1, 1, 1, 0];
+    const CUTS: [u8; 2] = [3, 7];
+    let string = |bytes: &[u8]| [&[bytes.len() as u8], bytes].concat();
+    let input = |flags: u8, wish: [u8; WISH], rest: &[u8]| [&[flags], &wish[..], &wish, &CUTS, rest].concat();
+    let hello = hex("f248cdc9c90700");
+    // RFC 7692 §7.2.3, and what is none of it.
+    let messages: [(&str, u8, Vec<u8>); 9] = [
+        ("one-block", 0, hello.clone()),
+        ("window-shared", 0, hex("f200110000")),
+        ("stored", 0, hex("000500faff48656c6c6f00")),
+        ("final", 0, hex("f348cdc9c9070000")),
+        ("two-blocks", 0, hex("f24805000000ffffcac9c90700")),
+        ("empty", 0, vec![0]),
+        ("cut-short", 0, hex("f248cd")),
+        ("junk", 0, vec![0xff; 9]),
+        ("border-missing", 0, hex("f248cdc9c907")),
+    ];
+    let mut corpus = Corpus::new();
+    for (index, (name, kind, payload)) in messages.into_iter().enumerate() {
+        let whole = [vec![frame::COMPRESSED | frame::FIN | kind], string(&payload)].concat();
+        let (start, end) = payload.split_at(payload.len() / 2);
+        let fragments =
+            [vec![frame::COMPRESSED | kind], string(start), vec![frame::PING, 0, frame::FIN], string(end)].concat();
+        // What comes behind shows whether the context is as it should be.
+        let stream = [&[frame::COMPRESSED | frame::FIN], &string(&hello)[..], &whole, &fragments].concat();
+        let flags = flag::RECEIVE | [0, flag::CLIENT, flag::ECHO, flag::SMALL][index % 4];
+        corpus.insert(format!("received-{name}"), input(flags, USUAL, &stream));
+        corpus.insert(format!("received-{name}-shared"), input(flags, SHARED, &stream));
+    }
+    let bomb = hex(
+        "ecc13101000000c2a0f54f6d0d0fa000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000be0c",
+    );
+    let stream = [&[frame::COMPRESSED | frame::FIN | frame::BINARY], &string(&bomb)[..]].concat();
+    corpus.insert("received-bomb".into(), input(flag::RECEIVE | flag::SMALL, USUAL, &stream));
+    let message = |operation: u8, text: &str| [vec![operation], string(text.as_bytes())].concat();
+    let sent = [
+        ("whole", [message(0, "Hello"), message(SERVER, "Hello"), message(BINARY, "Hello")].concat()),
+        ("fragments", [vec![FRAGMENTS | PING, 3], string("Hello, Hello, €".as_bytes()), message(0, "")].concat()),
+        ("opted-out", [message(0, "Hello"), message(UNCOMPRESSED, "secret"), message(0, "Hello")].concat()),
+        ("long", [message(LONG, "Hello, Hello! "), message(LONG | SERVER | BINARY, "0123456789")].concat()),
+        ("two-pairs", [message(0, "Hello"), message(OTHER, "Hello"), message(0, "Hello")].concat()),
+    ];
+    for (name, operations) in sent {
+        corpus.insert(format!("sent-{name}"), input(0, USUAL, &operations));
+        corpus.insert(format!("sent-{name}-shared"), input(0, SHARED, &operations));
+    }
     corpus
 }
 

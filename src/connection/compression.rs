@@ -129,6 +129,7 @@ impl Connection {
         if agreed.shared && codecs.decompressor.is_none() {
             codecs.decompressor = output.codecs().decompressor.take();
         }
+        message.count_compressed(payload.len());
         let limit = self.max_message_size;
         // What fits is looked at first: so the fault that is found does not depend on how much came at once.
         let mut gather = |piece: &[u8]| {
@@ -143,7 +144,8 @@ impl Connection {
         if fin && inflated.is_ok() {
             inflated = decompressor.finish(agreed.peer_takeover, &mut gather);
         }
-        if fin && agreed.shared {
+        // One that found a fault is in the middle of what it read.
+        if fin && agreed.shared && inflated.is_ok() {
             output.codecs().decompressor = codecs.decompressor.take();
         }
         self.keep(codecs);

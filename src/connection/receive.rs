@@ -277,10 +277,16 @@ impl Connection {
         if Opcode::new(first & 0xf).is_some_and(Opcode::is_control) {
             return Ok(());
         }
-        let gathered = self.message.as_ref().map_or(0, |message| message.len());
-        // What a compressed message comes to is seen when it is decompressed.
-        let compressed = first & RSV1 != 0 || self.message.as_ref().is_some_and(|message| message.is_compressed());
-        if !compressed && len > (self.max_message_size as u64).saturating_sub(gathered as u64) {
+        let limit = self.max_message_size as u64;
+        let under_way = self.message.as_deref();
+        let (gathered, limit) = if first & RSV1 != 0 || under_way.is_some_and(Message::is_compressed) {
+            // What a compressed message comes to is seen when it is decompressed. Honest DEFLATE is hardly longer than
+            // that; blocks without content could go on for ever.
+            (under_way.map_or(0, Message::compressed_len), limit.saturating_add(limit / 8).saturating_add(1 << 10))
+        } else {
+            (under_way.map_or(0, |message| message.len() as u64), limit)
+        };
+        if len > limit.saturating_sub(gathered) {
             Err(ProtocolErrorKind::MessageTooBig)
         } else if len > self.max_frame_size as u64 {
             Err(ProtocolErrorKind::FrameTooBig)

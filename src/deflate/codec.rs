@@ -136,11 +136,11 @@ impl Decompressor {
         mut bytes: &[u8],
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), InflateFault<E>> {
-        let mut written = 0;
+        let (mut piece, mut written) = ([0; PIECE], 0);
         // A full piece may have left more behind, which has to come before anything else is looked at.
         while !bytes.is_empty() || written == PIECE {
             let (read, ended);
-            (read, written, ended) = self.step(bytes, InflateFlush::NoFlush, &mut sink)?;
+            (read, written, ended) = self.step(bytes, InflateFlush::NoFlush, &mut piece, &mut sink)?;
             self.at_start = false;
             bytes = bytes.get(read..).unwrap_or_default();
             if ended {
@@ -163,7 +163,9 @@ impl Decompressor {
         const PROBE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0x00];
 
         if !self.at_start {
-            let (read, written, ended) = self.step(&PROBE, InflateFlush::Block, &mut sink)?;
+            // At a border nothing comes out; anything that does shows that it is none.
+            let mut piece = [0; 64];
+            let (read, written, ended) = self.step(&PROBE, InflateFlush::Block, &mut piece, &mut sink)?;
             if (read, written, ended) != (TAIL.len(), 0, false) {
                 return Err(InflateFault::Data);
             }
@@ -181,11 +183,11 @@ impl Decompressor {
         &mut self,
         bytes: &[u8],
         flush: InflateFlush,
+        piece: &mut [u8],
         sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(usize, usize, bool), InflateFault<E>> {
-        let mut piece = [0; PIECE];
         let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(bytes, &mut piece, flush);
+        let status = self.inflate.decompress(bytes, piece, flush);
         let read = (self.inflate.total_in() - read) as usize;
         let written = (self.inflate.total_out() - written) as usize;
         sink(piece.get(..written).unwrap_or_default()).map_err(InflateFault::Refused)?;

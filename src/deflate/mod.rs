@@ -12,17 +12,18 @@ pub(crate) use negotiation::{Agreed, check_response, offer_header};
 /// between messages where the peer agrees.
 ///
 /// # Memory
-/// What a connection holds from its first compressed message on, in each direction:
+/// What a connection holds from its first compressed message on, in KiB, as zlib-rs allocates it:
 ///
-/// | window bits | compressor, memory level 5 | compressor, memory level 8 | decompressor |
-/// |---|---|---|---|
-/// | 9 | 18 KiB | 130 KiB | 8 KiB |
-/// | 12 | 32 KiB | 144 KiB | 11 KiB |
-/// | 15 | 144 KiB | 256 KiB | 39 KiB |
+/// | window bits | compressor, memory level 1 | 5 | 8 | decompressor |
+/// |---|---|---|---|---|
+/// | 9 | 134 | 147 | 245 | 47 |
+/// | 12 | 148 | 161 | 259 | 47 |
+/// | 15 | 260 | 273 | 371 | 47 |
 ///
-/// Roughly 2^(window + 2) + 2^(memory level + 9) bytes to compress, and 2^window and some to decompress. Nothing is
-/// allocated before the first compressed message in its direction. A [shared](Self::shared) connection holds nothing
-/// between messages.
+/// Nothing is allocated before the first compressed message in its direction. These are more than the zlib formulas
+/// give, because zlib-rs takes a hash table of 128 KiB for any memory level, and the largest window to decompress with.
+/// Where that is too much for the number of connections, have them [share](Self::shared) one pair: such a connection
+/// holds nothing between messages.
 ///
 /// # Security
 /// Text that an attacker chooses, compressed together with a secret, tells the secret by its length (CRIME, BREACH; RFC
@@ -109,8 +110,8 @@ impl Deflate {
         self
     }
 
-    /// Messages of fewer bytes are sent uncompressed. Default 64. A fragmented message is measured by its first
-    /// fragment, unless that is the only one it is always compressed.
+    /// Messages of fewer bytes are sent uncompressed. Default 64. A message sent in several fragments is compressed,
+    /// whatever its length.
     pub const fn threshold(mut self, bytes: u16) -> Self {
         self.threshold = bytes;
         self
@@ -120,11 +121,10 @@ impl Deflate {
     /// [`Output`](crate::Output): they live there from the first compressed message on. Such a connection holds nothing
     /// between messages; while a compressed message is under way, it has a decompressor of its own.
     ///
-    /// This requires that no context is taken over, in either direction. Default: each connection has its own.
+    /// No context is taken over then, in either direction, whatever else is said here: both parameters for that are
+    /// [required](Parameter::Require). Default: each connection has its own.
     pub const fn shared(mut self) -> Self {
         self.shared = true;
-        self.server_no_context_takeover = Parameter::Require;
-        self.client_no_context_takeover = Parameter::Require;
         self
     }
 
@@ -151,6 +151,16 @@ impl Deflate {
     pub const fn client_max_window_bits(mut self, wanted: Parameter) -> Self {
         self.client_max_window_bits = wanted;
         self
+    }
+}
+
+impl Deflate {
+    fn server_takes_no_context(&self) -> Parameter {
+        if self.shared { Parameter::Require } else { self.server_no_context_takeover }
+    }
+
+    fn client_takes_no_context(&self) -> Parameter {
+        if self.shared { Parameter::Require } else { self.client_no_context_takeover }
     }
 }
 

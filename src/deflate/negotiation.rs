@@ -30,6 +30,7 @@ pub(crate) struct Agreed {
 
 /// An element of Sec-WebSocket-Extensions that is a legal permessage-deflate, as an offer or as a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::option_option, reason = "absent, without a value, with one")]
 struct Parameters {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
@@ -54,7 +55,7 @@ impl Agreed {
 
     fn as_client(response: Parameters, wanted: &Deflate) -> Self {
         // RFC 7692 §7.1.1.2: a client may start every message anew unasked.
-        let own_fresh = response.client_no_context_takeover || wanted.client_no_context_takeover == Parameter::Require;
+        let own_fresh = response.client_no_context_takeover || wanted.client_takes_no_context() == Parameter::Require;
         let own_bits = response.client_max_window_bits.flatten();
         Self::new(wanted, own_bits, !own_fresh, !response.server_no_context_takeover)
     }
@@ -78,12 +79,12 @@ fn respond(offer: Parameters, wanted: &Deflate) -> Option<Parameters> {
 
     // RFC 7692 §7.1.1.1: "A server accepts an extension negotiation offer that includes the
     // "server_no_context_takeover" extension parameter by including" it in the response; it may include it unasked.
-    let server_fresh = wanted.server_no_context_takeover;
+    let server_fresh = wanted.server_takes_no_context();
     if offer.server_no_context_takeover && server_fresh == Refuse {
         return None;
     }
     // §7.1.1.2: for the client's own it is a hint, which a server may ignore; it may include it unasked.
-    let client_fresh = wanted.client_no_context_takeover;
+    let client_fresh = wanted.client_takes_no_context();
     let server_bits = match (offer.server_max_window_bits, wanted.server_max_window_bits) {
         (Some(_), Refuse) => return None,
         // §7.1.2.1: with "the same or smaller value as the offer".
@@ -134,7 +135,7 @@ pub(crate) fn check_response(elements: &[Extension], wanted: &Deflate) -> Option
     let response = Parameters::read(element)?;
     let offer = Parameters::offer(wanted, Parameter::Prefer);
     // What was required is in every offer, so that its absence corresponds to none.
-    let missing = wanted.server_no_context_takeover == Parameter::Require && !response.server_no_context_takeover
+    let missing = wanted.server_takes_no_context() == Parameter::Require && !response.server_no_context_takeover
         || wanted.server_max_window_bits == Parameter::Require && response.server_max_window_bits.is_none();
     // A smaller window than asked for is fine, and so is one that was not asked for; a larger one is not.
     let too_large = offer
@@ -152,8 +153,8 @@ impl Parameters {
     /// A client's offer with everything that is wanted at least so much.
     fn offer(wanted: &Deflate, least: Parameter) -> Self {
         Self {
-            server_no_context_takeover: wanted.server_no_context_takeover >= least,
-            client_no_context_takeover: wanted.client_no_context_takeover >= least,
+            server_no_context_takeover: wanted.server_takes_no_context() >= least,
+            client_no_context_takeover: wanted.client_takes_no_context() >= least,
             server_max_window_bits: (wanted.server_max_window_bits >= least).then_some(wanted.peer_window_bits),
             client_max_window_bits: (wanted.client_max_window_bits >= least).then_some(None),
         }

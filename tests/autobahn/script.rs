@@ -57,7 +57,7 @@ impl Lcg {
     }
 }
 
-struct Writer {
+pub(crate) struct Writer {
     burst: Burst,
     /// Where the mask keys come from, if frames are to be masked.
     keys: Option<Lcg>,
@@ -66,11 +66,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn to(role: Role) -> Self {
+    pub(crate) fn to(role: Role) -> Self {
         Self { burst: Burst::default(), keys: (role == Role::Server).then_some(Lcg(0)), key: [0; 4] }
     }
 
-    fn take(&mut self) -> Burst {
+    pub(crate) fn take(&mut self) -> Burst {
         std::mem::take(&mut self.burst)
     }
 
@@ -88,7 +88,7 @@ impl Writer {
         }
     }
 
-    fn frame(&mut self, first: u8, payload: &[u8], chop: Option<usize>) {
+    pub(crate) fn frame(&mut self, first: u8, payload: &[u8], chop: Option<usize>) {
         let start = self.burst.bytes.len();
         self.put_head(first, payload.len());
         self.put_payload(payload);

@@ -28,23 +28,37 @@ impl Sut {
     pub(crate) fn open(role: Role, application: Application) -> Self {
         // Section 9 has messages of 16 MiB.
         let config = Config::new().max_message_size(64 << 20);
+        let (mut sut, written) = Self::open_with(config, role, application, "", |_| String::new());
+        assert!(role == Role::Client || written.starts_with(b"HTTP/1.1 101 "));
+        assert!(sut.written().is_empty());
+        sut
+    }
+
+    /// The same with these header lines in the request to a server, and those of `answer` in the response to a
+    /// client's request; returns also what it wrote.
+    pub(crate) fn open_with(
+        config: Config,
+        role: Role,
+        application: Application,
+        offer: &str,
+        answer: impl FnOnce(&str) -> String,
+    ) -> (Self, Vec<u8>) {
         let mut output = Output::new();
         let (ws, mut head) = match role {
-            Role::Server => (Connection::server(config), REQUEST.as_bytes().to_vec()),
+            Role::Server => (Connection::server(config), format!("{REQUEST}{offer}\r\n").into_bytes()),
             Role::Client => {
                 let request = ClientRequest::new("ws://localhost/");
                 let ws = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
-                let response = response_to(&output.copy_to_bytes(output.remaining()));
-                (ws, response)
+                let request = output.copy_to_bytes(output.remaining());
+                let request = str::from_utf8(&request).expect("a request is text");
+                (ws, response_to(request, &answer(request)))
             }
         };
         let mut sut = Self { ws, application, output, closed: None };
         sut.read(&mut head);
         assert_eq!(sut.ws.state(), State::Open);
-        if role == Role::Server {
-            assert!(sut.written().starts_with(b"HTTP/1.1 101 "));
-        }
-        sut
+        let written = sut.written();
+        (sut, written)
     }
 
     /// Gives it what its transport read.
@@ -86,15 +100,16 @@ impl Sut {
 }
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
-fn response_to(request: &[u8]) -> Vec<u8> {
-    let request = str::from_utf8(request).expect("a request is text");
+fn response_to(request: &str, lines: &str) -> Vec<u8> {
     let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
     let mut response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: "
         .to_vec();
     response.extend(accept_key(key.as_bytes()));
-    response.extend(b"\r\n\r\n");
+    response.extend(b"\r\n");
+    response.extend(lines.as_bytes());
+    response.extend(b"\r\n");
     response
 }

@@ -72,6 +72,23 @@ pub(crate) enum Seen {
     Illegal(&'static str),
 }
 
+/// A round trip with permessage-deflate.
+#[cfg(feature = "deflate")]
+pub(crate) struct Deflated {
+    pub(crate) id: String,
+    pub(crate) is_text: bool,
+    /// Of each message, in characters or bytes.
+    pub(crate) len: usize,
+    /// How many bytes of a compressed message go into a frame.
+    pub(crate) fragment: Option<usize>,
+    /// The file that the suite takes.
+    pub(crate) data: String,
+    /// What the fuzzer offers as a client.
+    pub(crate) offers: Vec<String>,
+    /// What it asks of a client as a server, in order of preference: no context takeover, and the window, unless 0.
+    pub(crate) asks: Vec<(bool, u8)>,
+}
+
 /// The ids of all cases.
 pub(crate) fn ids() -> Vec<String> {
     let vectors = parse();
@@ -90,6 +107,27 @@ pub(crate) fn cases(section: &str) -> impl Iterator<Item = Case> {
     let is_wanted = move |case: &Value| string(&case["id"]).starts_with(section);
     let wire = wire.filter(is_wanted).map(|case| Case::from_json(&case));
     wire.chain(round_trips.filter(is_wanted).map(|case| Case::from_json(&round_trips_to_wire(&case))))
+}
+
+/// The round trips whose ids begin with this, with their messages compressed.
+#[cfg(feature = "deflate")]
+pub(crate) fn deflated(section: &str) -> Vec<Deflated> {
+    let vectors = parse();
+    let cases = array(&vectors["roundtrips"]).iter().filter(|case| string(&case["id"]).starts_with(section));
+    let case = |case| {
+        let case = object(case, &["ask", "count", "data", "frag", "id", "len", "offer", "op", "timeout"]);
+        let bits = |bits| u8::try_from(number(bits)).expect("a few bits");
+        Deflated {
+            id: string(&case["id"]).to_owned(),
+            is_text: number(&case["op"]) == 1,
+            len: number(&case["len"]),
+            fragment: case.get("frag").map(number),
+            data: string(&case["data"]).to_owned(),
+            offers: array(&case["offer"]).iter().map(|offer| string(offer).to_owned()).collect(),
+            asks: array(&case["ask"]).iter().map(|ask| (ask[0] == true, bits(&ask[1]))).collect(),
+        }
+    };
+    cases.map(case).collect()
 }
 
 /// The case with this id.

@@ -2,12 +2,16 @@
 
 mod bytes;
 mod codec;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod pair;
 mod side;
 pub mod stream;
 mod wire;
 
 pub use codec::{frame, handshake};
+#[cfg(feature = "deflate")]
+pub use deflate::deflate;
 pub use pair::operations;
 pub use stream::{client, server};
 
@@ -15,5 +19,12 @@ pub use stream::{client, server};
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its fuzz target and of its corpus.
-pub const PROPERTIES: [(&str, Property); 5] =
-    [("server", server), ("client", client), ("operations", operations), ("handshake", handshake), ("frame", frame)];
+pub const PROPERTIES: &[(&str, Property)] = &[
+    ("server", server),
+    ("client", client),
+    ("operations", operations),
+    ("handshake", handshake),
+    ("frame", frame),
+    #[cfg(feature = "deflate")]
+    ("deflate", deflate),
+];

@@ -68,7 +68,8 @@ fn receives_anything(role: Role, data: &[u8]) {
     }
 }
 
-fn pieces<'s>(mut stream: &'s [u8], cuts: &[u8]) -> Vec<&'s [u8]> {
+/// The stream, in pieces of these sizes over and over again.
+pub fn pieces<'s>(mut stream: &'s [u8], cuts: &[u8]) -> Vec<&'s [u8]> {
     let sizes = if cuts.iter().all(|&size| size == 0) { &[1] } else { cuts };
     let mut pieces = Vec::new();
     for &size in sizes.iter().cycle() {

@@ -1,0 +1,178 @@
+//! permessage-deflate: nothing before it is used, and what was promised from then on.
+
+use websocket_proto::{Deflate, Parameter};
+
+use super::*;
+
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+/// "Hello" (RFC 7692 §7.2.3.1).
+const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+/// What an allocator's bookkeeping and our own add to what zlib asks for.
+const SLACK: isize = 1 << 10;
+
+/// What a decompressor takes, whatever the window.
+const INFLATING: isize = 47 << 10;
+
+fn open_deflate(deflate: Deflate) -> Connection {
+    open_with(Config::new().deflate(deflate))
+}
+
+fn open_with(config: Config) -> Connection {
+    let mut ws = Connection::server(config);
+    let mut request = [&REQUEST[..REQUEST.len() - 2], OFFER.as_bytes()].concat();
+    deliver(&mut ws, &mut request, usize::MAX, &mut Output::new());
+    assert!(ws.uses_deflate());
+    ws
+}
+
+fn compressed(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = frame(fin, opcode, Some(KEY), payload);
+    frame[0] |= if opcode == Opcode::Continuation { 0 } else { 0x40 };
+    frame
+}
+
+/// Receives without answering; returns how many bytes of messages came.
+fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output) -> usize {
+    let mut input = Input::new(bytes);
+    let mut received = 0;
+    while let Some(event) = ws.receive(&mut input, output) {
+        match event {
+            Event::Text(text) => received += text.len(),
+            Event::Binary(data) => received += data.len(),
+            Event::Ping(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+    received
+}
+
+/// Sends a compressed message and forgets it: what is in the output counts as written.
+fn send(ws: &mut Connection, payload: &[u8], output: &mut Output) {
+    ws.send_binary(payload, output).expect("open");
+    assert_eq!(output.chunk()[0], 0xc2, "it is compressed");
+    output.advance(output.len());
+}
+
+/// Mostly other than before, and with repetitions.
+fn content(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * i % 251 + i / 7 % 3) as u8).collect()
+}
+
+#[test]
+fn nothing_before_the_first_compressed_message() {
+    for deflate in [Deflate::new(), Deflate::new().shared()] {
+        let mut bytes = frame(true, Opcode::Binary, Some(KEY), &[1; 100]);
+        let mut output = Output::new();
+        let (mut ws, _, held, _) = measure(|| open_deflate(deflate.threshold(101)));
+        assert_eq!(held, 0, "after the handshake");
+        let (_, allocations, ..) = measure(|| receive(&mut ws, &mut bytes, &mut output));
+        assert_eq!(allocations, 0, "uncompressed messages come in");
+        let (.., held, _) = measure(|| {
+            ws.send_binary(&[1; 100], &mut output).expect("open");
+            output = Output::new();
+        });
+        assert_eq!(held, 0, "messages below the threshold go out");
+    }
+}
+
+/// Each direction takes what it needs when it needs it, and no more after many messages than after one.
+#[test]
+fn dedicated_memory_is_bounded() {
+    for (bits, level, most) in [(9, 1, 134), (12, 5, 162), (15, 8, 372)] {
+        let deflate = Deflate::new().window_bits(bits).memory_level(level).server_max_window_bits(Parameter::Require);
+        let mut ws = open_deflate(deflate);
+        // An output that has grown already.
+        let mut output = Output::new();
+        output.append(&mut grown());
+        let (.., inflating, _) =
+            measure(|| receive(&mut ws, &mut compressed(true, Opcode::Binary, &HELLO), &mut output));
+        let (.., deflating, peak) = measure(|| send(&mut ws, &content(20_000), &mut output));
+        println!(
+            "window {bits}, memory level {level}: {deflating} to compress, {inflating} to decompress, {peak} at peak"
+        );
+        assert!(inflating > 0 && inflating <= INFLATING + SLACK, "{inflating} held to decompress");
+        assert!(deflating > 0 && deflating <= (most << 10) + SLACK, "{deflating} held to compress");
+        let (.., further, _) = measure(|| {
+            for _ in 0..20 {
+                receive(&mut ws, &mut compressed(true, Opcode::Binary, &HELLO), &mut output);
+                send(&mut ws, &content(20_000), &mut output);
+            }
+        });
+        assert_eq!(further, 0, "it grows from message to message");
+        let ((), _, freed, _) = measure(|| drop(ws));
+        assert_eq!(freed, -(inflating + deflating), "all of it was the connection's");
+    }
+}
+
+/// An empty output that keeps a buffer.
+fn grown() -> Output {
+    let mut output = Output::new();
+    let mut ws = open_server(Config::new());
+    ws.send_binary(&content(40_000), &mut output).expect("open");
+    output.advance(output.len());
+    output
+}
+
+/// The output holds the one pair, for any number of connections; they hold nothing between messages.
+#[test]
+fn shared_memory_is_held_once() {
+    let deflate = Deflate::new().shared().threshold(0);
+    let mut output = Output::new();
+    let ((), _, pair, _) = measure(|| {
+        let mut ws = open_deflate(deflate.clone());
+        receive(&mut ws, &mut compressed(true, Opcode::Binary, &HELLO), &mut output);
+        send(&mut ws, b"Hello", &mut output);
+    });
+    assert!(pair > 0, "the output holds the pair");
+    let (sessions, _, held, _) = measure(|| {
+        let mut sessions = Vec::with_capacity(100);
+        sessions.extend((0..100).map(|_| open_deflate(deflate.clone())));
+        for ws in &mut sessions {
+            assert_eq!(receive(ws, &mut compressed(true, Opcode::Text, &HELLO), &mut output), 5);
+            send(ws, b"Hello", &mut output);
+            assert_eq!(receive(ws, &mut compressed(true, Opcode::Text, &HELLO), &mut output), 5);
+        }
+        sessions
+    });
+    let vector = (100 * size_of::<Connection>()).cast_signed();
+    assert_eq!(held - vector, 0, "100 idle connections hold nothing, beside {}", sessions.len());
+
+    // While a message is under way its decompressor is the connection's, and then the output's again.
+    let mut ws = open_deflate(deflate);
+    let (start, end) = HELLO.split_at(3);
+    let (mut start, mut end) = (compressed(false, Opcode::Binary, start), compressed(true, Opcode::Continuation, end));
+    let ((), _, during, _) = measure(|| assert_eq!(receive(&mut ws, &mut start, &mut output), 0));
+    assert!(during < SLACK, "it was lent, not made: {during}");
+    let ((), _, after, _) = measure(|| assert_eq!(receive(&mut ws, &mut end, &mut output), 5));
+    assert_eq!(during + after, 0, "given back");
+    let ((), _, dropped, _) = measure(|| drop(output));
+    assert!(dropped <= -pair, "the pair was the output's: {dropped}, {pair}");
+}
+
+/// 16 MiB of zeros in 16 KiB: no more is held than the limit allows, twice while the buffer grows.
+#[test]
+fn a_bomb_stays_within_the_limit() {
+    const LIMIT: usize = 1 << 20;
+    let bomb = bomb(16 << 20);
+    for piece in [100, usize::MAX] {
+        let mut bytes = compressed(true, Opcode::Binary, &bomb);
+        let mut ws = open_with(Config::new().max_message_size(LIMIT).deflate(Deflate::new()));
+        let (_, _, held, peak) = measure(|| deliver(&mut ws, &mut bytes, piece, &mut Output::new()));
+        println!("a bomb in pieces of {}: {peak} at peak", piece.min(bytes.len()));
+        assert!(ws.is_closed() && held == 0, "{held} held after the end");
+        assert!(peak > LIMIT.cast_signed() / 2, "it was decompressed");
+        assert!(peak <= (2 * LIMIT + (64 << 10)).cast_signed(), "{peak} at peak");
+    }
+}
+
+/// So many zeros, compressed.
+fn bomb(len: usize) -> Vec<u8> {
+    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
+    let mut bomb = vec![0; len / 500];
+    deflate.compress(&vec![0; len], &mut bomb, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
+    assert_eq!(deflate.total_in(), len as u64);
+    bomb.truncate(deflate.total_out() as usize - 4);
+    bomb
+}
