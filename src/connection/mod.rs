@@ -86,6 +86,7 @@ use receive::{ControlPayload, Reading};
 /// # }
 /// ```
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not one state")]
 pub struct Connection {
     /// Whether the next byte is anything but the first of a frame between messages: what is not busy may take the
     /// hot path.
@@ -188,7 +189,7 @@ impl Connection {
         #[cfg(feature = "deflate")]
         let extensions = config.deflate.as_ref().map(crate::deflate::offer_header);
         #[cfg(not(feature = "deflate"))]
-        let extensions: Option<&str> = None;
+        let extensions = None::<alloc::string::String>;
         let offer = request.write(keys.nonce(), extensions.as_deref(), output)?;
         Ok(Self::new(Role::Client, config, Some(keys), opening::Stage::Response(offer)))
     }

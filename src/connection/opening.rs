@@ -83,7 +83,7 @@ impl Connection {
         #[cfg(feature = "deflate")]
         let (agreed, extensions) = self.answer_extensions(&request).unzip();
         #[cfg(not(feature = "deflate"))]
-        let extensions: Option<&str> = None;
+        let extensions = None::<alloc::string::String>;
         match write_response(&request, accept, extensions.as_deref(), output) {
             Ok(subprotocol) => {
                 self.open(subprotocol);

@@ -115,6 +115,7 @@ impl Connection {
 
     /// The next fragment of a message.
     #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unnecessary_wraps, reason = "stands for what the feature does")]
     fn put_fragment(
         &mut self,
         kind: MessageKind,

@@ -246,7 +246,8 @@ impl Data {
             Some("json" | "txt" | "html") => {
                 let words = ["naïve", "window", "of", "the", "€uro", "message", "takeover", "a", "😀"];
                 let mut word = move || words[next(9) as usize];
-                (0..2000).map(|id| format!("{{\"id\": {id}, \"{}\": \"{} {}\"}},\n", word(), word(), word())).collect()
+                let mut row = |id: u32| format!("{{\"id\": {id}, \"{}\": \"{} {}\"}},\n", word(), word(), word());
+                (0..2000).fold(String::new(), |rows, id| rows + &row(id))
             }
             // As good as incompressible, and then the same again, at a distance that large windows reach.
             _ => (0..30_000).map(|_| char::from(next(256) as u8)).collect::<String>().repeat(2),
