@@ -86,7 +86,7 @@ use receive::{ControlPayload, Reading};
 /// # }
 /// ```
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not one state")]
+#[cfg_attr(feature = "deflate", expect(clippy::struct_excessive_bools, reason = "independent facts, not one state"))]
 pub struct Connection {
     /// Whether the next byte is anything but the first of a frame between messages: what is not busy may take the
     /// hot path.

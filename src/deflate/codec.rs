@@ -111,7 +111,7 @@ impl core::fmt::Debug for Compressor {
 /// Decompresses messages as their bytes come.
 pub(crate) struct Decompressor {
     inflate: Inflate,
-    /// Whether nothing has been read since the message, or a stream inside it, began: then there is nothing to end.
+    /// Whether nothing has been read since the message began: then there is nothing to end.
     at_start: bool,
 }
 
@@ -145,7 +145,7 @@ impl Decompressor {
             bytes = bytes.get(read..).unwrap_or_default();
             if ended {
                 // RFC 7692 §7.2.3.4: a block with BFINAL set ends its stream, and the next block begins another.
-                self.restart();
+                self.inflate.reset(false);
             }
         }
         Ok(())

@@ -89,7 +89,7 @@ fn respond(offer: Parameters, wanted: &Deflate) -> Option<Parameters> {
         (Some(_), Refuse) => return None,
         // §7.1.2.1: with "the same or smaller value as the offer".
         (Some(bits), _) => Some(bits.min(wanted.window_bits)),
-        (None, Require) => Some(wanted.window_bits),
+        (None, Prefer | Require) => Some(wanted.window_bits),
         (None, _) => None,
     };
     let client_bits = match (offer.client_max_window_bits, wanted.client_max_window_bits) {
@@ -100,8 +100,8 @@ fn respond(offer: Parameters, wanted: &Deflate) -> Option<Parameters> {
         (None, _) | (_, Refuse) => None,
     };
     Some(Parameters {
-        server_no_context_takeover: offer.server_no_context_takeover || server_fresh == Require,
-        client_no_context_takeover: client_fresh == Require
+        server_no_context_takeover: offer.server_no_context_takeover || server_fresh >= Prefer,
+        client_no_context_takeover: client_fresh >= Prefer
             || offer.client_no_context_takeover && client_fresh != Refuse,
         server_max_window_bits: server_bits,
         client_max_window_bits: client_bits,

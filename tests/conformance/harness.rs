@@ -74,8 +74,13 @@ pub(crate) fn server() -> Connection {
 }
 
 pub(crate) fn server_with(config: Config) -> Connection {
+    server_asked(config, REQUEST)
+}
+
+/// An open server that this request opened.
+pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
     let (mut server, mut output) = (Connection::server(config), Output::new());
-    let mut request = REQUEST.as_bytes().to_vec();
+    let mut request = request.as_bytes().to_vec();
     let mut input = Input::new(&mut request);
     while let Some(event) = server.receive(&mut input, &mut output) {
         match event {
@@ -93,8 +98,13 @@ pub(crate) fn client() -> Connection {
 }
 
 pub(crate) fn client_with(config: Config) -> Connection {
+    client_told(config, "")
+}
+
+/// An open client whose response had these further header lines, each ended by CRLF.
+pub(crate) fn client_told(config: Config, further: &str) -> Connection {
     let (mut client, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), config);
-    let (mut output, mut response) = (Output::new(), response_to(&request, ""));
+    let (mut output, mut response) = (Output::new(), response_to(&request, further));
     let mut input = Input::new(&mut response);
     assert!(matches!(client.receive(&mut input, &mut output), Some(Event::Open(_))));
     assert_eq!(client.receive(&mut input, &mut output), None);

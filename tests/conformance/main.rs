@@ -10,6 +10,14 @@ mod close_codes;
 mod closing;
 mod control;
 mod coverage;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "deflate")]
+mod deflate_negotiation;
+#[cfg(feature = "deflate")]
+mod deflate_receiving;
+#[cfg(feature = "deflate")]
+mod deflate_sending;
 mod endings;
 mod faults;
 mod fragments;

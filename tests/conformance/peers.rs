@@ -4,8 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use websocket_proto::{Accept, Config, Event, HandshakeErrorKind, State};
+#[cfg(feature = "deflate")]
+use websocket_proto::{Connection, Deflate};
 
 use crate::harness::{accept_for, connecting, every_cut_with, header};
+#[cfg(feature = "deflate")]
+use crate::harness::{every_cut, feed};
 use crate::http::{Head, answered, assert_fails, offering, replace, waiting};
 
 /// The name of each file that starts so, with the heads in it.
@@ -57,8 +61,17 @@ fn every_server_opens_a_client() {
     for (name, responses) in files {
         for response in responses {
             let mut response = replace(&response, "Sec-WebSocket-Accept", &accept);
-            // They answered requests that offered permessage-deflate, which this one does not: it has to fail.
             if header(&response, "Sec-WebSocket-Extensions").is_some() {
+                #[cfg(feature = "deflate")]
+                {
+                    let config = Config::new().deflate(Deflate::new());
+                    let outcome = every_cut(|| connecting(&request, config.clone()).0, response.as_bytes());
+                    assert!(matches!(&outcome.events[..], [Event::Open(_)]), "{name}: {outcome:?}");
+                    let mut client = connecting(&request, config).0;
+                    feed(&mut client, [response.as_bytes()]);
+                    assert!(client.uses_deflate(), "{name}");
+                }
+                // They answered requests that offered permessage-deflate: without the offer, it has to fail.
                 assert_fails(&request, &response, HandshakeErrorKind::Extensions);
                 response = replace(&response, "Sec-WebSocket-Extensions", "");
             }
@@ -66,6 +79,27 @@ fn every_server_opens_a_client() {
             let [Event::Open(opened)] = &outcome.events[..] else { panic!("{name}: {outcome:?}") };
             assert_eq!(opened.subprotocol(), header(&response, "Sec-WebSocket-Protocol"), "{name}");
             assert_eq!((outcome.state, &outcome.output[..]), (State::Open, &b""[..]), "{name}");
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn every_client_that_offers_deflate_gets_it() {
+    for (name, requests) in captured("client-") {
+        for request in requests.iter().filter(|request| header(request, "Sec-WebSocket-Extensions").is_some()) {
+            let make = || Connection::server(Config::new().deflate(Deflate::new()));
+            let outcome = every_cut(make, request.as_bytes());
+            let offers = header(request, "Sec-WebSocket-Extensions").unwrap();
+            let answer = Head::parse(&outcome.output).only("Sec-WebSocket-Extensions").to_owned();
+            assert!(offers.starts_with("permessage-deflate") && answer.starts_with("permessage-deflate"), "{name}");
+            // RFC 7692 §7.1.2.2: only what was offered.
+            assert!(offers.contains("client_max_window_bits") || !answer.contains("client_max_window_bits"), "{name}");
+            assert_eq!(
+                offers.contains("server_no_context_takeover"),
+                answer.contains("server_no_context_takeover"),
+                "{name}"
+            );
         }
     }
 }

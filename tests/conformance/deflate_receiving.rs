@@ -1,0 +1,302 @@
+//! Receiving compressed messages (RFC 7692 §6.2, §7.2.2).
+
+use websocket_proto::{Config, Connection, Deflate, Error, Event, ProtocolErrorKind, Role, State};
+
+use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Writer, agreed, both_in_pieces, client, extensions, noise, server};
+use crate::harness::{
+    Outcome, REQUEST, binary, client_told, every_cut, feed, from_peer_of, ping, pong, server_asked, text,
+};
+use crate::http::add;
+use crate::rows;
+
+const FRESH: &str = "; client_no_context_takeover; server_no_context_takeover";
+
+fn open(role: Role) -> Connection {
+    agreed(role, &Deflate::new(), "")
+}
+
+fn fresh(role: Role) -> Connection {
+    agreed(role, &Deflate::new(), FRESH)
+}
+
+/// Both roles, with context taken over and without, at every cut.
+#[track_caller]
+fn received(frames: &[(u8, &[u8])], check: impl Fn(&Outcome)) {
+    for role in ROLES {
+        for make in [open, fresh] {
+            check(&every_cut(|| make(role), &from_peer_of(role, frames)));
+        }
+    }
+}
+
+#[track_caller]
+fn receives(frames: &[(u8, &[u8])], events: &[Event<'static>]) {
+    received(frames, |outcome| {
+        assert_eq!((&outcome.events[..], outcome.state), (events, State::Open), "{frames:x?}");
+    });
+}
+
+#[track_caller]
+fn fails(frames: &[(u8, &[u8])], code: u16, events: &[Event<'static>]) {
+    received(frames, |outcome| outcome.assert_fails(code, events));
+}
+
+fn hello() -> Event<'static> {
+    text("Hello")
+}
+
+#[test]
+fn whole_messages() {
+    rows!("7692-6-1", "7692-6-4", "7692-7.2.1-4", "7692-7.2.1-5", "7692-7.2.2-1", "6455-5.2-8");
+    let blocks: [(&str, &[u8]); 4] = [
+        ("V11", HELLO),
+        ("V15, a stored block", b"\0\x05\0\xfa\xffHello\0"),
+        ("V16, BFINAL", b"\xf3\x48\xcd\xc9\xc9\x07\0\0"),
+        ("V17, two blocks", b"\xf2\x48\x05\0\0\0\xff\xff\xca\xc9\xc9\x07\0"),
+    ];
+    for (name, payload) in blocks {
+        println!("{name}");
+        receives(&[(0xc1, payload)], &[hello()]);
+        receives(&[(0xc2, payload)], &[binary(b"Hello")]);
+        // The next message is intact, compressed or not.
+        receives(&[(0xc1, payload), (0xc1, HELLO)], &[hello(), hello()]);
+        receives(&[(0xc1, payload), (0x81, b"x"), (0xc1, payload)], &[hello(), text("x"), hello()]);
+    }
+}
+
+#[test]
+fn fragments_with_control_frames_between() {
+    rows!("7692-6-8", "7692-6-10", "6455-5.4-8");
+    for cut in 0..=HELLO.len() {
+        let (head, tail) = HELLO.split_at(cut);
+        receives(&[(0x41, head), (0x80, tail)], &[hello()]);
+        let frames: &[(u8, &[u8])] =
+            &[(0x41, head), (0x89, b"p"), (0, b""), (0x8a, HELLO), (0x80, tail), (0xc1, HELLO)];
+        receives(frames, &[ping(b"p"), pong(HELLO), hello(), hello()]);
+    }
+    let bytes: Vec<(u8, &[u8])> = HELLO.chunks(1).map(|byte| (0, byte)).collect();
+    receives(&[&[(0x42, &b""[..])], &bytes[..], &[(0x80, b"")]].concat(), &[binary(b"Hello")]);
+}
+
+#[test]
+fn context_is_taken_over_unless_agreed_otherwise() {
+    rows!("7692-7.2.2-2", "7692-7.2.2-3", "7692-7.2.2-4", "7692-7.2.2-5", "7692-7.1.1.2-7");
+    // The control frame and the uncompressed message do not belong to the context.
+    let frames: &[(u8, &[u8])] = &[(0xc1, HELLO), (0x89, b""), (0x81, b"xxxxx"), (0xc1, HELLO_AGAIN)];
+    for role in ROLES {
+        let own_only =
+            if role == Role::Server { "; server_no_context_takeover" } else { "; client_no_context_takeover" };
+        for parameters in ["", own_only] {
+            let outcome = every_cut(|| agreed(role, &Deflate::new(), parameters), &from_peer_of(role, frames));
+            assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
+        }
+        // Without it, nothing is there to refer to.
+        let outcome = every_cut(|| fresh(role), &from_peer_of(role, frames));
+        outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
+    }
+    // A hint that was not taken up.
+    let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::Parameter::Refuse);
+    let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
+    let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
+    assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
+}
+
+#[test]
+fn a_stream_that_ends_ends_its_context() {
+    rows!("7692-7.2.1-5");
+    // RFC 1951 §3.2.3: BFINAL marks "the last block of the data set". A message that ends so may refer to those before
+    // it, and those after it to each other.
+    let last = Writer::default().fixed(true).three_from(5).end_last().message();
+    let frames: &[(u8, &[u8])] = &[(0xc1, HELLO), (0xc1, &last), (0xc1, HELLO), (0xc1, HELLO_AGAIN)];
+    for role in ROLES {
+        let outcome = every_cut(|| open(role), &from_peer_of(role, frames));
+        assert_eq!(outcome.events, [hello(), text("Hel"), hello(), hello()]);
+    }
+}
+
+#[test]
+fn empty_messages() {
+    rows!("7692-7.2.1-8", "7692-7.2.2-9");
+    receives(&[(0xc1, b"\0")], &[text("")]);
+    receives(&[(0x41, b""), (0x80, b"\0")], &[text("")]);
+    // An empty block with fixed codes, and a last one, are nothing too.
+    receives(&[(0xc1, b"\x02\0"), (0xc2, b"\x03\0\0")], &[text(""), binary(b"")]);
+    // No octet at all is taken for an empty message, and the next one is intact.
+    receives(&[(0xc1, b""), (0xc1, HELLO)], &[text(""), hello()]);
+    receives(&[(0x42, b""), (0x80, b""), (0xc1, HELLO)], &[binary(b""), hello()]);
+    for role in ROLES {
+        let frames: &[(u8, &[u8])] = &[(0xc1, HELLO), (0xc1, b""), (0xc1, b"\0"), (0xc1, HELLO_AGAIN)];
+        let outcome = every_cut(|| open(role), &from_peer_of(role, frames));
+        assert_eq!(outcome.events, [hello(), text(""), text(""), hello()]);
+    }
+}
+
+#[test]
+fn what_is_not_deflate() {
+    rows!("7692-7.2.2-6", "7692-7.2.2-7", "7692-7.2.2-8");
+    for wrong in [
+        &[0xff; 8][..],
+        // Cut short: inside a code, after a whole one, in the header of a block, inside a stored one.
+        &HELLO[..1],
+        &HELLO[..3],
+        &HELLO[..5],
+        &HELLO[..6],
+        b"\0\x05\0\xfa\xffHel",
+        b"\0\x05\0",
+        b"\0\x05",
+        // Lengths that are no complements.
+        b"\0\x05\0\xfa\xfeHello\0",
+        // The tail is there twice, but for its beginning.
+        b"\0\0\0\xff\xff",
+        // Junk behind a last block, and behind the end of the message.
+        b"\xf3\x48\xcd\xc9\xc9\x07\0\xff\xff",
+        b"\xf3\x48\xcd\xc9\xc9\x07\0",
+        b"\xf2\x48\xcd\xc9\xc9\x07\0\xff",
+        // A distance beyond the beginning.
+        &Writer::default().fixed(false).literals(b"ab").three_from(300).end().message(),
+    ] {
+        fails(&[(0xc2, wrong)], 1007, &[]);
+        let (head, tail) = wrong.split_at(wrong.len() / 2);
+        fails(&[(0xc1, HELLO), (0x42, head), (0x80, tail)], 1007, &[hello()]);
+    }
+}
+
+#[test]
+fn the_mark_is_for_the_first_frame_of_a_message() {
+    rows!("7692-6-2", "7692-6-3", "7692-6-6", "7692-6-7");
+    for control in [0xc8, 0xc9, 0xca] {
+        fails(&[(control, b"")], 1002, &[]);
+        fails(&[(0x41, &HELLO[..3]), (control, b"")], 1002, &[]);
+    }
+    fails(&[(0x41, &HELLO[..3]), (0xc0, &HELLO[3..])], 1002, &[]);
+    fails(&[(0x41, &HELLO[..3]), (0x40, &HELLO[3..])], 1002, &[]);
+    fails(&[(0x01, b"He"), (0xc0, b"llo")], 1002, &[]);
+    // The other reserved bits stay reserved.
+    for rsv in [0xa1, 0x91, 0xb1, 0xe1, 0xd1, 0xf1] {
+        fails(&[(rsv, HELLO)], 1002, &[]);
+    }
+    let uncompressed: &[(u8, &[u8])] = &[(0x81, b"Hello"), (0x01, b"He"), (0x80, b"llo"), (0x82, HELLO)];
+    receives(uncompressed, &[hello(), hello(), binary(HELLO)]);
+    let mixed = [(0xc1, HELLO), (0x81, &b"Hello"[..])].repeat(10);
+    receives(&mixed, &std::array::from_fn::<_, 20, _>(|_| hello()));
+}
+
+#[test]
+fn what_was_not_agreed_is_not_received() {
+    rows!("7692-6-3", "6455-9.1-6");
+    for role in ROLES {
+        let make = || match role {
+            Role::Server => server_asked(Config::new().deflate(Deflate::new()), REQUEST),
+            Role::Client => client_told(Config::new().deflate(Deflate::new()), ""),
+        };
+        assert!(!make().uses_deflate());
+        every_cut(make, &from_peer_of(role, &[(0xc1, HELLO)])).assert_fails(1002, &[]);
+    }
+}
+
+#[test]
+fn text_is_utf8_when_decompressed() {
+    rows!("7692-6-9");
+    let compressed = |text: &[u8]| Writer::default().fixed(false).literals(text).end().message();
+    for wrong in [&b"a\xff"[..], b"\xed\xa0\x80", b"caf\xc3", b"\xf4\x90\x80\x80"] {
+        fails(&[(0xc1, &compressed(wrong))], 1007, &[]);
+        receives(&[(0xc2, &compressed(wrong))], &[binary(wrong)]);
+    }
+    // The wire need not be UTF-8, nor do fragments end with characters.
+    let message = compressed("κόσμε €".as_bytes());
+    assert!(std::str::from_utf8(&message).is_err());
+    for cut in 0..message.len() {
+        receives(&[(0x41, &message[..cut]), (0x80, &message[cut..])], &[text("κόσμε €")]);
+    }
+    // As soon as the byte is there, though neither its frame nor its message ends.
+    let stored = Writer::default().stored(false, b"a\xffbcdefgh").bytes();
+    for role in ROLES {
+        let sender = if role == Role::Server { Role::Client } else { Role::Server };
+        for first in [0x41, 0xc1] {
+            let mut unfinished = crate::harness::frame(sender, first, &stored);
+            unfinished.truncate(unfinished.len() - 3);
+            every_cut(|| open(role), &unfinished).assert_fails(1007, &[]);
+        }
+        // Inside a fragmented message, too.
+        let frames = from_peer_of(role, &[(0x41, &stored)]);
+        every_cut(|| open(role), &frames).assert_fails(1007, &[]);
+    }
+}
+
+#[test]
+fn back_references_reach_32768_bytes() {
+    rows!("7692-7.1.2.1-8", "7692-7.1.2.2-7", "7692-7.2.1-7");
+    let data = noise(1 << 15, 3);
+    let far = Writer::default().fixed(false).three_from(1 << 15).end();
+    let within = Writer::default().stored(false, &data).fixed(false).three_from(1 << 15).end().message();
+    let first = Writer::default().stored(false, &data).message();
+    let expected = [&data[..], &data[..3]].concat();
+    let make = |role| match role {
+        // The client's window was only hinted at.
+        Role::Server => {
+            let deflate = Deflate::new().client_max_window_bits(websocket_proto::Parameter::Refuse);
+            server(deflate, "permessage-deflate; client_max_window_bits=10")
+        }
+        Role::Client => client(Deflate::new(), "permessage-deflate"),
+    };
+    both_in_pieces(make, &[(0xc2, &within)], |outcome| assert_eq!(outcome.events, [binary(&expected)]));
+    let frames: &[(u8, &[u8])] = &[(0xc2, &first), (0xc2, &far.message())];
+    both_in_pieces(make, frames, |outcome| assert_eq!(outcome.events, [binary(&data), binary(&data[..3])]));
+}
+
+/// So many zeros, in about a thousandth of the space.
+pub(crate) fn bomb(zeros: usize) -> Vec<u8> {
+    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
+    let mut out = vec![0; zeros / 500 + 100];
+    deflate.compress(&vec![0; zeros], &mut out, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
+    assert_eq!(deflate.total_in(), zeros as u64);
+    out.truncate(usize::try_from(deflate.total_out()).expect("small") - 4);
+    out
+}
+
+#[test]
+fn limits_hold_while_inflating() {
+    rows!("7692-7.2.2-10", "7692-7.2.2-11");
+    let bomb = bomb(16 << 20);
+    assert!(bomb.len() < 20_000);
+    let (head, tail) = bomb.split_at(bomb.len() / 20);
+    let make = |role| open(role);
+    for frames in [&[(0xc2, &bomb[..])][..], &[(0x42, head), (0x80, tail)], &[(0xc1, &bomb)]] {
+        both_in_pieces(make, frames, |outcome| {
+            outcome.assert_fails(1009, &[]);
+            let Some(Error::Protocol(error)) = outcome.closed().unwrap().error() else { panic!("{outcome:?}") };
+            assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
+        });
+    }
+}
+
+#[test]
+fn the_limit_is_exact() {
+    rows!("7692-7.2.2-10", "7692-7.2.2-11");
+    let limited = |role, limit| {
+        let config = Config::new().max_message_size(limit).deflate(Deflate::new());
+        let line = extensions("permessage-deflate");
+        if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+    };
+    for role in ROLES {
+        // More bytes on the wire than in the message are no reason to refuse it.
+        for frames in [&[(0xc1, HELLO)][..], &[(0x41, &HELLO[..4]), (0x80, &HELLO[4..])]] {
+            let input = from_peer_of(role, frames);
+            assert_eq!(every_cut(|| limited(role, 5), &input).events, [hello()]);
+            every_cut(|| limited(role, 4), &input).assert_fails(1009, &[]);
+            every_cut(|| limited(role, 0), &input).assert_fails(1009, &[]);
+        }
+        assert_eq!(every_cut(|| limited(role, 0), &from_peer_of(role, &[(0xc1, b"\0")])).events, [text("")]);
+        // Where what is inflated at once ends, too, and for each message anew.
+        for size in [8191, 8192, 8193, 16_384, 65_536] {
+            let zeros = bomb(size);
+            let input = from_peer_of(role, &[(0xc2, &zeros)]);
+            assert_eq!(feed(&mut limited(role, size), [&input[..]]).events, [binary(&vec![0; size])]);
+            assert_eq!(feed(&mut limited(role, size), input.chunks(1)).events, [binary(&vec![0; size])]);
+            feed(&mut limited(role, size - 1), [&input[..]]).assert_fails(1009, &[]);
+            feed(&mut limited(role, size - 1), input.chunks(1)).assert_fails(1009, &[]);
+            let twice = feed(&mut limited(role, size), [&input[..], &input[..]]);
+            assert_eq!(twice.events.len(), 2);
+        }
+    }
+}
