@@ -56,6 +56,7 @@
 //! ([`Request::is_same_origin`](handshake::Request::is_same_origin)); a client's [seed](Connection::client).
 //!
 //! # Features
+//! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`.
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers. Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -171,3 +171,28 @@ fn a_window_is_never_exceeded() {
         }
     }
 }
+
+/// Connections that share a compressor have no context in common, whatever else their configuration says.
+#[test]
+fn what_is_shared_is_not_remembered() {
+    let deflate = || Deflate::new().threshold(0).shared().server_no_context_takeover(Parameter::Allow);
+    let mut output = Output::new();
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        let mut server = Connection::server(Config::new().deflate(deflate()));
+        let mut request = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+            .to_vec();
+        let mut input = Input::new(&mut request);
+        while let Some(event) = server.receive(&mut input, &mut output) {
+            let Event::Request(request) = event else { panic!("{event:?}") };
+            server.accept(request, &mut output);
+        }
+        output.advance(output.len());
+        assert!(server.uses_deflate());
+        server.send_text("a secret of some length, a secret of some length", &mut output).unwrap();
+        sent.push(output.copy_to_bytes(output.remaining()));
+    }
+    assert_eq!(sent[0], sent[1]);
+}
