@@ -115,7 +115,7 @@ impl Request {
     }
 
     /// The extensions that the client offers, in its order of preference. permessage-deflate is answered by the crate,
-    /// as [`Config::deflate`](crate::Config::deflate) says; the others are declined.
+    /// as `Config::deflate` says; the others are declined.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
         &self.parts.extensions
