@@ -1,8 +1,10 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
-//! handshake is over, `receive` for everything that comes in after it, `send` for what the application sends.
+//! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
+//! for what the application sends, `compression` for permessage-deflate.
 
 #[cfg(feature = "deflate")]
 mod compression;
+mod control;
 mod opening;
 mod receive;
 mod send;
@@ -20,8 +22,9 @@ use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::utf8::Utf8Stream;
 
+use control::ControlPayload;
 use opening::Opening;
-use receive::{ControlPayload, Reading};
+use receive::Reading;
 
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///

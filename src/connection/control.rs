@@ -1,0 +1,93 @@
+//! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::ops::ControlFlow::{Break, Continue};
+
+use super::receive::{Frame, Reading, Step, invalid_utf8};
+use super::{Connection, Phase, Role};
+use crate::close::{CloseCode, CloseStatus, Closed};
+use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::event::Event;
+use crate::frame::Opcode;
+use crate::input::Input;
+use crate::output::Output;
+use crate::utf8;
+
+/// A control frame's payload cut by a read.
+#[derive(Debug, Default)]
+pub(super) struct ControlPayload(Vec<u8>);
+
+impl Connection {
+    pub(super) fn read_control<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Break(None));
+        }
+        let (bytes, rest) = self.take_payload(frame, input);
+        let payload = match self.control.take() {
+            None if rest.remaining == 0 => Cow::Borrowed(&*bytes),
+            gathered => {
+                let mut gathered = gathered.unwrap_or_default();
+                gathered.0.extend_from_slice(bytes);
+                if rest.remaining > 0 {
+                    self.control = Some(gathered);
+                    self.reading = Reading::Payload(rest);
+                    return Ok(Break(None));
+                }
+                Cow::Owned(gathered.0)
+            }
+        };
+        self.reading = Reading::default();
+        match frame.opcode {
+            Opcode::Close => self.receive_close(&payload, output),
+            Opcode::Ping => {
+                // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
+                // data" as found in the message body of the Ping frame being replied to."
+                let (header, mask) = self.header(true, 0, Opcode::Pong, payload.len());
+                output.put_pong(header.as_ref(), mask, &payload, self.max_pending_pongs as usize);
+                Ok(Break(Some(Event::Ping(payload))))
+            }
+            _ => Ok(Break(Some(Event::Pong(payload)))),
+        }
+    }
+
+    fn receive_close<'i>(&mut self, payload: &[u8], output: &mut Output) -> Step<'i> {
+        let start = self.position.saturating_sub(payload.len() as u64);
+        // A control frame's length is in its second byte.
+        let header = if self.role == Role::Server { 6 } else { 2 };
+        let wrong = |kind| ProtocolError { kind, offset: start.saturating_sub(header) };
+        let (status, reason) = match payload {
+            // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
+            // Code_ is considered to be 1005."
+            [] => (CloseStatus::NoStatus, ""),
+            // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
+            [_] => return Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
+            [high, low, reason @ ..] => {
+                let code = u16::from_be_bytes([*high, *low]);
+                let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;
+                let reason = utf8::check(reason).map_err(|error| invalid_utf8(start, error.index + 2))?;
+                (CloseStatus::Code(known), reason)
+            }
+        };
+        // RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
+        // endpoint MUST send a Close frame in response. (When sending a Close frame in response, the endpoint typically
+        // echos the status code it received.)"
+        let echo = if let CloseStatus::Code(code) = status { Some(code) } else { None };
+        self.put_close(echo, "", output);
+        let closed = Closed::cleanly(status, reason);
+        match self.role {
+            // RFC 6455 §7.1.1: "the server MUST close the underlying TCP connection immediately; the client SHOULD
+            // wait for the server to close the connection".
+            Role::Server => {
+                self.end(closed);
+                Ok(Break(self.report_end()))
+            }
+            Role::Client => {
+                self.phase = Phase::Draining;
+                self.ending = Some(closed);
+                self.release();
+                Ok(Continue(()))
+            }
+        }
+    }
+}
