@@ -45,7 +45,8 @@ impl Config {
 
     /// The most bytes that a received message may have, over all its fragments. Default 1 MiB. A longer one fails the
     /// connection with 1009, on the header of the frame that would exceed it; a compressed one where it exceeds it as
-    /// it is decompressed, or on the header of a frame with which it would be an eighth longer even compressed.
+    /// it is decompressed, or on the header of a frame with which it would be longer even compressed: by an eighth, 1 KiB
+    /// and 16 bytes a fragment.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
         const MOST: usize = isize::MAX as usize / 4;

@@ -22,7 +22,8 @@ use crate::mask::apply_mask;
 ///
 /// # Memory
 /// An `Output` grows with what is put into it and holds no bytes when new. When it is drained it keeps its buffer
-/// for the next use, unless that has grown beyond 64 KiB: then it is freed.
+/// for the next use, unless that has grown beyond 64 KiB: then it is freed. With `Deflate::shared` it also holds, until it
+/// is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
 /// Stop reading from a peer while [`len`](Self::len) is above a limit of your choosing.
@@ -162,14 +163,15 @@ impl Output {
         self.last_pong = 0;
     }
 
-    /// Puts a frame whose payload `fill` appends, and whose length is known only then. Puts nothing if that fails.
+    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if that fails.
     #[cfg(feature = "deflate")]
     pub(crate) fn put_framed(
         &mut self,
+        expected: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> bool,
         header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
     ) -> bool {
-        self.make_room(FrameHeader::MAX_LEN);
+        self.make_room(expected.saturating_add(FrameHeader::MAX_LEN));
         let start = self.bytes.len();
         let payload = start.saturating_add(FrameHeader::MAX_LEN);
         self.bytes.resize(payload, 0);

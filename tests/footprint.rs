@@ -220,6 +220,31 @@ fn a_drained_output_frees_what_is_large() {
     }
 }
 
+/// An output that is never quite empty, as the backlog of a slow peer, holds what waits and not what was written.
+#[test]
+fn what_is_written_does_not_pile_up() {
+    let extensions = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let mut request = [&REQUEST[..REQUEST.len() - 2], extensions].concat();
+    #[cfg(feature = "deflate")]
+    let config = Config::new().deflate(websocket_proto::Deflate::new());
+    #[cfg(not(feature = "deflate"))]
+    let config = Config::new();
+    for (mut ws, len) in [(open_server(Config::new()), 1002), (Connection::server(config), 200)] {
+        let mut output = Output::new();
+        if ws.state() == State::Connecting {
+            deliver(&mut ws, &mut request, usize::MAX, &mut output);
+        }
+        ws.send_binary(&[7; 1000], &mut output).expect("open");
+        let ((), _, held, _) = measure(|| {
+            for _ in 0..10_000 {
+                ws.send_binary(&[7; 1000], &mut output).expect("open");
+                output.advance(output.len() - 1);
+            }
+        });
+        assert!(held <= 4 * (len + 1000), "{held}");
+    }
+}
+
 /// A head of the greatest size costs no more than a few times that, whatever is in it.
 #[test]
 fn a_head_costs_a_few_times_its_size() {

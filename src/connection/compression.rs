@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use super::Connection;
-use crate::deflate::{Agreed, Codecs, InflateFault};
+use crate::deflate::{Agreed, Codecs, Compressor, InflateFault};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
 use crate::message::{Message, MessageKind};
@@ -35,33 +35,12 @@ impl Compression {
 
 /// # Compression
 /// With [`Config::deflate`](crate::Config::deflate), and if the peer agreed, messages are compressed from a threshold
-/// on. These send as they are what should not be.
+/// on.
 impl Connection {
     /// Whether permessage-deflate is in use, once the connection is open.
     #[must_use]
     pub fn uses_deflate(&self) -> bool {
         self.compression.agreed.is_some()
-    }
-
-    /// Sends a text message uncompressed, for instance because it carries a secret beside what others can choose, or is
-    /// compressed already.
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_text_uncompressed(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.check_message()?;
-        self.put_frame(true, Opcode::Text, text.as_bytes(), output);
-        Ok(())
-    }
-
-    /// Sends a binary message uncompressed.
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_binary_uncompressed(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.check_message()?;
-        self.put_frame(true, Opcode::Binary, data, output);
-        Ok(())
     }
 }
 
@@ -70,17 +49,18 @@ impl Connection {
         self.compression.agreed.is_some_and(|agreed| len >= usize::from(agreed.threshold))
     }
 
-    /// The next fragment of a message; whether it is compressed was decided by the first.
+    /// The next fragment of a message; whether it is compressed is decided by the first.
     pub(super) fn put_fragment(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
         fin: bool,
+        compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
         let opcode = self.fragment_opcode(kind);
         if self.sending.is_none() {
-            self.sending_compressed = if fin { self.deflates(payload.len()) } else { self.uses_deflate() };
+            self.sending_compressed = compress && if fin { self.deflates(payload.len()) } else { self.uses_deflate() };
         }
         if self.sending_compressed {
             return self.put_deflated(fin, opcode, payload, output);
@@ -104,8 +84,11 @@ impl Connection {
         }
         let compressor = codecs.compressor(agreed);
         let rsv = if opcode == Opcode::Continuation { 0 } else { 4 };
-        let framed =
-            output.put_framed(|out| compressor.compress(payload, fin, out), |len| self.header(fin, rsv, opcode, len));
+        let framed = output.put_framed(
+            Compressor::expected_len(payload.len()),
+            |out| compressor.compress(payload, fin, out),
+            |len| self.header(fin, rsv, opcode, len),
+        );
         if fin && !agreed.own_takeover {
             compressor.reset();
         }

@@ -276,8 +276,10 @@ impl Connection {
         let under_way = self.message.as_deref();
         let (gathered, limit) = if first & RSV1 != 0 || under_way.is_some_and(Message::is_compressed) {
             // What a compressed message comes to is seen when it is decompressed. Honest DEFLATE is hardly longer than
-            // that; blocks without content could go on for ever.
-            (under_way.map_or(0, Message::compressed_len), limit.saturating_add(limit / 8).saturating_add(1 << 10))
+            // that, but for what flushes each fragment; blocks without content could go on for ever.
+            let flushes = under_way.map_or(0, |message| u64::from(message.frames()) * 16);
+            let most = limit.saturating_add(limit / 8).saturating_add(1 << 10).saturating_add(flushes);
+            (under_way.map_or(0, Message::compressed_len), most)
         } else {
             (under_way.map_or(0, |message| message.len() as u64), limit)
         };
@@ -301,9 +303,10 @@ impl Connection {
         let start = self.position;
         let (payload, rest) = self.take_payload(frame, input);
         let ends = rest.remaining == 0 && frame.fin;
+        let frame_start = message.frame_start(start);
         if message.is_compressed() {
-            let offset = message.frame_start(start);
-            self.inflate(&mut message, payload, ends, output).map_err(|kind| ProtocolError { kind, offset })?;
+            let wrong = |kind| ProtocolError { kind, offset: frame_start };
+            self.inflate(&mut message, payload, ends, output).map_err(wrong)?;
         } else {
             let room = self.max_message_size.saturating_sub(message.len()) as u64;
             let to_come = if rest.fin { rest.remaining } else { room };
@@ -320,9 +323,10 @@ impl Connection {
             self.message = Some(message);
             return Ok(Continue(()));
         }
+        let cut_short = if message.is_compressed() { frame_start } else { self.position };
         match message.finish() {
             Some(event) => Ok(self.deliver(event)),
-            None => Err(invalid_utf8(self.position, 0)),
+            None => Err(invalid_utf8(cut_short, 0)),
         }
     }
 

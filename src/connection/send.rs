@@ -58,23 +58,43 @@ impl Connection {
         fin: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        self.check_open()?;
-        // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
-        // message".
-        if self.sending.is_some_and(|sending| sending != kind) {
-            return Err(SendError::MessageInProgress);
-        }
-        if kind == MessageKind::Text {
-            let mut text = self.sending_text;
-            text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
-            if fin && !text.is_complete() {
-                return Err(SendError::InvalidUtf8);
-            }
-            self.sending_text = text;
-        }
-        self.put_fragment(kind, payload, fin, output)?;
-        self.sending = (!fin).then_some(kind);
+        self.send_next(kind, payload, fin, true, output)
+    }
+
+    /// Sends a text message uncompressed whatever was agreed, for instance because it carries a secret beside what
+    /// others can choose, or is compressed already.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_text_uncompressed(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
+        self.check_message()?;
+        self.put_frame(true, Opcode::Text, text.as_bytes(), output);
         Ok(())
+    }
+
+    /// Sends a binary message uncompressed whatever was agreed.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_binary_uncompressed(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
+        self.check_message()?;
+        self.put_frame(true, Opcode::Binary, data, output);
+        Ok(())
+    }
+
+    /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for the
+    /// message.
+    ///
+    /// # Errors
+    /// As [`send_fragment`](Self::send_fragment).
+    pub fn send_fragment_uncompressed(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        self.send_next(kind, payload, fin, false, output)
     }
 
     /// Sends a ping, to which the peer has to answer with a pong of the same payload.
@@ -93,6 +113,34 @@ impl Connection {
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, payload, output)
+    }
+
+    /// The next fragment, if it may be sent.
+    fn send_next(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+        compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
+        // message".
+        if self.sending.is_some_and(|sending| sending != kind) {
+            return Err(SendError::MessageInProgress);
+        }
+        if kind == MessageKind::Text {
+            let mut text = self.sending_text;
+            text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
+            if fin && !text.is_complete() {
+                return Err(SendError::InvalidUtf8);
+            }
+            self.sending_text = text;
+        }
+        self.put_fragment(kind, payload, fin, compress, output)?;
+        self.sending = (!fin).then_some(kind);
+        Ok(())
     }
 
     #[inline]
@@ -121,6 +169,7 @@ impl Connection {
         kind: MessageKind,
         payload: &[u8],
         fin: bool,
+        _compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
         self.put_frame(fin, self.fragment_opcode(kind), payload, output);

@@ -45,12 +45,16 @@ impl Compressor {
     fn new(agreed: Agreed) -> Self {
         let config = DeflateConfig {
             level: i32::from(agreed.level),
-            // zlib has no raw window of 8 bits. Its 9 never reach further back than 512 - 262 bytes, which 8 can undo.
-            window_bits: -i32::from(agreed.own_bits.max(9)),
+            window_bits: -i32::from(used_bits(agreed)),
             mem_level: i32::from(agreed.memory_level),
             ..DeflateConfig::default()
         };
         Self { deflate: zlib_rs::Deflate::new_with_config(config), config: wanted(agreed) }
+    }
+
+    /// How much room is likely to be enough: right for what cannot be compressed, too much for the rest.
+    pub(crate) fn expected_len(len: usize) -> usize {
+        len.saturating_add(64)
     }
 
     fn serves(&self, agreed: Agreed) -> bool {
@@ -63,8 +67,7 @@ impl Compressor {
         let start = out.len();
         let mut len = start;
         loop {
-            // A guess that is right for incompressible data, and grows otherwise.
-            out.resize(len.saturating_add(payload.len()).saturating_add(64), 0);
+            out.resize(len.saturating_add(Self::expected_len(payload.len())), 0);
             let (read, written) = (self.deflate.total_in(), self.deflate.total_out());
             let place = out.get_mut(len..).unwrap_or_default();
             if self.deflate.compress(payload, place, DeflateFlush::SyncFlush).is_err() {
@@ -99,7 +102,12 @@ impl Compressor {
 }
 
 fn wanted(agreed: Agreed) -> (u8, u8, u8) {
-    (agreed.level, agreed.memory_level, agreed.own_bits)
+    (agreed.level, agreed.memory_level, used_bits(agreed))
+}
+
+/// zlib has no raw window of 8 bits. Its 9 never reach further back than 512 - 262 bytes, which 8 can undo.
+fn used_bits(agreed: Agreed) -> u8 {
+    agreed.own_bits.max(9)
 }
 
 impl core::fmt::Debug for Compressor {

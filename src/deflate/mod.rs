@@ -3,7 +3,7 @@
 mod codec;
 mod negotiation;
 
-pub(crate) use codec::{Codecs, InflateFault};
+pub(crate) use codec::{Codecs, Compressor, InflateFault};
 pub(crate) use negotiation::{Agreed, check_response, offer_header};
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
@@ -55,14 +55,15 @@ pub struct Deflate {
 /// How much a parameter of permessage-deflate is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Parameter {
-    /// Never. A server declines an offer that insists on it; a client does not ask for it.
+    /// A server declines an offer that insists on it. A client does not ask for it, but obeys a server that may say it
+    /// unasked.
     Refuse,
     /// If the peer asks for it.
     Allow,
     /// A server uses it where the offer permits; a client asks for it, and takes an answer without it.
     Prefer,
-    /// A server declines offers that do not permit it; a client fails the connection if the server agrees to
-    /// compression without it.
+    /// A server declines offers that do not permit it. A client fails the connection if the server agrees to compression
+    /// without it, except that its own context takeover it can give up by itself.
     Require,
 }
 
@@ -104,7 +105,7 @@ impl Deflate {
     }
 
     /// The most bits that the peer's compressor is asked to use, where it can be asked: 8 to 15. Default 12. What lies
-    /// outside is taken for the nearest.
+    /// outside is taken for the nearest. This saves the peer memory; a decompressor takes the same for any window.
     pub const fn peer_window_bits(mut self, bits: u8) -> Self {
         self.peer_window_bits = clamp(bits, 8, 15);
         self
@@ -119,7 +120,8 @@ impl Deflate {
 
     /// Shares one compressor and one decompressor between all connections that are given the same
     /// [`Output`](crate::Output): they live there from the first compressed message on. Such a connection holds nothing
-    /// between messages; while a compressed message is under way, it has a decompressor of its own.
+    /// between messages; while a compressed message is being received, or sent in fragments, it has one of its own. The
+    /// pair is freed with the output. It is made anew for a connection that agreed on another window.
     ///
     /// No context is taken over then, in either direction, whatever else is said here: both parameters for that are
     /// [required](Parameter::Require). Default: each connection has its own.

@@ -1,9 +1,9 @@
 //! Sending compressed messages (RFC 7692 §6.1, §7.2.1), read back by a decompressor that is not zlib.
 
-use websocket_proto::{Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
+use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, client, noise, sent, server};
-use crate::harness::from_peer_of;
+use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_asked, text};
 use crate::rows;
 
 fn open(role: Role, parameters: &str) -> Connection {
@@ -125,13 +125,44 @@ fn what_is_sent_as_it_is() {
         let expected = [(0x81, b"Hello, secret".to_vec()), (0x82, vec![7; 1000])];
         assert_eq!(plain, [&expected[..], &[(0x89, vec![7; 125]), (0x8a, vec![7; 125])]].concat());
         assert_eq!(send_text(&mut ws, "Hello"), [(0xc1, HELLO_AGAIN.to_vec())]);
-        let code = crate::harness::code(1000);
+        let code = harness::code(1000);
         let close = sent(&mut ws, |ws, output| ws.close(code, &"x".repeat(120), output));
         assert_eq!(close, [(0x88, [&b"\x03\xe8"[..], &[b'x'; 120]].concat())]);
     }
 }
 
 /// Repetitions at every distance, near and far.
+/// The limit counts what a message comes to; what flushes its fragments on the way does not count.
+#[test]
+fn many_small_fragments_are_within_the_limit() {
+    rows!("7692-7.2.2-10", "7692-7.2.2-11", "7692-7.2.1-6");
+    let limited = Config::new().max_message_size(1000).deflate(Deflate::new());
+    let (mut client, mut output) = (open(Role::Client, ""), Output::new());
+    for index in 0..1000 {
+        client.send_fragment(MessageKind::Text, b"x", index == 999, &mut output).unwrap();
+    }
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let request = format!("{}{offer}", REQUEST.trim_end_matches("\r\n").to_owned() + "\r\n");
+    let (mut server, mut answer) = (server_asked(limited, &request), Output::new());
+    let mut bytes = drain(&mut output);
+    let event = server.receive(&mut Input::new(&mut bytes), &mut answer);
+    assert_eq!(event.map(Event::into_owned), Some(text(&"x".repeat(1000))));
+}
+
+/// The first fragment decides whether the message is compressed.
+#[test]
+fn a_fragmented_message_may_be_left_as_it_is() {
+    rows!("7692-8-1", "7692-6-7");
+    for role in ROLES {
+        let (mut ws, mut output) = (open(role, ""), Output::new());
+        ws.send_fragment_uncompressed(MessageKind::Text, b"secret ", false, &mut output).unwrap();
+        ws.send_fragment(MessageKind::Text, b"to the end", true, &mut output).unwrap();
+        let frames = frames(&drain(&mut output));
+        let sent: Vec<(u8, &[u8])> = frames.iter().map(|(header, payload)| (header.rsv, payload.as_slice())).collect();
+        assert_eq!(sent, [(0, b"secret ".as_slice()), (0, b"to the end")]);
+    }
+}
+
 fn repetitive() -> Vec<u8> {
     let mut data = noise(400, 5);
     let steps = noise(400, 9);
@@ -213,7 +244,7 @@ fn shared_compressors() {
             let messages: [&[u8]; 3] = [b"Hello", &data, b""];
             for message in messages {
                 ws.send_binary(message, &mut output).expect("open");
-                let frames = crate::harness::frames(&crate::harness::drain(&mut output));
+                let frames = frames(&drain(&mut output));
                 // Nothing is taken over from any message before, of this connection or another.
                 assert!(Reader::default().message(&frames[0].1) == message, "round {round}");
             }
@@ -233,7 +264,7 @@ fn fragments_of_two_shared_connections() {
     for (fragment, fin) in [("Hello, ", false), ("Hello, ", false), ("Hello", true)] {
         for (ws, payload) in connections.iter_mut().zip(&mut payloads) {
             ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output).expect("open");
-            payload.extend(crate::harness::frames(&crate::harness::drain(&mut output)).remove(0).1);
+            payload.extend(frames(&drain(&mut output)).remove(0).1);
         }
     }
     for payload in payloads {
@@ -253,6 +284,6 @@ fn recompressing_for_another_connection() {
         let Event::Text(text) = event else { panic!("{event:?}") };
         inner.send_text(&text, &mut output).expect("open");
     }
-    let passed_on = crate::harness::frames(&crate::harness::drain(&mut output));
+    let passed_on = harness::frames(&drain(&mut output));
     assert!(passed_on.iter().map(|(_, payload)| &payload[..]).eq([HELLO, HELLO]), "{passed_on:x?}");
 }
