@@ -17,7 +17,9 @@
 #[must_use = "a builder: pass it to a Connection"]
 pub struct Config {
     pub(crate) max_message_size: usize,
-    pub(crate) max_frame_size: usize,
+    pub(crate) max_frame_size: u32,
+    pub(crate) part_size: u32,
+    pub(crate) max_output: u32,
     pub(crate) max_fragments: u32,
     pub(crate) max_pending_pongs: u32,
     pub(crate) max_head_size: u32,
@@ -32,7 +34,9 @@ impl Config {
     pub const fn new() -> Self {
         Self {
             max_message_size: 1 << 20,
-            max_frame_size: usize::MAX,
+            max_frame_size: u32::MAX,
+            part_size: 0,
+            max_output: u32::MAX,
             max_fragments: 1 << 17,
             max_pending_pongs: 16 << 10,
             max_head_size: 16 << 10,
@@ -43,21 +47,57 @@ impl Config {
         }
     }
 
-    /// The most bytes that a received message may have, over all its fragments. Default 1 MiB. A longer one fails the
-    /// connection with 1009, on the header of the frame that would exceed it; a compressed one where it exceeds it as
-    /// it is decompressed, or on the header of a frame with which it would be longer even compressed: by an eighth, 1 KiB
-    /// and 16 bytes a fragment.
+    /// The most bytes that a received message may have, over all its fragments. Default 1 MiB; `usize::MAX` is no limit,
+    /// which is for messages that are received [in parts](Self::part_size). A longer one fails the connection with 1009,
+    /// on the header of the frame that would exceed it; a compressed one where it exceeds it as it is decompressed, or on
+    /// the header of a frame with which it would be longer even compressed: by an eighth, 1 KiB and 16 bytes a fragment.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
-        // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
-        const MOST: usize = isize::MAX as usize / 4;
-        self.max_message_size = if bytes < MOST { bytes } else { MOST };
+        self.max_message_size = bytes;
         self
     }
 
-    /// The most bytes that one received frame may have. Default: as many as a message. A longer one fails the
-    /// connection with 1009, on its header.
+    /// The most bytes that one received frame may have. Default, and from 4 GiB on: as many as a message. A longer one
+    /// fails the connection with 1009, on its header.
     pub const fn max_frame_size(mut self, bytes: usize) -> Self {
-        self.max_frame_size = bytes;
+        self.max_frame_size = clamp_to_u32(bytes);
+        self
+    }
+
+    /// Delivers messages in parts, as their bytes arrive, each of at most so many bytes: by
+    /// [`Event::TextPart`](crate::Event::TextPart) and [`Event::BinaryPart`](crate::Event::BinaryPart) instead of
+    /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length
+    /// passes in bounded memory, a compressed one too: nothing is gathered but one part. Default: whole messages.
+    ///
+    /// A part is at least what one read brought of a frame, or this size. Fewer than 4 bytes, the longest character, are
+    /// taken for 4, more than 1 GiB for 1 GiB.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{self, Write};
+    /// use websocket_proto::{Config, Event};
+    ///
+    /// let config = Config::new().max_message_size(usize::MAX).part_size(64 << 10);
+    ///
+    /// fn store(event: &Event<'_>, file: &mut impl Write) -> io::Result<()> {
+    ///     if let Event::BinaryPart { data, last, .. } = event {
+    ///         file.write_all(data)?;
+    ///         if *last {
+    ///             file.flush()?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _ = config;
+    /// ```
+    pub const fn part_size(mut self, bytes: usize) -> Self {
+        let bytes = clamp_to_u32(bytes);
+        self.part_size = if bytes < 4 {
+            4
+        } else if bytes > 1 << 30 {
+            1 << 30
+        } else {
+            bytes
+        };
         self
     }
 
@@ -75,6 +115,15 @@ impl Config {
     /// backlog, are the caller's to bound, by [`Output::len`](crate::Output::len).
     pub const fn max_pending_pongs(mut self, bytes: u32) -> Self {
         self.max_pending_pongs = bytes;
+        self
+    }
+
+    /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a message,
+    /// a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned before
+    /// compression, is not sent: [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does
+    /// not fall under it.
+    pub const fn max_output(mut self, bytes: usize) -> Self {
+        self.max_output = clamp_to_u32(bytes);
         self
     }
 
@@ -99,14 +148,25 @@ impl Config {
         self
     }
 
-    /// Whether to do as a browser does where the WHATWG standard is stricter than RFC 6455. Default no.
+    /// Whether to do as a browser does where the WHATWG standard differs from RFC 6455. Default no.
     ///
     /// - A client that offered subprotocols fails if the server selects none.
     /// - Messages that arrive after [`close`](crate::Connection::close) was called are discarded.
+    /// - Sending a message when the connection is closing or closed is no error: nothing is sent, and
+    ///   [`buffered_amount`](crate::Connection::buffered_amount), which counts only with these rules, grows.
+    /// - A message that exceeds [`max_output`](Self::max_output) is no error either: it ends the connection, with
+    ///   [`Error::Full`](crate::Error::Full).
+    ///
+    /// Where they do not differ, there is nothing to choose: `close_without_code` sends an empty Close in any case, and
+    /// text that is not UTF-8 fails with 1007, although Chromium says 1002.
     pub const fn browser_rules(mut self, yes: bool) -> Self {
         self.browser_rules = yes;
         self
     }
+}
+
+const fn clamp_to_u32(number: usize) -> u32 {
+    if number < u32::MAX as usize { number as u32 } else { u32::MAX }
 }
 
 impl Default for Config {

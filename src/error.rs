@@ -14,6 +14,9 @@ pub enum Error {
     Protocol(ProtocolError),
     /// In the opening handshake.
     Handshake(HandshakeError),
+    /// It did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
+    /// [browser rules](crate::Config::browser_rules).
+    Full,
 }
 
 impl fmt::Display for Error {
@@ -21,6 +24,7 @@ impl fmt::Display for Error {
         match self {
             Self::Protocol(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
+            Self::Full => f.write_str("more to be sent than may wait"),
         }
     }
 }
@@ -363,6 +367,8 @@ pub enum SendError {
     MessageInProgress,
     /// Text was given as bytes that are not UTF-8.
     InvalidUtf8,
+    /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
+    Full,
     /// The compressor failed, which only a lack of memory could explain.
     Deflate,
 }
@@ -375,6 +381,7 @@ impl fmt::Display for SendError {
             Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
             Self::MessageInProgress => "a fragmented message is being sent",
             Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::Full => "too much is waiting in the output",
             Self::Deflate => "the compressor failed",
         })
     }

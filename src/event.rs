@@ -48,6 +48,26 @@ pub enum Event<'i> {
     Text(Cow<'i, str>),
     /// A whole binary message.
     Binary(Cow<'i, [u8]>),
+    /// A part of a text message, as it arrived: only with [`Config::part_size`](crate::Config::part_size), and then
+    /// every message comes so. Its parts follow one another with nothing but pings and pongs in between. A message that
+    /// the connection's end cuts short has no last part.
+    TextPart {
+        /// Whole characters. May be empty in the last part.
+        text: Cow<'i, str>,
+        /// Whether the message begins here.
+        first: bool,
+        /// Whether the message ends here.
+        last: bool,
+    },
+    /// A part of a binary message, as [`TextPart`](Self::TextPart).
+    BinaryPart {
+        /// May be empty in the last part.
+        data: Cow<'i, [u8]>,
+        /// Whether the message begins here.
+        first: bool,
+        /// Whether the message ends here.
+        last: bool,
+    },
     /// A ping, at most 125 bytes. Its pong is already in the output.
     Ping(Cow<'i, [u8]>),
     /// A pong, solicited or not, at most 125 bytes.
@@ -79,6 +99,12 @@ impl Event<'_> {
             Self::Rejected(response) => Event::Rejected(response),
             Self::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
             Self::Binary(data) => Event::Binary(Cow::Owned(data.into_owned())),
+            Self::TextPart { text, first, last } => {
+                Event::TextPart { text: Cow::Owned(text.into_owned()), first, last }
+            }
+            Self::BinaryPart { data, first, last } => {
+                Event::BinaryPart { data: Cow::Owned(data.into_owned()), first, last }
+            }
             Self::Ping(data) => Event::Ping(Cow::Owned(data.into_owned())),
             Self::Pong(data) => Event::Pong(Cow::Owned(data.into_owned())),
             Self::Closed(closed) => Event::Closed(closed),

@@ -55,6 +55,13 @@ impl<'i> Input<'i> {
         self.rest
     }
 
+    /// The first `count` bytes, or all of them if there are fewer.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn peek_mut(&mut self, count: usize) -> &mut [u8] {
+        let count = count.min(self.rest.len());
+        self.rest.get_mut(..count).unwrap_or_default()
+    }
+
     /// Splits off the first `count` bytes, or all of them if there are fewer.
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> &'i mut [u8] {

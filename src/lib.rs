@@ -73,6 +73,7 @@ extern crate std;
 mod close;
 mod config;
 mod connection;
+mod counters;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod error;
@@ -89,6 +90,7 @@ mod utf8;
 pub use close::{CloseCode, CloseStatus, Closed, ScriptCloseError};
 pub use config::Config;
 pub use connection::{Connection, Role, State};
+pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, Parameter};
 pub use error::{Error, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError};

@@ -1,10 +1,13 @@
-//! Gathering a message that reads or fragments cut: its memory follows what arrived, never what was announced.
+//! A message under way: gathered until it is whole, or handed out in parts. Its memory follows what arrived, never what
+//! was announced.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::frame::Opcode;
 use crate::utf8::{Utf8Error, Utf8Stream};
 
 /// Text or binary: what the first frame's opcode says of a whole message (RFC 6455 §5.6).
@@ -16,10 +19,30 @@ pub enum MessageKind {
     Binary,
 }
 
+impl MessageKind {
+    /// The opcode of its first frame.
+    pub(crate) fn opcode(self) -> Opcode {
+        match self {
+            Self::Text => Opcode::Text,
+            Self::Binary => Opcode::Binary,
+        }
+    }
+}
+
 /// A message under way.
 #[derive(Debug)]
 pub(crate) struct Message {
-    payload: Payload,
+    buffer: Buffer,
+    /// The character that text has begun and not ended.
+    text: Utf8Stream,
+    /// Bytes that were handed out in parts.
+    delivered: u64,
+    /// Whether a part was handed out.
+    is_started: bool,
+    /// What is wrong behind that.
+    fault: Option<ProtocolError>,
+    /// Whether more of what was read is to come out before anything else is read.
+    has_more: bool,
     frames: u32,
     /// Whether its first frame said that it is compressed.
     compressed: bool,
@@ -29,32 +52,40 @@ pub(crate) struct Message {
     frame_start: Option<u64>,
 }
 
+/// What is gathered.
 #[derive(Debug)]
-enum Payload {
-    Text { text: String, stream: Utf8Stream },
+enum Buffer {
+    Text(String),
     Binary(Vec<u8>),
+}
+
+/// A message, or a part of one.
+#[derive(Debug)]
+pub(crate) enum Payload<'i> {
+    Text(Cow<'i, str>),
+    Binary(Cow<'i, [u8]>),
 }
 
 impl Message {
     /// Starts a message, in `buffer`'s memory.
-    pub(crate) fn start(kind: MessageKind, compressed: bool, mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        let payload = match kind {
-            MessageKind::Binary => Payload::Binary(buffer),
-            // An empty buffer is UTF-8: this keeps its memory.
-            MessageKind::Text => {
-                Payload::Text { text: String::from_utf8(buffer).unwrap_or_default(), stream: Utf8Stream::default() }
-            }
-        };
-        Self { payload, frames: 0, compressed, compressed_len: 0, frame_start: None }
+    pub(crate) fn start(kind: MessageKind, compressed: bool, buffer: Vec<u8>) -> Self {
+        Self {
+            buffer: Buffer::in_memory_of(buffer, kind),
+            text: Utf8Stream::default(),
+            delivered: 0,
+            is_started: false,
+            fault: None,
+            has_more: false,
+            frames: 0,
+            compressed,
+            compressed_len: 0,
+            frame_start: None,
+        }
     }
 
-    /// Bytes gathered.
-    pub(crate) fn len(&self) -> usize {
-        match &self.payload {
-            Payload::Text { text, stream } => text.len().saturating_add(stream.pending()),
-            Payload::Binary(data) => data.len(),
-        }
+    /// Bytes so far, those of an unfinished character too.
+    pub(crate) fn len(&self) -> u64 {
+        self.delivered.saturating_add(self.gathered() as u64).saturating_add(self.text.pending() as u64)
     }
 
     /// Frames that are complete.
@@ -86,43 +117,165 @@ impl Message {
         *self.frame_start.get_or_insert(position)
     }
 
-    /// Appends unmasked bytes; at most `announced` more are to come before the message ends.
+    /// Whether it ends, so far, at the end of a character.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.text.is_complete()
+    }
+}
+
+/// # Gathering
+impl Message {
+    /// Bytes that are gathered and not handed out.
+    pub(crate) fn gathered(&self) -> usize {
+        match &self.buffer {
+            Buffer::Text(text) => text.len(),
+            Buffer::Binary(data) => data.len(),
+        }
+    }
+
+    /// Appends unmasked bytes; at most `announced` more are to come before what is gathered is taken. Of bytes that are
+    /// no text, what comes before the fault is appended.
     pub(crate) fn push(&mut self, bytes: &[u8], announced: u64) -> Result<(), Utf8Error> {
-        match &mut self.payload {
-            Payload::Binary(data) => {
+        match &mut self.buffer {
+            Buffer::Binary(data) => {
                 if let Some(additional) = growth(data.len(), data.capacity(), bytes.len(), announced) {
                     data.reserve_exact(additional);
                 }
                 data.extend_from_slice(bytes);
                 Ok(())
             }
-            Payload::Text { text, stream } => {
+            Buffer::Text(text) => {
                 if let Some(additional) = growth(text.len(), text.capacity(), bytes.len(), announced) {
                     text.reserve_exact(additional);
                 }
-                stream.push(bytes, |part| text.push_str(part))
+                self.text.push(bytes, |part| text.push_str(part))
             }
         }
     }
 
-    /// The whole message, or `None` if it ends inside a character.
-    pub(crate) fn finish(self) -> Option<Event<'static>> {
-        match self.payload {
-            Payload::Binary(data) => Some(Event::Binary(Cow::Owned(data))),
-            Payload::Text { text, stream } => stream.is_complete().then_some(Event::Text(Cow::Owned(text))),
+    /// All that is gathered; the next bytes are gathered in new memory.
+    pub(crate) fn take(&mut self) -> Payload<'static> {
+        match &mut self.buffer {
+            Buffer::Text(text) => Payload::Text(Cow::Owned(core::mem::take(text))),
+            Buffer::Binary(data) => Payload::Binary(Cow::Owned(core::mem::take(data))),
+        }
+    }
+}
+
+/// # Handing out parts
+impl Message {
+    /// A part that need not be gathered, as far as it is text. Only while nothing is gathered, and between characters.
+    pub(crate) fn lend<'i>(&mut self, bytes: &'i [u8]) -> (Payload<'i>, Result<(), Utf8Error>) {
+        match self.buffer {
+            Buffer::Binary(_) => (Payload::Binary(Cow::Borrowed(bytes)), Ok(())),
+            Buffer::Text(_) => {
+                let (text, checked) = self.text.split(bytes);
+                (Payload::Text(Cow::Borrowed(text)), checked)
+            }
+        }
+    }
+
+    /// How many bytes the unfinished character lacks.
+    pub(crate) fn lacking(&self) -> usize {
+        self.text.lacking()
+    }
+
+    /// How many bytes a part of at most `size` bytes has room for, behind what is gathered.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn room(&self, size: usize) -> usize {
+        size.saturating_sub(self.gathered()).saturating_sub(self.text.pending())
+    }
+
+    /// Gathers the next part in a buffer that was given back.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn reuse(&mut self, spare: &mut Vec<u8>) {
+        if self.gathered() == 0 && spare.capacity() > 0 {
+            let kind = if matches!(self.buffer, Buffer::Text(_)) { MessageKind::Text } else { MessageKind::Binary };
+            self.buffer = Buffer::in_memory_of(core::mem::take(spare), kind);
+        }
+    }
+
+    /// Whether more of what was read is to come out before anything else is read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn set_more(&mut self, has_more: bool) {
+        self.has_more = has_more;
+    }
+
+    /// Hands a part out, if it is the last or there is anything in it. What was found wrong behind it comes after it.
+    pub(crate) fn part<'i>(
+        &mut self,
+        payload: Payload<'i>,
+        last: bool,
+        read: Result<(), ProtocolError>,
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        if payload.len() == 0 && !last {
+            return read.map(|()| None);
+        }
+        self.fault = read.err();
+        self.delivered = self.delivered.saturating_add(payload.len() as u64);
+        let first = !core::mem::replace(&mut self.is_started, true);
+        Ok(Some(payload.part(first, last)))
+    }
+
+    /// What is wrong behind the part that was handed out last.
+    pub(crate) fn fault(&self) -> Option<ProtocolError> {
+        self.fault
+    }
+}
+
+impl Buffer {
+    fn in_memory_of(mut buffer: Vec<u8>, kind: MessageKind) -> Self {
+        buffer.clear();
+        match kind {
+            MessageKind::Binary => Self::Binary(buffer),
+            // An empty buffer is UTF-8: this keeps its memory.
+            MessageKind::Text => Self::Text(String::from_utf8(buffer).unwrap_or_default()),
+        }
+    }
+}
+
+impl<'i> Payload<'i> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
+    }
+
+    pub(crate) fn whole(self) -> Event<'i> {
+        match self {
+            Self::Text(text) => Event::Text(text),
+            Self::Binary(data) => Event::Binary(data),
+        }
+    }
+
+    pub(crate) fn part(self, first: bool, last: bool) -> Event<'i> {
+        match self {
+            Self::Text(text) => Event::TextPart { text, first, last },
+            Self::Binary(data) => Event::BinaryPart { data, first, last },
         }
     }
 }
 
 /// How much to reserve before `arrived` bytes go behind the `len` that are there: enough, and then up to double, but
 /// for what is doubled no more than was announced. `None` if they fit.
+///
+/// While a buffer grows, the old one and the new one exist together: so the last growth, to all that was announced,
+/// starts from no more than half of that.
 fn growth(len: usize, capacity: usize, arrived: usize, announced: u64) -> Option<usize> {
     // Room for the character that an earlier piece began.
     let arrived = arrived.saturating_add(3);
     if arrived <= capacity.saturating_sub(len) {
         return None;
     }
-    let doubled = arrived.saturating_add(len);
-    let expected = arrived.saturating_add(usize::try_from(announced).unwrap_or(usize::MAX));
-    Some(doubled.min(expected))
+    let needed = arrived.saturating_add(len);
+    let expected = needed.saturating_add(usize::try_from(announced).unwrap_or(usize::MAX));
+    let doubled = needed.saturating_add(needed).min(expected);
+    let half = expected / 2;
+    let target = if needed <= half && doubled > half { half } else { doubled };
+    Some(target.saturating_sub(len))
 }

@@ -144,6 +144,13 @@ impl Output {
         Ok(total)
     }
 
+    /// Stub.
+    #[must_use]
+    pub fn message_bytes(&self) -> u64 {
+        0
+    }
+    pub(crate) fn count_message(&mut self, _: usize, _: usize, _: bool) {}
+
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -195,21 +202,21 @@ impl Output {
     }
 
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
-    /// one is still whole and last.
-    pub(crate) fn put_pong(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8], budget: usize) {
+    /// one is still whole and last. Returns the length of the frame whose place it takes.
+    pub(crate) fn put_pong(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8], budget: usize) -> usize {
         // What was written of the pongs does not wait any more.
         self.pongs = self.pongs.min(self.len());
         // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
         // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
         // Ping frame."
-        let waiting = self.last_pong;
-        if self.pongs > budget && waiting > 0 && waiting <= self.len() {
-            self.bytes.truncate(self.bytes.len().saturating_sub(waiting));
-            self.pongs = self.pongs.saturating_sub(waiting);
-        }
+        let is_replaceable = self.pongs > budget && self.last_pong <= self.len();
+        let replaced = if is_replaceable { self.last_pong } else { 0 };
+        self.bytes.truncate(self.bytes.len().saturating_sub(replaced));
+        self.pongs = self.pongs.saturating_sub(replaced);
         self.put_frame(header, key, payload);
         self.last_pong = header.len().saturating_add(payload.len());
         self.pongs = self.pongs.saturating_add(self.last_pong);
+        replaced
     }
 
     /// Drops what was written before the buffer would have to grow, so that an output that is never quite drained

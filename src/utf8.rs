@@ -15,20 +15,31 @@ pub(crate) struct Utf8Error {
 }
 
 impl Utf8Stream {
-    /// Takes the next piece and gives the characters that are complete to `emit`, in order.
+    /// Takes the next piece and gives the characters that are complete to `emit`, in order, up to the fault if there is
+    /// one.
     pub(crate) fn push(&mut self, piece: &[u8], mut emit: impl FnMut(&str)) -> Result<(), Utf8Error> {
         let started = self.finish_character(piece, &mut emit)?;
-        let rest = piece.get(started..).unwrap_or_default();
-        let (text, tail) = rest.split_at(rest.len() - incomplete_tail(rest));
-        let text = check(text).map_err(|error| Utf8Error { index: started + error.index })?;
+        let (text, checked) = self.split(piece.get(started..).unwrap_or_default());
         if !text.is_empty() {
             emit(text);
         }
-        if let Some(partial) = self.partial.get_mut(..tail.len()) {
-            partial.copy_from_slice(tail);
-            self.len += tail.len() as u8;
+        checked.map_err(|error| Utf8Error { index: started + error.index })
+    }
+
+    /// Takes the next piece, which begins between characters; returns those that are complete, up to the fault if there
+    /// is one.
+    pub(crate) fn split<'t>(&mut self, piece: &'t [u8]) -> (&'t str, Result<(), Utf8Error>) {
+        let (text, tail) = piece.split_at(piece.len() - incomplete_tail(piece));
+        match check(text) {
+            Ok(text) => {
+                if let Some(partial) = self.partial.get_mut(..tail.len()) {
+                    partial.copy_from_slice(tail);
+                    self.len += tail.len() as u8;
+                }
+                (text, Ok(()))
+            }
+            Err(error) => (text.utf8_chunks().next().map_or("", |chunk| chunk.valid()), Err(error)),
         }
-        Ok(())
     }
 
     /// Whether the text so far ends at the end of a character.
@@ -39,6 +50,17 @@ impl Utf8Stream {
     /// How many bytes of an unfinished character are carried: 0 to 3.
     pub(crate) fn pending(self) -> usize {
         usize::from(self.len)
+    }
+
+    /// How many bytes an unfinished character lacks, by its first one: 0 to 3.
+    pub(crate) fn lacking(self) -> usize {
+        let len = match self.partial {
+            _ if self.len == 0 => 0,
+            [..0xe0, ..] => 2,
+            [..0xf0, ..] => 3,
+            _ => 4,
+        };
+        len - self.pending()
     }
 
     /// Completes the character that an earlier piece began; returns how many bytes of this piece that took.

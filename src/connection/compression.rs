@@ -3,35 +3,16 @@
 use alloc::boxed::Box;
 
 use super::Connection;
-use crate::deflate::{Agreed, Codecs, Compressor, InflateFault};
+use super::receive::Frame;
+use crate::deflate::{Codecs, Compressor, Decompressor, InflateFault};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
-use crate::message::{Message, MessageKind};
+use crate::input::Input;
+use crate::message::Message;
 use crate::output::Output;
 
-/// What was agreed, and the compressors at work.
-#[derive(Debug, Default)]
-pub(super) struct Compression {
-    agreed: Option<Agreed>,
-    /// A shared connection's are here only while a message is under way; otherwise they are in the output.
-    codecs: Option<Box<Codecs>>,
-}
-
-impl Compression {
-    pub(super) fn new(agreed: Option<Agreed>) -> Self {
-        Self { agreed, codecs: None }
-    }
-
-    /// Frees the compressors; what was agreed stays known.
-    pub(super) fn release(&mut self) {
-        self.codecs = None;
-    }
-
-    /// RFC 7692 §6: RSV1 marks a compressed message on its first frame, and nothing else.
-    pub(super) fn marks(&self, opcode: Option<Opcode>) -> bool {
-        self.agreed.is_some() && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
-    }
-}
+/// How many compressed bytes are unmasked at a time, if what they become may not all be wanted.
+const BLOCK: usize = 4 << 10;
 
 /// # Compression
 /// With [`Config::deflate`](crate::Config::deflate), and if the peer agreed, messages are compressed from a threshold
@@ -40,33 +21,20 @@ impl Connection {
     /// Whether permessage-deflate is in use, once the connection is open.
     #[must_use]
     pub fn uses_deflate(&self) -> bool {
-        self.compression.agreed.is_some()
+        self.agreed.is_some()
     }
 }
 
 impl Connection {
+    /// Whether a message of so many bytes is compressed.
+    #[inline]
     pub(super) fn deflates(&self, len: usize) -> bool {
-        self.compression.agreed.is_some_and(|agreed| len >= usize::from(agreed.threshold))
+        self.agreed.is_some_and(|agreed| len >= usize::from(agreed.threshold))
     }
 
-    /// The next fragment of a message; whether it is compressed is decided by the first.
-    pub(super) fn put_fragment(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        fin: bool,
-        compress: bool,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        let opcode = self.fragment_opcode(kind);
-        if self.sending.is_none() {
-            self.sending_compressed = compress && if fin { self.deflates(payload.len()) } else { self.uses_deflate() };
-        }
-        if self.sending_compressed {
-            return self.put_deflated(fin, opcode, payload, output);
-        }
-        self.put_frame(fin, opcode, payload, output);
-        Ok(())
+    /// RFC 7692 §6: RSV1 marks a compressed message on its first frame, and nothing else.
+    pub(super) fn marks_compressed(&self, opcode: Option<Opcode>) -> bool {
+        self.agreed.is_some() && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
     }
 
     /// RFC 7692 §6.1: compress, then frame; RSV1 on the first frame alone.
@@ -77,68 +45,122 @@ impl Connection {
         payload: &[u8],
         output: &mut Output,
     ) -> Result<(), SendError> {
-        let Some(agreed) = self.compression.agreed else { return Err(SendError::Deflate) };
-        let mut codecs = self.compression.codecs.take().unwrap_or_default();
+        let Some(agreed) = self.agreed else { return Err(SendError::Deflate) };
+        let mut codecs = self.held().codecs.take().unwrap_or_default();
         if agreed.shared && codecs.compressor.is_none() {
             codecs.compressor = output.codecs().compressor.take();
         }
         let compressor = codecs.compressor(agreed);
         let rsv = if opcode == Opcode::Continuation { 0 } else { 4 };
+        let before = output.len();
         let framed = output.put_framed(
             Compressor::expected_len(payload.len()),
             |out| compressor.compress(payload, fin, out),
             |len| self.header(fin, rsv, opcode, len),
         );
+        let written = output.len().saturating_sub(before);
         if fin && !agreed.own_takeover {
             compressor.reset();
         }
         if fin && agreed.shared {
             output.codecs().compressor = codecs.compressor.take();
         }
-        self.keep(codecs);
-        if framed { Ok(()) } else { Err(SendError::Deflate) }
+        self.held().codecs = (!codecs.is_empty()).then_some(codecs);
+        self.tidy();
+        if !framed {
+            return Err(SendError::Deflate);
+        }
+        self.count_wire(written);
+        Ok(())
     }
 
-    /// Decompresses a piece of a message, the last one with `fin`, into it, within the limit.
+    /// Decompresses what is there of a frame into the message under way. In parts: until one is full, and more of the
+    /// frame may be there than was taken.
     pub(super) fn inflate(
         &mut self,
+        frame: &mut Frame,
         message: &mut Message,
-        payload: &[u8],
-        fin: bool,
+        held: &mut Option<Box<Codecs>>,
+        input: &mut Input<'_>,
         output: &mut Output,
     ) -> Result<(), ProtocolErrorKind> {
-        let Some(agreed) = self.compression.agreed else { return Err(ProtocolErrorKind::ReservedBits) };
-        let mut codecs = self.compression.codecs.take().unwrap_or_default();
+        let Some(agreed) = self.agreed else { return Err(ProtocolErrorKind::ReservedBits) };
+        let mut codecs = held.take().unwrap_or_default();
         if agreed.shared && codecs.decompressor.is_none() {
             codecs.decompressor = output.codecs().decompressor.take();
         }
-        message.count_compressed(payload.len());
-        let limit = self.max_message_size;
-        // What fits is looked at first: so the fault that is found does not depend on how much came at once.
-        let mut gather = |piece: &[u8]| {
-            let room = limit.saturating_sub(message.len());
-            let (fitting, rest) = piece.split_at(room.min(piece.len()));
-            let to_come = room.saturating_sub(fitting.len()) as u64;
-            message.push(fitting, to_come).map_err(|_| ProtocolErrorKind::InvalidUtf8)?;
-            if rest.is_empty() { Ok(()) } else { Err(ProtocolErrorKind::MessageTooBig) }
-        };
-        let decompressor = codecs.decompressor();
-        let mut inflated = decompressor.push(payload, &mut gather);
-        if fin && inflated.is_ok() {
-            inflated = decompressor.finish(agreed.peer_takeover, &mut gather);
-        }
+        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, input);
         // One that found a fault is in the middle of what it read.
-        if fin && agreed.shared && inflated.is_ok() {
+        if agreed.shared && inflated == Ok(Progress::Ended) {
             output.codecs().decompressor = codecs.decompressor.take();
         }
-        self.keep(codecs);
-        inflated.map_err(|fault| match fault {
-            InflateFault::Data => ProtocolErrorKind::InvalidDeflate,
-            InflateFault::Refused(kind) => kind,
-        })
+        *held = (!codecs.is_empty()).then_some(codecs);
+        message.set_more(inflated == Ok(Progress::Full));
+        inflated.map(|_| ())
     }
 
-    fn keep(&mut self, codecs: Box<Codecs>) {
-        self.compression.codecs = (!codecs.is_empty()).then_some(codecs);
+    fn inflate_with(
+        &mut self,
+        decompressor: &mut Decompressor,
+        takeover: bool,
+        frame: &mut Frame,
+        message: &mut Message,
+        input: &mut Input<'_>,
+    ) -> Result<Progress, ProtocolErrorKind> {
+        let (limit, part_size) = (self.message_limit(), self.part_size as usize);
+        loop {
+            let (block, most) =
+                if part_size == 0 { (usize::MAX, usize::MAX) } else { (BLOCK, message.room(part_size)) };
+            let bytes = input.peek_mut(block.min(usize::try_from(frame.remaining).unwrap_or(usize::MAX)));
+            frame.unmask(0, bytes);
+            let sink = |piece: &[u8]| gather(message, piece, limit, part_size);
+            let (read, inflated) = decompressor.push(bytes, most, sink);
+            // What was not read goes back as it came.
+            frame.unmask(read, bytes.get_mut(read..).unwrap_or_default());
+            self.take(input, read);
+            frame.advance(read);
+            message.count_compressed(read);
+            inflated.map_err(kind)?;
+            if decompressor.is_full() {
+                return Ok(Progress::Full);
+            }
+            if frame.ends_message() {
+                let sink = |piece: &[u8]| gather(message, piece, limit, part_size);
+                decompressor.finish(takeover, sink).map_err(kind)?;
+                return Ok(Progress::Ended);
+            }
+            if frame.remaining == 0 || input.is_empty() {
+                return Ok(Progress::Hungry);
+            }
+        }
+    }
+}
+
+/// Why decompressing paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// A part is full, and there may be more.
+    Full,
+    /// Everything is read.
+    Hungry,
+    /// That was the message.
+    Ended,
+}
+
+/// Appends what was decompressed. What fits is looked at first: so the fault that is found does not depend on how much
+/// came at once.
+fn gather(message: &mut Message, piece: &[u8], limit: u64, part_size: usize) -> Result<(), ProtocolErrorKind> {
+    let room = usize::try_from(limit.saturating_sub(message.len())).unwrap_or(usize::MAX);
+    let (fitting, rest) = piece.split_at(room.min(piece.len()));
+    let most = if part_size == 0 { room } else { message.room(part_size) };
+    let to_come = most.saturating_sub(fitting.len()) as u64;
+    message.push(fitting, to_come).map_err(|_| ProtocolErrorKind::InvalidUtf8)?;
+    if rest.is_empty() { Ok(()) } else { Err(ProtocolErrorKind::MessageTooBig) }
+}
+
+fn kind(fault: InflateFault<ProtocolErrorKind>) -> ProtocolErrorKind {
+    match fault {
+        InflateFault::Data => ProtocolErrorKind::InvalidDeflate,
+        InflateFault::Refused(kind) => kind,
     }
 }

@@ -1,7 +1,6 @@
 //! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 use core::ops::ControlFlow::{Break, Continue};
 
 use super::receive::{Frame, Reading, Step, invalid_utf8};
@@ -14,28 +13,27 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::utf8;
 
-/// A control frame's payload cut by a read.
-#[derive(Debug, Default)]
-pub(super) struct ControlPayload(Vec<u8>);
-
 impl Connection {
-    pub(super) fn read_control<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
+    pub(super) fn read_control<'i>(
+        &mut self,
+        mut frame: Frame,
+        input: &mut Input<'i>,
+        output: &mut Output,
+    ) -> Step<'i> {
         if frame.remaining > 0 && input.is_empty() {
             return Ok(Break(None));
         }
-        let (bytes, rest) = self.take_payload(frame, input);
-        let payload = match self.control.take() {
-            None if rest.remaining == 0 => Cow::Borrowed(&*bytes),
-            gathered => {
-                let mut gathered = gathered.unwrap_or_default();
-                gathered.0.extend_from_slice(bytes);
-                if rest.remaining > 0 {
-                    self.control = Some(gathered);
-                    self.reading = Reading::Payload(rest);
-                    return Ok(Break(None));
-                }
-                Cow::Owned(gathered.0)
+        let bytes = self.take_payload(&mut frame, usize::MAX, input);
+        let cut = self.held.as_ref().is_some_and(|held| !held.control.is_empty());
+        let payload = if frame.remaining > 0 || cut {
+            self.held().control.extend_from_slice(bytes);
+            if frame.remaining > 0 {
+                self.reading = Reading::Payload(frame);
+                return Ok(Break(None));
             }
+            Cow::Owned(core::mem::take(&mut self.held().control))
+        } else {
+            Cow::Borrowed(&*bytes)
         };
         self.reading = Reading::default();
         match frame.opcode {
@@ -44,7 +42,10 @@ impl Connection {
                 // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
                 // data" as found in the message body of the Ping frame being replied to."
                 let (header, mask) = self.header(true, 0, Opcode::Pong, payload.len());
-                output.put_pong(header.as_ref(), mask, &payload, self.max_pending_pongs as usize);
+                let replaced = output.put_pong(header.as_ref(), mask, &payload, self.max_pending_pongs as usize);
+                self.count_wire(header.as_ref().len() + payload.len());
+                self.counts.sent_wire = self.counts.sent_wire.wrapping_sub(replaced as u64);
+                self.counts.received_pings = self.counts.received_pings.saturating_add(1);
                 Ok(Break(Some(Event::Ping(payload))))
             }
             _ => Ok(Break(Some(Event::Pong(payload)))),
@@ -84,7 +85,7 @@ impl Connection {
             }
             Role::Client => {
                 self.phase = Phase::Draining;
-                self.ending = Some(closed);
+                self.held().ending = Some(closed);
                 self.release();
                 Ok(Continue(()))
             }

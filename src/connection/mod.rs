@@ -1,10 +1,11 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
 //! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
-//! for what the application sends, `compression` for permessage-deflate.
+//! for what the application sends, `compression` for permessage-deflate, `held` for what is on the heap.
 
 #[cfg(feature = "deflate")]
 mod compression;
 mod control;
+mod held;
 mod opening;
 mod receive;
 mod send;
@@ -14,15 +15,16 @@ use alloc::vec::Vec;
 
 use crate::close::{CloseCode, Closed};
 use crate::config::Config;
+use crate::counters::{Counters, Traffic};
+#[cfg(feature = "deflate")]
+use crate::deflate::Agreed;
 use crate::event::Event;
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
 use crate::handshake::{ClientRequest, RequestError};
 use crate::mask::MaskKeys;
-use crate::message::{Message, MessageKind};
 use crate::output::Output;
-use crate::utf8::Utf8Stream;
 
-use control::ControlPayload;
+use held::Held;
 use opening::Opening;
 use receive::Reading;
 
@@ -89,7 +91,6 @@ use receive::Reading;
 /// # }
 /// ```
 #[derive(Debug)]
-#[cfg_attr(feature = "deflate", expect(clippy::struct_excessive_bools, reason = "independent facts, not one state"))]
 pub struct Connection {
     /// Whether the next byte is anything but the first of a frame between messages: what is not busy may take the
     /// hot path.
@@ -98,28 +99,22 @@ pub struct Connection {
     phase: Phase,
     close_sent: bool,
     browser_rules: bool,
-    /// The fragmented message that is being sent.
-    sending: Option<MessageKind>,
-    sending_text: Utf8Stream,
-    #[cfg(feature = "deflate")]
-    sending_compressed: bool,
+    /// The length of the opening handshake that was received.
+    opening_len: u32,
     max_pending_pongs: u32,
     max_fragments: u32,
+    max_frame_size: u32,
+    max_output: u32,
+    /// 0 if messages are delivered whole.
+    part_size: u32,
+    #[cfg(feature = "deflate")]
+    agreed: Option<Agreed>,
     max_message_size: usize,
-    max_frame_size: usize,
     /// Bytes consumed since the connection began.
     position: u64,
     reading: Reading,
-    message: Option<Box<Message>>,
-    control: Option<Box<ControlPayload>>,
-    opening: Option<Box<Opening>>,
-    /// The end, when it is decided and not yet reported.
-    ending: Option<Closed>,
-    kept: Option<Box<Kept>>,
-    /// A client's.
-    keys: Option<MaskKeys>,
-    #[cfg(feature = "deflate")]
-    compression: compression::Compression,
+    counts: Counts,
+    held: Option<Box<Held>>,
 }
 
 /// Which side of the connection this is.
@@ -158,12 +153,16 @@ enum Phase {
     Ended,
 }
 
-/// What an open connection may hold on the heap between messages.
-#[derive(Debug, Default)]
-struct Kept {
-    subprotocol: Option<Box<str>>,
-    /// A buffer given back by [`Connection::recycle`].
-    spare: Vec<u8>,
+/// What [`Counters`] does not know otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    received_messages: u64,
+    received_bytes: u64,
+    sent_messages: u64,
+    sent_bytes: u64,
+    sent_wire: u64,
+    received_pings: u32,
+    sent_pings: u32,
 }
 
 /// # Making one
@@ -198,30 +197,31 @@ impl Connection {
     }
 
     fn new(role: Role, config: Config, keys: Option<MaskKeys>, stage: opening::Stage) -> Self {
+        // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
+        let gathered = if config.part_size == 0 { isize::MAX as usize / 4 } else { usize::MAX };
         Self {
             busy: true,
             role,
             phase: Phase::Opening,
             close_sent: false,
             browser_rules: config.browser_rules,
-            sending: None,
-            sending_text: Utf8Stream::default(),
-            #[cfg(feature = "deflate")]
-            sending_compressed: false,
+            opening_len: 0,
             max_pending_pongs: config.max_pending_pongs,
             max_fragments: config.max_fragments,
-            max_message_size: config.max_message_size,
             max_frame_size: config.max_frame_size,
+            max_output: config.max_output,
+            part_size: config.part_size,
+            #[cfg(feature = "deflate")]
+            agreed: None,
+            max_message_size: config.max_message_size.min(gathered),
             position: 0,
             reading: Reading::default(),
-            message: None,
-            control: None,
-            opening: Some(Box::new(Opening::new(config, stage))),
-            ending: None,
-            kept: None,
-            keys,
-            #[cfg(feature = "deflate")]
-            compression: compression::Compression::default(),
+            counts: Counts::default(),
+            held: Some(Box::new(Held {
+                opening: Some(Box::new(Opening::new(config, stage))),
+                keys,
+                ..Held::default()
+            })),
         }
     }
 }
@@ -258,7 +258,7 @@ impl Connection {
     /// The subprotocol in use, once the connection is open.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.kept.as_ref()?.subprotocol.as_deref()
+        self.held.as_ref()?.subprotocol.as_deref()
     }
 
     /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
@@ -279,9 +279,45 @@ impl Connection {
     /// }
     /// ```
     pub fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.message.is_none() && self.phase == Phase::Frames {
-            self.kept.get_or_insert_default().spare = buffer;
+        let is_gathering = self.part_size == 0 && self.message().is_some();
+        if !is_gathering && self.phase == Phase::Frames {
+            self.held().spare = buffer;
+            self.tidy();
         }
+    }
+
+    /// What has gone over the connection since it opened.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let Counts { received_messages, received_bytes, sent_messages, sent_bytes, sent_wire, .. } = self.counts;
+        // Until it is open, all that is consumed is the opening.
+        let opening = if self.phase == Phase::Opening { self.position } else { self.opening_len.into() };
+        Counters {
+            received: Traffic {
+                messages: received_messages,
+                message_bytes: received_bytes,
+                wire_bytes: self.position.saturating_sub(opening),
+                pings: self.counts.received_pings,
+            },
+            sent: Traffic {
+                messages: sent_messages,
+                message_bytes: sent_bytes,
+                wire_bytes: sent_wire,
+                pings: self.counts.sent_pings,
+            },
+        }
+    }
+
+    /// The WebSocket API's `bufferedAmount`: the bytes of messages, without headers and before compression, that were
+    /// sent and still wait in `output`, which has to be this connection's alone. Counted only under
+    /// [`Config::browser_rules`]; otherwise 0, and [`Output::len`] is what to look at.
+    ///
+    /// As in a browser it grows with every message that is "sent" after the connection began to close, and never falls
+    /// for those.
+    #[must_use]
+    pub fn buffered_amount(&self, output: &Output) -> u64 {
+        let unsent = self.held.as_ref().map_or(0, |held| held.unsent);
+        output.message_bytes().saturating_add(unsent)
     }
 }
 
@@ -289,8 +325,9 @@ impl Connection {
 impl Connection {
     fn open(&mut self, subprotocol: Option<Box<str>>) {
         self.phase = Phase::Frames;
+        self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
         if subprotocol.is_some() {
-            self.kept.get_or_insert_default().subprotocol = subprotocol;
+            self.held().subprotocol = subprotocol;
         }
     }
 
@@ -298,24 +335,15 @@ impl Connection {
     fn end(&mut self, closed: Closed) {
         self.phase = Phase::Ended;
         self.busy = true;
-        self.ending = Some(closed);
+        self.held().ending = Some(closed);
         self.release();
-    }
-
-    /// Frees all that nothing more is received or sent with.
-    fn release(&mut self) {
-        (self.message, self.control, self.opening, self.keys) = (None, None, None, None);
-        #[cfg(feature = "deflate")]
-        self.compression.release();
-        // The subprotocol stays: the WebSocket API's `protocol` does not change after the opening.
-        if let Some(kept) = &mut self.kept {
-            kept.spare = Vec::new();
-        }
     }
 
     /// The last event, if it has not been given yet.
     fn report_end(&mut self) -> Option<Event<'static>> {
-        self.ending.take().map(Event::Closed)
+        let closed = self.held.as_mut()?.ending.take();
+        self.tidy();
+        closed.map(Event::Closed)
     }
 
     /// Puts a Close frame, once (RFC 6455 §5.5.1), with the code and then the reason in its body.
@@ -342,11 +370,21 @@ impl Connection {
     fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
         let (header, mask) = self.header(fin, 0, opcode, payload.len());
         output.put_frame(header.as_ref(), mask, payload);
+        self.count_wire(header.as_ref().len() + payload.len());
     }
 
     #[inline]
     fn header(&mut self, fin: bool, rsv: u8, opcode: Opcode, len: usize) -> (EncodedHeader, Option<[u8; 4]>) {
-        let mask = self.keys.as_mut().map(MaskKeys::key);
+        let mask = if self.role == Role::Server { None } else { self.mask_key() };
         (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
+    }
+
+    fn mask_key(&mut self) -> Option<[u8; 4]> {
+        self.held.as_mut()?.keys.as_mut().map(MaskKeys::key)
+    }
+
+    #[inline]
+    fn count_wire(&mut self, bytes: usize) {
+        self.counts.sent_wire = self.counts.sent_wire.wrapping_add(bytes as u64);
     }
 }

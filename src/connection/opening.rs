@@ -5,8 +5,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-#[cfg(feature = "deflate")]
-use super::compression::Compression;
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
@@ -89,9 +87,9 @@ impl Connection {
                 self.open(subprotocol);
                 #[cfg(feature = "deflate")]
                 {
-                    self.compression = Compression::new(agreed);
+                    self.agreed = agreed;
                 }
-                self.opening = self.opening.take().filter(|opening| !opening.held.is_empty());
+                self.held().opening.take_if(|opening| opening.held.is_empty());
                 self.note_busy();
                 Ok(())
             }
@@ -110,19 +108,19 @@ impl Connection {
 
     #[cfg(feature = "deflate")]
     fn answer_extensions(&self, request: &Request) -> Option<(Agreed, String)> {
-        Agreed::answer(request.extensions(), self.opening.as_ref()?.config.deflate.as_ref()?)
+        Agreed::answer(request.extensions(), self.opening()?.config.deflate.as_ref()?)
     }
 
     /// Whether it is this request that waits for an answer.
     fn is_deciding(&self, request: &Request) -> bool {
         let waits = |opening: &Opening| matches!(&opening.stage, Stage::Deciding(accept) if accept == request.accept());
-        self.phase == Phase::Opening && self.opening.as_deref().is_some_and(waits)
+        self.phase == Phase::Opening && self.opening().is_some_and(waits)
     }
 }
 
 impl Connection {
     pub(super) fn receive_opening<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        let mut opening = self.opening.take()?;
+        let mut opening = self.held.as_mut()?.opening.take()?;
         let event = match opening.stage {
             Stage::Request => self.receive_request(&mut opening, input, output),
             Stage::Deciding(_) => self.hold(&mut opening, input, output),
@@ -130,26 +128,26 @@ impl Connection {
             Stage::Refusal(..) => self.receive_refusal(&mut opening, input),
         };
         if self.phase == Phase::Opening {
-            self.opening = Some(opening);
+            self.held().opening = Some(opening);
         }
         event
     }
 
     /// Delivers what was held while the request was with the caller.
     pub(super) fn receive_held(&mut self, output: &mut Output) -> Option<Event<'static>> {
-        let mut opening = self.opening.take_if(|_| self.phase == Phase::Frames)?;
+        let mut opening = self.held.as_mut()?.opening.take_if(|_| self.phase == Phase::Frames)?;
         let mut input = Input::new(opening.held.get_mut(opening.delivered..).unwrap_or_default());
         let event = self.receive_frames(&mut input, output).map(Event::into_owned);
         let left = input.len();
         opening.delivered = opening.held.len().saturating_sub(left);
         if left > 0 && self.phase == Phase::Frames {
-            self.opening = Some(opening);
+            self.held().opening = Some(opening);
         }
         event
     }
 
     pub(super) fn opening_eof(&mut self) -> Option<Event<'static>> {
-        let opening = self.opening.take()?;
+        let opening = self.held.as_mut()?.opening.take()?;
         let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
         match opening.stage {
             Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
@@ -247,7 +245,7 @@ impl Connection {
         }
         #[cfg(feature = "deflate")]
         if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| check_deflate(extensions, wanted)) {
-            self.compression = Compression::new(Some(agreed));
+            self.agreed = Some(agreed);
             return Ok(());
         }
         Err(HandshakeErrorKind::Extensions)

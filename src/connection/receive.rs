@@ -1,9 +1,9 @@
 //! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use core::ops::ControlFlow::{self, Break, Continue};
 
+use super::held::Held;
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{ProtocolError, ProtocolErrorKind};
@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::frame::{FIN, FrameHeader, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
-use crate::message::{Message, MessageKind};
+use crate::message::{Message, MessageKind, Payload};
 use crate::output::Output;
 use crate::utf8;
 
@@ -49,6 +49,26 @@ pub(super) struct Frame {
     pub(super) remaining: u64,
 }
 
+impl Frame {
+    /// Unmasks, or masks again, what lies so many bytes behind the next one.
+    pub(super) fn unmask(&self, ahead: usize, bytes: &mut [u8]) {
+        if let Some(key) = self.mask {
+            apply_mask(rotate_key(key, ahead), bytes);
+        }
+    }
+
+    /// Goes on behind so many bytes.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.remaining = self.remaining.saturating_sub(count as u64);
+        self.mask = self.mask.map(|key| rotate_key(key, count));
+    }
+
+    /// Whether nothing of its message is to come behind what was read of it.
+    pub(super) fn ends_message(&self) -> bool {
+        self.fin && self.remaining == 0
+    }
+}
+
 /// What one step brought: go on, or come back with this.
 pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, ProtocolError>;
 
@@ -75,10 +95,11 @@ impl Connection {
     ///
     /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
-        // What came before the end, while the request was with the caller, goes first; answers have nowhere to go.
-        let held = self.receive_held(&mut Output::new());
-        if held.is_some() {
-            return held;
+        // What came before the end and is not delivered, as while the request was with the caller, goes first; answers
+        // have nowhere to go.
+        let undelivered = self.receive_any(&mut Input::default(), &mut Output::new());
+        if undelivered.is_some() {
+            return undelivered;
         }
         match self.phase {
             Phase::Opening => return self.opening_eof(),
@@ -114,7 +135,7 @@ impl Connection {
             _ => return None,
         };
         let minimal = len > 125 || second & 0x7f < 126;
-        if !minimal || bytes.len() < header + len || len > self.max_message_size || len > self.max_frame_size {
+        if !minimal || bytes.len() < header + len || len > self.max_message_size || len > self.max_frame_size as usize {
             return None;
         }
         let (header, payload) = input.take(header + len).split_at_mut(header);
@@ -122,10 +143,14 @@ impl Connection {
         apply_mask(key, payload);
         self.position = self.position.saturating_add((header.len() + len) as u64);
         if first == BINARY {
+            self.count_received(len, true);
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
         match utf8::check(payload) {
-            Ok(text) => Some(Event::Text(Cow::Borrowed(text))),
+            Ok(text) => {
+                self.count_received(len, true);
+                Some(Event::Text(Cow::Borrowed(text)))
+            }
             Err(error) => {
                 let start = self.position.saturating_sub(len as u64);
                 self.fail(invalid_utf8(start, error.index), input, output)
@@ -141,7 +166,7 @@ impl Connection {
         let event = loop {
             match self.phase {
                 Phase::Opening => break self.receive_opening(input, output),
-                Phase::Frames if self.opening.is_some() => {
+                Phase::Frames if self.opening().is_some() => {
                     let event = self.receive_held(output);
                     if event.is_some() {
                         break event;
@@ -163,8 +188,12 @@ impl Connection {
     pub(super) fn note_busy(&mut self) {
         let between_frames = matches!(&self.reading, Reading::Header(header) if header.len == 0);
         let discarding = self.browser_rules && self.close_sent;
-        let idle = self.phase == Phase::Frames && between_frames && self.message.is_none() && self.opening.is_none();
-        self.busy = !idle || discarding;
+        let is_idle = self.phase == Phase::Frames
+            && between_frames
+            && self.held.as_ref().is_none_or(|held| held.message.is_none() && held.opening.is_none());
+        // Parts are no whole messages, however short.
+        self.busy = !is_idle || discarding || self.part_size > 0;
+        self.tidy();
     }
 
     pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
@@ -243,7 +272,7 @@ impl Connection {
         // such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_."
         let opcode = Opcode::new(first & 0xf);
         #[cfg(feature = "deflate")]
-        let defined = if self.compression.marks(opcode) { RSV1 } else { 0 };
+        let defined = if self.marks_compressed(opcode) { RSV1 } else { 0 };
         #[cfg(not(feature = "deflate"))]
         let defined = 0;
         if first & RSV & !defined != 0 {
@@ -257,7 +286,7 @@ impl Connection {
             _ => {}
         }
         // RFC 6455 §5.4: a message is a first frame and continuations, and messages are not interleaved.
-        match (opcode, &self.message) {
+        match (opcode, self.message()) {
             (Some(Opcode::Continuation), None) => Err(ProtocolErrorKind::UnexpectedContinuation),
             (Some(Opcode::Text | Opcode::Binary), Some(_)) => Err(ProtocolErrorKind::MissingContinuation),
             (Some(Opcode::Continuation), Some(message)) if message.frames() >= self.max_fragments => {
@@ -272,8 +301,8 @@ impl Connection {
         if Opcode::new(first & 0xf).is_some_and(Opcode::is_control) {
             return Ok(());
         }
-        let limit = self.max_message_size as u64;
-        let under_way = self.message.as_deref();
+        let limit = self.message_limit();
+        let under_way = self.message();
         let (gathered, limit) = if first & RSV1 != 0 || under_way.is_some_and(Message::is_compressed) {
             // What a compressed message comes to is seen when it is decompressed. Honest DEFLATE is hardly longer than
             // that, but for what flushes each fragment; blocks without content could go on for ever.
@@ -281,80 +310,138 @@ impl Connection {
             let most = limit.saturating_add(limit / 8).saturating_add(1 << 10).saturating_add(flushes);
             (under_way.map_or(0, Message::compressed_len), most)
         } else {
-            (under_way.map_or(0, |message| message.len() as u64), limit)
+            (under_way.map_or(0, Message::len), limit)
         };
         if len > limit.saturating_sub(gathered) {
             Err(ProtocolErrorKind::MessageTooBig)
-        } else if len > self.max_frame_size as u64 {
+        } else if self.max_frame_size < u32::MAX && len > self.max_frame_size.into() {
             Err(ProtocolErrorKind::FrameTooBig)
         } else {
             Ok(())
         }
     }
 
+    pub(super) fn message_limit(&self) -> u64 {
+        if self.max_message_size == usize::MAX { u64::MAX } else { self.max_message_size as u64 }
+    }
+
     fn read_data<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
-        if self.message.is_none() && frame.fin && !frame.compressed && frame.remaining <= input.len() as u64 {
-            return self.deliver_whole(frame, input);
+        let most = if self.part_size == 0 { u64::MAX } else { self.part_size.into() };
+        let is_here = frame.remaining <= most.min(input.len() as u64);
+        if is_here && frame.fin && !frame.compressed && self.message().is_none() {
+            return self.read_whole(frame, input);
         }
-        if frame.remaining > 0 && input.is_empty() {
-            return Ok(Break(None));
-        }
-        let mut message = self.message.take().unwrap_or_else(|| Box::new(self.start_message(frame)));
-        let start = self.position;
-        let (payload, rest) = self.take_payload(frame, input);
-        let ends = rest.remaining == 0 && frame.fin;
-        let frame_start = message.frame_start(start);
-        if message.is_compressed() {
-            let wrong = |kind| ProtocolError { kind, offset: frame_start };
-            self.inflate(&mut message, payload, ends, output).map_err(wrong)?;
-        } else {
-            let room = self.max_message_size.saturating_sub(message.len()) as u64;
-            let to_come = if rest.fin { rest.remaining } else { room };
-            message.push(payload, to_come).map_err(|error| invalid_utf8(start, error.index))?;
-        }
-        if rest.remaining > 0 {
-            self.reading = Reading::Payload(rest);
-            self.message = Some(message);
-            return Ok(Break(None));
-        }
-        message.count_frame();
-        self.reading = Reading::default();
-        if !ends {
-            self.message = Some(message);
-            return Ok(Continue(()));
-        }
-        let cut_short = if message.is_compressed() { frame_start } else { self.position };
-        match message.finish() {
-            Some(event) => Ok(self.deliver(event)),
-            None => Err(invalid_utf8(cut_short, 0)),
-        }
-    }
-
-    fn start_message(&mut self, frame: Frame) -> Message {
-        let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-        let spare = self.kept.as_mut().map(|kept| core::mem::take(&mut kept.spare));
-        Message::start(kind, frame.compressed, spare.unwrap_or_default())
-    }
-
-    /// No message is compressed without an extension that does it: a frame that says so was refused.
-    #[cfg(not(feature = "deflate"))]
-    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
-    fn inflate(&mut self, _: &mut Message, _: &[u8], _: bool, _: &mut Output) -> Result<(), ProtocolErrorKind> {
-        Err(ProtocolErrorKind::ReservedBits)
+        let mut held = self.held.take().unwrap_or_default();
+        let step = self.read_piece(frame, &mut held, input, output);
+        self.held = Some(held);
+        step
     }
 
     /// A message in one frame that lies whole in the input: lent, not copied.
-    fn deliver_whole<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
+    fn read_whole<'i>(&mut self, mut frame: Frame, input: &mut Input<'i>) -> Step<'i> {
         let start = self.position;
-        let (payload, _) = self.take_payload(frame, input);
+        let payload = self.take_payload(&mut frame, usize::MAX, input);
         self.reading = Reading::default();
-        let event = if frame.opcode == Opcode::Text {
+        let payload = if frame.opcode == Opcode::Text {
             let text = utf8::check(payload).map_err(|error| invalid_utf8(start, error.index))?;
-            Event::Text(Cow::Borrowed(text))
+            Payload::Text(Cow::Borrowed(text))
         } else {
-            Event::Binary(Cow::Borrowed(payload))
+            Payload::Binary(Cow::Borrowed(payload))
         };
+        self.count_received(payload.len(), true);
+        let event = if self.part_size == 0 { payload.whole() } else { payload.part(true, true) };
         Ok(self.deliver(event))
+    }
+
+    /// A message of which this piece is not all: gathered until it is whole, or handed out in parts as they come.
+    fn read_piece<'i>(
+        &mut self,
+        mut frame: Frame,
+        held: &mut Held,
+        input: &mut Input<'i>,
+        output: &mut Output,
+    ) -> Step<'i> {
+        let message = held.message.get_or_insert_with(|| {
+            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            Message::start(kind, frame.compressed, core::mem::take(&mut held.spare))
+        });
+        if let Some(fault) = message.fault() {
+            return Err(fault);
+        }
+        if frame.remaining > 0 && input.is_empty() && !message.has_more() {
+            return Ok(Break(None));
+        }
+        let frame_start = message.frame_start(self.position);
+        #[cfg(feature = "deflate")]
+        let inflated = message.is_compressed().then(|| {
+            message.reuse(&mut held.spare);
+            self.inflate(&mut frame, message, &mut held.codecs, input, output)
+        });
+        // No message is compressed without an extension that does it: a frame that says so was refused.
+        #[cfg(not(feature = "deflate"))]
+        let (inflated, _) = (None::<Result<(), ProtocolErrorKind>>, output);
+        let (lent, mut read) = match inflated {
+            Some(inflated) => (None, inflated.map_err(|kind| ProtocolError { kind, offset: frame_start })),
+            None if self.part_size == 0 => (None, self.gather(&mut frame, message, input)),
+            None => self.lend(&mut frame, message, input),
+        };
+        let is_over = read.is_ok() && frame.remaining == 0 && !message.has_more();
+        let ends = is_over && frame.ends_message();
+        if ends && !message.is_complete() {
+            let cut_short = if message.is_compressed() { frame_start } else { self.position };
+            read = Err(invalid_utf8(cut_short, 0));
+        }
+        self.reading = if is_over && read.is_ok() { Reading::default() } else { Reading::Payload(frame) };
+        let last = ends && read.is_ok();
+        let event = if self.part_size > 0 {
+            let payload = lent.unwrap_or_else(|| message.take());
+            self.count_received(payload.len(), last);
+            message.part(payload, last, read)?
+        } else {
+            read?;
+            last.then(|| {
+                let payload = message.take();
+                self.count_received(payload.len(), true);
+                payload.whole()
+            })
+        };
+        if is_over {
+            message.count_frame();
+        }
+        if last {
+            held.message = None;
+        }
+        Ok(event.map_or(Continue(()), |event| self.deliver(event)))
+    }
+
+    /// Appends what is there of a frame to the message.
+    fn gather(&mut self, frame: &mut Frame, message: &mut Message, input: &mut Input<'_>) -> Result<(), ProtocolError> {
+        let start = self.position;
+        let room = self.message_limit().saturating_sub(message.len());
+        let bytes = self.take_payload(frame, usize::MAX, input);
+        let to_come = if frame.fin { frame.remaining } else { room.saturating_sub(bytes.len() as u64) };
+        message.push(bytes, to_come).map_err(|error| invalid_utf8(start, error.index))
+    }
+
+    /// Takes a part of what is there of a frame, to be handed out where it lies.
+    fn lend<'i>(
+        &mut self,
+        frame: &mut Frame,
+        message: &mut Message,
+        input: &mut Input<'i>,
+    ) -> (Option<Payload<'i>>, Result<(), ProtocolError>) {
+        let start = self.position;
+        // A character that was begun before goes on its own, so that what follows can be lent.
+        let lacking = message.lacking();
+        let most = if lacking > 0 { lacking } else { self.part_size as usize };
+        let bytes = self.take_payload(frame, most, input);
+        let (payload, checked) = if lacking > 0 {
+            let checked = message.push(bytes, 0);
+            (message.take(), checked)
+        } else {
+            message.lend(bytes)
+        };
+        (Some(payload), checked.map_err(|error| invalid_utf8(start, error.index)))
     }
 
     /// A message goes to the application, except that a browser's is no longer listening once it called `close()`
@@ -363,16 +450,18 @@ impl Connection {
         if self.browser_rules && self.close_sent { Continue(()) } else { Break(Some(event)) }
     }
 
-    /// Takes and unmasks as much of the payload as is there; returns it with the frame as it is after that.
-    pub(super) fn take_payload<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> (&'i mut [u8], Frame) {
-        let payload = self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX));
-        let mut rest = frame;
-        rest.remaining = frame.remaining.saturating_sub(payload.len() as u64);
-        if let Some(key) = &mut rest.mask {
-            apply_mask(*key, payload);
-            *key = rotate_key(*key, payload.len());
-        }
-        (payload, rest)
+    #[inline]
+    fn count_received(&mut self, bytes: usize, ends_message: bool) {
+        self.counts.received_messages = self.counts.received_messages.wrapping_add(ends_message.into());
+        self.counts.received_bytes = self.counts.received_bytes.wrapping_add(bytes as u64);
+    }
+
+    /// Takes and unmasks what is there of the payload, up to `most` bytes.
+    pub(super) fn take_payload<'i>(&mut self, frame: &mut Frame, most: usize, input: &mut Input<'i>) -> &'i mut [u8] {
+        let payload = self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(most));
+        frame.unmask(0, payload);
+        frame.advance(payload.len());
+        payload
     }
 }
 

@@ -1,11 +1,13 @@
 //! Messages and control frames going out.
 
+use super::held::Sending;
 use super::{Connection, Phase, State};
 use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
-use crate::error::SendError;
-use crate::frame::Opcode;
+use crate::error::{Error, SendError};
+use crate::frame::{FrameHeader, Opcode};
 use crate::message::MessageKind;
 use crate::output::Output;
+use crate::utf8::Utf8Stream;
 
 /// # Sending
 /// A message goes into the output as one frame at once. `Err` means that nothing did.
@@ -13,10 +15,11 @@ impl Connection {
     /// Sends a text message.
     ///
     /// # Errors
-    /// If the connection is not [open](State::Open), or a fragmented message is being sent.
+    /// If the connection is not [open](State::Open), a fragmented message is being sent, or more than
+    /// [`Config::max_output`](crate::Config::max_output) would wait.
     #[inline]
     pub fn send_text(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Text, text.as_bytes(), output)
+        self.send_whole(Opcode::Text, text.as_bytes(), self.deflates(text.len()), output)
     }
 
     /// Sends a binary message.
@@ -25,7 +28,7 @@ impl Connection {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Binary, data, output)
+        self.send_whole(Opcode::Binary, data, self.deflates(data.len()), output)
     }
 
     /// Sends the next fragment of a message, `fin` for the last: for messages whose length is not known, or that are
@@ -34,8 +37,9 @@ impl Connection {
     /// Text may be cut anywhere, in the middle of a character too, and is checked as it goes.
     ///
     /// # Errors
-    /// If the connection is not [open](State::Open), a message of the other kind is being sent, or the bytes are no
-    /// continuation, or no end, of valid UTF-8. Nothing is sent then, and the message can go on with other bytes.
+    /// If the connection is not [open](State::Open), a message of the other kind is being sent, the bytes are no
+    /// continuation, or no end, of valid UTF-8, or more than [`Config::max_output`](crate::Config::max_output) would
+    /// wait. Nothing is sent then, and the message can go on with other bytes.
     ///
     /// # Examples
     /// ```
@@ -67,9 +71,7 @@ impl Connection {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_text_uncompressed(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.check_message()?;
-        self.put_frame(true, Opcode::Text, text.as_bytes(), output);
-        Ok(())
+        self.send_whole(Opcode::Text, text.as_bytes(), false, output)
     }
 
     /// Sends a binary message uncompressed whatever was agreed.
@@ -77,9 +79,7 @@ impl Connection {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_binary_uncompressed(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.check_message()?;
-        self.put_frame(true, Opcode::Binary, data, output);
-        Ok(())
+        self.send_whole(Opcode::Binary, data, false, output)
     }
 
     /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for the
@@ -102,9 +102,12 @@ impl Connection {
     /// Allowed until the peer's Close was received, between the fragments of a message too (RFC 6455 §5.5.2).
     ///
     /// # Errors
-    /// If the payload is longer than 125 bytes, or the connection is not open, or the peer has sent its Close.
+    /// If the payload is longer than 125 bytes, the connection is not open, the peer has sent its Close, or more than
+    /// [`Config::max_output`](crate::Config::max_output) would wait.
     pub fn ping(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, payload, output)
+        self.send_control(Opcode::Ping, payload, output)?;
+        self.counts.sent_pings = self.counts.sent_pings.saturating_add(1);
+        Ok(())
     }
 
     /// Sends a pong that nobody asked for, as a one-way heartbeat (RFC 6455 §5.5.3). Pings are answered without it.
@@ -124,65 +127,104 @@ impl Connection {
         compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        self.check_open()?;
+        if let Err(error) = self.check_open().and_then(|()| self.check_room(payload, output)) {
+            return self.not_sent(error, payload);
+        }
+        let mut sending = match self.sending() {
+            Some(sending) => sending,
+            None => Sending {
+                kind,
+                text: Utf8Stream::default(),
+                compressed: compress && if fin { self.deflates(payload.len()) } else { self.uses_deflate() },
+            },
+        };
         // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
         // message".
-        if self.sending.is_some_and(|sending| sending != kind) {
+        if sending.kind != kind {
             return Err(SendError::MessageInProgress);
         }
         if kind == MessageKind::Text {
-            let mut text = self.sending_text;
-            text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
-            if fin && !text.is_complete() {
+            sending.text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
+            if fin && !sending.text.is_complete() {
                 return Err(SendError::InvalidUtf8);
             }
-            self.sending_text = text;
         }
-        self.put_fragment(kind, payload, fin, compress, output)?;
-        self.sending = (!fin).then_some(kind);
+        let opcode = if self.sending().is_some() { Opcode::Continuation } else { kind.opcode() };
+        self.put_data(fin, opcode, payload, sending.compressed, output)?;
+        self.held().sending = (!fin).then_some(sending);
+        self.tidy();
         Ok(())
     }
 
     #[inline]
-    fn send_whole(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.check_message()?;
-        #[cfg(feature = "deflate")]
-        if self.deflates(payload.len()) {
-            return self.put_deflated(true, opcode, payload, output);
+    fn send_whole(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        if let Err(error) = self.check_message().and_then(|()| self.check_room(payload, output)) {
+            return self.not_sent(error, payload);
         }
-        self.put_frame(true, opcode, payload, output);
+        self.put_data(true, opcode, payload, compress, output)
+    }
+
+    /// Puts and counts a message, or a fragment of one.
+    #[inline]
+    fn put_data(
+        &mut self,
+        fin: bool,
+        opcode: Opcode,
+        payload: &[u8],
+        compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        let before = output.len();
+        if compress {
+            self.put_deflated(fin, opcode, payload, output)?;
+        } else {
+            self.put_frame(fin, opcode, payload, output);
+        }
+        self.counts.sent_messages = self.counts.sent_messages.wrapping_add(fin.into());
+        self.counts.sent_bytes = self.counts.sent_bytes.wrapping_add(payload.len() as u64);
+        if self.browser_rules {
+            output.count_message(output.len().saturating_sub(before), payload.len(), compress);
+        }
         Ok(())
     }
 
     /// Whether a message may begin.
     #[inline]
-    pub(super) fn check_message(&self) -> Result<(), SendError> {
+    fn check_message(&self) -> Result<(), SendError> {
         self.check_open()?;
-        if self.sending.is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
+        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
     }
 
-    /// The next fragment of a message.
-    #[cfg(not(feature = "deflate"))]
-    #[expect(clippy::unnecessary_wraps, reason = "stands for what the feature does")]
-    fn put_fragment(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        fin: bool,
-        _compress: bool,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        self.put_frame(fin, self.fragment_opcode(kind), payload, output);
-        Ok(())
+    #[inline]
+    fn check_room(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
+        let wanted = output.len().saturating_add(payload.len()).saturating_add(FrameHeader::MAX_LEN);
+        let is_full = self.max_output < u32::MAX && wanted > self.max_output as usize;
+        if is_full { Err(SendError::Full) } else { Ok(()) }
     }
 
-    /// The opcode of the next fragment.
-    pub(super) fn fragment_opcode(&self, kind: MessageKind) -> Opcode {
-        match (self.sending, kind) {
-            (Some(_), _) => Opcode::Continuation,
-            (None, MessageKind::Text) => Opcode::Text,
-            (None, MessageKind::Binary) => Opcode::Binary,
+    /// A message that is not sent. Under browser rules that is no error, but for one that comes too early.
+    #[cold]
+    fn not_sent(&mut self, error: SendError, payload: &[u8]) -> Result<(), SendError> {
+        if !self.browser_rules || !matches!(error, SendError::Closing | SendError::Full) {
+            return Err(error);
         }
+        // WHATWG: "Any invocation of this method with a string argument that does not throw an exception must increase
+        // the bufferedAmount attribute by the number of bytes needed to express the argument as UTF-8."
+        let held = self.held();
+        held.unsent = held.unsent.saturating_add(payload.len() as u64);
+        // WHATWG: "If the data cannot be sent, e.g., because it would need to be buffered but the buffer is full, the
+        // user agent must flag the WebSocket as full and then close the WebSocket connection."
+        if error == SendError::Full {
+            self.end(Closed::failed(Error::Full));
+        }
+        self.tidy();
+        Ok(())
     }
 
     fn send_control(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
@@ -195,6 +237,7 @@ impl Connection {
         if payload.len() > 125 {
             return Err(SendError::ControlFrameTooLong);
         }
+        self.check_room(payload, output)?;
         self.put_frame(true, opcode, payload, output);
         Ok(())
     }
@@ -208,6 +251,23 @@ impl Connection {
             State::Connecting => Err(SendError::Connecting),
             State::Closing | State::Closed => Err(SendError::Closing),
         }
+    }
+}
+
+/// No message is compressed without an extension that does it.
+#[cfg(not(feature = "deflate"))]
+#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "stands for what the feature does")]
+impl Connection {
+    fn deflates(&self, _: usize) -> bool {
+        false
+    }
+
+    fn uses_deflate(&self) -> bool {
+        false
+    }
+
+    fn put_deflated(&mut self, _: bool, _: Opcode, _: &[u8], _: &mut Output) -> Result<(), SendError> {
+        Ok(())
     }
 }
 

@@ -121,6 +121,8 @@ pub(crate) struct Decompressor {
     inflate: Inflate,
     /// Whether nothing has been read since the message began: then there is nothing to end.
     at_start: bool,
+    /// Whether more may come out before anything else is read.
+    is_full: bool,
 }
 
 /// Why decompressing stopped.
@@ -134,29 +136,38 @@ pub(crate) enum InflateFault<E> {
 
 impl Decompressor {
     fn new() -> Self {
-        Self { inflate: Inflate::new(false, 15), at_start: true }
+        Self { inflate: Inflate::new(false, 15), at_start: true, is_full: false }
     }
 
-    /// Decompresses the next bytes of a message and gives what comes out to `sink`, piece by piece. What comes out is
-    /// given before it is known whether the bytes behind it are good.
+    /// Decompresses the next bytes of a message and gives what comes out to `sink`, piece by piece, at most `most` bytes
+    /// of it. Returns how many bytes it read. What comes out is given before it is known whether the bytes behind it are
+    /// good.
     pub(crate) fn push<E>(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
+        mut most: usize,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), InflateFault<E>> {
-        let (mut piece, mut written) = ([0; PIECE], 0);
+    ) -> (usize, Result<(), InflateFault<E>>) {
+        let (mut piece, mut read) = ([0; PIECE], 0);
         // A full piece may have left more behind, which has to come before anything else is looked at.
-        while !bytes.is_empty() || written == PIECE {
-            let (read, ended);
-            (read, written, ended) = self.step(bytes, InflateFlush::NoFlush, &mut piece, &mut sink)?;
+        while most > 0 && (read < bytes.len() || self.is_full) {
+            let piece = piece.get_mut(..most.min(PIECE)).unwrap_or_default();
+            let step = self.step(bytes.get(read..).unwrap_or_default(), InflateFlush::NoFlush, piece, &mut sink);
+            let Ok((consumed, written, ended)) = step else { return (read, step.map(|_| ())) };
+            self.is_full = written == piece.len();
             self.at_start = false;
-            bytes = bytes.get(read..).unwrap_or_default();
+            (read, most) = (read + consumed, most - written);
             if ended {
                 // RFC 7692 §7.2.3.4: a block with BFINAL set ends its stream, and the next block begins another.
                 self.inflate.reset(false);
             }
         }
-        Ok(())
+        (read, Ok(()))
+    }
+
+    /// Whether more may come out before anything else is read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Ends a message (RFC 7692 §7.2.2): appends the tail, and requires that it ends a block there. `takeover`: whether
@@ -208,7 +219,7 @@ impl Decompressor {
 
     fn restart(&mut self) {
         self.inflate.reset(false);
-        self.at_start = true;
+        (self.at_start, self.is_full) = (true, false);
     }
 }
 
