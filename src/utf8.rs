@@ -30,16 +30,12 @@ impl Utf8Stream {
     /// is one.
     pub(crate) fn split<'t>(&mut self, piece: &'t [u8]) -> (&'t str, Result<(), Utf8Error>) {
         let (text, tail) = piece.split_at(piece.len() - incomplete_tail(piece));
-        match check(text) {
-            Ok(text) => {
-                if let Some(partial) = self.partial.get_mut(..tail.len()) {
-                    partial.copy_from_slice(tail);
-                    self.len += tail.len() as u8;
-                }
-                (text, Ok(()))
-            }
-            Err(error) => (text.utf8_chunks().next().map_or("", |chunk| chunk.valid()), Err(error)),
+        let (text, checked) = check_prefix(text);
+        if let Some(partial) = self.partial.get_mut(..tail.len()) {
+            partial.copy_from_slice(tail);
+            self.len += tail.len() as u8;
         }
+        (text, checked)
     }
 
     /// Whether the text so far ends at the end of a character.
@@ -98,6 +94,15 @@ pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
         let good = error.error_len().unwrap_or(bytes.len() - start);
         Utf8Error { index: if begins_well { start + good } else { start } }
     })
+}
+
+/// As [`check`]; of bytes that are no text, returns what comes before the fault.
+#[inline]
+pub(crate) fn check_prefix(bytes: &[u8]) -> (&str, Result<(), Utf8Error>) {
+    match check(bytes) {
+        Ok(text) => (text, Ok(())),
+        Err(error) => (bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()), Err(error)),
+    }
 }
 
 /// How many bytes at the end begin a character validly without finishing it: 0 to 3.

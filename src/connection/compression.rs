@@ -125,8 +125,7 @@ impl Connection {
                 return Ok(Progress::Full);
             }
             if frame.ends_message() {
-                let sink = |piece: &[u8]| gather(message, piece, limit, part_size);
-                decompressor.finish(takeover, sink).map_err(kind)?;
+                decompressor.finish(takeover).map_err(kind)?;
                 return Ok(Progress::Ended);
             }
             if frame.remaining == 0 || input.is_empty() {

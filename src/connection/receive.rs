@@ -1,6 +1,7 @@
 //! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use super::held::Held;
@@ -343,7 +344,10 @@ impl Connection {
         let payload = self.take_payload(&mut frame, usize::MAX, input);
         self.reading = Reading::default();
         let payload = if frame.opcode == Opcode::Text {
-            let text = utf8::check(payload).map_err(|error| invalid_utf8(start, error.index))?;
+            let (text, checked) = utf8::check_prefix(payload);
+            if let Err(error) = checked.map_err(|error| invalid_utf8(start, error.index)) {
+                return self.read_broken(frame, text, error);
+            }
             Payload::Text(Cow::Borrowed(text))
         } else {
             Payload::Binary(Cow::Borrowed(payload))
@@ -351,6 +355,20 @@ impl Connection {
         self.count_received(payload.len(), true);
         let event = if self.part_size == 0 { payload.whole() } else { payload.part(true, true) };
         Ok(self.deliver(event))
+    }
+
+    /// Text that goes wrong behind its first part.
+    #[cold]
+    fn read_broken<'i>(&mut self, frame: Frame, text: &'i str, error: ProtocolError) -> Step<'i> {
+        if self.part_size == 0 {
+            return Err(error);
+        }
+        let mut message = Message::start(MessageKind::Text, false, Vec::new());
+        let part = message.part(Payload::Text(Cow::Borrowed(text)), false, Err(error))?;
+        self.count_received(text.len(), false);
+        self.reading = Reading::Payload(frame);
+        self.held().message = Some(message);
+        Ok(part.map_or(Continue(()), |event| self.deliver(event)))
     }
 
     /// A message of which this piece is not all: gathered until it is whole, or handed out in parts as they come.

@@ -4,6 +4,7 @@ use bytes::Buf;
 use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
 
 use super::bytes::Bytes;
+use super::parts::Parts;
 
 /// What the first byte of an input chooses.
 pub mod flag {
@@ -120,10 +121,16 @@ fn receives_anything(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut 
     let limit = if flags & flag::SMALL != 0 { SMALL_LIMIT } else { DEFAULT_LIMIT };
     let setup = Setup { role, is_echoing: flags & flag::ECHO != 0, wishes, limit };
     let stream = frames(role == Role::Server, data);
-    let Some(whole) = setup.run(&[&stream]) else { return };
+    let Some((whole, _)) = setup.run(&[&stream], 0) else { return };
+    let part_size = 4 + usize::from(cuts[0]) * 8;
+    let (in_parts, unfinished) = setup.run(&[&stream], part_size).expect("it opened before");
+    assert!(in_parts == whole, "in parts of {part_size}: {in_parts:x?}\nwhole: {whole:x?}");
     for pieces in [super::stream::pieces(&stream, &cuts), stream.chunks(1).collect()] {
-        let cut = setup.run(&pieces).expect("it opened before");
+        let (cut, _) = setup.run(&pieces, 0).expect("it opened before");
         assert!(cut == whole, "in pieces: {pieces:x?}\n{cut:x?}\nwhole: {whole:x?}");
+        let (cut, rest) = setup.run(&pieces, part_size).expect("it opened before");
+        assert!(cut == whole, "in pieces: {pieces:x?}, parts of {part_size}\n{cut:x?}\nwhole: {whole:x?}");
+        assert_eq!(rest, unfinished, "in pieces: {pieces:x?}, parts of {part_size}");
     }
 }
 
@@ -169,14 +176,21 @@ struct Outcome {
 }
 
 impl Setup {
-    fn run(&self, pieces: &[&[u8]]) -> Option<Outcome> {
-        let [client, server] = open(&self.wishes, &Config::new().max_message_size(self.limit))?;
+    /// Returns also the message that has no end. Parts of size 0 are whole messages.
+    fn run(&self, pieces: &[&[u8]], part_size: usize) -> Option<(Outcome, Option<Event<'static>>)> {
+        let mut config = Config::new().max_message_size(self.limit);
+        if part_size > 0 {
+            config = config.part_size(part_size);
+        }
+        let [client, server] = open(&self.wishes, &config)?;
+        let mut parts = Parts::new(part_size);
         let mut ws = if self.role == Role::Client { client } else { server };
         let (mut output, mut events) = (Output::new(), Vec::new());
         for piece in pieces {
             let mut piece = piece.to_vec();
             let mut input = Input::new(&mut piece);
             while let Some(event) = ws.receive(&mut input, &mut output) {
+                let Some(event) = parts.gather(event) else { continue };
                 self.take(&mut ws, &event, &mut output);
                 events.push(event.into_owned());
             }
@@ -186,7 +200,7 @@ impl Setup {
         assert!(ws.is_closed());
         let written = drain(&mut output);
         self.check_neighbour(&mut output);
-        Some(Outcome { events, output: written })
+        Some((Outcome { events, output: written }, parts.unfinished))
     }
 
     fn take(&self, ws: &mut Connection, event: &Event<'_>, output: &mut Output) {

@@ -5,6 +5,7 @@ mod codec;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod pair;
+pub mod parts;
 mod side;
 pub mod stream;
 mod wire;

@@ -7,6 +7,7 @@ use websocket_proto::{
 };
 
 use super::bytes::Bytes;
+use super::parts::Parts;
 use super::wire::{Decoder, Item};
 
 /// What the first byte of an input chooses.
@@ -52,14 +53,21 @@ pub fn client(data: &[u8]) {
 fn receives_anything(role: Role, data: &[u8]) {
     let mut data = Bytes::new(data);
     let setup = Setup { role, flags: data.byte() };
-    let count = data.byte() % 8;
-    let cuts = data.take(count.into());
+    let count = data.byte();
+    // Messages in parts as well, whose size the bits above the number of cuts tell.
+    let part_size = 4 + usize::from(count / 8);
+    let cuts = data.take(usize::from(count % 8));
     let stream = data.rest();
     let whole = setup.run(&[stream]);
     setup.check(&whole, stream.len());
+    let (in_parts, unfinished) = setup.run_in_parts(&[stream], part_size);
+    assert!(in_parts == whole, "in parts of {part_size}: {in_parts:x?}\nwhole: {whole:x?}");
     for pieces in [pieces(stream, cuts), stream.chunks(1).collect()] {
         let cut = setup.run(&pieces);
         assert!(cut == whole, "in pieces: {pieces:x?}\n{cut:x?}\nwhole: {whole:x?}");
+        let (cut, rest) = setup.run_in_parts(&pieces, part_size);
+        assert!(cut == whole, "in pieces: {pieces:x?}, parts of {part_size}\n{cut:x?}\nwhole: {whole:x?}");
+        assert_eq!(rest, unfinished, "in pieces: {pieces:x?}, parts of {part_size}");
     }
     // What a client sends ahead is kept until the request is answered, within a limit.
     if setup.has(flag::DEFER) && !setup.has(flag::SMALL_HEADS) && stream.len() <= 16 << 10 {
@@ -129,8 +137,11 @@ impl Setup {
         self.flags & flag != 0
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, part_size: usize) -> Config {
         let mut config = Config::new().browser_rules(self.has(flag::BROWSER_RULES));
+        if part_size > 0 {
+            config = config.part_size(part_size);
+        }
         if self.has(flag::SMALL_MESSAGES) {
             let (message, frame) = self.small_limits();
             config = config.max_message_size(message).max_frame_size(frame).max_fragments(3).max_pending_pongs(16);
@@ -147,11 +158,12 @@ impl Setup {
     }
 
     /// The connection, and how many bytes it has received.
-    fn connection(&self) -> (Connection, usize) {
+    fn connection(&self, part_size: usize) -> (Connection, usize) {
+        let config = self.config(part_size);
         let (mut ws, mut first) = match self.role {
-            Role::Server => (Connection::server(self.config()), REQUEST.to_vec()),
-            Role::Client if self.has(flag::OPEN) => (connecting(self.config(), &[]).0, response()),
-            Role::Client => (connecting(self.config(), &["chat", "superchat"]).0, Vec::new()),
+            Role::Server => (Connection::server(config), REQUEST.to_vec()),
+            Role::Client if self.has(flag::OPEN) => (connecting(config, &[]).0, response()),
+            Role::Client => (connecting(config, &["chat", "superchat"]).0, Vec::new()),
         };
         if !self.has(flag::OPEN) {
             return (ws, 0);
@@ -165,8 +177,21 @@ impl Setup {
     }
 
     fn run(&self, pieces: &[&[u8]]) -> Outcome {
-        let (ws, _) = self.connection();
-        let mut run = Run { setup: self, ws, output: Output::new(), request: None, events: Vec::new(), closing: false };
+        self.run_in_parts(pieces, 0).0
+    }
+
+    /// Returns also the message that has no end. 0: not in parts.
+    fn run_in_parts(&self, pieces: &[&[u8]], part_size: usize) -> (Outcome, Option<Event<'static>>) {
+        let (ws, _) = self.connection(part_size);
+        let mut run = Run {
+            setup: self,
+            ws,
+            output: Output::new(),
+            request: None,
+            parts: Parts::new(part_size),
+            events: Vec::new(),
+            closing: false,
+        };
         run.close_if_open();
         for piece in pieces {
             run.receive(piece);
@@ -188,7 +213,7 @@ impl Setup {
         let rejected = before.iter().any(|event| matches!(event, Event::Rejected(_)));
         assert!(outcome.at_eof.len() <= 1 + usize::from(rejected), "{outcome:x?}");
         events().for_each(|event| self.check_size(event));
-        check_end(closed, (self.connection().1 + len) as u64);
+        check_end(closed, (self.connection(0).1 + len) as u64);
         self.check_output(closed, outcome);
     }
 
@@ -280,6 +305,7 @@ struct Run<'s> {
     ws: Connection,
     output: Output,
     request: Option<Request>,
+    parts: Parts,
     events: Vec<Event<'static>>,
     closing: bool,
 }
@@ -301,6 +327,7 @@ impl Run<'_> {
             Event::Request(request) if self.setup.has(flag::DEFER) => self.request = Some(request),
             Event::Request(request) => self.decide(request),
             event => {
+                let Some(event) = self.parts.gather(event) else { return };
                 if self.setup.has(flag::ECHO) {
                     // The connection may be closing, where it is an error to send.
                     let _ = match &event {
@@ -331,7 +358,7 @@ impl Run<'_> {
         }
     }
 
-    fn finish(mut self) -> Outcome {
+    fn finish(mut self) -> (Outcome, Option<Event<'static>>) {
         let (state, mut at_eof) = (self.ws.state(), Vec::new());
         while let Some(event) = self.ws.receive_eof() {
             at_eof.push(event);
@@ -341,6 +368,7 @@ impl Run<'_> {
         // After the end, nothing comes of anything.
         self.receive(b"\x81\x80\0\0\0\0\x89\x00GET / HTTP/1.1\r\n\r\n");
         assert!(self.ws.receive_eof().is_none() && self.output.is_empty());
-        Outcome { events: self.events, state, at_eof, output, closing: self.closing }
+        let outcome = Outcome { events: self.events, state, at_eof, output, closing: self.closing };
+        (outcome, self.parts.unfinished)
     }
 }
