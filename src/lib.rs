@@ -57,7 +57,8 @@
 //!
 //! # Features
 //! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`.
-//! - `std` (default): [`Output`]'s `write_to` for blocking writers. Without it the crate is `no_std` and needs `alloc`.
+//! - `std` (default): [`Output`]'s `write_to` for blocking writers, and vectored writes. Without it the crate is
+//!   `no_std` and needs `alloc`.
 #![no_std]
 #![forbid(unsafe_code)]
 // No input may make the crate panic: nothing that can, is used outside its tests.
@@ -84,6 +85,7 @@ mod input;
 pub mod mask;
 mod message;
 mod output;
+mod prepared;
 pub mod uri;
 mod utf8;
 
@@ -99,6 +101,7 @@ pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, Req
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
+pub use prepared::Prepared;
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

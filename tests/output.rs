@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, State};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -19,6 +19,17 @@ fn server() -> (Connection, Output) {
     receive(&mut ws, REQUEST, &mut output);
     output.advance(output.len());
     (ws, output)
+}
+
+/// An open client.
+fn client() -> Connection {
+    let (mut requests, mut responses) = (Output::new(), Output::new());
+    let request = ClientRequest::new("ws://localhost/");
+    let mut ws = Connection::client(&request, Config::new(), [0; 32], &mut requests).unwrap();
+    receive(&mut Connection::server(Config::new()), requests.chunk(), &mut responses);
+    receive(&mut ws, responses.chunk(), &mut requests);
+    assert_eq!(ws.state(), State::Open);
+    ws
 }
 
 fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) {
@@ -155,4 +166,63 @@ fn more_than_there_is_takes_all() {
     Connection::client(&ClientRequest::new("ws://localhost/"), Config::new(), [0; 32], &mut output).unwrap();
     output.advance(usize::MAX);
     assert_eq!((output.len(), output.remaining(), output.chunk()), (0, 0, b"".as_slice()));
+}
+
+/// However a stream is cut, a read calls for no more than three times its bytes and 512, as `Output` documents; and three
+/// times as much it may be.
+#[test]
+fn what_a_read_calls_for_is_bounded() {
+    let pings = b"\x89\x00".repeat(1000);
+    let mut output = Output::new();
+    receive(&mut client(), &pings, &mut output);
+    assert_eq!(output.len(), 3 * pings.len(), "a masked pong has 6 bytes");
+
+    let longest_ping = [&[0x89, 0x7d][..], &[7; 125]].concat();
+    let masked_ping = [&[0x89, 0x80 | 0x7d, 1, 2, 3, 4][..], &[7; 125]].concat();
+    let from_server = [&b"\x88\x00"[..], b"\xff\xff", b"\x81\x01\xff"].map(|end| [&longest_ping, end].concat());
+    let from_client = [&b"\x88\x80\0\0\0\0"[..], b"\xff\xff"].map(|end| [&masked_ping, end].concat());
+    let requests = [
+        b"\0".to_vec(),
+        b"POST / HTTP/1.1\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        REQUEST.iter().map(|byte| if *byte == b'3' { b'2' } else { *byte }).collect(),
+    ];
+    let open_server = || server().0;
+    check_every_cut(client, &from_server);
+    check_every_cut(open_server, &from_client);
+    check_every_cut(|| Connection::server(Config::new()), &requests);
+    check_every_cut(|| Connection::server(Config::new().max_head_size(10)), &[REQUEST.to_vec()]);
+}
+
+fn check_every_cut(open: impl Fn() -> Connection, streams: &[Vec<u8>]) {
+    for stream in streams {
+        for (before, read) in (0..stream.len()).map(|at| stream.split_at(at)) {
+            let (mut ws, mut output) = (open(), Output::new());
+            receive(&mut ws, before, &mut output);
+            let waiting = output.len();
+            receive(&mut ws, read, &mut output);
+            let called_for = output.len() - waiting;
+            assert!(called_for <= 3 * read.len() + 512, "{called_for} for {read:x?} after {before:x?}");
+        }
+        let mut output = Output::new();
+        receive(&mut open(), stream, &mut output);
+        assert!(!output.is_empty(), "{stream:x?} calls for something");
+    }
+}
+
+/// Pings sent ahead of the 101 count when they are answered, in the first read after the request was accepted.
+#[test]
+fn what_was_held_calls_for_no_more() {
+    let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
+    let Some(Event::Request(request)) = ws.receive(&mut Input::new(&mut REQUEST.to_vec()), &mut output) else {
+        panic!("no request");
+    };
+    let pings: Vec<u8> = (0..1000).flat_map(|_| ping(7)).collect();
+    receive(&mut ws, &pings, &mut output);
+    assert!(output.is_empty());
+    ws.accept(request, &mut output);
+    let waiting = output.len();
+    receive(&mut ws, b"", &mut output);
+    let called_for = output.len() - waiting;
+    assert!(called_for >= 1000 && called_for <= 3 * pings.len() + 512, "{called_for}");
 }

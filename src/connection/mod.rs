@@ -1,6 +1,7 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
 //! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
-//! for what the application sends, `compression` for permessage-deflate, `held` for what is on the heap.
+//! for what the application sends, `shared` for what it sends by reference, `compression` for permessage-deflate, `held`
+//! for what is on the heap.
 
 #[cfg(feature = "deflate")]
 mod compression;
@@ -9,6 +10,7 @@ mod held;
 mod opening;
 mod receive;
 mod send;
+mod shared;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -317,7 +319,7 @@ impl Connection {
     #[must_use]
     pub fn buffered_amount(&self, output: &Output) -> u64 {
         let unsent = self.held.as_ref().map_or(0, |held| held.unsent);
-        output.message_bytes().saturating_add(unsent)
+        output.buffered_amount().saturating_add(unsent)
     }
 }
 

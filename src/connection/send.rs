@@ -127,8 +127,8 @@ impl Connection {
         compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        if let Err(error) = self.check_open().and_then(|()| self.check_room(payload, output)) {
-            return self.not_sent(error, payload);
+        if let Err(error) = self.check_open().and_then(|()| self.check_room(payload.len(), output)) {
+            return self.not_sent(error, payload.len());
         }
         let mut sending = match self.sending() {
             Some(sending) => sending,
@@ -157,15 +157,15 @@ impl Connection {
     }
 
     #[inline]
-    fn send_whole(
+    pub(super) fn send_whole(
         &mut self,
         opcode: Opcode,
         payload: &[u8],
         compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        if let Err(error) = self.check_message().and_then(|()| self.check_room(payload, output)) {
-            return self.not_sent(error, payload);
+        if let Err(error) = self.check_sending(payload.len(), output) {
+            return self.not_sent(error, payload.len());
         }
         self.put_data(true, opcode, payload, compress, output)
     }
@@ -180,44 +180,49 @@ impl Connection {
         compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        let before = output.len();
         if compress {
             self.put_deflated(fin, opcode, payload, output)?;
         } else {
             self.put_frame(fin, opcode, payload, output);
         }
-        self.counts.sent_messages = self.counts.sent_messages.wrapping_add(fin.into());
-        self.counts.sent_bytes = self.counts.sent_bytes.wrapping_add(payload.len() as u64);
-        if self.browser_rules {
-            output.count_message(output.len().saturating_sub(before), payload.len(), compress);
-        }
+        self.count_sent(payload.len(), fin, compress, output);
         Ok(())
     }
 
-    /// Whether a message may begin.
+    /// Counts what was put as the last frame.
     #[inline]
-    fn check_message(&self) -> Result<(), SendError> {
+    pub(super) fn count_sent(&mut self, bytes: usize, ends_message: bool, compressed: bool, output: &mut Output) {
+        self.counts.sent_messages = self.counts.sent_messages.wrapping_add(ends_message.into());
+        self.counts.sent_bytes = self.counts.sent_bytes.wrapping_add(bytes as u64);
+        if self.browser_rules {
+            output.count_message(bytes, compressed);
+        }
+    }
+
+    /// Whether a message of so many bytes may be sent.
+    #[inline]
+    pub(super) fn check_sending(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
         self.check_open()?;
-        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
+        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { self.check_room(bytes, output) }
     }
 
     #[inline]
-    fn check_room(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
-        let wanted = output.len().saturating_add(payload.len()).saturating_add(FrameHeader::MAX_LEN);
+    fn check_room(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
+        let wanted = output.len().saturating_add(bytes).saturating_add(FrameHeader::MAX_LEN);
         let is_full = self.max_output < u32::MAX && wanted > self.max_output as usize;
         if is_full { Err(SendError::Full) } else { Ok(()) }
     }
 
     /// A message that is not sent. Under browser rules that is no error, but for one that comes too early.
     #[cold]
-    fn not_sent(&mut self, error: SendError, payload: &[u8]) -> Result<(), SendError> {
+    pub(super) fn not_sent(&mut self, error: SendError, bytes: usize) -> Result<(), SendError> {
         if !self.browser_rules || !matches!(error, SendError::Closing | SendError::Full) {
             return Err(error);
         }
         // WHATWG: "Any invocation of this method with a string argument that does not throw an exception must increase
         // the bufferedAmount attribute by the number of bytes needed to express the argument as UTF-8."
         let held = self.held();
-        held.unsent = held.unsent.saturating_add(payload.len() as u64);
+        held.unsent = held.unsent.saturating_add(bytes as u64);
         // WHATWG: "If the data cannot be sent, e.g., because it would need to be buffered but the buffer is full, the
         // user agent must flag the WebSocket as full and then close the WebSocket connection."
         if error == SendError::Full {
@@ -237,7 +242,7 @@ impl Connection {
         if payload.len() > 125 {
             return Err(SendError::ControlFrameTooLong);
         }
-        self.check_room(payload, output)?;
+        self.check_room(payload.len(), output)?;
         self.put_frame(true, opcode, payload, output);
         Ok(())
     }
@@ -258,7 +263,7 @@ impl Connection {
 #[cfg(not(feature = "deflate"))]
 #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "stands for what the feature does")]
 impl Connection {
-    fn deflates(&self, _: usize) -> bool {
+    pub(super) fn deflates(&self, _: usize) -> bool {
         false
     }
 

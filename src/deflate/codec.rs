@@ -42,10 +42,10 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    fn new(agreed: Agreed) -> Self {
+    pub(crate) fn new(agreed: Agreed) -> Self {
         let config = DeflateConfig {
             level: i32::from(agreed.level),
-            window_bits: -i32::from(used_bits(agreed)),
+            window_bits: -i32::from(agreed.used_bits()),
             mem_level: i32::from(agreed.memory_level),
             ..DeflateConfig::default()
         };
@@ -102,12 +102,7 @@ impl Compressor {
 }
 
 fn wanted(agreed: Agreed) -> (u8, u8, u8) {
-    (agreed.level, agreed.memory_level, used_bits(agreed))
-}
-
-/// zlib has no raw window of 8 bits. Its 9 never reach further back than 512 - 262 bytes, which 8 can undo.
-fn used_bits(agreed: Agreed) -> u8 {
-    agreed.own_bits.max(9)
+    (agreed.level, agreed.memory_level, agreed.used_bits())
 }
 
 impl core::fmt::Debug for Compressor {
@@ -126,7 +121,7 @@ pub(crate) struct Decompressor {
 }
 
 /// Why decompressing stopped.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum InflateFault<E> {
     /// Not DEFLATE, or cut short.
     Data,

@@ -40,6 +40,12 @@ struct Parameters {
 }
 
 impl Agreed {
+    /// The window that the compressor works with. zlib has no raw one of 8 bits; its 9 never reach further back than
+    /// 512 - 262 bytes, which 8 can undo.
+    pub(crate) fn used_bits(self) -> u8 {
+        self.own_bits.max(9)
+    }
+
     /// Answers the first offer that is acceptable (RFC 7692 §5: "the client's order of preference"); returns what was
     /// agreed, and the value of the response's header. `None` declines them all, and the connection goes on without.
     pub(crate) fn answer(offers: &[Extension], wanted: &Deflate) -> Option<(Self, String)> {

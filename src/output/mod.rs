@@ -1,16 +1,21 @@
 //! [`Output`]: everything owed to the peer, in order, until the caller has written it.
 
-#[cfg(feature = "deflate")]
+mod buffered;
+mod splices;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use bytes::Buf;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Codecs;
 #[cfg(feature = "deflate")]
 use crate::frame::{EncodedHeader, FrameHeader};
 use crate::mask::apply_mask;
+
+use buffered::Buffered;
+use splices::Splices;
 
 /// Bytes to write to the transport, in order.
 ///
@@ -21,12 +26,22 @@ use crate::mask::apply_mask;
 /// [`append`](Self::append)ed to a backlog) before the next one uses it.
 ///
 /// # Memory
-/// An `Output` grows with what is put into it and holds no bytes when new. When it is drained it keeps its buffer
-/// for the next use, unless that has grown beyond 64 KiB: then it is freed. With `Deflate::shared` it also holds, until it
-/// is dropped, the compressor and the decompressor of all connections that it serves.
+/// An `Output` grows with what is put into it and holds no bytes when new. It copies what is sent, but for two things
+/// that it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
+/// [`Bytes`], and a frame that was prepared for many connections. When it is drained it keeps its buffer for the next
+/// use, unless that has grown beyond 64 KiB: then it is freed; and if it ever needed that, room to note 64 such payloads,
+/// and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds, until it is
+/// dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
-/// Stop reading from a peer while [`len`](Self::len) is above a limit of your choosing.
+/// Read from a peer only while [`len`](Self::len) is below a limit of your choosing: then an output never holds more
+/// than that limit, what one read can call for (three times the bytes that it brought, or that were held until the
+/// request was accepted, and 512), and what you send yourself.
+///
+/// # Vectored writes
+/// What waits is one [`chunk`](Buf::chunk), unless there are payloads held by reference: then it is several, which
+/// `chunks_vectored` (with the feature `std`) gives at once. A transport that takes [`Bytes`] gets each payload without
+/// a copy by [`copy_to_bytes`](Buf::copy_to_bytes) of one chunk's length.
 ///
 /// # Examples
 /// ```
@@ -51,13 +66,30 @@ pub struct Output {
     last_pong: usize,
     /// Bytes of pongs put in since this was last empty.
     pongs: usize,
+    /// Made when there is something to put into it.
+    aside: Option<Box<Aside>>,
     /// What connections share that have no compressor of their own.
     #[cfg(feature = "deflate")]
     codecs: Option<Box<Codecs>>,
 }
 
+/// What most outputs never have.
+#[derive(Debug, Default)]
+struct Aside {
+    /// The payloads that stand between, and behind, the bytes.
+    splices: Splices,
+    /// The frames whose message bytes are counted.
+    buffered: Buffered,
+}
+
 /// A drained `Output` keeps a buffer of up to this many bytes.
 const KEPT_CAPACITY: usize = 64 << 10;
+
+/// A drained `Output` keeps room to note this many payloads, and this many frames that are counted.
+const KEPT_ENTRIES: usize = 64;
+
+/// A payload of this many bytes is better held by reference than copied.
+pub(crate) const SHARED_MIN: usize = 16 << 10;
 
 impl Output {
     /// An empty output. Allocates nothing.
@@ -68,6 +100,7 @@ impl Output {
             written: 0,
             last_pong: 0,
             pongs: 0,
+            aside: None,
             #[cfg(feature = "deflate")]
             codecs: None,
         }
@@ -77,7 +110,7 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.written)
+        self.own().len().saturating_add(self.splices().len())
     }
 
     /// Whether nothing is waiting to be written.
@@ -87,8 +120,29 @@ impl Output {
         self.len() == 0
     }
 
+    /// The WebSocket API's `bufferedAmount`: how many bytes of messages are waiting to be written, as UTF-8 or binary,
+    /// without framing and before compression. Only connections with [`Config::browser_rules`](crate::Config::browser_rules) count.
+    ///
+    /// Of a frame that is partly written, what waits of its payload is counted, or all of it if it is compressed. A
+    /// Close, sent or received, changes nothing.
+    /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds what was sent too late.
+    ///
+    /// Each counted frame that waits takes up to 48 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::Output;
+    ///
+    /// assert_eq!(Output::new().buffered_amount(), 0);
+    /// ```
+    #[must_use]
+    pub fn buffered_amount(&self) -> u64 {
+        self.aside.as_ref().map_or(0, |aside| aside.buffered.amount())
+    }
+
     /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Moves the buffer itself, without a copy, if this one is empty.
+    /// a connection whose socket is full. Moves the buffer itself, without a copy, if this one is empty, and payloads
+    /// that are held by reference always.
     ///
     /// # Examples
     /// ```
@@ -107,9 +161,15 @@ impl Output {
             #[cfg(feature = "deflate")]
             core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else if !other.is_empty() {
-            self.put(other.chunk());
+            let (own, waiting) = (self.own().len(), self.len());
+            if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
+                let behind = self.aside.get_or_insert_default();
+                behind.splices.append(own, &mut aside.splices);
+                behind.buffered.append(waiting, &mut aside.buffered);
+            }
+            self.put(other.own());
             // A pong of which a part is written can no longer be replaced.
-            self.last_pong = if other.last_pong <= other.len() { other.last_pong } else { 0 };
+            self.last_pong = if other.last_pong <= other.own().len() { other.last_pong } else { 0 };
             self.pongs = self.pongs.saturating_add(other.pongs);
         }
         other.clear();
@@ -118,7 +178,7 @@ impl Output {
     /// Writes until everything is written or the writer stops taking bytes.
     ///
     /// Returns how many bytes were written; what was not stays here. This is all the I/O there is in the crate, and
-    /// it is the caller's writer that does it.
+    /// it is the caller's writer that does it: with `write_vectored`, if payloads are held by reference.
     ///
     /// # Errors
     /// What the writer returned, except that [`Interrupted`](std::io::ErrorKind::Interrupted) is retried and
@@ -130,7 +190,7 @@ impl Output {
 
         let mut total = 0_usize;
         while !self.is_empty() {
-            match writer.write(self.chunk()) {
+            match self.write_once(writer) {
                 Ok(0) => return Err(WriteZero.into()),
                 Ok(written) => {
                     self.advance(written.min(self.len()));
@@ -144,12 +204,15 @@ impl Output {
         Ok(total)
     }
 
-    /// Stub.
-    #[must_use]
-    pub fn message_bytes(&self) -> u64 {
-        0
+    #[cfg(feature = "std")]
+    fn write_once(&self, writer: &mut impl std::io::Write) -> std::io::Result<usize> {
+        if self.splices().is_empty() {
+            return writer.write(self.own());
+        }
+        let mut slices = [std::io::IoSlice::new(&[]); 16];
+        let filled = self.chunks_vectored(&mut slices);
+        writer.write_vectored(slices.get(..filled).unwrap_or_default())
     }
-    pub(crate) fn count_message(&mut self, _: usize, _: usize, _: bool) {}
 
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
@@ -168,6 +231,14 @@ impl Output {
             apply_mask(key, payload);
         }
         self.last_pong = 0;
+    }
+
+    /// Puts a frame: its header, and its payload by reference, which is worth it from [`SHARED_MIN`] bytes on. A frame
+    /// that was prepared whole, for many connections, has all of it in `payload`.
+    pub(crate) fn put_shared(&mut self, header: &[u8], payload: Bytes) {
+        self.put(header);
+        let own = self.own().len();
+        self.aside.get_or_insert_default().splices.push(own, payload);
     }
 
     /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if that fails.
@@ -205,12 +276,12 @@ impl Output {
     /// one is still whole and last. Returns the length of the frame whose place it takes.
     pub(crate) fn put_pong(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8], budget: usize) -> usize {
         // What was written of the pongs does not wait any more.
-        self.pongs = self.pongs.min(self.len());
+        let own = self.own().len();
+        self.pongs = self.pongs.min(own);
         // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
         // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
         // Ping frame."
-        let is_replaceable = self.pongs > budget && self.last_pong <= self.len();
-        let replaced = if is_replaceable { self.last_pong } else { 0 };
+        let replaced = if self.pongs > budget && self.last_pong <= own { self.last_pong } else { 0 };
         self.bytes.truncate(self.bytes.len().saturating_sub(replaced));
         self.pongs = self.pongs.saturating_sub(replaced);
         self.put_frame(header, key, payload);
@@ -219,11 +290,32 @@ impl Output {
         replaced
     }
 
+    /// Counts the frame that was put last as carrying so many bytes of a message, for
+    /// [`buffered_amount`](Self::buffered_amount).
+    pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
+        if message_bytes > 0 {
+            let waiting = self.len();
+            self.aside.get_or_insert_default().buffered.push(waiting, message_bytes, compressed);
+        }
+    }
+
+    /// The bytes waiting to be written that are not held by reference.
+    #[inline]
+    fn own(&self) -> &[u8] {
+        self.bytes.get(self.written..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn splices(&self) -> &Splices {
+        static NONE: Splices = Splices::new();
+        self.aside.as_ref().map_or(&NONE, |aside| &aside.splices)
+    }
+
     /// Drops what was written before the buffer would have to grow, so that an output that is never quite drained
     /// does not creep upwards. Each byte moves at most once per doubling: only when half the buffer is written.
     fn make_room(&mut self, additional: usize) {
         let free = self.bytes.capacity().saturating_sub(self.bytes.len());
-        if additional > free && self.written >= self.len() {
+        if additional > free && self.written >= self.own().len() {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
@@ -234,7 +326,17 @@ impl Output {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
+        if let Some(aside) = &mut self.aside {
+            aside.splices.clear();
+            aside.buffered.clear();
+        }
         (self.written, self.last_pong, self.pongs) = (0, 0, 0);
+    }
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        self.splices.is_empty() && self.buffered.is_empty()
     }
 }
 
@@ -244,17 +346,56 @@ impl Buf for Output {
         self.len()
     }
 
+    /// What can be written without a copy: everything, or up to the next payload that is held by reference, or that.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.bytes.get(self.written..).unwrap_or_default()
+        if self.splices().is_empty() {
+            return self.own();
+        }
+        self.splices().segments(self.own()).find(|segment| !segment.is_empty()).unwrap_or_default()
     }
 
-    /// Takes `count` bytes off the front, after they were written. More than there are takes all of them.
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'o>(&'o self, slices: &mut [std::io::IoSlice<'o>]) -> usize {
+        // Empty segments give no slice, and longer ones than Windows can take give several.
+        let segments = self.splices().segments(self.own()).flat_map(|segment| segment.chunks(u32::MAX as usize));
+        let mut filled = 0;
+        for (slice, segment) in slices.iter_mut().zip(segments) {
+            *slice = std::io::IoSlice::new(segment);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes `count` bytes off the front, after they were written. More than there is takes all of them.
     #[inline]
     fn advance(&mut self, count: usize) {
-        self.written = self.written.saturating_add(count);
-        if self.written >= self.bytes.len() {
-            self.clear();
+        if count >= self.len() {
+            return self.clear();
         }
+        let own = match &mut self.aside {
+            Some(aside) => {
+                aside.buffered.advance(count);
+                aside.splices.advance(count)
+            }
+            None => count,
+        };
+        self.written = self.written.saturating_add(own);
+    }
+
+    /// Takes `count` bytes off the front; more than there is takes all of them. They are not copied if they are part of
+    /// one payload that is held by reference.
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        let count = count.min(self.len());
+        if let Some(shared) = self.splices().share(count) {
+            self.advance(count);
+            return shared;
+        }
+        let mut copied = BytesMut::with_capacity(count);
+        copied.put(self.take(count));
+        copied.freeze()
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests;

@@ -1,0 +1,85 @@
+//! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`.
+
+use alloc::collections::VecDeque;
+
+use super::KEPT_ENTRIES;
+
+/// The frames in an output that carry bytes of messages, in the order of the wire. Where each ends is a distance from
+/// the end of the one before it, so that taking bytes off the front touches only those that are taken.
+#[derive(Debug, Default)]
+pub(super) struct Buffered {
+    frames: VecDeque<Frame>,
+    /// Bytes of messages in all frames.
+    amount: u64,
+    /// The sum of all distances: how many bytes wait up to the end of the last frame.
+    distance: usize,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// How many bytes wait between the end of the frame before, or the front, and the end of this one.
+    distance: usize,
+    /// The bytes of the message, before compression, that wait with it.
+    carries: usize,
+    compressed: bool,
+}
+
+impl Buffered {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(super) fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Counts the frame that ends the `waiting` bytes of the output.
+    pub(super) fn push(&mut self, waiting: usize, carries: usize, compressed: bool) {
+        let distance = waiting.saturating_sub(self.distance);
+        self.frames.push_back(Frame { distance, carries, compressed });
+        self.amount = self.amount.saturating_add(carries as u64);
+        self.distance = waiting;
+    }
+
+    /// Moves all frames of another output behind the `waiting` bytes of this one.
+    pub(super) fn append(&mut self, waiting: usize, other: &mut Self) {
+        if let Some(first) = other.frames.front_mut() {
+            first.distance = first.distance.saturating_add(waiting.saturating_sub(self.distance));
+            self.distance = waiting.saturating_add(other.distance);
+            self.amount = self.amount.saturating_add(other.amount);
+            self.frames.append(&mut other.frames);
+            (other.amount, other.distance) = (0, 0);
+        }
+    }
+
+    /// Follows `count` bytes that are taken off the front.
+    pub(super) fn advance(&mut self, count: usize) {
+        let mut left = count;
+        while let Some(first) = self.frames.front_mut() {
+            let taken = left.min(first.distance);
+            first.distance = first.distance.saturating_sub(taken);
+            self.distance = self.distance.saturating_sub(taken);
+            left = left.saturating_sub(taken);
+            // The payload is at the frame's end. Of a compressed one, only all of it is so many bytes of a message.
+            let whole = first.compressed && first.distance > 0;
+            let left_of_it = if whole { first.carries } else { first.carries.min(first.distance) };
+            self.amount = self.amount.saturating_sub(first.carries.saturating_sub(left_of_it) as u64);
+            first.carries = left_of_it;
+            if first.distance > 0 {
+                return;
+            }
+            self.frames.pop_front();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.frames.shrink_to(KEPT_ENTRIES);
+        (self.amount, self.distance) = (0, 0);
+    }
+
+    #[cfg(all(test, feature = "std"))]
+    pub(super) fn capacity(&self) -> usize {
+        self.frames.capacity()
+    }
+}

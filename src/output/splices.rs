@@ -1,0 +1,118 @@
+//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself.
+
+use alloc::collections::VecDeque;
+use core::iter;
+
+use bytes::{Buf, Bytes};
+
+use super::KEPT_ENTRIES;
+
+/// Payloads held by reference, none of them empty, in the order of the wire. Where each stands is a distance from the
+/// one before it, so that neither taking bytes off the front nor moving them in memory touches any but the first.
+#[derive(Debug, Default)]
+pub(super) struct Splices {
+    queue: VecDeque<Splice>,
+    /// Bytes of all payloads: more than there is memory, perhaps, because one may be held many times.
+    len: u64,
+    /// The sum of all distances: how many of the output's own bytes wait before the last payload.
+    distance: usize,
+}
+
+#[derive(Debug)]
+struct Splice {
+    /// How many of the output's own bytes wait between the payload before, or the front, and this one.
+    distance: usize,
+    payload: Bytes,
+}
+
+impl Splices {
+    pub(super) const fn new() -> Self {
+        Self { queue: VecDeque::new(), len: 0, distance: 0 }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of all payloads, as far as a `usize` can tell.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
+
+    /// Puts a payload behind all of the output's own bytes, of which `own` wait.
+    pub(super) fn push(&mut self, own: usize, payload: Bytes) {
+        if payload.is_empty() {
+            return;
+        }
+        self.len = self.len.saturating_add(payload.len() as u64);
+        self.queue.push_back(Splice { distance: own.saturating_sub(self.distance), payload });
+        self.distance = own;
+    }
+
+    /// Moves all payloads of another output, whose own bytes follow, behind all of this output's, of which `own` wait.
+    pub(super) fn append(&mut self, own: usize, other: &mut Self) {
+        if let Some(first) = other.queue.front_mut() {
+            first.distance = first.distance.saturating_add(own.saturating_sub(self.distance));
+            self.distance = own.saturating_add(other.distance);
+            self.len = self.len.saturating_add(other.len);
+            self.queue.append(&mut other.queue);
+            (other.len, other.distance) = (0, 0);
+        }
+    }
+
+    /// All that waits, in the order of the wire: pieces of the output's `own` bytes, of which some may be empty, and
+    /// the payloads between them.
+    pub(super) fn segments<'o>(&'o self, own: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
+        let mut start = 0_usize;
+        let until_last = self.queue.iter().flat_map(move |splice| {
+            let end = start.saturating_add(splice.distance);
+            let before = own.get(start..end).unwrap_or_default();
+            start = end;
+            [before, &splice.payload]
+        });
+        until_last.chain(iter::once(own.get(self.distance..).unwrap_or_default()))
+    }
+
+    /// Takes `count` bytes off the front, and lets go of each payload with its last byte. Returns how many of the
+    /// `count` were the output's own.
+    pub(super) fn advance(&mut self, count: usize) -> usize {
+        let (mut left, mut own) = (count, 0_usize);
+        while let Some(first) = self.queue.front_mut() {
+            let before = left.min(first.distance);
+            first.distance = first.distance.saturating_sub(before);
+            self.distance = self.distance.saturating_sub(before);
+            own = own.saturating_add(before);
+            left = left.saturating_sub(before);
+
+            let taken = if first.distance == 0 { left.min(first.payload.len()) } else { 0 };
+            first.payload.advance(taken);
+            self.len = self.len.saturating_sub(taken as u64);
+            left = left.saturating_sub(taken);
+            if !first.payload.is_empty() {
+                return own;
+            }
+            self.queue.pop_front();
+        }
+        own.saturating_add(left)
+    }
+
+    /// The first `count` bytes that wait, by reference, if they lie in one payload.
+    pub(super) fn share(&self, count: usize) -> Option<Bytes> {
+        let first = self.queue.front()?;
+        (first.distance == 0 && count <= first.payload.len()).then(|| first.payload.slice(..count))
+    }
+
+    /// Lets go of all payloads.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+        self.queue.shrink_to(KEPT_ENTRIES);
+        (self.len, self.distance) = (0, 0);
+    }
+
+    #[cfg(all(test, feature = "std"))]
+    pub(super) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+}

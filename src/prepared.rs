@@ -1,0 +1,146 @@
+//! [`Prepared`]: one message, framed once for any number of connections.
+
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+#[cfg(feature = "deflate")]
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+#[cfg(feature = "deflate")]
+use once_cell::race::OnceBox;
+
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreed, Compressor};
+use crate::frame::FrameHeader;
+use crate::message::MessageKind;
+
+/// A message for many connections: framed once, compressed at most once for each size of window that was negotiated,
+/// and sent by [`Connection::send_prepared`](crate::Connection::send_prepared) as a reference. A clone is a reference
+/// too; it can go to other threads.
+///
+/// It is compressed when the first connection needs it so, at the level of that connection, and the result serves all
+/// that agreed on a window of the same size. Threads that are first at the very same moment may each do it; one result
+/// is kept.
+///
+/// # Examples
+/// A broadcast, over the outputs of all members of a room:
+/// ```
+/// use websocket_proto::{Connection, Output, Prepared};
+///
+/// fn broadcast(text: &str, room: &mut [(Connection, Output)]) {
+///     let message = Prepared::text(text);
+///     for (ws, output) in room {
+///         // Who is leaving misses it.
+///         let _ = ws.send_prepared(&message, output);
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Prepared {
+    parts: Arc<Parts>,
+    compress: bool,
+}
+
+struct Parts {
+    kind: MessageKind,
+    /// The frame as servers send it, uncompressed.
+    frame: Bytes,
+    header_len: usize,
+    /// The frame compressed, for windows of 9 to 15 bits.
+    #[cfg(feature = "deflate")]
+    compressed: [OnceBox<Bytes>; 7],
+}
+
+impl Prepared {
+    /// Prepares a text message.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::new(MessageKind::Text, text.as_bytes())
+    }
+
+    /// Prepares a binary message.
+    #[must_use]
+    pub fn binary(data: &[u8]) -> Self {
+        Self::new(MessageKind::Binary, data)
+    }
+
+    /// The same message, which is sent uncompressed whatever was agreed, as by
+    /// [`send_text_uncompressed`](crate::Connection::send_text_uncompressed).
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.compress = false;
+        self
+    }
+
+    /// Text or binary.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        self.parts.kind
+    }
+
+    /// The bytes of the message.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::Prepared;
+    ///
+    /// assert_eq!(Prepared::text("hello").payload(), b"hello");
+    /// ```
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.parts.frame.get(self.parts.header_len..).unwrap_or_default()
+    }
+
+    fn new(kind: MessageKind, payload: &[u8]) -> Self {
+        let (frame, header_len) = frame(kind, 0, payload);
+        let parts = Parts {
+            kind,
+            frame,
+            header_len,
+            #[cfg(feature = "deflate")]
+            compressed: [const { OnceBox::new() }; 7],
+        };
+        Self { parts: Arc::new(parts), compress: true }
+    }
+}
+
+impl Prepared {
+    pub(crate) fn may_be_compressed(&self) -> bool {
+        self.compress
+    }
+
+    /// The frame as servers send it, uncompressed.
+    pub(crate) fn frame(&self) -> Bytes {
+        self.parts.frame.clone()
+    }
+
+    /// The frame as servers send it, compressed so that whoever agreed on this window can decompress it, whatever came
+    /// before.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compressed_frame(&self, agreed: Agreed) -> Option<Bytes> {
+        let place = self.parts.compressed.get(usize::from(agreed.used_bits().checked_sub(9)?))?;
+        let frame = place.get_or_try_init(|| {
+            let mut payload = Vec::new();
+            let compressed = Compressor::new(agreed).compress(self.payload(), true, &mut payload);
+            if compressed { Ok(Box::new(frame(self.parts.kind, 4, &payload).0)) } else { Err(()) }
+        });
+        frame.ok().cloned()
+    }
+}
+
+fn frame(kind: MessageKind, rsv: u8, payload: &[u8]) -> (Bytes, usize) {
+    let header = FrameHeader { fin: true, rsv, opcode: kind.opcode(), mask: None, payload_len: payload.len() as u64 };
+    let header = header.encode();
+    (Bytes::from([header.as_ref(), payload].concat()), header.as_ref().len())
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("kind", &self.kind())
+            .field("len", &self.payload().len())
+            .finish_non_exhaustive()
+    }
+}
