@@ -134,6 +134,8 @@ impl Frames {
                 }
             }
             assert!(input.is_empty(), "None means that every byte was consumed");
+            let is_short = |(header, payload): &(FrameHeader, Vec<u8>)| (payload.len() as u64) < header.payload_len;
+            assert_eq!(in_payload, frames.last().is_some_and(is_short), "a frame ends with its last byte");
         }
         Self { frames, ends_between_frames: reader.is_between_frames(), fault: None }
     }
