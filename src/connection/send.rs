@@ -156,7 +156,7 @@ impl Connection {
 
     /// Whether a message may begin.
     #[inline]
-    pub(super) fn check_message(&self) -> Result<(), SendError> {
+    pub(crate) fn check_message(&self) -> Result<(), SendError> {
         self.check_open()?;
         if self.sending.is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
     }
