@@ -83,7 +83,6 @@ impl MaskKeys {
     }
 
     /// Of a client's opening handshake.
-
     pub(crate) fn nonce(&mut self) -> [u8; 16] {
         let mut nonce = [0; 16];
         self.0.fill_bytes(&mut nonce);
