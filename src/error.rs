@@ -68,7 +68,8 @@ impl ProtocolError {
 
     /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of
     /// the offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character,
-    /// where its next byte would have been. In a compressed message, the first byte of the frame's payload.
+    /// where its next byte would have been. In a compressed message, the first byte of the frame's payload. From a
+    /// [`FrameReader`](crate::frame::FrameReader), the first byte of the header, counted from the first that it was given.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

@@ -1,4 +1,4 @@
-//! Masking (RFC 6455 §5.3): the XOR itself, and where a client's keys come from.
+//! Masking (RFC 6455 §5.3): the XOR itself, and where the keys come from.
 
 use alloc::boxed::Box;
 
@@ -50,28 +50,43 @@ pub const fn rotate_key(key: [u8; 4], count: usize) -> [u8; 4] {
     u32::from_le_bytes(key).rotate_right((count as u32 & 3) * 8).to_le_bytes()
 }
 
-/// A client's randomness, all of it drawn from the caller's seed: the nonce of its opening handshake, then a fresh
-/// mask key for every frame.
+/// A fresh mask key for every frame, all of them drawn from the caller's seed: for a proxy or a codec that masks frames
+/// itself. A [`Connection`](crate::Connection) has its own.
 ///
 /// RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong
 /// source of entropy, and the masking key for a given frame MUST NOT make it simple for a server/proxy to predict the
-/// masking key for a subsequent frame." `ChaCha20` gives that, if the seed has the entropy.
-pub(crate) struct MaskKeys(Box<ChaCha20Rng>);
+/// masking key for a subsequent frame." `ChaCha20` gives that, if the seed has the entropy: fill it from the operating
+/// system's random source, anew for every connection. Holds some 350 bytes on the heap.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::mask::MaskKeys;
+///
+/// let seed = [7; 32]; // From getrandom, except in a test.
+/// let mut keys = MaskKeys::from_seed(seed);
+/// assert_ne!(keys.key(), keys.key());
+/// ```
+pub struct MaskKeys(Box<ChaCha20Rng>);
 
 impl MaskKeys {
-    pub(crate) fn from_seed(seed: [u8; 32]) -> Self {
+    /// The keys that this seed gives, the same for the same seed.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(Box::new(ChaCha20Rng::from_seed(seed)))
     }
 
+    /// The next frame's key.
+    #[inline]
+    #[must_use = "a key that was drawn is not given again"]
+    pub fn key(&mut self) -> [u8; 4] {
+        self.0.next_u32().to_le_bytes()
+    }
+
+    /// Of a client's opening handshake.
     pub(crate) fn nonce(&mut self) -> [u8; 16] {
         let mut nonce = [0; 16];
         self.0.fill_bytes(&mut nonce);
         nonce
-    }
-
-    #[inline]
-    pub(crate) fn key(&mut self) -> [u8; 4] {
-        self.0.next_u32().to_le_bytes()
     }
 }
 

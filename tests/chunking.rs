@@ -167,4 +167,9 @@ proptest! {
     fn of_a_server((flags, stream) in stream(false), cuts in cuts()) {
         harness::client(&input(flags, &cuts, &stream));
     }
+
+    #[test]
+    fn of_anybody(stream in prop_oneof![frames(true), frames(false)], sizes in [0..8u8, 0..8u8, 0..255u8]) {
+        harness::frame(&[&sizes, &stream[..]].concat());
+    }
 }

@@ -213,7 +213,7 @@ fn handshake() -> Corpus {
     corpus
 }
 
-/// The first frame's header of each vector, each header once.
+/// The first frame's header of each vector, each header once; and some streams.
 fn frame() -> Corpus {
     let mut corpus = Corpus::new();
     for (name, stream) in vectors() {
@@ -227,6 +227,15 @@ fn frame() -> Corpus {
     corpus.insert("length-126-in-16-bits".into(), hex("827e007e"));
     corpus.insert("length-65535-in-64-bits".into(), hex("827f000000000000ffff"));
     corpus.insert("length-65536-in-64-bits".into(), hex("827f0000000000010000"));
+    // Streams, behind the sizes of the pieces that they come in.
+    let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    let frames = [&hello[..], b"\x8a\0\x41\x02Hi\x89\x80\x01\x02\x03\x04\x80\x7e\0\x7e", &[b'x'; 126]].concat();
+    corpus.insert("stream".into(), [&[3, 1, 5], &frames[..]].concat());
+    corpus.insert(
+        "stream-cut-short".into(),
+        [&[1, 0, 7], &hello[..], b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff01234"].concat(),
+    );
+    corpus.insert("stream-faulty".into(), [&[2, 9, 1], &hello[..], b"\x82\xff\0\0\0\0\0\0\0\x010123"].concat());
     corpus
 }
 

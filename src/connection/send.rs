@@ -202,8 +202,15 @@ impl Connection {
     /// Whether a message of so many bytes may be sent.
     #[inline]
     pub(super) fn check_sending(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
+        self.check_message()?;
+        self.check_room(bytes, output)
+    }
+
+    /// Whether a message may begin.
+    #[inline]
+    pub(crate) fn check_message(&self) -> Result<(), SendError> {
         self.check_open()?;
-        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { self.check_room(bytes, output) }
+        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
     }
 
     #[inline]

@@ -3,19 +3,22 @@
 use std::collections::HashSet;
 
 use bytes::Buf;
-use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::handshake::{Request, accept_key, parse_extensions, parse_request};
 use websocket_proto::mask::apply_mask;
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, ProtocolErrorKind};
 
 use super::bytes::Bytes;
+use super::stream::pieces;
 
-/// The header codec is a bijection between legal headers and their bytes, and says so at the earliest byte.
+/// The header codec is a bijection between legal headers and their bytes, and says so at the earliest byte; a stream
+/// read in pieces is what it is as a whole. For that, the first three bytes are the pieces' sizes.
 pub fn frame(data: &[u8]) {
     decode_and_encode(data);
     encode_and_decode(&mut Bytes::new(data));
     mask_in_pieces(&mut Bytes::new(data));
+    read_in_pieces(&mut Bytes::new(data));
 }
 
 fn decode_and_encode(data: &[u8]) {
@@ -56,6 +59,86 @@ fn mask_in_pieces(bytes: &mut Bytes<'_>) {
     let mut masked = payload.to_vec();
     apply_mask(key, &mut masked);
     assert!(masked.iter().zip(payload).enumerate().all(|(i, (out, byte))| *out == byte ^ key[i % 4]));
+}
+
+/// However a stream of frames is cut, a reader gives what the header codec and the mask make of it as a whole.
+fn read_in_pieces(bytes: &mut Bytes<'_>) {
+    let sizes: [u8; 3] = bytes.array();
+    let stream = bytes.take(usize::MAX);
+    let expected = Frames::decode(stream);
+    for pieces in [vec![stream], stream.chunks(1).collect(), pieces(stream, &sizes)] {
+        let read = Frames::read(&pieces);
+        assert!(read == expected, "in pieces: {pieces:x?}\n{read:x?}\nexpected: {expected:x?}");
+    }
+}
+
+/// What there is in a stream of frames.
+#[derive(Debug, PartialEq, Eq)]
+struct Frames {
+    /// Headers and unmasked payloads, the last of which may be cut short.
+    frames: Vec<(FrameHeader, Vec<u8>)>,
+    ends_between_frames: bool,
+    /// What is wrong, in the header that begins here.
+    fault: Option<(ProtocolErrorKind, u64)>,
+}
+
+impl Frames {
+    fn decode(stream: &[u8]) -> Self {
+        let (mut frames, mut rest) = (Vec::new(), stream);
+        let fault = loop {
+            let (header, len) = match FrameHeader::decode(rest) {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => break None,
+                Err(kind) => break Some((kind, (stream.len() - rest.len()) as u64)),
+            };
+            let announced = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+            let (payload, behind) = rest[len..].split_at(announced.min(rest.len() - len));
+            let mut payload = payload.to_vec();
+            apply_mask(header.mask.unwrap_or_default(), &mut payload);
+            let is_cut = payload.len() < announced;
+            frames.push((header, payload));
+            if is_cut {
+                return Self { frames, ends_between_frames: false, fault: None };
+            }
+            rest = behind;
+        };
+        Self { frames, ends_between_frames: rest.is_empty(), fault }
+    }
+
+    fn read(pieces: &[&[u8]]) -> Self {
+        let (mut reader, mut frames, mut in_payload) = (FrameReader::new(), Vec::new(), false);
+        for piece in pieces {
+            let mut piece = piece.to_vec();
+            let mut input = Input::new(&mut piece);
+            loop {
+                match reader.next(&mut input) {
+                    Ok(Some(FramePiece::Header(header))) => {
+                        assert!(!in_payload, "{header:?} inside a frame");
+                        frames.push((header, Vec::new()));
+                        in_payload = true;
+                    }
+                    Ok(Some(FramePiece::Payload { bytes, is_last })) => {
+                        assert!(in_payload, "{bytes:x?} outside a frame");
+                        let (header, payload) = frames.last_mut().expect("a header comes first");
+                        assert!(!bytes.is_empty() || header.payload_len == 0, "an empty piece of {header:?}");
+                        payload.extend_from_slice(bytes);
+                        assert_eq!(is_last, payload.len() as u64 == header.payload_len, "{header:?} {payload:x?}");
+                        in_payload = !is_last;
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(reader.next(&mut Input::new(&mut [0x81, 0])), Err(error), "an error stays");
+                        let fault = Some((error.kind(), error.offset()));
+                        return Self { frames, ends_between_frames: reader.is_between_frames(), fault };
+                    }
+                }
+            }
+            assert!(input.is_empty(), "None means that every byte was consumed");
+            let is_short = |(header, payload): &(FrameHeader, Vec<u8>)| (payload.len() as u64) < header.payload_len;
+            assert_eq!(in_payload, frames.last().is_some_and(is_short), "a frame ends with its last byte");
+        }
+        Self { frames, ends_between_frames: reader.is_between_frames(), fault: None }
+    }
 }
 
 /// The parsers of the opening handshake take anything, and what they accept is what the RFC describes.

@@ -1,6 +1,59 @@
-//! The frame header codec (RFC 6455 §5.2): what a proxy or a codec needs, and nothing of a connection's state.
+//! Frames (RFC 6455 §5.2) as a proxy or a codec needs them, with nothing of a connection's state: the header codec, and
+//! [`FrameReader`] for a stream of frames that reads cut anywhere.
+//!
+//! # Examples
+//! From a client to a server, frame by frame, holding nothing back: of a frame that is still on its way, what was read
+//! goes out at once. Each frame is masked anew, with a key of the relay's (RFC 6455 §5.3); what the server sends goes
+//! back in the same way, without a key. `examples/relay.rs` is a whole relay.
+//! ```
+//! use websocket_proto::frame::{FramePiece, FrameReader};
+//! use websocket_proto::mask::{MaskKeys, apply_mask, rotate_key};
+//! use websocket_proto::{Input, ProtocolError};
+//!
+//! struct Relay {
+//!     reader: FrameReader,
+//!     keys: MaskKeys,
+//!     /// For the next byte of payload.
+//!     key: [u8; 4],
+//! }
+//!
+//! impl Relay {
+//!     fn pass(&mut self, read: &mut [u8], to_server: &mut Vec<u8>) -> Result<(), ProtocolError> {
+//!         let mut input = Input::new(read);
+//!         while let Some(piece) = self.reader.next(&mut input)? {
+//!             match piece {
+//!                 FramePiece::Header(mut header) => {
+//!                     self.key = self.keys.key();
+//!                     header.mask = Some(self.key);
+//!                     to_server.extend_from_slice(header.encode().as_ref());
+//!                 }
+//!                 FramePiece::Payload { bytes, .. } => {
+//!                     apply_mask(self.key, bytes);
+//!                     self.key = rotate_key(self.key, bytes.len());
+//!                     to_server.extend_from_slice(bytes);
+//!                 }
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! # let mut relay = Relay { reader: FrameReader::new(), keys: MaskKeys::from_seed([7; 32]), key: [0; 4] };
+//! # let mut sent = Vec::new();
+//! # let mut hello = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+//! # hello.chunks_mut(4).try_for_each(|read| relay.pass(read, &mut sent))?;
+//! # let (header, payload) = sent.split_at_mut(6);
+//! # assert!(header[..2] == *b"\x81\x85" && header[2..] != *b"\x37\xfa\x21\x3d");
+//! # apply_mask(*header.last_chunk().expect("a key"), payload);
+//! # assert_eq!(payload, b"Hello");
+//! # Ok::<_, ProtocolError>(())
+//! ```
+
+mod reader;
+
+pub use reader::{FramePiece, FrameReader};
 
 use crate::error::ProtocolErrorKind;
+use crate::input::Input;
 
 /// What a frame is (RFC 6455 §5.2, "Opcode"). Opcodes 3–7 and 11–15 are reserved and have no value here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,6 +197,38 @@ impl EncodedHeader {
 }
 
 impl AsRef<[u8]> for EncodedHeader {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// A header of which reads may have brought only a part, held inline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HeaderBuffer {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: u8,
+}
+
+impl HeaderBuffer {
+    /// Takes what is missing of the first two bytes, which tell how long the header is; once they are there, of the
+    /// whole header. Returns how many bytes it took.
+    pub(crate) fn fill(&mut self, input: &mut Input<'_>) -> usize {
+        let known = usize::from(self.len);
+        let wanted = match *self.as_ref() {
+            [_, second, ..] => header_len(second),
+            _ => 2,
+        };
+        let taken = input.take(wanted.saturating_sub(known));
+        if let Some(place) = self.bytes.get_mut(known..known + taken.len()) {
+            place.copy_from_slice(taken);
+            self.len += taken.len() as u8;
+        }
+        taken.len()
+    }
+}
+
+impl AsRef<[u8]> for HeaderBuffer {
     #[inline]
     fn as_ref(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
