@@ -16,7 +16,7 @@ use crate::close::{CloseCode, Closed};
 use crate::config::Config;
 use crate::event::Event;
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
-use crate::handshake::{ClientRequest, RequestError};
+use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
@@ -171,7 +171,9 @@ impl Connection {
     /// A server, waiting for the HTTP/1.1 request that opens the connection.
     #[must_use]
     pub fn server(config: Config) -> Self {
-        Self::new(Role::Server, config, None, opening::Stage::Request)
+        let mut server = Self::new(Role::Server, &config, None);
+        server.opening = Some(Box::new(Opening::new(config, opening::Stage::Request)));
+        server
     }
 
     /// A client: writes the HTTP/1.1 request that opens the connection.
@@ -189,15 +191,50 @@ impl Connection {
         output: &mut Output,
     ) -> Result<Self, RequestError> {
         let mut keys = MaskKeys::from_seed(seed);
-        #[cfg(feature = "deflate")]
-        let extensions = config.deflate.as_ref().map(crate::deflate::offer_header);
-        #[cfg(not(feature = "deflate"))]
-        let extensions = None::<alloc::string::String>;
-        let offer = request.write(keys.nonce(), extensions.as_deref(), output)?;
-        Ok(Self::new(Role::Client, config, Some(keys), opening::Stage::Response(offer)))
+        let handshake = request.upgrade(&config, keys.nonce())?;
+        handshake.write_http1(output);
+        let mut client = Self::new(Role::Client, &config, Some(keys));
+        client.opening = Some(Box::new(Opening::new(config, opening::Stage::Response(handshake.into_offer()))));
+        Ok(client)
     }
 
-    fn new(role: Role, config: Config, keys: Option<MaskKeys>, stage: opening::Stage) -> Self {
+    /// A connection that is open: something else has spoken HTTP, over which both sides agreed on this. The
+    /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
+    /// connection is one stream.
+    ///
+    /// Messages can be sent at once. No [`Event::Open`] comes, offsets count from the first byte of the first frame, and
+    /// what a limit of the config bounds is bounded as ever. The seed is a client's, as for [`client`](Self::client); a
+    /// server ignores it.
+    ///
+    /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not
+    /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the stream;
+    /// if [`Closed::error`](crate::Closed::error) is there, it may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
+    ///
+    /// # Examples
+    /// What the HTTP stack had read beyond its own last byte is nothing but the first input:
+    /// ```
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// let mut output = Output::new();
+    /// // As in hyper's `Parts::read_buf`.
+    /// let mut read_ahead = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    /// let mut input = Input::new(&mut read_ahead);
+    /// assert_eq!(server.receive(&mut input, &mut output), Some(Event::Text("Hello".into())));
+    /// assert_eq!(server.receive(&mut input, &mut output), None);
+    /// // … and on with what is read from the transport.
+    /// ```
+    #[must_use]
+    pub fn upgraded(role: Role, negotiated: Negotiated, config: Config, seed: [u8; 32]) -> Self {
+        let keys = (role == Role::Client).then(|| MaskKeys::from_seed(seed));
+        let mut connection = Self::new(role, &config, keys);
+        connection.open(negotiated);
+        connection.note_busy();
+        connection
+    }
+
+    fn new(role: Role, config: &Config, keys: Option<MaskKeys>) -> Self {
         Self {
             busy: true,
             role,
@@ -216,7 +253,7 @@ impl Connection {
             reading: Reading::default(),
             message: None,
             control: None,
-            opening: Some(Box::new(Opening::new(config, stage))),
+            opening: None,
             ending: None,
             kept: None,
             keys,
@@ -287,10 +324,14 @@ impl Connection {
 
 /// # Moving on
 impl Connection {
-    fn open(&mut self, subprotocol: Option<Box<str>>) {
+    fn open(&mut self, negotiated: Negotiated) {
         self.phase = Phase::Frames;
-        if subprotocol.is_some() {
-            self.kept.get_or_insert_default().subprotocol = subprotocol;
+        if negotiated.subprotocol.is_some() {
+            self.kept.get_or_insert_default().subprotocol = negotiated.subprotocol;
+        }
+        #[cfg(feature = "deflate")]
+        {
+            self.compression = compression::Compression::new(negotiated.deflate);
         }
     }
 
