@@ -248,11 +248,18 @@ pub enum HandshakeErrorKind {
     HeadTooLarge,
     /// HTTP/1.0, which knows no upgrade.
     HttpVersion,
-    /// A method other than GET.
+    /// Not a header list of HTTP/2 or HTTP/3: a pseudo-header that is unknown, repeated or behind other headers, a name
+    /// that is not lower-case, a control byte, a header that belongs to an HTTP/1.1 connection.
+    MalformedFields,
+    /// A method other than GET, or other than CONNECT in HTTP/2 and HTTP/3.
     Method,
-    /// A request target that is neither a path nor an absolute http(s) or ws(s) URI.
+    /// A CONNECT whose `:protocol` is missing, or another than `websocket`.
+    ConnectProtocol,
+    /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`, or
+    /// a `:scheme` other than http(s).
     RequestTarget,
-    /// No Host header, more than one, or one that names no host.
+    /// No Host header, more than one, or one that names no host; in HTTP/2 and HTTP/3, such an `:authority`, or a Host
+    /// that differs from it.
     Host,
     /// More than one Origin header, or one that is not text.
     Origin,
@@ -275,7 +282,7 @@ pub enum HandshakeErrorKind {
     Extensions,
     /// Sec-WebSocket-Accept is missing, repeated or wrong.
     Accept,
-    /// The server answered with this HTTP status instead of 101.
+    /// The server answered with this HTTP status instead of 101, or of 2xx to an extended CONNECT.
     Refused(u16),
     /// None of the offered subprotocols was selected: an error only under
     /// [`Config::browser_rules`](crate::Config::browser_rules).
@@ -288,13 +295,17 @@ pub enum HandshakeErrorKind {
 }
 
 impl HandshakeErrorKind {
-    /// The HTTP status that a server answers to this; 400 for what only a client can meet.
+    /// The HTTP status that a server answers to this over HTTP/1.1; 400 for what only a client can meet. The whole
+    /// answer, over any HTTP, is [`answer`](Self::answer).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
             Self::Method => 405,
             Self::HeadTooLarge => 431,
             Self::Upgrade | Self::UnsupportedVersion => 426,
+            // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown or
+            // is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
+            Self::ConnectProtocol => 501,
             Self::Refused(status) => status,
             _ => 400,
         }
@@ -305,6 +316,8 @@ impl HandshakeErrorKind {
     pub const fn section(self) -> &'static str {
         match self {
             Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
+            Self::MalformedFields => "RFC 9113 §8",
+            Self::ConnectProtocol => "RFC 8441 §5",
             Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
             Self::Body => "RFC 9112 §6",
             Self::Origin => "RFC 6454 §7",
@@ -323,9 +336,11 @@ impl fmt::Display for HandshakeErrorKind {
             Self::MalformedHttp => "malformed HTTP",
             Self::HeadTooLarge => "head larger than allowed",
             Self::HttpVersion => "HTTP/1.0",
-            Self::Method => "method other than GET",
+            Self::MalformedFields => "malformed header list",
+            Self::Method => "method that opens no WebSocket",
+            Self::ConnectProtocol => "CONNECT for something other than websocket",
             Self::RequestTarget => "unusable request target",
-            Self::Host => "missing, repeated or invalid Host",
+            Self::Host => "missing, repeated or invalid host",
             Self::Origin => "repeated or invalid Origin",
             Self::Body => "request with a body",
             Self::Upgrade => "no upgrade to websocket",

@@ -57,6 +57,8 @@
 //!
 //! # Features
 //! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`.
+//! - `http`: the opening handshake in the types of the `http` crate, for hyper and axum; see
+//!   [`handshake`](handshake#where-something-else-speaks-http). Implies `std`.
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, and vectored writes. Without it the crate is
 //!   `no_std` and needs `alloc`.
 #![no_std]

@@ -22,7 +22,7 @@ use crate::counters::{Counters, Traffic};
 use crate::deflate::Agreed;
 use crate::event::Event;
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
-use crate::handshake::{ClientRequest, RequestError};
+use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
@@ -172,7 +172,9 @@ impl Connection {
     /// A server, waiting for the HTTP/1.1 request that opens the connection.
     #[must_use]
     pub fn server(config: Config) -> Self {
-        Self::new(Role::Server, config, None, opening::Stage::Request)
+        let mut server = Self::new(Role::Server, &config, None);
+        server.held().opening = Some(Box::new(Opening::new(config, opening::Stage::Request)));
+        server
     }
 
     /// A client: writes the HTTP/1.1 request that opens the connection.
@@ -190,15 +192,51 @@ impl Connection {
         output: &mut Output,
     ) -> Result<Self, RequestError> {
         let mut keys = MaskKeys::from_seed(seed);
-        #[cfg(feature = "deflate")]
-        let extensions = config.deflate.as_ref().map(crate::deflate::offer_header);
-        #[cfg(not(feature = "deflate"))]
-        let extensions = None::<alloc::string::String>;
-        let offer = request.write(keys.nonce(), extensions.as_deref(), output)?;
-        Ok(Self::new(Role::Client, config, Some(keys), opening::Stage::Response(offer)))
+        let handshake = request.upgrade(&config, keys.nonce())?;
+        handshake.write_http1(output);
+        let mut client = Self::new(Role::Client, &config, Some(keys));
+        client.held().opening = Some(Box::new(Opening::new(config, opening::Stage::Response(handshake.into_offer()))));
+        Ok(client)
     }
 
-    fn new(role: Role, config: Config, keys: Option<MaskKeys>, stage: opening::Stage) -> Self {
+    /// A connection that is open: something else has spoken HTTP, over which both sides agreed on this. The
+    /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
+    /// connection is one stream.
+    ///
+    /// Messages can be sent at once. No [`Event::Open`] comes, offsets count from the first byte of the first frame, and
+    /// what a limit of the config bounds is bounded as ever. The seed is a client's, as for [`client`](Self::client); a
+    /// server ignores it.
+    ///
+    /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not
+    /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the stream;
+    /// if [`Closed::error`](crate::Closed::error) is there, it may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
+    ///
+    /// # Examples
+    /// What the HTTP stack had read beyond its own last byte is nothing but the first input:
+    /// ```
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// let mut output = Output::new();
+    /// // As in hyper's `Parts::read_buf`.
+    /// let mut read_ahead = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    /// let mut input = Input::new(&mut read_ahead);
+    /// assert_eq!(server.receive(&mut input, &mut output), Some(Event::Text("Hello".into())));
+    /// assert_eq!(server.receive(&mut input, &mut output), None);
+    /// // … and on with what is read from the transport.
+    /// ```
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as every constructor takes it")]
+    pub fn upgraded(role: Role, negotiated: Negotiated, config: Config, seed: [u8; 32]) -> Self {
+        let keys = (role == Role::Client).then(|| MaskKeys::from_seed(seed));
+        let mut connection = Self::new(role, &config, keys);
+        connection.open(negotiated);
+        connection.note_busy();
+        connection
+    }
+
+    fn new(role: Role, config: &Config, keys: Option<MaskKeys>) -> Self {
         // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
         let gathered = if config.part_size == 0 { isize::MAX as usize / 4 } else { usize::MAX };
         Self {
@@ -219,11 +257,7 @@ impl Connection {
             position: 0,
             reading: Reading::default(),
             counts: Counts::default(),
-            held: Some(Box::new(Held {
-                opening: Some(Box::new(Opening::new(config, stage))),
-                keys,
-                ..Held::default()
-            })),
+            held: keys.map(|keys| Box::new(Held { keys: Some(keys), ..Held::default() })),
         }
     }
 }
@@ -325,11 +359,15 @@ impl Connection {
 
 /// # Moving on
 impl Connection {
-    fn open(&mut self, subprotocol: Option<Box<str>>) {
+    fn open(&mut self, negotiated: Negotiated) {
         self.phase = Phase::Frames;
         self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
-        if subprotocol.is_some() {
-            self.held().subprotocol = subprotocol;
+        if negotiated.subprotocol.is_some() {
+            self.held().subprotocol = negotiated.subprotocol;
+        }
+        #[cfg(feature = "deflate")]
+        {
+            self.agreed = negotiated.deflate;
         }
     }
 

@@ -1,21 +1,16 @@
 //! The opening handshake's share of a connection: HTTP heads as they arrive, the caller's decision, and the bytes
 //! that came too early.
 
-#[cfg(feature = "deflate")]
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
-#[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, check_response as check_deflate};
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Extension, HeadScanner, Offer, Reject, Request,
-    Response, ResponseHead, check_request, check_response, parse_response_head, write_error, write_rejection,
-    write_response,
+    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, HeadScanner, Offer, Reject, Request,
+    Response, ResponseHead, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -75,46 +70,29 @@ impl Connection {
     /// this decision, because it has ended meanwhile, or the request is another's. Nothing was sent, and the request is
     /// in the error, to be answered otherwise.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
-        if !self.is_deciding(&request) {
+        let Some(opening) = self.deciding(&request) else {
             return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });
-        }
-        #[cfg(feature = "deflate")]
-        let (agreed, extensions) = self.answer_extensions(&request).unzip();
-        #[cfg(not(feature = "deflate"))]
-        let extensions = None::<alloc::string::String>;
-        match write_response(&request, accept, extensions.as_deref(), output) {
-            Ok(subprotocol) => {
-                self.open(subprotocol);
-                #[cfg(feature = "deflate")]
-                {
-                    self.agreed = agreed;
-                }
-                self.held().opening.take_if(|opening| opening.held.is_empty());
-                self.note_busy();
-                Ok(())
-            }
-            Err(kind) => Err(AcceptError { kind, request }),
-        }
+        };
+        let (answer, negotiated) = request.accept(accept, &opening.config)?;
+        answer.write_http1(output);
+        self.open(negotiated);
+        self.held().opening.take_if(|opening| opening.held.is_empty());
+        self.note_busy();
+        Ok(())
     }
 
     /// Rejects: the connection is over once the output is written.
     pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
-        if self.is_deciding(&request) {
-            drop(request);
-            write_rejection(reject, output);
+        if self.deciding(&request).is_some() {
+            request.reject(reject).write_http1(output);
             self.end(Closed::abnormally());
         }
     }
 
-    #[cfg(feature = "deflate")]
-    fn answer_extensions(&self, request: &Request) -> Option<(Agreed, String)> {
-        Agreed::answer(request.extensions(), self.opening()?.config.deflate.as_ref()?)
-    }
-
-    /// Whether it is this request that waits for an answer.
-    fn is_deciding(&self, request: &Request) -> bool {
-        let waits = |opening: &Opening| matches!(&opening.stage, Stage::Deciding(accept) if accept == request.accept());
-        self.phase == Phase::Opening && self.opening().is_some_and(waits)
+    /// The opening, if it is this request that waits for an answer.
+    fn deciding(&self, request: &Request) -> Option<&Opening> {
+        let waits = |stage: &Stage| matches!(stage, Stage::Deciding(accept) if request.accept_value() == Some(accept));
+        self.opening().filter(|opening| self.phase == Phase::Opening && waits(&opening.stage))
     }
 }
 
@@ -167,7 +145,9 @@ impl Connection {
         match self.read_head(opening, input, check_request) {
             Ok(None) => None,
             Ok(Some(request)) => {
-                opening.stage = Stage::Deciding(*request.accept());
+                if let Some(accept) = request.accept_value() {
+                    opening.stage = Stage::Deciding(*accept);
+                }
                 Some(Event::Request(request))
             }
             Err(error) => self.refuse_request(error, output),
@@ -178,7 +158,7 @@ impl Connection {
     /// that matches the description below [...] the server MUST stop processing the client's handshake and return an
     /// HTTP response with an appropriate error code (such as 400 Bad Request)."
     fn refuse_request(&mut self, error: HandshakeError, output: &mut Output) -> Option<Event<'static>> {
-        write_error(error.kind, output);
+        error.kind.answer(Bootstrap::Upgrade).write_http1(output);
         self.end(Closed::failed(error));
         self.report_end()
     }
@@ -223,11 +203,9 @@ impl Connection {
 
     fn check_upgrade(&mut self, opening: &Opening, head: ResponseHead) -> Option<Event<'static>> {
         let Stage::Response(offer) = &opening.stage else { return None };
-        let checked = check_response(head, offer, self.browser_rules)
-            .and_then(|(response, extensions)| Ok((response, self.agree(&extensions, &opening.config)?)));
-        match checked {
-            Ok((response, ())) => {
-                self.open(response.subprotocol().map(Into::into));
+        match check_response(head, offer, &opening.config) {
+            Ok((response, negotiated)) => {
+                self.open(negotiated);
                 Some(Event::Open(response))
             }
             Err(kind) => {
@@ -235,20 +213,6 @@ impl Connection {
                 self.report_end()
             }
         }
-    }
-
-    /// RFC 6455 §9.1: only what was offered may be in the response, as its own specification has it.
-    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
-    fn agree(&mut self, extensions: &[Extension], config: &Config) -> Result<(), HandshakeErrorKind> {
-        if extensions.is_empty() {
-            return Ok(());
-        }
-        #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| check_deflate(extensions, wanted)) {
-            self.agreed = Some(agreed);
-            return Ok(());
-        }
-        Err(HandshakeErrorKind::Extensions)
     }
 
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {

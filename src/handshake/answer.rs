@@ -1,14 +1,16 @@
-//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`], [`Reject`], and the crate's own refusals.
+//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::fields::put_field;
+use super::head::Headers;
+use super::negotiated::Negotiated;
 use super::server::Request;
-use super::{HeaderError, check_header, put_header};
-use crate::error::HandshakeErrorKind;
+use super::{Bootstrap, HeaderError, check_header, put_header};
+use crate::config::Config;
 use crate::output::Output;
 
 /// How to accept: with a subprotocol, with further headers.
@@ -21,7 +23,7 @@ use crate::output::Output;
 /// # let _ = accept;
 /// ```
 #[derive(Clone, Debug, Default)]
-#[must_use = "a builder: pass it to Connection::accept_with"]
+#[must_use = "a builder: pass it to Connection::accept_with or Request::accept"]
 pub struct Accept {
     subprotocol: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
@@ -109,184 +111,144 @@ impl fmt::Display for AcceptError {
 impl core::error::Error for AcceptErrorKind {}
 impl core::error::Error for AcceptError {}
 
-/// The 101 response (RFC 6455 §4.2.2, 5).
-pub(crate) fn write_response(
-    request: &Request,
-    accept: &Accept,
-    extensions: Option<&str>,
-    output: &mut Output,
-) -> Result<Option<Box<str>>, AcceptErrorKind> {
-    // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the
-    // values from the |Sec-WebSocket-Protocol| field".
-    if let Some(name) = &accept.subprotocol
-        && !request.subprotocols().any(|offered| offered == name)
-    {
-        return Err(AcceptErrorKind::Subprotocol);
-    }
-    for (name, value) in &accept.headers {
-        check_header(name, value).map_err(AcceptErrorKind::Header)?;
-    }
-    let mut head = Vec::with_capacity(160);
-    head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    put_header(&mut head, "Sec-WebSocket-Accept", request.accept());
-    if let Some(name) = &accept.subprotocol {
-        put_header(&mut head, "Sec-WebSocket-Protocol", name.as_bytes());
-    }
-    if let Some(extensions) = extensions {
-        put_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
-    }
-    for (name, value) in &accept.headers {
-        put_header(&mut head, name, value);
-    }
-    head.extend_from_slice(b"\r\n");
-    output.put(&head);
-    Ok(accept.subprotocol.as_deref().map(Into::into))
-}
-
-/// How to reject a request: an HTTP status, headers, a body.
+/// The HTTP response that answers an opening request: made by [`Request::accept`], [`Request::reject`] and
+/// [`HandshakeErrorKind::answer`](crate::HandshakeErrorKind::answer).
 ///
 /// # Examples
+/// A server that reads HTTP/1.1 itself:
 /// ```
-/// use websocket_proto::Reject;
+/// use websocket_proto::handshake::{Bootstrap, parse_request};
+/// use websocket_proto::{Accept, Config, Connection, Output, Reject, Role};
 ///
-/// let login = Reject::new(401)?.header("WWW-Authenticate", "Basic realm=\"chat\"")?.body("log in first");
-/// # let _ = login;
-/// # Ok::<_, websocket_proto::RejectError>(())
+/// fn open(head: &[u8], output: &mut Output) -> Option<Connection> {
+///     let config = Config::new();
+///     match parse_request(head).map(|request| request.accept(&Accept::new(), &config)) {
+///         Ok(Ok((answer, negotiated))) => {
+///             answer.write_http1(output);
+///             return Some(Connection::upgraded(Role::Server, negotiated, config, [0; 32]));
+///         }
+///         Ok(Err(error)) => error.into_request().reject(&Reject::internal_server_error()).write_http1(output),
+///         Err(kind) => kind.answer(Bootstrap::Upgrade).write_http1(output),
+///     }
+///     None
+/// }
+/// # let mut output = Output::new();
+/// # assert!(open(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", &mut output).is_none());
+/// # assert!(bytes::Buf::chunk(&output).starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"));
 /// ```
-#[derive(Clone, Debug)]
-#[must_use = "a builder: pass it to Connection::reject"]
-pub struct Reject {
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the client waits for it"]
+pub struct Answer {
     status: u16,
-    headers: Vec<(String, Vec<u8>)>,
+    headers: Headers,
     body: Vec<u8>,
 }
 
-impl Reject {
-    /// A rejection with this HTTP status.
+impl Answer {
+    pub(super) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
+    /// The HTTP status: 101, or 200 for an extended CONNECT, if the connection is open.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers, in order; for an extended CONNECT with lower-case names. What HTTP itself needs is not among them:
+    /// Content-Length, Date, `Connection: close`, the pseudo-header `:status`.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The body, of a rejection; nothing if the connection is open.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Takes the body out.
+    #[cfg(feature = "http")]
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
+    /// closed. Only for a request that came by [`Bootstrap::Upgrade`](super::Bootstrap::Upgrade).
+    pub fn write_http1(&self, output: &mut Output) {
+        let mut head = Vec::with_capacity(256);
+        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
+        head.extend_from_slice(status_line.as_bytes());
+        for (name, value) in self.headers.iter() {
+            put_header(&mut head, name, value);
+        }
+        if self.status != 101 {
+            put_header(&mut head, "Connection", b"close");
+            put_header(&mut head, "Content-Length", format!("{}", self.body.len()).as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(&self.body);
+        output.put(&head);
+    }
+}
+
+impl Request {
+    /// Accepts, where something other than a [`Connection`](crate::Connection) speaks HTTP: send the answer, and go on
+    /// with [`Connection::upgraded`](crate::Connection::upgraded). Of the config, `Config::deflate` counts.
     ///
     /// # Errors
-    /// If the status is not between 300 and 599, or 304: it would not reject, or not be an answer to this.
-    pub const fn new(status: u16) -> Result<Self, RejectError> {
-        match status {
-            300..=303 | 305..=599 => Ok(Self::with_status(status)),
-            _ => Err(RejectError::Status),
+    /// If the client did not offer the subprotocol or a header cannot be sent. The request is in the error, to be
+    /// answered otherwise.
+    pub fn accept(self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptError> {
+        match self.decide(accept, config) {
+            Ok(accepted) => Ok(accepted),
+            Err(kind) => Err(AcceptError { kind, request: self }),
         }
     }
 
-    /// 403: the Origin, or the user, is not allowed (RFC 6455 §10.2).
-    pub const fn forbidden() -> Self {
-        Self::with_status(403)
-    }
-
-    /// 404: there is nothing of this name (RFC 6455 §4.2.2, 4).
-    pub const fn not_found() -> Self {
-        Self::with_status(404)
-    }
-
-    /// 500: the server met an unexpected condition.
-    pub const fn internal_server_error() -> Self {
-        Self::with_status(500)
-    }
-
-    /// 503: the server is overloaded or in maintenance; a Retry-After header says for how long.
-    pub const fn service_unavailable() -> Self {
-        Self::with_status(503)
-    }
-
-    /// Adds a header.
-    ///
-    /// # Errors
-    /// If it cannot be sent, or is the crate's to write.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, RejectError> {
-        let (name, value) = (name.into(), value.into());
-        check_header(&name, &value).map_err(RejectError::Header)?;
-        self.headers.push((name, value));
-        Ok(self)
-    }
-
-    /// Sets the body; add a Content-Type header to say what it is.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    const fn with_status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
-    }
-}
-
-/// What can be wrong with a [`Reject`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RejectError {
-    /// The status is not between 300 and 599, or 304.
-    Status,
-    /// A header cannot be sent.
-    Header(HeaderError),
-}
-
-impl fmt::Display for RejectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status => f.write_str("the status is not between 300 and 599, or 304"),
-            Self::Header(error) => error.fmt(f),
+    /// The response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5).
+    fn decide(&self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptErrorKind> {
+        // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the
+        // values from the |Sec-WebSocket-Protocol| field".
+        if let Some(name) = &accept.subprotocol
+            && !self.subprotocols().any(|offered| offered == name)
+        {
+            return Err(AcceptErrorKind::Subprotocol);
         }
+        for (name, value) in &accept.headers {
+            check_header(name, value).map_err(AcceptErrorKind::Header)?;
+        }
+        let bootstrap = self.bootstrap();
+        let mut negotiated = Negotiated::of(accept.subprotocol.as_deref());
+        let mut headers = Headers::default();
+        let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
+        put("Upgrade", b"websocket");
+        put("Connection", b"Upgrade");
+        if let Some(value) = self.accept_value() {
+            put("Sec-WebSocket-Accept", value);
+        }
+        if let Some(name) = negotiated.subprotocol() {
+            put("Sec-WebSocket-Protocol", name.as_bytes());
+        }
+        if let Some(extensions) = negotiated.answer_extensions(self.extensions(), config) {
+            put("Sec-WebSocket-Extensions", extensions.as_bytes());
+        }
+        for (name, value) in &accept.headers {
+            put(name, value);
+        }
+        let status = match bootstrap {
+            Bootstrap::Upgrade => 101,
+            Bootstrap::ExtendedConnect => 200,
+        };
+        Ok((Answer::new(status, headers, Vec::new()), negotiated))
     }
-}
-
-impl core::error::Error for RejectError {}
-
-/// The caller's rejection.
-pub(crate) fn write_rejection(reject: &Reject, output: &mut Output) {
-    let mut head = status_line(reject.status);
-    if reject.status == 426 {
-        put_upgrade(&mut head);
-    }
-    for (name, value) in &reject.headers {
-        put_header(&mut head, name, value);
-    }
-    finish_rejection(head, &reject.body, output);
-}
-
-/// The crate's own answer to a request that cannot be accepted (RFC 6455 §4.2.2).
-pub(crate) fn write_error(kind: HandshakeErrorKind, output: &mut Output) {
-    let mut head = status_line(kind.status());
-    match kind.status() {
-        426 => put_upgrade(&mut head),
-        // Said with every error, so that whoever knocked learns what would have been right.
-        _ => put_header(&mut head, "Sec-WebSocket-Version", b"13"),
-    }
-    if kind == HandshakeErrorKind::Method {
-        // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
-        put_header(&mut head, "Allow", b"GET");
-    }
-    put_header(&mut head, "Content-Type", b"text/plain");
-    finish_rejection(head, format!("{kind}\n").as_bytes(), output);
-}
-
-/// RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response", which is an option of the
-/// connection. RFC 6455 §4.4: with "a |Sec-WebSocket-Version| header field indicating the version(s) it supports".
-fn put_upgrade(head: &mut Vec<u8>) {
-    put_header(head, "Sec-WebSocket-Version", b"13");
-    put_header(head, "Upgrade", b"websocket");
-    put_header(head, "Connection", b"Upgrade");
-}
-
-fn status_line(status: u16) -> Vec<u8> {
-    format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).into_bytes()
-}
-
-fn finish_rejection(mut head: Vec<u8>, body: &[u8], output: &mut Output) {
-    put_header(&mut head, "Connection", b"close");
-    put_header(&mut head, "Content-Length", format!("{}", body.len()).as_bytes());
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(body);
-    output.put(&head);
 }
 
 /// RFC 9110 §15: the phrases of the statuses that a WebSocket server is likely to answer; it may be empty.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",

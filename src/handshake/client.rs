@@ -1,13 +1,16 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): the request, and what the response has to be.
+//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5).
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::fields::{put_field, read_fields};
 use super::head::{Headers, ResponseHead};
-use super::header::{Extension, elements, is_token, parse_extensions, parse_version};
-use super::{ACCEPT_LEN, HeaderError, accept_key, check_header, check_value, put_header, request_key};
+use super::header::is_token;
+use super::negotiated::Negotiated;
+use super::response::{Offer, Response, check_response};
+use super::{Bootstrap, HeaderError, KEY_LEN, accept_key, check_header, check_value, put_header, request_key};
+use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 use crate::output::Output;
 use crate::uri::{Uri, UriError};
@@ -79,15 +82,69 @@ impl ClientRequest {
         self
     }
 
-    /// Writes the request (RFC 6455 §4.1, "the requirements for this handshake").
-    pub(crate) fn write(
-        &self,
-        nonce: [u8; 16],
-        extensions: Option<&str>,
-        output: &mut Output,
-    ) -> Result<Offer, RequestError> {
-        let uri = self.uri.as_ref().map_err(|error| RequestError::Uri(*error))?;
+    /// The HTTP/1.1 request, to be sent by something other than a [`Connection`](crate::Connection), which does all this
+    /// by itself. The nonce is 16 random bytes, anew for every connection (RFC 6455 §4.1, 7); of the config,
+    /// `Config::deflate` and [`Config::browser_rules`] count.
+    ///
+    /// # Errors
+    /// If the request cannot be sent.
+    pub fn upgrade(&self, config: &Config, nonce: [u8; 16]) -> Result<ClientHandshake, RequestError> {
+        self.handshake(config, Some(request_key(nonce)))
+    }
+
+    /// The request in HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), to be sent if the server has allowed it by
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`. Headers that belong to an HTTP/1.1 connection, such as Keep-Alive, are left
+    /// out. Of the config, `Config::deflate` and [`Config::browser_rules`] count.
+    ///
+    /// # Errors
+    /// If the request cannot be sent.
+    pub fn extended_connect(&self, config: &Config) -> Result<ClientHandshake, RequestError> {
+        self.handshake(config, None)
+    }
+
+    /// RFC 6455 §4.1, "the requirements for this handshake"; RFC 8441 §5 if there is no key.
+    fn handshake(&self, config: &Config, key: Option<[u8; KEY_LEN]>) -> Result<ClientHandshake, RequestError> {
+        let uri = self.uri.clone().map_err(RequestError::Uri)?;
         self.check_subprotocols()?;
+        self.check_headers()?;
+        let bootstrap = if key.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect };
+        let mut headers = Headers::default();
+        let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
+        if let Some(key) = &key {
+            put("Host", uri.authority().as_bytes());
+            put("Upgrade", b"websocket");
+            put("Connection", b"Upgrade");
+            put("Sec-WebSocket-Key", key);
+        } else {
+            put(":method", b"CONNECT");
+            put(":protocol", b"websocket");
+            // RFC 8441 §5: "The scheme of the target URI [...] MUST be "https" for "wss"-schemed WebSockets and "http"
+            // for "ws"-schemed WebSockets."
+            put(":scheme", if uri.is_secure() { b"https" } else { b"http" });
+            put(":authority", uri.authority().as_bytes());
+            put(":path", uri.resource().as_bytes());
+        }
+        put("Sec-WebSocket-Version", b"13");
+        if !self.subprotocols.is_empty() {
+            // With the space: some servers split there and nowhere else.
+            put("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &config.deflate {
+            put("Sec-WebSocket-Extensions", crate::deflate::offer_header(deflate).as_bytes());
+        }
+        if let Some(origin) = &self.origin {
+            put("Origin", origin.as_bytes());
+        }
+        for (name, value) in &self.headers {
+            put(name, value);
+        }
+        let subprotocols = self.subprotocols.iter().map(|name| name.as_str().into()).collect();
+        let offer = Offer { accept: key.map(|key| accept_key(&key)), subprotocols };
+        Ok(ClientHandshake { uri, headers, offer, config: config.clone() })
+    }
+
+    fn check_headers(&self) -> Result<(), RequestError> {
         for (name, value) in &self.headers {
             check_header(name, value).map_err(RequestError::Header)?;
         }
@@ -95,36 +152,7 @@ impl ClientRequest {
         if origins + usize::from(self.origin.is_some()) > 1 {
             return Err(RequestError::Header(HeaderError::Reserved));
         }
-        let key = request_key(nonce);
-        let mut head = Vec::with_capacity(256);
-        for part in ["GET ", uri.resource(), " HTTP/1.1\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-        put_header(&mut head, "Host", uri.authority().as_bytes());
-        put_header(&mut head, "Upgrade", b"websocket");
-        put_header(&mut head, "Connection", b"Upgrade");
-        put_header(&mut head, "Sec-WebSocket-Key", &key);
-        put_header(&mut head, "Sec-WebSocket-Version", b"13");
-        if !self.subprotocols.is_empty() {
-            // With the space: some servers split there and nowhere else.
-            put_header(&mut head, "Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
-        }
-        if let Some(extensions) = extensions {
-            put_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
-        }
-        if let Some(origin) = &self.origin {
-            check_value(origin.as_bytes()).map_err(RequestError::Header)?;
-            put_header(&mut head, "Origin", origin.as_bytes());
-        }
-        for (name, value) in &self.headers {
-            put_header(&mut head, name, value);
-        }
-        head.extend_from_slice(b"\r\n");
-        output.put(&head);
-        Ok(Offer {
-            accept: accept_key(&key),
-            subprotocols: self.subprotocols.iter().map(|s| s.as_str().into()).collect(),
-        })
+        self.origin.iter().try_for_each(|origin| check_value(origin.as_bytes())).map_err(RequestError::Header)
     }
 
     /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be
@@ -139,6 +167,102 @@ impl ClientRequest {
             }
         }
         Ok(())
+    }
+}
+
+/// A client's opening handshake, to be sent by another HTTP stack, which gives back the response to be
+/// [checked](Self::check): by that, the handshake is used up.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::{ClientRequest, Config};
+///
+/// let request = ClientRequest::new("wss://server.example.com/chat").subprotocol("chat").header("Cookie", "a=b");
+/// let handshake = request.extended_connect(&Config::new())?;
+/// let fields: Vec<(&str, &[u8])> = handshake.headers().iter().collect();
+/// assert_eq!(fields, [
+///     (":method", b"CONNECT".as_slice()),
+///     (":protocol", b"websocket"),
+///     (":scheme", b"https"),
+///     (":authority", b"server.example.com"),
+///     (":path", b"/chat"),
+///     ("sec-websocket-version", b"13"),
+///     ("sec-websocket-protocol", b"chat"),
+///     ("cookie", b"a=b"),
+/// ]);
+/// let (response, negotiated) = handshake.check(200, [("sec-websocket-protocol", "chat")])?;
+/// assert_eq!((response.status(), negotiated.subprotocol()), (200, Some("chat")));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "it is to be sent, and checks the response"]
+pub struct ClientHandshake {
+    uri: Uri,
+    headers: Headers,
+    offer: Offer,
+    config: Config,
+}
+
+impl ClientHandshake {
+    /// How it asks: by GET or by CONNECT.
+    #[must_use]
+    pub fn bootstrap(&self) -> Bootstrap {
+        self.offer.bootstrap()
+    }
+
+    /// Where it is to be sent, and in [`Uri::resource`] the target of an HTTP/1.1 request.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The headers, in order. In HTTP/2 and HTTP/3 they begin with the pseudo-headers and are all of the request; the
+    /// other names are lower-case there.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Checks the final response: its status and its headers, each name and value as bytes or text. A pseudo-header
+    /// `:status` may be among the headers of an HTTP/2 or HTTP/3 response; it is the status given that counts.
+    ///
+    /// # Errors
+    /// [`Refused`](HandshakeErrorKind::Refused) for any status but 101, or 2xx to an extended CONNECT; otherwise the first
+    /// rule that is broken (RFC 6455 §4.1, RFC 8441 §5). The stream is then to be closed, and nothing sent.
+    pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        self,
+        status: u16,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<(Response, Negotiated), HandshakeErrorKind> {
+        let opens = match self.bootstrap() {
+            Bootstrap::Upgrade => status == 101,
+            // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode".
+            // RFC 9113 §8.6: "HTTP/2 does not support the 101 (Switching Protocols) informational status code".
+            Bootstrap::ExtendedConnect => matches!(status, 200..=299),
+        };
+        if !opens {
+            return Err(HandshakeErrorKind::Refused(status));
+        }
+        let (_, headers) = read_fields(self.bootstrap(), headers, [":status"])?;
+        check_response(ResponseHead { status, minor_version: 1, headers }, &self.offer, &self.config)
+    }
+
+    /// Writes it as an HTTP/1.1 request.
+    pub(crate) fn write_http1(&self, output: &mut Output) {
+        let mut head = Vec::with_capacity(256);
+        for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        for (name, value) in self.headers.iter() {
+            put_header(&mut head, name, value);
+        }
+        head.extend_from_slice(b"\r\n");
+        output.put(&head);
+    }
+
+    /// What the response is checked against.
+    pub(crate) fn into_offer(self) -> Offer {
+        self.offer
     }
 }
 
@@ -177,145 +301,3 @@ impl fmt::Display for RequestError {
 }
 
 impl core::error::Error for RequestError {}
-
-/// What the client has to remember of its request until the response is there.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    accept: [u8; ACCEPT_LEN],
-    subprotocols: Vec<Box<str>>,
-}
-
-/// The server's final response to the opening request.
-///
-/// # Examples
-/// ```
-/// # use websocket_proto::Event;
-/// fn report(event: &Event<'_>) {
-///     match event {
-///         Event::Open(response) => println!("open, subprotocol {:?}", response.subprotocol()),
-///         Event::Rejected(response) => println!("{}: {:?}", response.status(), response.headers().get("Location")),
-///         _ => {}
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    parts: Box<Parts>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Parts {
-    status: u16,
-    headers: Headers,
-    subprotocol: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Response {
-    /// Any status but 101.
-    pub(crate) fn refusal(head: ResponseHead, body: Vec<u8>) -> Self {
-        Self { parts: Box::new(Parts { status: head.status, headers: head.headers, subprotocol: None, body }) }
-    }
-
-    /// The HTTP status: 101 if the connection is open.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.parts.status
-    }
-
-    /// All header lines: cookies, or a refusal's Location, WWW-Authenticate, Retry-After, Sec-WebSocket-Version.
-    #[must_use]
-    pub fn headers(&self) -> &Headers {
-        &self.parts.headers
-    }
-
-    /// The subprotocol that the server selected, if any.
-    #[must_use]
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.parts.subprotocol.as_deref()
-    }
-
-    /// A refusal's body, as far as it came and at most [`Config::max_head_size`](crate::Config::max_head_size)
-    /// bytes. Only a body with a Content-Length or in chunks is waited for: one that ends with the connection is not.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.parts.body
-    }
-
-    /// The versions of the protocol that a refusing server understands (RFC 6455 §4.4), from all
-    /// Sec-WebSocket-Version headers; what is no number between 0 and 255 is left out.
-    ///
-    /// # Examples
-    /// ```
-    /// # use websocket_proto::handshake::Response;
-    /// fn speaks_hybi_8(refusal: &Response) -> bool {
-    ///     refusal.versions().any(|version| version == 8)
-    /// }
-    /// ```
-    pub fn versions(&self) -> impl Iterator<Item = u8> {
-        elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
-    }
-}
-
-/// Checks a 101 response (RFC 6455 §4.1, "the client MUST validate the server's response as follows").
-pub(crate) fn check_response(
-    head: ResponseHead,
-    offer: &Offer,
-    browser_rules: bool,
-) -> Result<(Response, Vec<Extension>), HandshakeErrorKind> {
-    use HandshakeErrorKind as Kind;
-
-    let ResponseHead { status, minor_version, headers } = head;
-    if minor_version < 1 {
-        return Err(Kind::HttpVersion);
-    }
-    // §4.1, 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
-    // not an ASCII case-insensitive match for the value "websocket"".
-    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
-    let protocols = || elements(headers.get_all("Upgrade"));
-    if !protocols().any(is_websocket) || !protocols().all(is_websocket) {
-        return Err(Kind::Upgrade);
-    }
-    // §4.1, 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
-    // token that is an ASCII case-insensitive match for the value "Upgrade"".
-    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
-        return Err(Kind::Connection);
-    }
-    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not more
-    // than once.
-    match headers.get_only("Sec-WebSocket-Accept") {
-        Ok(Some(accept)) if accept == offer.accept => {}
-        _ => return Err(Kind::Accept),
-    }
-    // §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the
-    // use of an extension that was not present in the client's handshake": which ones were, the caller knows. §11.3.2:
-    // not more than once in a response.
-    let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
-        Ok(None) => Vec::new(),
-        Ok(Some(value)) => parse_extensions([value]).map_err(|_| Kind::Extensions)?,
-        Err(_) => return Err(Kind::Extensions),
-    };
-    let subprotocol = selected_subprotocol(&headers, offer, browser_rules)?;
-    Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, extensions))
-}
-
-/// RFC 6455 §4.1, 6: "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates
-/// the use of a subprotocol that was not present in the client's handshake".
-fn selected_subprotocol(
-    headers: &Headers,
-    offer: &Offer,
-    browser_rules: bool,
-) -> Result<Option<String>, HandshakeErrorKind> {
-    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::Subprotocol)?;
-    match selected {
-        Some(name) => {
-            let offered = offer.subprotocols.iter().find(|offered| offered.as_bytes() == name);
-            Ok(Some(offered.ok_or(HandshakeErrorKind::Subprotocol)?.as_ref().into()))
-        }
-        // WHATWG: "If protocols is not the empty list and extracting header list values given
-        // `Sec-WebSocket-Protocol` and response's header list results in null, failure, or the empty byte sequence,
-        // then fail the WebSocket connection." RFC 6455 opens without one.
-        None if browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::NoSubprotocol),
-        None => Ok(None),
-    }
-}

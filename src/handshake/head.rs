@@ -25,7 +25,7 @@ pub struct Headers {
     /// All names and values, end to end.
     bytes: Vec<u8>,
     /// Where each name and each value ends in `bytes`.
-    ends: Vec<(u32, u32)>,
+    ends: Vec<(usize, usize)>,
 }
 
 impl Headers {
@@ -33,7 +33,6 @@ impl Headers {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut start = 0;
         self.ends.iter().filter_map(move |&(name_end, value_end)| {
-            let (name_end, value_end) = (name_end as usize, value_end as usize);
             let line = (self.bytes.get(start..name_end)?, self.bytes.get(name_end..value_end)?);
             start = value_end;
             Some((core::str::from_utf8(line.0).ok()?, line.1))
@@ -62,14 +61,22 @@ impl Headers {
         self.get(name).is_some()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(super) fn push(&mut self, name: &str, value: &[u8]) {
+        self.bytes.extend_from_slice(name.as_bytes());
+        let name_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((name_end, self.bytes.len()));
+    }
+
     fn collect(lines: &[httparse::Header<'_>]) -> Self {
         let size = lines.iter().map(|line| line.name.len() + line.value.len()).sum();
         let mut headers = Self { bytes: Vec::with_capacity(size), ends: Vec::with_capacity(lines.len()) };
         for line in lines {
-            headers.bytes.extend_from_slice(line.name.as_bytes());
-            let name_end = headers.bytes.len() as u32;
-            headers.bytes.extend_from_slice(line.value);
-            headers.ends.push((name_end, headers.bytes.len() as u32));
+            headers.push(line.name, line.value);
         }
         headers
     }

@@ -1,28 +1,86 @@
-//! The opening handshake as pure functions and values (RFC 6455 §4): requests, responses and their checks. How many
-//! bytes of it have arrived, and when it is answered, is the connection's business.
+//! The opening handshake as pure functions and values: requests, responses and their checks, over HTTP/1.1 (RFC 6455 §4),
+//! HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). How many bytes of it have arrived, and when it is answered, is the
+//! connection's business.
+//!
+//! # Where something else speaks HTTP
+//! The decision is the same, and made by the same code, whoever reads and writes HTTP:
+//!
+//! - **Server**: [`parse_request`], [`parse_extended_connect`] or, with feature `http`, `Request::from_http` make a
+//!   [`Request`] of what came. [`Request::accept`] and [`Request::reject`] make an [`Answer`] of it, whose status and
+//!   headers are to be sent; so does [`HandshakeErrorKind::answer`] where there is no request to be had.
+//! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`], whose
+//!   headers are to be sent, and which [checks](ClientHandshake::check) the response.
+//! - What was agreed goes into [`Connection::upgraded`](crate::Connection::upgraded), and that is a connection like any
+//!   other.
+//!
+//! # Examples
+//! Both sides over HTTP/2 or HTTP/3, whose stacks carry header lists:
+//! ```
+//! use websocket_proto::handshake::{Bootstrap, parse_extended_connect};
+//! use websocket_proto::{Accept, ClientRequest, Config, Connection, Role};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::new();
+//! let request = ClientRequest::new("wss://example.com/chat").subprotocol("chat");
+//! let handshake = request.extended_connect(&config)?;
+//! // … HEADERS goes to the server, in this order …
+//! let request = parse_extended_connect(handshake.headers().iter())?;
+//! assert_eq!((request.bootstrap(), request.path()), (Bootstrap::ExtendedConnect, "/chat"));
+//! let (answer, negotiated) = request.accept(&Accept::new().subprotocol("chat"), &config)?;
+//! let server = Connection::upgraded(Role::Server, negotiated, config.clone(), [0; 32]);
+//! // … HEADERS comes back …
+//! let (response, negotiated) = handshake.check(answer.status(), answer.headers().iter())?;
+//! let client = Connection::upgraded(Role::Client, negotiated, config, [7; 32]);
+//! assert_eq!((response.status(), server.subprotocol(), client.subprotocol()), (200, Some("chat"), Some("chat")));
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod body;
 mod client;
+mod extended_connect;
+mod fields;
 mod head;
 mod header;
+#[cfg(feature = "http")]
+mod http;
+mod negotiated;
+mod reject;
+mod response;
 mod server;
 
 use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
-pub use answer::{Accept, AcceptError, AcceptErrorKind, Reject, RejectError};
-pub use client::{ClientRequest, RequestError, Response};
+pub use answer::{Accept, AcceptError, AcceptErrorKind, Answer};
+pub use client::{ClientHandshake, ClientRequest, RequestError};
+pub use extended_connect::parse_extended_connect;
 pub use head::Headers;
 pub use header::{Extension, MalformedHeader, parse_extensions};
+pub use negotiated::Negotiated;
+pub use reject::{Reject, RejectError};
+pub use response::Response;
 pub use server::{Request, parse_request};
 
-pub(crate) use answer::{write_error, write_rejection, write_response};
 pub(crate) use body::Body;
-pub(crate) use client::{Offer, check_response};
 pub(crate) use head::{BadHead, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use response::{Offer, check_response};
 pub(crate) use server::check_request;
+
+#[cfg(doc)]
+use crate::HandshakeErrorKind;
+
+/// How an opening handshake asks for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bootstrap {
+    /// By GET with `Upgrade: websocket`, over HTTP/1.1 (RFC 6455 §4). The answer that opens the connection is 101.
+    Upgrade,
+    /// By CONNECT with `:protocol` `websocket`, over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220). The answer that opens the
+    /// connection is 200, for a client any 2xx.
+    ExtendedConnect,
+}
 
 /// A key's length in base64: 16 bytes give 24 characters.
 const KEY_LEN: usize = 24;

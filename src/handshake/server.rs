@@ -10,12 +10,14 @@ use iri_string::types::UriStr;
 
 use super::head::{HeadScanner, Headers, RequestHead, parse_request_head};
 use super::header::{Extension, elements, parse_extensions, parse_tokens, parse_version};
-use super::{ACCEPT_LEN, accept_key, is_key};
+use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 
 /// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
-/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) take it by value.
+/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
+/// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something else
+/// has read: see the [module](super).
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -54,7 +56,8 @@ struct Parts {
     headers: Headers,
     subprotocols: Vec<String>,
     extensions: Vec<Extension>,
-    accept: [u8; ACCEPT_LEN],
+    /// The value of Sec-WebSocket-Accept that answers this; an extended CONNECT has none.
+    accept: Option<[u8; ACCEPT_LEN]>,
 }
 
 impl Request {
@@ -76,7 +79,14 @@ impl Request {
         self.resource().split_once('?').map(|(_, query)| query)
     }
 
-    /// The host, and the port if given: from the Host header, or from the target where that is an absolute URI.
+    /// How the request asks.
+    #[must_use]
+    pub fn bootstrap(&self) -> Bootstrap {
+        if self.parts.accept.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect }
+    }
+
+    /// The host, and the port if given: from the Host header, or from the target where that is an absolute URI; from
+    /// `:authority` in an extended CONNECT.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.parts.host
@@ -96,15 +106,10 @@ impl Request {
     #[must_use]
     pub fn is_same_origin(&self, secure: bool) -> bool {
         let (scheme, default_port) = if secure { ("https://", ":443") } else { ("http://", ":80") };
-        // RFC 3986 §6.2.3: an empty port is the default one.
-        let without_port = |host: &str| {
-            let host = host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host);
-            host.to_ascii_lowercase()
-        };
         self.origin()
             .and_then(|origin| {
                 let (start, host) = origin.split_at_checked(scheme.len())?;
-                start.eq_ignore_ascii_case(scheme).then(|| without_port(host) == without_port(self.host()))
+                start.eq_ignore_ascii_case(scheme).then(|| is_same_host(host, self.host(), default_port))
             })
             .unwrap_or(false)
     }
@@ -121,22 +126,46 @@ impl Request {
         &self.parts.extensions
     }
 
-    /// All header lines.
+    /// All header lines; no pseudo-headers. In HTTP/2 and HTTP/3, Cookie may come in several, which are to be joined by
+    /// `; ` (RFC 9113 §8.2.3).
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.parts.headers
     }
 
-    /// The value of Sec-WebSocket-Accept that answers this request.
-    pub(crate) fn accept(&self) -> &[u8; ACCEPT_LEN] {
-        &self.parts.accept
+    /// The value of Sec-WebSocket-Accept that answers this request; an extended CONNECT has none.
+    pub(crate) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
+        self.parts.accept.as_ref()
+    }
+
+    /// Reads what the headers say in any HTTP; what is particular to one is checked.
+    pub(super) fn read(
+        resource: String,
+        host: String,
+        headers: Headers,
+        accept: Option<[u8; ACCEPT_LEN]>,
+    ) -> Result<Self, HandshakeErrorKind> {
+        use HandshakeErrorKind as Kind;
+
+        // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
+        let origin = headers.get_only("Origin").map_err(|_| Kind::Origin)?;
+        if origin.is_some_and(|origin| core::str::from_utf8(origin).is_err()) {
+            return Err(Kind::Origin);
+        }
+        let subprotocols = parse_subprotocols(&headers)?;
+        let extensions = if headers.has("Sec-WebSocket-Extensions") {
+            parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) })
     }
 }
 
 /// Parses and checks the head of an opening request, up to and with its empty line and no further (RFC 6455 §4.2.1).
 ///
-/// For servers that read HTTP themselves, and bound what they read; [`Connection::server`](crate::Connection::server)
-/// does it all.
+/// For servers that read HTTP themselves, and bound what they read: the [`Answer`](super::Answer)'s docs have one.
+/// [`Connection::server`](crate::Connection::server) does it all.
 ///
 /// # Errors
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
@@ -150,9 +179,14 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
 
 /// Parses and checks a head that the scanner has found.
 pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
+    check_upgrade(parse_request_head(head)?)
+}
+
+/// Checks a request that asks by [`Bootstrap::Upgrade`].
+pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
-    let RequestHead { method, target, minor_version, headers } = parse_request_head(head)?;
+    let RequestHead { method, target, minor_version, headers } = head;
     // RFC 6455 §4.2.1, 1: "An HTTP/1.1 or higher GET request".
     if minor_version < 1 {
         return Err(Kind::HttpVersion);
@@ -178,25 +212,13 @@ pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> 
     check_version(&headers)?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
-    let origin = headers.get_only("Origin").map_err(|_| Kind::Origin)?;
-    if origin.is_some_and(|origin| core::str::from_utf8(origin).is_err()) {
-        return Err(Kind::Origin);
-    }
-    let subprotocols = parse_subprotocols(&headers)?;
-    let extensions = if headers.has("Sec-WebSocket-Extensions") {
-        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?
-    } else {
-        Vec::new()
-    };
-    let accept = accept_key(key);
-    let host = String::from_utf8_lossy(host).into_owned();
-    Ok(Request { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) })
+    let (accept, host) = (accept_key(key), String::from_utf8_lossy(host).into_owned());
+    Request::read(resource, host, headers, Some(accept))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
 fn split_target(target: &str) -> Option<(String, Option<String>)> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    if !is_target(target) {
         return None;
     }
     if target.starts_with('/') {
@@ -210,8 +232,13 @@ fn split_target(target: &str) -> Option<(String, Option<String>)> {
     Some((resource, Some(authority.to_owned())))
 }
 
+/// Nothing but what a URI is made of, and no fragment.
+pub(super) fn is_target(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
 /// A host that is not empty, and perhaps a port; no user information.
-fn is_authority(value: &[u8]) -> bool {
+pub(super) fn is_authority(value: &[u8]) -> bool {
     core::str::from_utf8(value).is_ok_and(|host| {
         let uri = format!("http://{host}");
         UriStr::new(&uri).is_ok_and(|uri| {
@@ -223,13 +250,24 @@ fn is_authority(value: &[u8]) -> bool {
     })
 }
 
+/// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one, with
+/// its colon.
+pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
+    let bare = |host| without_port(host, default_port);
+    bare(one).eq_ignore_ascii_case(bare(other))
+}
+
+fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
+    host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
+}
+
 /// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
-fn check_no_body(headers: &Headers) -> Result<(), HandshakeErrorKind> {
+pub(super) fn check_no_body(headers: &Headers) -> Result<(), HandshakeErrorKind> {
     let empty = headers.get_all("Content-Length").all(|length| length == b"0");
     if empty && !headers.has("Transfer-Encoding") { Ok(()) } else { Err(HandshakeErrorKind::Body) }
 }
 
-fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
+pub(super) fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
     // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
     match headers.get_only("Sec-WebSocket-Version") {
         Ok(Some(b"13")) => Ok(()),

@@ -1,0 +1,78 @@
+//! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220).
+
+use super::Bootstrap;
+use super::fields::read_fields;
+use super::server::{Request, check_no_body, check_version, is_authority, is_same_host, is_target};
+use crate::error::HandshakeErrorKind;
+
+/// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and value
+/// as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
+///
+/// The stack that has decoded the list has bounded it too, and allowed the client to send this
+/// (`SETTINGS_ENABLE_CONNECT_PROTOCOL`). Whatever comes of it, a request like this one never asks for a tunnel to the host
+/// in its `:authority`.
+///
+/// # Errors
+/// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::parse_extended_connect;
+/// use websocket_proto::{Accept, Config};
+///
+/// let request = parse_extended_connect([
+///     (":method", "CONNECT"),
+///     (":protocol", "websocket"),
+///     (":scheme", "https"),
+///     (":path", "/chat"),
+///     (":authority", "server.example.com"),
+///     ("sec-websocket-protocol", "chat, superchat"),
+///     ("sec-websocket-version", "13"),
+///     ("origin", "http://www.example.com"),
+/// ])?;
+/// assert_eq!((request.host(), request.path()), ("server.example.com", "/chat"));
+/// let (answer, _) = request.accept(&Accept::new().subprotocol("chat"), &Config::new()).unwrap();
+/// assert_eq!(answer.status(), 200);
+/// assert!(answer.headers().iter().eq([("sec-websocket-protocol", b"chat".as_slice())]));
+/// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
+/// ```
+pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    fields: impl IntoIterator<Item = (N, V)>,
+) -> Result<Request, HandshakeErrorKind> {
+    use HandshakeErrorKind as Kind;
+
+    const NAMES: [&str; 5] = [":method", ":protocol", ":scheme", ":authority", ":path"];
+    let (pseudo, headers) = read_fields(Bootstrap::ExtendedConnect, fields, NAMES)?;
+    let [method, protocol, scheme, authority, path] = pseudo;
+    // RFC 8441 §5: "This request replaces the GET-based request in [RFC6455]".
+    if method.is_none_or(|method| method != "CONNECT") {
+        return Err(Kind::Method);
+    }
+    // §5: "it MUST have a value of "websocket"", which is a token "from the "Hypertext Transfer Protocol (HTTP) Upgrade
+    // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110 §9.3.6.
+    if protocol.is_none_or(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
+        return Err(Kind::ConnectProtocol);
+    }
+    // §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields of the
+    // target URI (see Section 5) MUST also be included."
+    let default_port = match scheme.as_deref() {
+        Some("https") => ":443",
+        Some("http") => ":80",
+        _ => return Err(Kind::RequestTarget),
+    };
+    let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::RequestTarget)?;
+    // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
+    // HTTP/2 transaction."
+    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
+    // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
+    // an entity that differs from the entity in the ":authority" pseudo-header field."
+    let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
+    if !headers.get_only("Host").map_err(|_| Kind::Host)?.is_none_or(agrees) {
+        return Err(Kind::Host);
+    }
+    check_no_body(&headers)?;
+    check_version(&headers)?;
+    // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
+    // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
+    Request::read(resource, host, headers, None)
+}

@@ -1,0 +1,94 @@
+//! [`Negotiated`]: what an opening handshake leaves behind.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use super::header::Extension;
+use crate::config::Config;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreed, check_response};
+use crate::error::HandshakeErrorKind;
+
+/// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection has
+/// to know of it.
+///
+/// [`Request::accept`](super::Request::accept) makes one for a server, [`ClientHandshake::check`](super::ClientHandshake)
+/// for a client. The default is for handshakes that something else has negotiated, without a subprotocol or an extension.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::Negotiated;
+///
+/// let negotiated = Negotiated::with_subprotocol("chat");
+/// assert_eq!(negotiated.subprotocol(), Some("chat"));
+/// assert_eq!(Negotiated::default().subprotocol(), None);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "Connection::upgraded takes it"]
+pub struct Negotiated {
+    pub(crate) subprotocol: Option<Box<str>>,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: Option<Agreed>,
+}
+
+impl Negotiated {
+    /// A subprotocol and no extension, agreed on by other means than this crate's.
+    pub fn with_subprotocol(name: impl AsRef<str>) -> Self {
+        Self::of(Some(name.as_ref()))
+    }
+
+    /// The subprotocol, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Whether permessage-deflate is used.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn uses_deflate(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// This subprotocol or none, and no extension so far.
+    pub(super) fn of(subprotocol: Option<&str>) -> Self {
+        Self {
+            subprotocol: subprotocol.map(Into::into),
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+
+    /// A server's answer to the extensions that were offered; returns the header that says so.
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(unused_variables, clippy::unused_self, reason = "no extension is built")
+    )]
+    pub(super) fn answer_extensions(&mut self, offers: &[Extension], config: &Config) -> Option<String> {
+        #[cfg(feature = "deflate")]
+        if let Some((agreed, header)) = config.deflate.as_ref().and_then(|wanted| Agreed::answer(offers, wanted)) {
+            self.deflate = Some(agreed);
+            return Some(header);
+        }
+        None
+    }
+
+    /// A client's check of the extensions in the response. RFC 6455 §9.1: only what was offered may be in it, as its own
+    /// specification has it.
+    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
+    pub(super) fn check_extensions(
+        &mut self,
+        answered: &[Extension],
+        config: &Config,
+    ) -> Result<(), HandshakeErrorKind> {
+        if answered.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| check_response(answered, wanted)) {
+            self.deflate = Some(agreed);
+            return Ok(());
+        }
+        Err(HandshakeErrorKind::Extensions)
+    }
+}

@@ -1,0 +1,175 @@
+//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::head::{Headers, ResponseHead};
+use super::header::{elements, parse_extensions, parse_version};
+use super::negotiated::Negotiated;
+use super::{ACCEPT_LEN, Bootstrap};
+use crate::config::Config;
+use crate::error::HandshakeErrorKind;
+
+/// The server's final response to the opening request.
+///
+/// # Examples
+/// ```
+/// # use websocket_proto::Event;
+/// fn report(event: &Event<'_>) {
+///     match event {
+///         Event::Open(response) => println!("open, subprotocol {:?}", response.subprotocol()),
+///         Event::Rejected(response) => println!("{}: {:?}", response.status(), response.headers().get("Location")),
+///         _ => {}
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    parts: Box<Parts>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    status: u16,
+    headers: Headers,
+    subprotocol: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// Any status that does not open the connection.
+    pub(crate) fn refusal(head: ResponseHead, body: Vec<u8>) -> Self {
+        Self { parts: Box::new(Parts { status: head.status, headers: head.headers, subprotocol: None, body }) }
+    }
+
+    /// The HTTP status: 101, or 2xx to an extended CONNECT, if the connection is open.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.parts.status
+    }
+
+    /// All header lines: cookies, or a refusal's Location, WWW-Authenticate, Retry-After, Sec-WebSocket-Version.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.parts.headers
+    }
+
+    /// The subprotocol that the server selected, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.parts.subprotocol.as_deref()
+    }
+
+    /// A refusal's body, as far as it came and at most [`Config::max_head_size`](crate::Config::max_head_size)
+    /// bytes. Only a body with a Content-Length or in chunks is waited for: one that ends with the connection is not.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.parts.body
+    }
+
+    /// The versions of the protocol that a refusing server understands (RFC 6455 §4.4), from all
+    /// Sec-WebSocket-Version headers; what is no number between 0 and 255 is left out.
+    ///
+    /// # Examples
+    /// ```
+    /// # use websocket_proto::handshake::Response;
+    /// fn speaks_hybi_8(refusal: &Response) -> bool {
+    ///     refusal.versions().any(|version| version == 8)
+    /// }
+    /// ```
+    pub fn versions(&self) -> impl Iterator<Item = u8> {
+        elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
+    }
+}
+
+/// Checks a response whose status opens the connection (RFC 6455 §4.1, "the client MUST validate the server's response as
+/// follows").
+pub(crate) fn check_response(
+    head: ResponseHead,
+    offer: &Offer,
+    config: &Config,
+) -> Result<(Response, Negotiated), HandshakeErrorKind> {
+    // RFC 8441 §5 leaves the rest of it as it is: "The Origin [RFC6454], Sec-WebSocket-Version, Sec-WebSocket-Protocol, and
+    // Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they were in
+    // [RFC6455]."
+    if let Some(accept) = &offer.accept {
+        check_upgrade(&head, accept)?;
+    }
+    let ResponseHead { status, headers, .. } = head;
+    // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
+    // indicates the use of an extension that was not present in the client's handshake". §11.3.2: not more than once in a
+    // response.
+    let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
+        Ok(None) => Vec::new(),
+        Ok(Some(value)) => parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?,
+        Err(_) => return Err(HandshakeErrorKind::Extensions),
+    };
+    let subprotocol = selected_subprotocol(&headers, offer, config)?;
+    let mut negotiated = Negotiated::of(subprotocol.as_deref());
+    negotiated.check_extensions(&extensions, config)?;
+    Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, negotiated))
+}
+
+/// What a 101 response has to say of the switch.
+fn check_upgrade(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
+    use HandshakeErrorKind as Kind;
+
+    let ResponseHead { minor_version, headers, .. } = head;
+    if *minor_version < 1 {
+        return Err(Kind::HttpVersion);
+    }
+    // §4.1, 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
+    // not an ASCII case-insensitive match for the value "websocket"".
+    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
+    let protocols = || elements(headers.get_all("Upgrade"));
+    if !protocols().any(is_websocket) || !protocols().all(is_websocket) {
+        return Err(Kind::Upgrade);
+    }
+    // §4.1, 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
+    // token that is an ASCII case-insensitive match for the value "Upgrade"".
+    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
+        return Err(Kind::Connection);
+    }
+    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not more
+    // than once.
+    match headers.get_only("Sec-WebSocket-Accept") {
+        Ok(Some(answered)) if answered == accept => Ok(()),
+        _ => Err(Kind::Accept),
+    }
+}
+
+/// RFC 6455 §4.1, 6: "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates
+/// the use of a subprotocol that was not present in the client's handshake".
+fn selected_subprotocol(
+    headers: &Headers,
+    offer: &Offer,
+    config: &Config,
+) -> Result<Option<String>, HandshakeErrorKind> {
+    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    match selected {
+        Some(name) => {
+            let offered = offer.subprotocols.iter().find(|offered| offered.as_bytes() == name);
+            Ok(Some(offered.ok_or(HandshakeErrorKind::Subprotocol)?.as_ref().into()))
+        }
+        // WHATWG: "If protocols is not the empty list and extracting header list values given
+        // `Sec-WebSocket-Protocol` and response's header list results in null, failure, or the empty byte sequence,
+        // then fail the WebSocket connection." RFC 6455 opens without one.
+        None if config.browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::NoSubprotocol),
+        None => Ok(None),
+    }
+}
+
+/// What the client has to remember of its request until the response is there.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// What Sec-WebSocket-Accept has to be; nothing for an extended CONNECT.
+    pub(super) accept: Option<[u8; ACCEPT_LEN]>,
+    pub(super) subprotocols: Vec<Box<str>>,
+}
+
+impl Offer {
+    pub(super) fn bootstrap(&self) -> Bootstrap {
+        if self.accept.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect }
+    }
+}
