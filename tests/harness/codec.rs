@@ -65,24 +65,25 @@ fn mask_in_pieces(bytes: &mut Bytes<'_>) {
 fn read_in_pieces(bytes: &mut Bytes<'_>) {
     let sizes: [u8; 3] = bytes.array();
     let stream = bytes.take(usize::MAX);
-    let expected = Frames::decode(stream);
+    let expected = Stream::decode(stream);
     for pieces in [vec![stream], stream.chunks(1).collect(), pieces(stream, &sizes)] {
-        let read = Frames::read(&pieces);
+        let read = Stream::read(&pieces);
         assert!(read == expected, "in pieces: {pieces:x?}\n{read:x?}\nexpected: {expected:x?}");
     }
 }
 
 /// What there is in a stream of frames.
 #[derive(Debug, PartialEq, Eq)]
-struct Frames {
+struct Stream {
     /// Headers and unmasked payloads, the last of which may be cut short.
     frames: Vec<(FrameHeader, Vec<u8>)>,
-    ends_between_frames: bool,
+    /// Whether it ends between two frames.
+    is_whole: bool,
     /// What is wrong, in the header that begins here.
     fault: Option<(ProtocolErrorKind, u64)>,
 }
 
-impl Frames {
+impl Stream {
     fn decode(stream: &[u8]) -> Self {
         let (mut frames, mut rest) = (Vec::new(), stream);
         let fault = loop {
@@ -98,11 +99,11 @@ impl Frames {
             let is_cut = payload.len() < announced;
             frames.push((header, payload));
             if is_cut {
-                return Self { frames, ends_between_frames: false, fault: None };
+                return Self { frames, is_whole: false, fault: None };
             }
             rest = behind;
         };
-        Self { frames, ends_between_frames: rest.is_empty(), fault }
+        Self { frames, is_whole: rest.is_empty(), fault }
     }
 
     fn read(pieces: &[&[u8]]) -> Self {
@@ -129,7 +130,7 @@ impl Frames {
                     Err(error) => {
                         assert_eq!(reader.next(&mut Input::new(&mut [0x81, 0])), Err(error), "an error stays");
                         let fault = Some((error.kind(), error.offset()));
-                        return Self { frames, ends_between_frames: reader.is_between_frames(), fault };
+                        return Self { frames, is_whole: reader.is_between_frames(), fault };
                     }
                 }
             }
@@ -137,7 +138,7 @@ impl Frames {
             let is_short = |(header, payload): &(FrameHeader, Vec<u8>)| (payload.len() as u64) < header.payload_len;
             assert_eq!(in_payload, frames.last().is_some_and(is_short), "a frame ends with its last byte");
         }
-        Self { frames, ends_between_frames: reader.is_between_frames(), fault: None }
+        Self { frames, is_whole: reader.is_between_frames(), fault: None }
     }
 }
 
