@@ -14,7 +14,7 @@
 //!   it does not mask (§5.1).
 //! - A frame of its own, such as a Close, goes only where one frame has ended and the next has not begun.
 //! - Limits hold on the header: what a frame announces is never waited for, nor is memory taken for it.
-//! - What reaches the server as a WebSocket has to be one: a second request behind a refused one would pass unseen.
+//! - A second request, behind one that was refused, could open a connection past all of this: it is not passed on.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -200,7 +200,7 @@ struct Direction<'t> {
     waiting: Vec<u8>,
     /// What this side is to be told as soon as no frame is under way.
     closing: Option<CloseCode>,
-    /// A Close is on its way: RFC 6455 §5.5.1 lets nothing follow.
+    /// A Close is on its way, and whatever comes behind it is discarded at the other end (RFC 6455 §1.4).
     closed: bool,
     counts: Counts,
 }

@@ -77,7 +77,8 @@ fn read_in_pieces(bytes: &mut Bytes<'_>) {
 struct Stream {
     /// Headers and unmasked payloads, the last of which may be cut short.
     frames: Vec<(FrameHeader, Vec<u8>)>,
-    is_complete: bool,
+    /// Whether it ends between two frames.
+    is_whole: bool,
     /// What is wrong, in the header that begins here.
     fault: Option<(ProtocolErrorKind, u64)>,
 }
@@ -98,11 +99,11 @@ impl Stream {
             let is_cut = payload.len() < announced;
             frames.push((header, payload));
             if is_cut {
-                return Self { frames, is_complete: false, fault: None };
+                return Self { frames, is_whole: false, fault: None };
             }
             rest = behind;
         };
-        Self { frames, is_complete: rest.is_empty(), fault }
+        Self { frames, is_whole: rest.is_empty(), fault }
     }
 
     fn read(pieces: &[&[u8]]) -> Self {
@@ -129,7 +130,7 @@ impl Stream {
                     Err(error) => {
                         assert_eq!(reader.next(&mut Input::new(&mut [0x81, 0])), Err(error), "an error stays");
                         let fault = Some((error.kind(), error.offset()));
-                        return Self { frames, is_complete: reader.is_between_frames(), fault };
+                        return Self { frames, is_whole: reader.is_between_frames(), fault };
                     }
                 }
             }
@@ -137,7 +138,7 @@ impl Stream {
             let is_short = |(header, payload): &(FrameHeader, Vec<u8>)| (payload.len() as u64) < header.payload_len;
             assert_eq!(in_payload, frames.last().is_some_and(is_short), "a frame ends with its last byte");
         }
-        Self { frames, is_complete: reader.is_between_frames(), fault: None }
+        Self { frames, is_whole: reader.is_between_frames(), fault: None }
     }
 }
 
