@@ -1,6 +1,6 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
 //! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
-//! for what the application sends, `compression` for permessage-deflate.
+//! for what the application sends, `timeout` for a peer that takes too long, `compression` for permessage-deflate.
 
 #[cfg(feature = "deflate")]
 mod compression;
@@ -8,6 +8,7 @@ mod control;
 mod opening;
 mod receive;
 mod send;
+mod timeout;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -247,8 +248,9 @@ impl Connection {
 
     /// Whether it is over: once the output is written, close the transport.
     ///
-    /// The last event may still wait: after [`reject`](Self::reject), and after [`close`](Self::close) before the
-    /// connection was open, one more [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives it.
+    /// The last event may still wait: after [`reject`](Self::reject), after [`time_out`](Self::time_out), and after
+    /// [`close`](Self::close) before the connection was open, the next [`receive`](Self::receive) or
+    /// [`receive_eof`](Self::receive_eof) gives it.
     #[inline]
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -315,7 +317,7 @@ impl Connection {
 
     /// The last event, if it has not been given yet.
     fn report_end(&mut self) -> Option<Event<'static>> {
-        self.ending.take().map(Event::Closed)
+        self.report_refusal().or_else(|| self.ending.take().map(Event::Closed))
     }
 
     /// Puts a Close frame, once (RFC 6455 §5.5.1), with the code and then the reason in its body.

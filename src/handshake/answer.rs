@@ -183,6 +183,11 @@ impl Reject {
         Self::with_status(404)
     }
 
+    /// 408: the request did not come in time.
+    pub(crate) const fn request_timeout() -> Self {
+        Self::with_status(408)
+    }
+
     /// 500: the server met an unexpected condition.
     pub const fn internal_server_error() -> Self {
         Self::with_status(500)
@@ -297,6 +302,7 @@ fn reason_phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         410 => "Gone",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
