@@ -17,6 +17,8 @@ pub enum Error {
     /// It did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
     /// [browser rules](crate::Config::browser_rules).
     Full,
+    /// It took too long.
+    Timeout(Timeout),
 }
 
 impl fmt::Display for Error {
@@ -25,6 +27,7 @@ impl fmt::Display for Error {
             Self::Protocol(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Full => f.write_str("more to be sent than may wait"),
+            Self::Timeout(timeout) => timeout.fmt(f),
         }
     }
 }
@@ -42,6 +45,38 @@ impl From<HandshakeError> for Error {
         Self::Handshake(error)
     }
 }
+
+impl From<Timeout> for Error {
+    fn from(timeout: Timeout) -> Self {
+        Self::Timeout(timeout)
+    }
+}
+
+/// What the peer did not do in time: see [`Connection::time_out`](crate::Connection::time_out).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// Its share of the opening handshake. A server answers HTTP 408, or 503 if the request was whole and the caller did
+    /// not decide; a client sends nothing.
+    Opening,
+    /// Send anything. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before: it is registered with
+    /// this meaning and for both sides, while 1011, which some send here, would blame a server's internal error.
+    KeepAlive,
+    /// Answer a Close, or, once both sides have sent one, close a client's transport. Nothing is sent.
+    Closing,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Opening => "opening handshake not over in time",
+            Self::KeepAlive => "nothing received for too long",
+            Self::Closing => "Close not answered in time",
+        })
+    }
+}
+
+impl core::error::Error for Timeout {}
 
 /// A breach of the framing rules or of a limit, with where it is.
 ///

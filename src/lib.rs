@@ -51,16 +51,16 @@
 //! Every limit is a number in [`Config`] and holds before memory is taken. [`Config::new`] is safe for a public server.
 //!
 //! # What is left to the caller
-//! Sockets and TLS; time: deadlines for the handshake, for an idle peer and for a Close that is not answered (call
-//! [`Connection::receive_eof`] when patience ends); the decision about a request's Origin
+//! Sockets and TLS; the clock, by which [`Timers`] keeps a connection's deadlines and its keep-alive; when to connect
+//! again, for which [`Backoff`] knows the delay; the decision about a request's Origin
 //! ([`Request::is_same_origin`](handshake::Request::is_same_origin)); a client's [seed](Connection::client).
 //!
 //! # Features
 //! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`.
 //! - `http`: the opening handshake in the types of the `http` crate, for hyper and axum; see
 //!   [`handshake`](handshake#where-something-else-speaks-http). Implies `std`.
-//! - `std` (default): [`Output`]'s `write_to` for blocking writers, and vectored writes. Without it the crate is
-//!   `no_std` and needs `alloc`.
+//! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in
+//!   [`Response::retry_after`](handshake::Response::retry_after). Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
 #![forbid(unsafe_code)]
 // No input may make the crate panic: nothing that can, is used outside its tests.
@@ -73,6 +73,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod backoff;
 mod close;
 mod config;
 mod connection;
@@ -89,16 +90,18 @@ pub mod mask;
 mod message;
 mod output;
 mod prepared;
+mod timers;
 pub mod uri;
 mod utf8;
 
+pub use backoff::Backoff;
 pub use close::{CloseCode, CloseStatus, Closed, ScriptCloseError};
 pub use config::Config;
 pub use connection::{Connection, Role, State};
 pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, Parameter};
-pub use error::{Error, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError};
+pub use error::{Error, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout};
 pub use event::Event;
 pub use fragments::Fragments;
 pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};
@@ -106,6 +109,7 @@ pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
 pub use prepared::Prepared;
+pub use timers::{Timeouts, Timers};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
 //! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
-//! for what the application sends, `shared` for what it sends by reference, `compression` for permessage-deflate, `held`
-//! for what is on the heap.
+//! for what the application sends, `shared` for what it sends by reference, `timeout` for a peer that takes too long,
+//! `compression` for permessage-deflate, `held` for what is on the heap.
 
 #[cfg(feature = "deflate")]
 mod compression;
@@ -11,6 +11,7 @@ mod opening;
 mod receive;
 mod send;
 mod shared;
+mod timeout;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -283,8 +284,9 @@ impl Connection {
 
     /// Whether it is over: once the output is written, close the transport.
     ///
-    /// The last event may still wait: after [`reject`](Self::reject), and after [`close`](Self::close) before the
-    /// connection was open, one more [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives it.
+    /// The last event may still wait: after [`reject`](Self::reject), after [`time_out`](Self::time_out), and after
+    /// [`close`](Self::close) before the connection was open, the next [`receive`](Self::receive) or
+    /// [`receive_eof`](Self::receive_eof) gives it.
     #[inline]
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -381,6 +383,10 @@ impl Connection {
 
     /// The last event, if it has not been given yet.
     fn report_end(&mut self) -> Option<Event<'static>> {
+        let refusal = self.report_refusal();
+        if refusal.is_some() {
+            return refusal;
+        }
         let closed = self.held.as_mut()?.ending.take();
         self.tidy();
         closed.map(Event::Closed)

@@ -20,7 +20,7 @@ use crate::output::Output;
 pub(super) struct Opening {
     config: Config,
     scanner: HeadScanner,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// A head that is not whole yet; later, what came before the decision.
     held: Vec<u8>,
     /// How much of what is held has been delivered.

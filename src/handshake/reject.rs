@@ -52,6 +52,11 @@ impl Reject {
         Self::with_status(404)
     }
 
+    /// 408: the request did not come in time.
+    pub(crate) const fn request_timeout() -> Self {
+        Self::with_status(408)
+    }
+
     /// 500: the server met an unexpected condition.
     pub const fn internal_server_error() -> Self {
         Self::with_status(500)
@@ -111,16 +116,22 @@ impl Request {
     /// HTTP/2 and HTTP/3 have no upgrade that could be required: there, 426 goes out as 400, and headers that belong to
     /// an HTTP/1.1 connection, such as Keep-Alive, are left out.
     pub fn reject(self, reject: &Reject) -> Answer {
-        let bootstrap = self.bootstrap();
+        reject.answer(self.bootstrap())
+    }
+}
+
+impl Reject {
+    /// The response that says so.
+    pub(crate) fn answer(&self, bootstrap: Bootstrap) -> Answer {
         let mut headers = Headers::default();
-        if reject.status == 426 {
+        if self.status == 426 {
             put_version(bootstrap, &mut headers);
             put_upgrade(bootstrap, &mut headers);
         }
-        for (name, value) in &reject.headers {
+        for (name, value) in &self.headers {
             put_field(bootstrap, &mut headers, name, value);
         }
-        Answer::new(status_for(bootstrap, reject.status), headers, reject.body.clone())
+        Answer::new(status_for(bootstrap, self.status), headers, self.body.clone())
     }
 }
 

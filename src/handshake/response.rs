@@ -3,9 +3,10 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::head::{Headers, ResponseHead};
-use super::header::{elements, parse_extensions, parse_version};
+use super::header::{elements, parse_digits, parse_extensions, parse_version};
 use super::negotiated::Negotiated;
 use super::{ACCEPT_LEN, Bootstrap};
 use crate::config::Config;
@@ -80,6 +81,40 @@ impl Response {
     /// ```
     pub fn versions(&self) -> impl Iterator<Item = u8> {
         elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
+    }
+
+    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any status.
+    /// The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
+    ///
+    /// A date is counted from the response's own Date, so that no clock is needed: without one, or without the feature
+    /// `std`, it is not understood. A date in the past is no time at all.
+    ///
+    /// # Examples
+    /// ```
+    /// # use websocket_proto::handshake::Response;
+    /// fn is_worth_waiting_for(refusal: &Response) -> bool {
+    ///     refusal.retry_after().is_some_and(|wait| wait.as_secs() < 60)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let values = self.parts.headers.get_all("Retry-After");
+        // RFC 9110 §10.2.3: "Retry-After = HTTP-date / delay-seconds".
+        values.filter_map(|value| parse_digits(value).map(Duration::from_secs).or_else(|| self.until(value))).max()
+    }
+
+    /// The time from the response's Date to another date.
+    #[cfg(feature = "std")]
+    fn until(&self, date: &[u8]) -> Option<Duration> {
+        let parse = |date| httpdate::parse_http_date(core::str::from_utf8(date).ok()?).ok();
+        let sent = parse(self.parts.headers.get_only("Date").ok()??)?;
+        Some(parse(date)?.duration_since(sent).unwrap_or_default())
+    }
+
+    #[cfg(not(feature = "std"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    fn until(&self, _date: &[u8]) -> Option<Duration> {
+        None
     }
 }
 

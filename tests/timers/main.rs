@@ -1,0 +1,7 @@
+//! Timers, over hours of simulated time: a pair of endpoints, a scripted peer, and random schedules against a model.
+
+mod clocks;
+mod pair;
+mod schedule;
+mod scripted;
+mod world;

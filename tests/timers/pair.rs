@@ -1,0 +1,194 @@
+//! Our own server and client, with a clock.
+
+use std::time::Duration;
+
+use websocket_proto::{CloseCode, Error, Role, State, Timeout, Timeouts};
+
+use crate::world::{LATENCY, World};
+
+const OPENING: Duration = Duration::from_secs(7);
+const VALIDITY: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+const CLOSING: Duration = Duration::from_secs(5);
+const TIMEOUTS: Timeouts<Duration> = Timeouts::none().opening(OPENING).keep_alive(VALIDITY, PONG).closing(CLOSING);
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Some time at which the connection has long been open.
+const LATER: Duration = Duration::from_secs(100);
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// A pair in which only the endpoint with this role keeps time.
+fn timed(role: Role) -> World {
+    match role {
+        Role::Server => World::new(TIMEOUTS, Timeouts::none()),
+        Role::Client => World::new(Timeouts::none(), TIMEOUTS),
+    }
+}
+
+#[test]
+fn an_idle_peer_is_pinged_whenever_its_proof_expires() {
+    for role in ROLES {
+        let mut world = timed(role);
+        world.run(3 * HOUR);
+        // The request takes one latency to the server, its answer another.
+        let opened = if role == Role::Server { LATENCY } else { 2 * LATENCY };
+        // A pong is the next proof, a round trip after the ping.
+        let first_arrives = opened + VALIDITY + LATENCY;
+        let after = (3 * HOUR).checked_sub(first_arrives).unwrap();
+        let pings = after.as_nanos() / (VALIDITY + 2 * LATENCY).as_nanos() + 1;
+        let (end, peer) = world.ends(role);
+        assert_eq!((end.ws.state(), peer.ws.state()), (State::Open, State::Open));
+        assert_eq!(peer.pings, pings);
+        assert_eq!(end.round_trips.len() as u128, pings);
+        assert!(end.round_trips.iter().all(|round_trip| *round_trip == 2 * LATENCY));
+        assert_eq!(end.timers.round_trip(), Some(2 * LATENCY));
+        // A ping leaves, arrives, and its pong arrives.
+        assert!(world.turns <= 3 * pings + 6, "{} turns", world.turns);
+    }
+}
+
+#[test]
+fn two_that_ping_each_other_live_on() {
+    let mut world = World::new(TIMEOUTS, TIMEOUTS);
+    world.run(24 * HOUR);
+    assert_eq!((world.server.ws.state(), world.client.ws.state()), (State::Open, State::Open));
+    let pings = world.server.pings + world.client.pings;
+    let most = (24 * HOUR).as_nanos() / VALIDITY.as_nanos() * 2;
+    let least = (24 * HOUR).as_nanos() / (VALIDITY + 2 * LATENCY).as_nanos() - 1;
+    assert!((least..=most).contains(&pings), "{pings} pings");
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_failed_after_its_validity_and_the_wait_for_a_pong() {
+    for role in ROLES {
+        let mut world = timed(role);
+        world.run(LATER);
+        let (_, peer) = world.ends(role);
+        peer.ws.send_text("the last", &mut peer.output).unwrap();
+        world.turn();
+        let (end, peer) = world.ends(role);
+        let pings = peer.pings;
+        peer.is_mute = true;
+        assert_eq!(end.messages, 0);
+        world.run(HOUR);
+
+        let failed = LATER + LATENCY + VALIDITY + PONG;
+        let (end, peer) = world.ends(role);
+        assert_eq!(end.messages, 1);
+        let (at, closed) = end.last.as_ref().unwrap();
+        assert_eq!((*at, closed.code(), closed.was_clean()), (failed, 1006, false));
+        assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+        // It is only the way back that is lost: the peer learns what happened.
+        assert_eq!(peer.pings, pings + 1);
+        let (_, closed) = peer.last.as_ref().unwrap();
+        assert_eq!((closed.code(), closed.was_clean()), (CloseCode::TIMEOUT.get(), true));
+    }
+}
+
+#[test]
+fn messages_are_proof_enough() {
+    for role in ROLES {
+        let mut world = timed(role);
+        let (_, peer) = world.ends(role);
+        let before = peer.pings;
+        for second in (20..7200).step_by(20) {
+            world.run(Duration::from_secs(second));
+            let (_, peer) = world.ends(role);
+            peer.ws.send_text("here", &mut peer.output).unwrap();
+            world.turn();
+        }
+        let (end, peer) = world.ends(role);
+        assert_eq!((end.ws.state(), peer.pings - before), (State::Open, 0));
+    }
+}
+
+#[test]
+fn a_close_that_is_not_answered_ends_at_its_deadline() {
+    for role in ROLES {
+        let mut world = timed(role);
+        world.run(LATER);
+        let (end, peer) = world.ends(role);
+        peer.is_mute = true;
+        end.ws.close(CloseCode::GOING_AWAY, "", &mut end.output);
+        world.turn();
+        let (end, _) = world.ends(role);
+        let written = end.written;
+        assert_eq!(end.timers.poll_timeout(), Some(LATER + CLOSING));
+        world.run(HOUR);
+
+        let (end, _) = world.ends(role);
+        let (at, closed) = end.last.as_ref().unwrap();
+        assert_eq!((*at, closed.code()), (LATER + CLOSING, 1006));
+        assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Closing)));
+        assert_eq!(end.written, written);
+        assert_eq!(end.timers.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_close_that_is_answered_leaves_no_deadline() {
+    for role in ROLES {
+        let mut world = timed(role);
+        world.run(LATER);
+        let (end, _) = world.ends(role);
+        end.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut end.output);
+        world.turn();
+        world.run(HOUR);
+        let (end, _) = world.ends(role);
+        let (_, closed) = end.last.as_ref().unwrap();
+        assert_eq!((closed.code(), closed.error()), (1000, None));
+        assert_eq!(end.timers.poll_timeout(), None);
+    }
+}
+
+/// 6455-7.1.1-5, 6455-5.5.1-14: the client waits for the server to close the transport, but not for ever, and knows the
+/// server's code all the same.
+#[test]
+fn a_transport_that_is_never_closed_ends_cleanly_at_the_deadline() {
+    let mut world = timed(Role::Client);
+    world.run(LATER);
+    world.server.keeps_transport = true;
+    world.server.ws.close(CloseCode::GOING_AWAY, "bye", &mut world.server.output);
+    world.turn();
+    world.run(HOUR);
+    let (at, closed) = world.client.last.unwrap();
+    assert_eq!(at, LATER + LATENCY + CLOSING);
+    assert_eq!((closed.code(), closed.reason(), closed.was_clean()), (1001, "bye", true));
+    assert_eq!(closed.error(), None);
+}
+
+#[test]
+fn a_request_that_nobody_decides_on_is_refused_with_503() {
+    let mut world = timed(Role::Server);
+    world.server.hesitates = true;
+    world.run(HOUR);
+    let (at, closed) = world.server.last.as_ref().unwrap();
+    assert_eq!((*at, closed.error()), (OPENING, Some(&Error::Timeout(Timeout::Opening))));
+    assert_eq!(world.client.refused, Some(503));
+    // A decision that comes too late does nothing.
+    let request = world.server.request.take().unwrap();
+    world.server.ws.accept(request, &mut world.server.output);
+    assert!(world.server.ws.is_closed() && world.server.output.is_empty());
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let mut world = timed(Role::Client);
+    world.server.is_mute = true;
+    let request = world.client.written;
+    world.run(HOUR);
+    let (at, closed) = world.client.last.unwrap();
+    assert_eq!((at, closed.code()), (OPENING, 1006));
+    assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Opening)));
+    assert_eq!(world.client.written, request);
+}
+
+#[test]
+fn without_timeouts_nothing_is_ever_due() {
+    let mut world = World::new(Timeouts::none(), Timeouts::none());
+    world.run(24 * HOUR);
+    assert_eq!((world.server.ws.state(), world.client.ws.state()), (State::Open, State::Open));
+    assert_eq!((world.server.timers.poll_timeout(), world.client.timers.poll_timeout()), (None, None));
+    assert_eq!(world.server.pings + world.client.pings, 0);
+}

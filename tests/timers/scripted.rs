@@ -1,0 +1,268 @@
+//! One endpoint and the bytes that a peer might send it, at any time.
+
+use std::time::Duration;
+
+use bytes::Buf;
+use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::mask::apply_mask;
+use websocket_proto::{
+    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, Input, Output, Role, State, Timeout, Timeouts,
+    Timers,
+};
+
+pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// An endpoint before its opening handshake.
+fn connecting(role: Role) -> Connection {
+    match role {
+        Role::Server => Connection::server(Config::new()),
+        Role::Client => {
+            let request = ClientRequest::new("ws://example.com/");
+            Connection::client(&request, Config::new(), [7; 32], &mut Output::new()).unwrap()
+        }
+    }
+}
+
+/// An endpoint that is open.
+pub(crate) fn opened(role: Role) -> Connection {
+    let mut output = Output::new();
+    let request = ClientRequest::new("ws://example.com/");
+    let mut client = Connection::client(&request, Config::new(), [7; 32], &mut output).unwrap();
+    let mut server = Connection::server(Config::new());
+    let mut request = output.copy_to_bytes(output.remaining()).to_vec();
+    match server.receive(&mut Input::new(&mut request), &mut output) {
+        Some(Event::Request(request)) => server.accept(request, &mut output),
+        event => panic!("{event:?}"),
+    }
+    receive(&mut client, output.chunk());
+    let ws = if role == Role::Server { server } else { client };
+    assert_eq!(ws.state(), State::Open);
+    ws
+}
+
+/// A frame for an endpoint with this role: masked, with a key that changes nothing, for a server.
+pub(crate) fn frame(to: Role, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mask = (to == Role::Server).then_some([0; 4]);
+    let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
+    [header.encode().as_ref(), payload].concat()
+}
+
+/// Receives bytes that bring no end; returns what was answered.
+pub(crate) fn receive(ws: &mut Connection, bytes: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut output) = (bytes.to_vec(), Output::new());
+    let mut input = Input::new(&mut bytes);
+    while let Some(event) = ws.receive(&mut input, &mut output) {
+        assert!(!matches!(event, Event::Closed(_)), "{event:?}");
+    }
+    output.chunk().to_vec()
+}
+
+fn last_event(ws: &mut Connection) -> Closed {
+    match ws.receive(&mut Input::new(&mut []), &mut Output::new()) {
+        Some(Event::Closed(closed)) => closed,
+        event => panic!("{event:?}"),
+    }
+}
+
+/// Slowloris: a byte each second is progress, and still too slow.
+#[test]
+fn bytes_do_not_extend_the_opening() {
+    let response = b"HTTP/1.1 101 Switching Protocols\r\nServer: slow\r\n";
+    for (role, head) in [(Role::Server, REQUEST), (Role::Client, response)] {
+        let (mut ws, mut output) = (connecting(role), Output::new());
+        let mut timers = Timers::new(seconds(1000), Timeouts::none().opening(seconds(10)));
+        for (second, byte) in (1000..1010).zip(head) {
+            timers.received(seconds(second));
+            assert!(receive(&mut ws, &[*byte]).is_empty());
+            timers.handle_timeout(seconds(second), &mut ws, &mut output);
+            assert_eq!(timers.poll_timeout(), Some(seconds(1010)));
+        }
+        timers.handle_timeout(Duration::from_nanos(1_009_999_999_999), &mut ws, &mut output);
+        assert!(!ws.is_closed() && output.is_empty());
+        timers.handle_timeout(seconds(1010), &mut ws, &mut output);
+        assert_eq!((ws.is_closed(), timers.poll_timeout()), (true, None));
+        let written = String::from_utf8(output.chunk().to_vec()).unwrap();
+        match role {
+            Role::Server => {
+                assert!(written.starts_with("HTTP/1.1 408 Request Timeout\r\n") && written.ends_with("\r\n\r\n"));
+                assert!(written.contains("\r\nConnection: close\r\n") && written.contains("\r\nContent-Length: 0\r\n"));
+            }
+            Role::Client => assert_eq!(written, ""),
+        }
+        let closed = last_event(&mut ws);
+        assert_eq!((closed.code(), closed.error()), (1006, Some(&Error::Timeout(Timeout::Opening))));
+        assert_eq!(ws.receive_eof(), None);
+    }
+}
+
+#[test]
+fn a_refusal_whose_body_does_not_come_is_reported() {
+    let (mut ws, mut output) = (connecting(Role::Client), Output::new());
+    let mut timers = Timers::new(seconds(0), Timeouts::new());
+    receive(&mut ws, b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nback ");
+    timers.handle_timeout(seconds(10), &mut ws, &mut output);
+    assert!(ws.is_closed() && output.is_empty());
+    let Some(Event::Rejected(refusal)) = ws.receive_eof() else { panic!("no refusal") };
+    assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
+    assert_eq!(refusal.retry_after(), Some(seconds(7)));
+    let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
+    let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+    assert_eq!(error.status(), 503);
+    assert_eq!(ws.receive_eof(), None);
+}
+
+/// Any byte is proof, of a message that is never whole too; and a ping is sent whenever the last one is too old.
+#[test]
+fn a_byte_now_and_then_keeps_alive() {
+    for role in ROLES {
+        let (mut ws, mut output) = (opened(role), Output::new());
+        let mut timers = Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(30), seconds(20)));
+        timers.handle_timeout(seconds(0), &mut ws, &mut output);
+        for (index, byte) in frame(role, Opcode::Text, &[b'.'; 200]).iter().take(150).enumerate() {
+            let last = seconds(49) * index as u32;
+            assert_eq!(timers.poll_timeout(), Some(last + seconds(30)));
+            timers.handle_timeout(last + seconds(30), &mut ws, &mut output);
+            assert_eq!(timers.poll_timeout(), Some(last + seconds(50)));
+            let (header, _) = FrameHeader::decode(output.chunk()).unwrap().unwrap();
+            assert_eq!((header.opcode, header.payload_len), (Opcode::Ping, 8));
+            output.advance(output.remaining());
+
+            assert!(receive(&mut ws, &[*byte]).is_empty());
+            timers.handle_timeout(last + seconds(49), &mut ws, &mut output);
+            assert!(output.is_empty());
+        }
+        assert_eq!(ws.state(), State::Open);
+    }
+}
+
+/// A peer that never answers a Close, and talks on.
+#[test]
+fn bytes_do_not_extend_the_closing() {
+    for role in ROLES {
+        let (mut ws, mut output) = (opened(role), Output::new());
+        let mut timers =
+            Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(2), seconds(2)).closing(seconds(5)));
+        timers.handle_timeout(seconds(0), &mut ws, &mut output);
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        output.advance(output.remaining());
+        for second in 0..5 {
+            timers.received(seconds(second));
+            receive(&mut ws, &frame(role, Opcode::Text, b"and another thing"));
+            timers.handle_timeout(seconds(second), &mut ws, &mut output);
+            assert_eq!((ws.state(), timers.poll_timeout()), (State::Closing, Some(seconds(5))));
+        }
+        timers.handle_timeout(seconds(5), &mut ws, &mut output);
+        assert!(ws.is_closed() && output.is_empty());
+        assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::Closing)));
+    }
+}
+
+/// The payload of the ping that is all there is in the output.
+fn take_ping(output: &mut Output) -> Vec<u8> {
+    let bytes = output.copy_to_bytes(output.remaining());
+    let (header, len) = FrameHeader::decode(&bytes).unwrap().unwrap();
+    assert_eq!((header.opcode, len as u64 + header.payload_len), (Opcode::Ping, bytes.len() as u64));
+    let mut payload = bytes[len..].to_vec();
+    apply_mask(header.mask.unwrap_or_default(), &mut payload);
+    payload
+}
+
+#[test]
+fn a_round_trip_is_that_of_the_last_ping() {
+    for role in ROLES {
+        let (mut ws, mut output) = (opened(role), Output::new());
+        let mut timers = Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(30), seconds(20)));
+        timers.handle_timeout(seconds(0), &mut ws, &mut output);
+        assert_eq!(timers.pong(seconds(1), b"nobody asked"), None);
+        timers.handle_timeout(seconds(30), &mut ws, &mut output);
+        let first = take_ping(&mut output);
+        // Other bytes prove that the peer is alive; the pong takes its time.
+        receive(&mut ws, &frame(role, Opcode::Text, b"busy"));
+        timers.handle_timeout(seconds(31), &mut ws, &mut output);
+        timers.handle_timeout(seconds(61), &mut ws, &mut output);
+        let second = take_ping(&mut output);
+        assert_ne!(first, second);
+        assert_eq!(timers.pong(seconds(62), &first), None);
+        assert_eq!(timers.round_trip(), None);
+        assert_eq!(timers.pong(seconds(64), &second), Some(seconds(3)));
+        assert_eq!(timers.pong(seconds(65), &second), None);
+        assert_eq!(timers.round_trip(), Some(seconds(3)));
+    }
+}
+
+/// The time is not up for what is not waited for.
+#[test]
+fn a_timeout_that_comes_too_late_does_nothing() {
+    let closing = |role| {
+        let mut ws = opened(role);
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
+        ws
+    };
+    let closed = |role| {
+        let mut ws = opened(role);
+        assert!(ws.receive_eof().is_some());
+        ws
+    };
+    let timeouts = [Timeout::Opening, Timeout::KeepAlive, Timeout::Closing];
+    let make = |state, role| match state {
+        State::Connecting => connecting(role),
+        State::Open => opened(role),
+        State::Closing => closing(role),
+        State::Closed => closed(role),
+    };
+    let states = [
+        (State::Connecting, [true, false, false]),
+        (State::Open, [false, true, false]),
+        (State::Closing, [false, true, true]),
+        (State::Closed, [false, false, false]),
+    ];
+    for role in ROLES {
+        for (state, ends) in states {
+            for (timeout, ends) in timeouts.into_iter().zip(ends) {
+                let (mut ws, mut output) = (make(state, role), Output::new());
+                assert_eq!(ws.state(), state);
+                ws.time_out(timeout, &mut output);
+                assert_eq!(ws.state(), if ends { State::Closed } else { state }, "{timeout:?} in {state:?}");
+                if ends {
+                    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(timeout)));
+                } else {
+                    assert!(output.is_empty());
+                }
+                // Only once is a Close sent.
+                let says_close = state == State::Open && ends;
+                let says_408 = state == State::Connecting && ends && role == Role::Server;
+                assert_eq!(!output.is_empty(), says_close || says_408, "{timeout:?} in {state:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_with_both_closes_ends_as_the_server_said() {
+    for timeout in [Timeout::KeepAlive, Timeout::Closing] {
+        let (mut ws, mut output) = (opened(Role::Client), Output::new());
+        receive(&mut ws, &frame(Role::Client, Opcode::Close, b"\x03\xe9bye"));
+        ws.time_out(timeout, &mut output);
+        let closed = last_event(&mut ws);
+        assert_eq!((closed.code(), closed.reason(), closed.error()), (1001, "bye", None));
+        assert!(output.is_empty() && ws.receive_eof().is_none());
+    }
+}
+
+/// What a server was told in its last moments counts for nothing: the request that it decides on is refused.
+#[test]
+fn bytes_behind_an_undecided_request_are_dropped() {
+    let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
+    receive(&mut ws, &[REQUEST, &frame(Role::Server, Opcode::Text, b"early")].concat());
+    ws.time_out(Timeout::Opening, &mut output);
+    assert!(output.chunk().starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::Opening)));
+    assert_eq!(ws.receive_eof(), None);
+}
