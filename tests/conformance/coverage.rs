@@ -10,6 +10,7 @@ const TABLE: &str = include_str!("rows.tsv");
 /// The tests, as text: a row is covered if a `rows!` in one of these names it.
 const SOURCES: &[&str] = &[
     include_str!("browser_closing.rs"),
+    include_str!("browser_sending.rs"),
     include_str!("client_refusal.rs"),
     include_str!("client_request.rs"),
     include_str!("client_response.rs"),
@@ -44,9 +45,6 @@ const WITHOUT_TEST: &[(&str, &str)] = &[
     ("7692-5-7", "needs two extensions; permessage-deflate is the only one"),
     ("7692-7.1.2.1-7", "not done: zlib-rs decompresses with the largest window in any case"),
     ("7692-7.1.2.2-6", "not done: zlib-rs decompresses with the largest window in any case"),
-    ("WS-SEND-3", "an Output has no limit of its own; the caller watches Output::len"),
-    ("WS-BUF-1", "bufferedAmount is not built yet; it comes with the rest of the WHATWG mode"),
-    ("WS-BUF-2", "bufferedAmount is not built yet; it comes with the rest of the WHATWG mode"),
 ];
 
 #[cfg(not(feature = "deflate"))]

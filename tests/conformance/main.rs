@@ -3,6 +3,7 @@
 //! A test names the rows it shows with `rows!` in its first line; `coverage.rs` counts them.
 
 mod browser_closing;
+mod browser_sending;
 mod client_refusal;
 mod client_request;
 mod client_response;

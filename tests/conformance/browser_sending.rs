@@ -1,0 +1,257 @@
+//! The WHATWG's sending rules, for bindings of the WebSocket API: `send(data)` when nothing can be sent, and
+//! `bufferedAmount`; and what the limit on an output is without them.
+
+use bytes::Buf;
+use websocket_proto::{
+    CloseCode, Config, Connection, Error, Event, MessageKind, Output, Prepared, Role, SendError, State,
+};
+
+use crate::faults::{ROLES, open};
+use crate::harness::{drain, every_cut_with, feed, frames, from_peer_of, pong};
+use crate::rows;
+
+/// The most that may wait, in these tests.
+const LIMIT: usize = 100;
+
+fn browser(role: Role) -> Connection {
+    open(role, &Config::new().browser_rules(true))
+}
+
+/// Every way to send a message, three bytes each.
+fn send_in_every_way(ws: &mut Connection, output: &mut Output) -> [Result<(), SendError>; 8] {
+    [
+        ws.send_text("€", output),
+        ws.send_binary(b"bin", output),
+        ws.send_text_uncompressed("é1", output),
+        ws.send_binary_uncompressed(b"bin", output),
+        ws.send_fragment(MessageKind::Text, b"all", true, output),
+        ws.send_fragment_uncompressed(MessageKind::Text, b"all", true, output),
+        ws.send_bytes(MessageKind::Binary, b"ref".as_slice().into(), output),
+        ws.send_prepared(&Prepared::text("ref"), output),
+    ]
+}
+
+#[test]
+fn sending_when_closed_only_counts() {
+    rows!("WS-SEND-2");
+    for role in ROLES {
+        let (mut ws, mut output) = (browser(role), Output::new());
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        let close = output.len();
+        assert_eq!((ws.state(), ws.buffered_amount(&output)), (State::Closing, 0));
+        assert_eq!(send_in_every_way(&mut ws, &mut output), [Ok(()); 8]);
+        assert_eq!((output.len(), ws.buffered_amount(&output)), (close, 8 * 3));
+        while ws.receive_eof().is_some() {}
+        assert_eq!(ws.state(), State::Closed);
+        assert_eq!(send_in_every_way(&mut ws, &mut output), [Ok(()); 8]);
+        assert_eq!((output.len(), ws.buffered_amount(&output)), (close, 16 * 3));
+        // Text that never was a message counts for nothing.
+        let no_text = ws.send_bytes(MessageKind::Text, b"\xff".as_slice().into(), &mut output);
+        assert_eq!((no_text, ws.buffered_amount(&output)), (Err(SendError::InvalidUtf8), 16 * 3));
+    }
+}
+
+/// The peer's Close may come at any time; whether it has is not for the page to know.
+#[test]
+fn sending_behind_the_peers_close_only_counts() {
+    rows!("WS-SEND-2");
+    let make = || browser(Role::Server);
+    let outcome = every_cut_with(make, &from_peer_of(Role::Server, &[(0x88, b"\x03\xe8")]), &|ws, event, output| {
+        let before = output.len();
+        assert_eq!(ws.send_text("late", output), Ok(()));
+        assert_eq!((output.len(), ws.buffered_amount(output)), (before, 4));
+        Some(event)
+    });
+    assert_eq!(outcome.close_sent(), Some(Some(1000)));
+    assert_eq!(outcome.closed().map(|closed| (closed.code(), closed.was_clean())), Some((1000, true)));
+}
+
+#[test]
+fn too_early_is_an_error_for_a_browser_too() {
+    rows!("WS-SEND-1");
+    let (mut ws, mut output) = (Connection::server(Config::new().browser_rules(true)), Output::new());
+    assert_eq!(send_in_every_way(&mut ws, &mut output), [Err(SendError::Connecting); 8]);
+    assert_eq!(ws.buffered_amount(&output), 0);
+}
+
+/// "flag the WebSocket as full and then close the WebSocket connection"
+#[test]
+fn a_browser_closes_when_the_buffer_is_full() {
+    rows!("WS-SEND-3", "WS-BUF-2");
+    for role in ROLES {
+        let config = Config::new().browser_rules(true).max_output(LIMIT);
+        let too_much: [fn(&mut Connection, &mut Output) -> Result<(), SendError>; 4] = [
+            |ws, output| ws.send_text(&"x".repeat(LIMIT), output),
+            |ws, output| ws.send_fragment(MessageKind::Binary, &[0; LIMIT], false, output),
+            |ws, output| ws.send_bytes(MessageKind::Text, vec![b'x'; LIMIT].into(), output),
+            |ws, output| ws.send_prepared(&Prepared::binary(&[0; LIMIT]), output),
+        ];
+        for send in too_much {
+            let (mut ws, mut output) = (open(role, &config), Output::new());
+            ws.send_text("fits", &mut output).unwrap();
+            let fits = output.len();
+            assert_eq!(send(&mut ws, &mut output), Ok(()));
+            assert_eq!((output.len(), ws.state()), (fits, State::Closed));
+            assert_eq!(ws.buffered_amount(&output), 4 + LIMIT as u64);
+            // Whatever else the peer sends.
+            let outcome = feed(&mut ws, [from_peer_of(role, &[(0x81, b"late")]).as_slice()]);
+            let [Event::Closed(closed)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
+            assert_eq!((closed.error(), closed.code(), closed.was_clean()), (Some(&Error::Full), 1006, false));
+            assert!(outcome.output.is_empty() && ws.receive_eof().is_none());
+            output.advance(fits);
+            assert_eq!(ws.buffered_amount(&output), LIMIT as u64);
+        }
+    }
+}
+
+#[test]
+fn a_full_buffer_is_an_error_otherwise() {
+    rows!("WS-SEND-3");
+    for role in ROLES {
+        let (mut ws, mut output) = (open(role, &Config::new().max_output(LIMIT)), Output::new());
+        ws.send_binary(&[1; LIMIT / 2], &mut output).unwrap();
+        let waiting = output.len();
+        let too_much = [0; LIMIT / 2];
+        assert_eq!(ws.send_binary(&too_much, &mut output), Err(SendError::Full));
+        assert_eq!(ws.send_binary_uncompressed(&too_much, &mut output), Err(SendError::Full));
+        assert_eq!(ws.send_fragment(MessageKind::Binary, &too_much, false, &mut output), Err(SendError::Full));
+        assert_eq!(ws.send_bytes(MessageKind::Binary, too_much.to_vec().into(), &mut output), Err(SendError::Full));
+        assert_eq!(ws.send_prepared(&Prepared::binary(&too_much), &mut output), Err(SendError::Full));
+        assert_eq!(ws.ping(&too_much, &mut output), Err(SendError::Full));
+        assert_eq!(ws.pong(&too_much, &mut output), Err(SendError::Full));
+        assert_eq!((output.len(), ws.state(), ws.counters().sent.pings), (waiting, State::Open, 0));
+        // The limit is on what waits, not on what is sent over time: once that is written, there is room again.
+        output.advance(waiting);
+        ws.send_binary(&too_much, &mut output).unwrap();
+        assert_eq!(ws.buffered_amount(&output), 0, "counted only under browser rules");
+        output.advance(output.len());
+        // The fragment that was refused began no message.
+        ws.send_text("next", &mut output).unwrap();
+        assert_eq!(output.chunk()[0], 0x81);
+        // Nor does a fragment that is refused end one.
+        ws.send_fragment(MessageKind::Binary, b"to be ", false, &mut output).unwrap();
+        assert_eq!(ws.send_fragment(MessageKind::Binary, &[0; LIMIT], true, &mut output), Err(SendError::Full));
+        ws.send_fragment(MessageKind::Binary, b"continued", true, &mut output).unwrap();
+        assert_eq!(frames(&drain(&mut output))[2].1, b"continued");
+    }
+}
+
+/// A message that alone is longer than the limit never fits; one that fits with the longest header there is always does.
+#[test]
+fn where_the_limit_is() {
+    rows!("WS-SEND-3");
+    for role in ROLES {
+        let sent = |len| open(role, &Config::new().max_output(1000)).send_binary(&vec![0; len], &mut Output::new());
+        let longest_header = websocket_proto::frame::FrameHeader::MAX_LEN;
+        assert_eq!((sent(1000 - longest_header), sent(1001)), (Ok(()), Err(SendError::Full)));
+        let unlimited = open(role, &Config::new()).send_binary(&[0; 1 << 20], &mut Output::new());
+        assert_eq!(unlimited, Ok(()));
+    }
+}
+
+/// Answers to pings, and the Close, are owed: the limit is not theirs.
+#[test]
+fn what_is_owed_is_sent_all_the_same() {
+    rows!("WS-SEND-3");
+    for role in ROLES {
+        for browser_rules in [false, true] {
+            let make = || open(role, &Config::new().max_output(0).browser_rules(browser_rules));
+            let input = from_peer_of(role, &[(0x89, b"ping"), (0x8a, b"pong"), (0x88, b"\x03\xe8")]);
+            let outcome = every_cut_with(make, &input, &|_, event, _| Some(event));
+            assert_eq!(outcome.before_end()[1], pong(b"pong"));
+            assert_eq!(outcome.frames()[0].1, b"ping");
+            assert_eq!(outcome.close_sent(), Some(Some(1000)));
+        }
+    }
+}
+
+#[test]
+fn only_bytes_of_messages_are_buffered() {
+    rows!("WS-BUF-1");
+    for role in ROLES {
+        let (mut ws, mut output) = (browser(role), Output::new());
+        assert_eq!(ws.buffered_amount(&output), 0);
+        for (text, expected) in [("x".repeat(100), 100), ("é".repeat(100), 300), (String::new(), 300)] {
+            ws.send_text(&text, &mut output).unwrap();
+            assert_eq!(ws.buffered_amount(&output), expected);
+        }
+        ws.send_binary(&[0; 70_000], &mut output).unwrap();
+        assert_eq!(ws.buffered_amount(&output), 70_300);
+        ws.ping(b"not of a message", &mut output).unwrap();
+        ws.pong(b"not of a message", &mut output).unwrap();
+        assert_eq!(ws.buffered_amount(&output), 70_300);
+        assert_eq!(send_in_every_way(&mut ws, &mut output), [Ok(()); 8]);
+        ws.send_bytes(MessageKind::Binary, vec![0; 20_000].into(), &mut output).unwrap();
+        assert_eq!(ws.buffered_amount(&output), 90_300 + 8 * 3);
+        output.advance(output.len());
+        assert_eq!(ws.buffered_amount(&output), 0);
+    }
+}
+
+/// However the transport takes them, the bytes that wait are those of payloads.
+#[test]
+fn what_is_written_is_not_buffered() {
+    rows!("WS-BUF-1");
+    for role in ROLES {
+        let (mut ws, mut output) = (browser(role), Output::new());
+        // For each byte of the wire, whether a message counts it.
+        let mut counts = Vec::new();
+        for len in [5, 0, 130] {
+            let before = output.len();
+            ws.send_binary(&vec![0; len], &mut output).unwrap();
+            counts.resize(before + (output.len() - before - len), false);
+            counts.resize(output.len(), true);
+            ws.ping(b"ping", &mut output).unwrap();
+            counts.resize(output.len(), false);
+        }
+        for written in 0..=counts.len() {
+            let waiting = counts[written..].iter().filter(|counted| **counted).count();
+            assert_eq!(ws.buffered_amount(&output), waiting as u64, "{role:?}, {written} bytes written");
+            output.advance(1);
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_buffered_is_counted_before_compression() {
+    rows!("WS-BUF-1");
+    let config = || Config::new().browser_rules(true).deflate(websocket_proto::Deflate::new());
+    let agreed = crate::deflate::extensions("permessage-deflate");
+    for mut ws in [
+        crate::harness::server_asked(config(), &crate::http::add(crate::harness::REQUEST, &agreed)),
+        crate::harness::client_told(config(), &agreed),
+    ] {
+        assert!(ws.uses_deflate());
+        let mut output = Output::new();
+        ws.send_text(&"x".repeat(1000), &mut output).unwrap();
+        ws.send_prepared(&Prepared::text(&"x".repeat(1000)), &mut output).unwrap();
+        assert!(output.len() < 1000);
+        assert_eq!(ws.buffered_amount(&output), 2000);
+        output.advance(output.len());
+        assert_eq!(ws.buffered_amount(&output), 0);
+    }
+}
+
+/// "this attribute's value will only increase with each call to the send() method. (The number does not reset to zero
+/// once the connection closes.)"
+#[test]
+fn closing_resets_nothing() {
+    rows!("WS-BUF-2");
+    for role in ROLES {
+        let (mut ws, mut output) = (browser(role), Output::new());
+        ws.send_text(&"x".repeat(100), &mut output).unwrap();
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        assert_eq!(ws.buffered_amount(&output), 100);
+        ws.send_text("late", &mut output).unwrap();
+        feed(&mut ws, [from_peer_of(role, &[(0x88, b"\x03\xe8")]).as_slice()]);
+        assert_eq!(ws.buffered_amount(&output), 104);
+        while ws.receive_eof().is_some() {}
+        assert_eq!((ws.state(), ws.buffered_amount(&output)), (State::Closed, 104));
+        // What is written after all no longer waits; what was never sent is still counted.
+        output.advance(output.len());
+        assert_eq!(ws.buffered_amount(&output), 4);
+        ws.send_text("later", &mut output).unwrap();
+        assert_eq!(ws.buffered_amount(&output), 9);
+    }
+}

@@ -1,0 +1,490 @@
+//! Messages in parts, as their bytes arrive: never larger than was said, lent where they lie, and whole when put
+//! together.
+
+mod wired;
+
+use std::borrow::Cow;
+
+use websocket_proto::{Closed, Config, Connection, Error, Event, Input, Output, ProtocolErrorKind, Role};
+use wired::{ROLES, drain, open, receive};
+
+/// The smallest size of a part: the longest character.
+const SMALLEST: usize = 4;
+
+/// A part, and whether it was lent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    is_text: bool,
+    data: Vec<u8>,
+    first: bool,
+    last: bool,
+    lent: bool,
+}
+
+/// What came of an input.
+#[derive(Debug, Default)]
+struct Received {
+    parts: Vec<Part>,
+    /// Every other event, with the number of parts before it.
+    others: Vec<(usize, Event<'static>)>,
+    output: Vec<u8>,
+}
+
+impl Received {
+    /// Takes note of an event; what is lent has to lie in the read.
+    fn note(&mut self, event: Event<'_>, read: std::ops::Range<*const u8>) {
+        let (is_text, data, first, last) = match event {
+            Event::TextPart { text: Cow::Borrowed(text), first, last } => {
+                (true, Cow::Borrowed(text.as_bytes()), first, last)
+            }
+            Event::TextPart { text: Cow::Owned(text), first, last } => (true, text.into_bytes().into(), first, last),
+            Event::BinaryPart { data, first, last } => (false, data, first, last),
+            other => return self.others.push((self.parts.len(), other.into_owned())),
+        };
+        let lent = matches!(data, Cow::Borrowed(_));
+        let bounds = data.as_ptr_range();
+        assert!(!lent || data.is_empty() || (read.start <= bounds.start && bounds.end <= read.end));
+        self.parts.push(Part { is_text, data: data.into_owned(), first, last, lent });
+    }
+
+    /// The messages, put together; the last may have no end.
+    fn messages(&self, size: usize) -> Vec<Vec<u8>> {
+        let mut messages = Vec::<Vec<u8>>::new();
+        let mut is_under_way = false;
+        for part in &self.parts {
+            assert!(part.data.len() <= size, "{part:?}");
+            assert!(part.last || !part.data.is_empty(), "{part:?}");
+            assert_eq!(part.first, !is_under_way, "{part:?}");
+            is_under_way = !part.last;
+            if part.first {
+                messages.push(Vec::new());
+            }
+            messages.last_mut().unwrap().extend(&part.data);
+        }
+        messages
+    }
+
+    fn closed(&self) -> &Closed {
+        match self.others.last() {
+            Some((after, Event::Closed(closed))) if *after == self.parts.len() => closed,
+            _ => panic!("not closed: {self:?}"),
+        }
+    }
+}
+
+fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>) -> Received {
+    let (mut received, mut output) = (Received::default(), Output::new());
+    for piece in pieces {
+        let mut piece = piece.to_vec();
+        let bounds = piece.as_ptr_range();
+        let mut input = Input::new(&mut piece);
+        while let Some(event) = ws.receive(&mut input, &mut output) {
+            received.note(event, bounds.clone());
+        }
+        assert!(input.is_empty(), "None means that every byte was consumed");
+    }
+    received.output = drain(&mut output);
+    received
+}
+
+/// Whole, byte by byte, and at every split into two.
+fn every_cut(make: impl Fn() -> Connection, input: &[u8], check: impl Fn(Received)) {
+    check(feed(&mut make(), [input]));
+    check(feed(&mut make(), input.chunks(1)));
+    for cut in 1..input.len() {
+        check(feed(&mut make(), [&input[..cut], &input[cut..]]));
+    }
+}
+
+/// A frame of fewer than 126 bytes as the peer of this role sends it.
+fn frame(role: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(payload.len()).unwrap();
+    assert!(len < 126);
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    match role {
+        Role::Client => [&[first_byte, len][..], payload].concat(),
+        Role::Server => [first_byte, 0x80 | len]
+            .into_iter()
+            .chain(key)
+            .chain(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key))
+            .collect(),
+    }
+}
+
+fn frames(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
+    frames.iter().flat_map(|(first_byte, payload)| frame(role, *first_byte, payload)).collect()
+}
+
+fn in_parts(role: Role, size: usize) -> Connection {
+    with(role, Config::new().part_size(size))
+}
+
+fn with(role: Role, config: Config) -> Connection {
+    open(role, config, Config::new()).0
+}
+
+#[test]
+fn parts_are_lent_where_they_lie() {
+    for role in ROLES {
+        let input = frames(role, &[(0x81, b"0123456789"), (0x02, b"abcdef"), (0x80, b"ghijk"), (0x82, b"lmno")]);
+        let received = feed(&mut in_parts(role, SMALLEST), [input.as_slice()]);
+        assert_eq!(received.messages(SMALLEST), [&b"0123456789"[..], b"abcdefghijk", b"lmno"]);
+        assert!(received.parts.iter().all(|part| part.lent), "{received:?}");
+        assert!(received.others.is_empty() && received.output.is_empty());
+        let is_text: Vec<bool> = received.parts.iter().filter(|part| part.last).map(|part| part.is_text).collect();
+        assert_eq!(is_text, [true, false, false]);
+    }
+}
+
+/// What a read brought is not kept back until the part is full.
+#[test]
+fn parts_come_as_they_arrive() {
+    for role in ROLES {
+        let mut ws = in_parts(role, 1000);
+        let input = frame(role, 0x82, b"0123456789");
+        let (start, end) = input.split_at(input.len() - 3);
+        assert_eq!(feed(&mut ws, [start]).messages(1000), [b"0123456"]);
+        let rest = feed(&mut ws, [end]);
+        assert_eq!(rest.parts[0].data, b"789");
+        assert_eq!((rest.parts.len(), rest.parts[0].first, rest.parts[0].last), (1, false, true));
+    }
+}
+
+#[test]
+fn an_empty_message_is_one_part() {
+    for role in ROLES {
+        let empty: [&[(u8, &[u8])]; 4] =
+            [&[(0x81, b"")], &[(0x82, b"")], &[(0x01, b""), (0x80, b"")], &[(0x02, b""), (0x00, b""), (0x80, b"")]];
+        for message in empty {
+            every_cut(
+                || in_parts(role, SMALLEST),
+                &frames(role, message),
+                |received| {
+                    let [part] = received.parts.as_slice() else { panic!("{received:?}") };
+                    let expected = (message[0].0 & 0xf == 1, true, true, true);
+                    assert_eq!((part.is_text, part.data.is_empty(), part.first, part.last), expected);
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn text_is_cut_between_characters() {
+    let words = "😀aé€😀😀bé😀";
+    for role in ROLES {
+        for size in [0, 1, SMALLEST, 5, 6, 7, 100] {
+            for fragment in 1..words.len() {
+                let pieces: Vec<&[u8]> = words.as_bytes().chunks(fragment).collect();
+                let last = pieces.len() - 1;
+                let message: Vec<(u8, &[u8])> = pieces
+                    .iter()
+                    .enumerate()
+                    .map(|(i, piece)| (u8::from(i == 0) | u8::from(i == last) << 7, *piece))
+                    .collect();
+                let input = frames(role, &message);
+                for read in [1, 3, input.len()] {
+                    let received = feed(&mut in_parts(role, size), input.chunks(read));
+                    assert_eq!(received.messages(size.max(SMALLEST)), [words.as_bytes()], "{size}, {fragment}, {read}");
+                    assert!(received.parts.iter().all(|part| str::from_utf8(&part.data).is_ok()));
+                    assert!(received.others.is_empty());
+                }
+            }
+        }
+    }
+}
+
+/// RFC 6455 §5.4: "Control frames MAY be injected in the middle of a fragmented message."
+#[test]
+fn control_frames_come_in_between() {
+    for role in ROLES {
+        let input =
+            frames(role, &[(0x01, b"be"), (0x89, b"ping"), (0x00, b"tween"), (0x8a, b"pong"), (0x80, b" parts")]);
+        every_cut(
+            || in_parts(role, SMALLEST),
+            &input,
+            |received| {
+                assert_eq!(received.messages(SMALLEST), [b"between parts"]);
+                let [(before_ping, ping), (before_pong, pong)] = received.others.as_slice() else { panic!() };
+                assert_eq!((ping, pong), (&Event::Ping(b"ping".into()), &Event::Pong(b"pong".into())));
+                let before = |parts: usize| -> Vec<u8> {
+                    received.parts[..parts].iter().flat_map(|part| part.data.clone()).collect()
+                };
+                assert_eq!((before(*before_ping), before(*before_pong)), (b"be".to_vec(), b"between".to_vec()));
+            },
+        );
+    }
+}
+
+/// What came before a fault is delivered; what is found wrong, and where, is the same as of whole messages.
+#[test]
+fn a_fault_comes_behind_what_was_right() {
+    let broken: [(&[(u8, &[u8])], &[u8], ProtocolErrorKind); 6] = [
+        (&[(0x01, b"good "), (0x80, b"start\xffend")], b"good start", ProtocolErrorKind::InvalidUtf8),
+        (&[(0x81, b"good start\xe2\x82")], b"good start", ProtocolErrorKind::InvalidUtf8),
+        (&[(0x81, b"good start\xe2\x28\xa1")], b"good start", ProtocolErrorKind::InvalidUtf8),
+        (&[(0x01, b"good start\xe2"), (0x80, b"")], b"good start", ProtocolErrorKind::InvalidUtf8),
+        (&[(0x02, b"good start"), (0x81, b"text")], b"good start", ProtocolErrorKind::MissingContinuation),
+        (&[(0x02, b"good start"), (0xa0, b"end")], b"good start", ProtocolErrorKind::ReservedBits),
+    ];
+    for role in ROLES {
+        for (message, good, kind) in broken {
+            let input = frames(role, message);
+            let (mut whole, mut close) = (with(role, Config::new()), Output::new());
+            let events = receive(&mut whole, &input, &mut close);
+            let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
+            let Some(Error::Protocol(error)) = expected.error() else { panic!("{expected:?}") };
+            assert_eq!(error.kind(), kind);
+            let close = drain(&mut close);
+            for size in [SMALLEST, 7, 1000] {
+                every_cut(
+                    || in_parts(role, size),
+                    &input,
+                    |received| {
+                        assert_eq!(received.messages(size), [good], "{kind:?}");
+                        assert!(received.parts.iter().all(|part| !part.last));
+                        assert_eq!(received.closed(), expected);
+                        assert_eq!(received.others.len(), 1);
+                        assert_eq!(received.output, close);
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// RFC 6455 §7.4.1: 1009 is for "a message that is too big for it to process".
+#[test]
+fn a_message_grows_too_long() {
+    for role in ROLES {
+        let config = || Config::new().max_message_size(10).part_size(SMALLEST);
+        let cases: [(&[(u8, &[u8])], &[&[u8]]); 3] = [
+            (&[(0x01, b"012345"), (0x80, b"6789x")], &[b"012345"]),
+            (&[(0x02, b"0123456789"), (0x00, b""), (0x80, b"x")], &[b"0123456789"]),
+            (&[(0x82, b"0123456789x")], &[]),
+        ];
+        for (message, delivered) in cases {
+            every_cut(
+                || with(role, config()),
+                &frames(role, message),
+                |received| {
+                    assert_eq!(received.messages(SMALLEST), delivered);
+                    let Some(Error::Protocol(error)) = received.closed().error() else { panic!("{received:?}") };
+                    assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
+                    let mut peer = open(role, Config::new(), Config::new()).1;
+                    let told = receive(&mut peer, &received.output, &mut Output::new());
+                    let told = told.into_iter().chain(peer.receive_eof()).next();
+                    assert!(matches!(told, Some(Event::Closed(closed)) if closed.code() == 1009));
+                },
+            );
+        }
+        let fits = frames(role, &[(0x01, b"012345"), (0x80, b"6789")]);
+        every_cut(
+            || with(role, config()),
+            &fits,
+            |received| {
+                assert_eq!(received.messages(SMALLEST), [b"0123456789"]);
+                assert!(received.parts.last().unwrap().last && received.others.is_empty());
+            },
+        );
+    }
+}
+
+#[test]
+fn a_message_of_any_length() {
+    for role in ROLES {
+        let mut ws = with(role, Config::new().max_message_size(usize::MAX).part_size(64));
+        let mask: &[u8] = if role == Role::Server { &[0; 4] } else { &[] };
+        let masked = if role == Role::Server { 0x80 } else { 0 };
+        let header = [&[0x02, 127 | masked][..], &(1_u64 << 40).to_be_bytes(), mask].concat();
+        let mut start = feed(&mut ws, [header.as_slice()]);
+        assert!(start.parts.is_empty() && start.others.is_empty());
+        for _ in 0..10 {
+            let next = feed(&mut ws, [[b'x'; 1000].as_slice()]);
+            assert!(next.others.is_empty());
+            start.parts.extend(next.parts);
+        }
+        assert_eq!(start.messages(64), [[b'x'; 10_000]]);
+        assert!(!ws.is_closed());
+    }
+}
+
+/// Frames that a server has received before the caller decided on the request.
+fn sent_ahead(config: Config, request: &[u8], frames: &[u8]) -> (Connection, Output) {
+    let (mut server, mut output, mut read) = (Connection::server(config), Output::new(), request.to_vec());
+    let mut input = Input::new(&mut read);
+    let Some(Event::Request(request)) = server.receive(&mut input, &mut output) else { panic!() };
+    for piece in frames.chunks(7) {
+        assert_eq!(server.receive(&mut Input::new(&mut piece.to_vec()), &mut output), None);
+    }
+    server.accept(request, &mut output);
+    (server, output)
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+/// What the client sent ahead of the answer is delivered before the end of the stream is.
+#[track_caller]
+fn assert_delivered_before_the_end(mut server: Connection, size: usize, message: &[u8], code: u16) {
+    let (mut received, mut gone) = (Received::default(), std::iter::repeat_with(|| server.receive_eof()));
+    while let Some(Some(event)) = gone.next() {
+        received.note(event, [].as_ptr_range());
+    }
+    assert!(received.messages(size) == [message]);
+    assert_eq!(received.closed().code(), code);
+    assert_eq!(received.others.len(), 1);
+}
+
+#[test]
+fn what_was_sent_ahead_comes_before_the_end() {
+    let request = format!("{REQUEST}\r\n");
+    let message: &[(u8, &[u8])] = &[(0x01, b"sent "), (0x00, b"much too"), (0x80, b" early")];
+    for (end, code) in [(vec![], 1006), (vec![(0x88, &b"\x03\xe8"[..])], 1000)] {
+        let frames = frames(Role::Server, &[message, &end].concat());
+        let config = Config::new().part_size(SMALLEST);
+        let (server, _) = sent_ahead(config.clone(), request.as_bytes(), &frames);
+        assert_delivered_before_the_end(server, SMALLEST, b"sent much too early", code);
+        let (mut server, mut output) = sent_ahead(config, request.as_bytes(), &frames);
+        let mut received = Received::default();
+        while let Some(event) = server.receive(&mut Input::default(), &mut output) {
+            received.note(event, [].as_ptr_range());
+        }
+        assert_eq!(received.messages(SMALLEST), [b"sent much too early"]);
+        assert_eq!(received.others.len(), end.len());
+    }
+}
+
+#[cfg(feature = "deflate")]
+mod compressed {
+    use bytes::Buf;
+    use websocket_proto::{Deflate, MessageKind};
+
+    use super::*;
+
+    fn deflate() -> Config {
+        Config::new().deflate(Deflate::new().threshold(0))
+    }
+
+    /// A sender, and what receives from it in parts.
+    fn pair(receiver: Role, config: Config) -> (Connection, Connection) {
+        let (receiver, sender) = open(receiver, config, deflate());
+        assert!(sender.uses_deflate());
+        (sender, receiver)
+    }
+
+    /// Some of it compresses well, some does not; all of it is longer than a block of input becomes at once.
+    fn words() -> String {
+        let number = |i: u32| format!("{} €", i.wrapping_mul(2_654_435_761) >> 7);
+        (0..700).map(number).collect::<String>() + &"x".repeat(50_000) + &"€".repeat(10_000)
+    }
+
+    #[test]
+    fn compressed_messages_in_parts() {
+        let words = words();
+        for role in ROLES {
+            for (size, read) in [(SMALLEST, 100_000), (5, 1), (100, 13), (1000, 1), (4096, 4096), (1 << 20, 100_000)] {
+                let (mut sender, mut receiver) = pair(role, deflate().part_size(size));
+                let mut output = Output::new();
+                let (start, end) = words.as_bytes().split_at(words.len() / 2 + 1);
+                sender.send_text(&words, &mut output).unwrap();
+                sender.send_fragment(MessageKind::Binary, start, false, &mut output).unwrap();
+                sender.send_fragment(MessageKind::Binary, end, true, &mut output).unwrap();
+                sender.send_text("", &mut output).unwrap();
+                sender.send_text_uncompressed("as it is", &mut output).unwrap();
+                let received = feed(&mut receiver, drain(&mut output).chunks(read));
+                let expected = [words.as_bytes(), words.as_bytes(), b"", b"as it is"];
+                assert!(received.messages(size) == expected, "{role:?}, {size}, {read}");
+                let ends: Vec<bool> = received.parts.iter().filter(|part| part.last).map(|part| part.is_text).collect();
+                assert_eq!(ends, [true, false, true, true]);
+                assert!(received.others.is_empty());
+            }
+        }
+    }
+
+    /// Where a read cuts it decides nothing: the limit does, and what is within it is delivered.
+    #[test]
+    fn a_compressed_message_grows_too_long() {
+        for role in ROLES {
+            let make = || pair(role, deflate().max_message_size(1000).part_size(64));
+            let mut output = Output::new();
+            make().0.send_text(&"too long ".repeat(200), &mut output).unwrap();
+            every_cut(
+                || make().1,
+                &drain(&mut output),
+                |received| {
+                    assert!(received.messages(64) == ["too long ".repeat(200).as_bytes()[..1000].to_vec()]);
+                    assert!(received.parts.iter().all(|part| !part.last));
+                    let Some(Error::Protocol(error)) = received.closed().error() else { panic!("{received:?}") };
+                    assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
+                },
+            );
+            let mut output = Output::new();
+            make().0.send_text(&"x".repeat(1000), &mut output).unwrap();
+            every_cut(
+                || make().1,
+                &drain(&mut output),
+                |received| assert!(received.messages(64) == [[b'x'; 1000]] && received.others.is_empty()),
+            );
+        }
+    }
+
+    /// Stored (RFC 1951 §3.2.4), so that all of it is known before the block that cannot be.
+    #[test]
+    fn a_fault_in_a_compressed_message() {
+        let stored = b"\x00\x0a\x00\xf5\xffgood start\x07";
+        let broken_text = b"\x00\x0e\x00\xf1\xffgood start\xffend\x00";
+        for role in ROLES {
+            for (payload, kind) in
+                [(&stored[..], ProtocolErrorKind::InvalidDeflate), (broken_text, ProtocolErrorKind::InvalidUtf8)]
+            {
+                let input = frame(role, 0xc1, payload);
+                let events = receive(&mut pair(role, deflate()).1, &input, &mut Output::new());
+                let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
+                assert!(matches!(expected.error(), Some(Error::Protocol(error)) if error.kind() == kind));
+                every_cut(
+                    || pair(role, deflate().part_size(SMALLEST)).1,
+                    &input,
+                    |received| {
+                        assert_eq!(received.messages(SMALLEST), [b"good start"]);
+                        assert_eq!(received.closed(), expected);
+                    },
+                );
+            }
+        }
+    }
+
+    /// A buffer that is given back is what the next part is gathered in.
+    #[test]
+    fn recycled_buffers_are_used() {
+        let (mut sender, mut receiver) = pair(Role::Server, deflate().part_size(1000));
+        let (mut output, mut answers) = (Output::new(), Output::new());
+        sender.send_binary(&[7; 5000], &mut output).unwrap();
+        sender.send_binary(&[7; 5000], &mut output).unwrap();
+        let mut read = drain(&mut output);
+        let mut input = Input::new(&mut read);
+        // No part needs as much by itself.
+        receiver.recycle(Vec::with_capacity(1 << 16));
+        let mut bytes = 0;
+        while let Some(event) = receiver.receive(&mut input, &mut answers) {
+            let Event::BinaryPart { data: Cow::Owned(data), .. } = event else { panic!("{event:?}") };
+            assert!(data.capacity() >= 1 << 16 && data.len() <= 1000, "{}", data.capacity());
+            bytes += data.len();
+            receiver.recycle(data);
+        }
+        assert_eq!(bytes, 10_000);
+    }
+
+    #[test]
+    fn what_was_sent_ahead_compressed_comes_before_the_end() {
+        let (words, mut output) = (words(), Output::new());
+        pair(Role::Server, deflate()).0.send_text(&words, &mut output).unwrap();
+        let request = format!("{REQUEST}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+        for size in [SMALLEST, 1000, 1 << 20] {
+            let config = deflate().part_size(size);
+            let (server, _) = sent_ahead(config, request.as_bytes(), output.chunk());
+            assert!(server.uses_deflate());
+            assert_delivered_before_the_end(server, size, words.as_bytes(), 1006);
+        }
+    }
+}
