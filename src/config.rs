@@ -2,9 +2,33 @@
 
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///
+/// # Memory
 /// Every limit holds before memory is taken: a frame is refused on its header, and nothing is ever reserved for bytes
-/// that were only announced. One connection holds at most the bytes of [`max_message_size`](Self::max_message_size),
-/// twice while its buffer grows, and before it is open a few times [`max_head_size`](Self::max_head_size).
+/// that were only announced. What a peer can make a connection hold on the heap, at most, whatever it sends:
+///
+/// | what | bytes |
+/// |---|---|
+/// | the opening handshake: the head as it arrives, what is read from it, and what comes too early or after a refusal | 6 × [`max_head_size`](Self::max_head_size) |
+/// | its header lines, with the first, the last and an empty one before them | 40 × ([`max_headers`](Self::max_headers) + 3) |
+/// | its lists of subprotocols and extensions, of a hundred elements | 20 KiB |
+/// | the message, or the part, that is gathered: as the buffer grows for the last time, the old one is no more than half of it | 1.5 × ([`max_message_size`](Self::max_message_size), or [`part_size`](Self::part_size), + 3) |
+/// | pongs that wait in the [`Output`](crate::Output), whose buffer doubles: the old and the new one | 3 × ([`max_pending_pongs`](Self::max_pending_pongs) + 131) |
+/// | the decompressor, with `deflate` | 48 KiB |
+/// | everything else: a control frame that a read cut, the mask keys, the frame or HTTP response that ends it | 4 KiB |
+///
+/// Their sum, [`max_memory`](Self::max_memory), is one formula:
+///
+/// ```text
+/// 6 × max_head_size + 40 × (max_headers + 3) + 1.5 × (max_message_size or part_size + 3)
+///     + 3 × (max_pending_pongs + 131) + 24 KiB, and 48 KiB with deflate
+/// ```
+///
+/// It is for one connection with an output of its own, and does not contain what the application does: what it sends,
+/// with the compressor for that (the table in `Deflate`'s docs), and pongs that its messages keep apart, all of which
+/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols it offers; the events it keeps, and the buffers
+/// it gives [back](crate::Connection::recycle). Nor is it ever reached: a fragment costs nothing, the opening's share is
+/// free once that is over, and of a message there is never more than twice what arrived, decompressed. Decompressing
+/// takes 8 KiB of stack.
 ///
 /// # Examples
 /// ```
@@ -162,6 +186,43 @@ impl Config {
     pub const fn browser_rules(mut self, yes: bool) -> Self {
         self.browser_rules = yes;
         self
+    }
+
+    /// The most bytes of heap that a peer can make a connection hold: the sum [above](Self#memory), with what it does
+    /// not contain. `usize::MAX` if [`max_message_size`](Self::max_message_size) is, and messages are delivered whole.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::Config;
+    ///
+    /// const SMALL: Config = Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pongs(1 << 10);
+    /// // 10,000 connections, each under attack, in less than 2 GiB.
+    /// const { assert!(10_000 * SMALL.max_memory() < 2 << 30) };
+    /// ```
+    #[must_use]
+    pub const fn max_memory(&self) -> usize {
+        let gathered =
+            if self.part_size > 0 { self.part_size as usize } else { self.max_message_size }.saturating_add(3);
+        let inflating = if self.inflates() { 48 << 10 } else { 0 };
+        (self.max_head_size as usize)
+            .saturating_mul(6)
+            .saturating_add((self.max_headers as usize + 3) * 40)
+            .saturating_add(gathered)
+            .saturating_add(gathered / 2)
+            .saturating_add((self.max_pending_pongs as usize).saturating_add(131).saturating_mul(3))
+            .saturating_add(inflating)
+            .saturating_add(24 << 10)
+    }
+
+    #[cfg(feature = "deflate")]
+    const fn inflates(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "what there is with the feature")]
+    const fn inflates(&self) -> bool {
+        false
     }
 }
 

@@ -97,9 +97,13 @@ fn open_server(config: Config) -> Connection {
 }
 
 fn open_client() -> Connection {
+    open_client_with(Config::new())
+}
+
+fn open_client_with(config: Config) -> Connection {
     let mut output = Output::new();
-    let mut ws = Connection::client(&ClientRequest::new("ws://localhost/"), Config::new(), [0; 32], &mut output)
-        .expect("the request is valid");
+    let request = ClientRequest::new("ws://localhost/");
+    let mut ws = Connection::client(&request, config, [0; 32], &mut output).expect("the request is valid");
     let head = output.copy_to_bytes(output.remaining());
     let head = std::str::from_utf8(&head).expect("a request is text");
     let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
@@ -245,23 +249,6 @@ fn what_is_written_does_not_pile_up() {
     }
 }
 
-/// A head of the greatest size costs no more than a few times that, whatever is in it.
-#[test]
-fn a_head_costs_a_few_times_its_size() {
-    let head = String::from_utf8(REQUEST.to_vec()).expect("text");
-    for line in ["Sec-WebSocket-Extensions: a;a,", "Sec-WebSocket-Protocol: a,", "X: "] {
-        let (name, filler) = line.split_once(": ").expect("a header");
-        let filler = if filler.is_empty() { "x" } else { filler };
-        let line = format!("\r\n{name}: {}\r\n\r\n", filler.repeat(15_000 / filler.len()));
-        let mut bytes = head.replace("\r\n\r\n", &line).into_bytes();
-        let (_, _, _, peak) = measure(|| {
-            let mut ws = Connection::server(Config::new());
-            deliver(&mut ws, &mut bytes, 1000, &mut Output::new())
-        });
-        assert!(peak <= 5 * (16 << 10), "{name}: {peak}");
-    }
-}
-
 /// A recycled buffer is used for the next message that is gathered.
 #[test]
 fn a_recycled_buffer_serves_again() {
@@ -303,38 +290,11 @@ fn memory_follows_what_arrived() {
     }
 }
 
-/// A length that no limit allows costs nothing at all.
-#[test]
-fn an_oversized_frame_costs_nothing() {
-    let mut ws = open_server(Config::new());
-    let header =
-        FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask: Some(KEY), payload_len: i64::MAX as u64 };
-    let ((), _, _, peak) = measure(|| {
-        deliver(&mut ws, &mut header.encode().as_ref().to_vec(), usize::MAX, &mut Output::new());
-    });
-    assert!(ws.is_closed() && peak < 320, "{peak}");
-}
+#[path = "footprint/attacks.rs"]
+mod attacks;
 
-/// A million empty fragments, and a head without end, stay within the limits' own size.
-#[test]
-fn floods_stay_within_the_limits() {
-    let mut ws = open_server(Config::new().max_fragments(u32::MAX));
-    let mut flood = frame(false, Opcode::Text, Some(KEY), b"");
-    flood.extend(frame(false, Opcode::Continuation, Some(KEY), b"").repeat(1_000_000));
-    let ((), _, held, _) = measure(|| {
-        deliver(&mut ws, &mut flood, 64 << 10, &mut Output::new());
-    });
-    assert!(held <= 256, "{held}");
-
-    let mut endless = b"GET / HTTP/1.1\r\n".to_vec();
-    endless.extend(b"X-Header: value\r\n".repeat(10_000));
-    let (ws, _, _, peak) = measure(|| {
-        let mut ws = Connection::server(Config::new().max_headers(u16::MAX));
-        deliver(&mut ws, &mut endless, 100, &mut Output::new());
-        ws
-    });
-    assert!(ws.is_closed() && peak <= 3 * (16 << 10), "{peak}");
-}
+#[path = "footprint/backpressure.rs"]
+mod backpressure;
 
 #[cfg(feature = "deflate")]
 #[path = "footprint/deflate.rs"]

@@ -151,19 +151,41 @@ fn shared_memory_is_held_once() {
     assert!(dropped <= -pair, "the pair was the output's: {dropped}, {pair}");
 }
 
-/// 16 MiB of zeros in 16 KiB: no more is held than the limit allows, twice while the buffer grows.
+/// 16 MiB of zeros in 16 KiB: no more is held than the limit, and half of it while the buffer grows.
 #[test]
 fn a_bomb_stays_within_the_limit() {
     const LIMIT: usize = 1 << 20;
     let bomb = bomb(16 << 20);
-    for piece in [100, usize::MAX] {
-        let mut bytes = compressed(true, Opcode::Binary, &bomb);
-        let mut ws = open_with(Config::new().max_message_size(LIMIT).deflate(Deflate::new()));
-        let (_, _, held, peak) = measure(|| deliver(&mut ws, &mut bytes, piece, &mut Output::new()));
-        println!("a bomb in pieces of {}: {peak} at peak", piece.min(bytes.len()));
-        assert!(ws.is_closed() && held == 0, "{held} held after the end");
-        assert!(peak > LIMIT.cast_signed() / 2, "it was decompressed");
-        assert!(peak <= (2 * LIMIT + (64 << 10)).cast_signed(), "{peak} at peak");
+    let config = Config::new().max_message_size(LIMIT).deflate(Deflate::new());
+    for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
+        let mut bytes = compressed(true, opcode, &bomb);
+        let ((ws, received), peak) = attacks::peak(&config, || {
+            let mut ws = open_with(config.clone());
+            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            (ws, received)
+        });
+        assert!(ws.is_closed() && received == 0, "{received} received");
+        assert!(peak > LIMIT, "it was decompressed up to the limit: {peak}");
+        assert!(peak <= LIMIT * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
+    }
+}
+
+/// In parts all of it passes, and one part is held.
+#[test]
+fn a_bomb_in_parts_costs_a_part() {
+    const PART: usize = 32 << 10;
+    const LEN: usize = 16 << 20;
+    let bomb = bomb(LEN);
+    let config = Config::new().max_message_size(usize::MAX).part_size(PART).deflate(Deflate::new());
+    for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
+        let mut bytes = compressed(true, opcode, &bomb);
+        let ((ws, received), peak) = attacks::peak(&config, || {
+            let mut ws = open_with(config.clone());
+            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            (ws, received)
+        });
+        assert_eq!((ws.state(), received), (State::Open, LEN));
+        assert!(peak <= PART * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
     }
 }
 
