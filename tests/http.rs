@@ -1,1 +1,240 @@
 //! The opening handshake in the types of the `http` crate: the same decisions as from bytes and from header lists.
+
+use http::{HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, Version};
+use websocket_proto::handshake::{
+    Bootstrap, ClientHandshake, Negotiated, Request, accept_key, parse_extended_connect, parse_request,
+};
+use websocket_proto::{Accept, ClientRequest, Config, HandshakeErrorKind, Reject};
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The least request that opens, as hyper reads it.
+fn upgrade() -> HttpRequest<()> {
+    let request = HttpRequest::get("/chat?a=b").header("host", "server.example.com").header("upgrade", "websocket");
+    let request = request.header("connection", "keep-alive, Upgrade").header("sec-websocket-version", "13");
+    request.header("sec-websocket-key", KEY).header("sec-websocket-protocol", "chat").body(()).expect("it is valid")
+}
+
+/// The least extended CONNECT, as hyper reads it, but for its `:protocol`.
+fn connect(version: Version) -> HttpRequest<()> {
+    let request = HttpRequest::connect("https://server.example.com/chat?a=b").version(version);
+    let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "chat");
+    request.body(()).expect("it is valid")
+}
+
+fn client() -> ClientRequest {
+    ClientRequest::new("wss://server.example.com/chat?a=b").subprotocol("chat").header("X-Latin", *b"caf\xe9")
+}
+
+fn accept(request: Request) -> (HttpResponse<Vec<u8>>, Negotiated) {
+    let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "a=1").header("Set-Cookie", "b=2");
+    let (answer, negotiated) = request.accept(&accept, &Config::new()).expect("nothing to refuse");
+    (answer.into_http().expect("small"), negotiated)
+}
+
+/// Status and headers, but for Set-Cookie, of which there are two.
+#[track_caller]
+fn assert_answer(response: &HttpResponse<Vec<u8>>, status: u16, headers: &[(&str, &str)]) {
+    assert_eq!((response.status().as_u16(), response.body().len()), (status, 0));
+    assert!(response.headers().get_all("set-cookie").iter().eq(["a=1", "b=2"]));
+    let others = response.headers().iter().filter(|(name, _)| *name != "set-cookie");
+    let mut others: Vec<_> = others.map(|(name, value)| (name.as_str(), value.to_str().expect("text"))).collect();
+    others.sort_unstable();
+    assert_eq!(others, headers);
+}
+
+#[test]
+fn an_upgrade_over_http1() {
+    let request = Request::from_http(&upgrade(), None).expect("it opens");
+    let head = b"GET /chat?a=b HTTP/1.1\r\nhost: server.example.com\r\nupgrade: websocket\r\n\
+        connection: keep-alive, Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: chat\r\n\r\n";
+    assert_eq!(Ok(&request), parse_request(head).as_ref());
+    let (response, negotiated) = accept(request);
+    let expected = [
+        ("connection", "Upgrade"),
+        ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ("sec-websocket-protocol", "chat"),
+        ("upgrade", "websocket"),
+    ];
+    assert_answer(&response, 101, &expected);
+    assert_eq!(negotiated.subprotocol(), Some("chat"));
+    // An absolute target, as a proxy's client sends it, names the host.
+    let (mut parts, body) = upgrade().into_parts();
+    parts.uri = "http://other.example.com:80/x".parse().expect("a URI");
+    let request = Request::from_http(&HttpRequest::from_parts(parts, body), None).expect("it opens");
+    assert_eq!((request.host(), request.path()), ("other.example.com:80", "/x"));
+}
+
+#[test]
+fn an_extended_connect() {
+    for version in [Version::HTTP_2, Version::HTTP_3] {
+        assert_eq!(Bootstrap::of(version), Bootstrap::ExtendedConnect);
+        let request = Request::from_http(&connect(version), Some("websocket")).expect("it opens");
+        let fields = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":authority", "server.example.com"),
+            (":path", "/chat?a=b"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "chat"),
+        ];
+        assert_eq!(Ok(&request), parse_extended_connect(fields).as_ref());
+        let (response, negotiated) = accept(request);
+        assert_answer(&response, 200, &[("sec-websocket-protocol", "chat")]);
+        assert_eq!(negotiated.subprotocol(), Some("chat"));
+    }
+}
+
+/// Refuses with the answer of the version in which it was asked.
+#[track_caller]
+fn assert_refused(request: &HttpRequest<()>, protocol: Option<&str>, kind: HandshakeErrorKind, status: u16) {
+    assert_eq!(Request::from_http(request, protocol).err(), Some(kind), "{request:?}");
+    let response = kind.answer(Bootstrap::of(request.version())).into_http().expect("small");
+    assert_eq!(response.status().as_u16(), status);
+    assert_eq!(response.headers()["sec-websocket-version"], "13");
+    assert_eq!(response.headers().contains_key("upgrade"), status == 426);
+    assert_eq!(response.headers().contains_key("connection"), status == 426);
+}
+
+#[test]
+fn what_is_refused_over_http1() {
+    use HandshakeErrorKind as Kind;
+
+    for version in [Version::HTTP_09, Version::HTTP_10] {
+        let mut old = upgrade();
+        *old.version_mut() = version;
+        assert_refused(&old, None, Kind::HttpVersion, 400);
+    }
+    let mut post = upgrade();
+    *post.method_mut() = Method::POST;
+    assert_refused(&post, None, Kind::Method, 405);
+    for (name, kind, status) in [
+        ("host", Kind::Host, 400),
+        ("upgrade", Kind::Upgrade, 426),
+        ("connection", Kind::Connection, 400),
+        ("sec-websocket-version", Kind::Version, 400),
+        ("sec-websocket-key", Kind::Key, 400),
+    ] {
+        let mut without = upgrade();
+        without.headers_mut().remove(name);
+        // A `:protocol` means nothing over HTTP/1.1.
+        assert_refused(&without, Some("websocket"), kind, status);
+    }
+    let mut old = upgrade();
+    old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
+    assert_refused(&old, None, Kind::UnsupportedVersion, 426);
+    // What another stack than an HTTP/1.1 parser may have let through.
+    let mut padded = upgrade();
+    padded.headers_mut().insert("x-padded", HeaderValue::from_static(" x"));
+    assert_refused(&padded, None, Kind::MalformedHttp, 400);
+    for target in ["*", "server.example.com:80", "ftp://h/"] {
+        let mut strange = upgrade();
+        *strange.uri_mut() = target.parse().expect("a URI");
+        assert_refused(&strange, None, Kind::RequestTarget, 400);
+    }
+}
+
+#[test]
+fn what_is_refused_over_http2() {
+    use HandshakeErrorKind as Kind;
+
+    for protocol in [None, Some("connect-udp")] {
+        assert_refused(&connect(Version::HTTP_2), protocol, Kind::ConnectProtocol, 501);
+    }
+    // An upgrade has no place there.
+    let mut get = upgrade();
+    *get.version_mut() = Version::HTTP_2;
+    assert_refused(&get, None, Kind::MalformedFields, 400);
+    let mut get = connect(Version::HTTP_2);
+    *get.method_mut() = Method::GET;
+    assert_refused(&get, Some("websocket"), Kind::Method, 405);
+    let mut plain = connect(Version::HTTP_2);
+    *plain.uri_mut() = "server.example.com:443".parse().expect("a URI");
+    assert_refused(&plain, None, Kind::ConnectProtocol, 501);
+    assert_refused(&plain, Some("websocket"), Kind::RequestTarget, 400);
+    let mut old = connect(Version::HTTP_3);
+    old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
+    assert_refused(&old, Some("websocket"), Kind::UnsupportedVersion, 400);
+}
+
+#[test]
+fn a_rejection() {
+    let reject = Reject::new(426).map(|reject| reject.body("upgrade!")).expect("it rejects");
+    let response = Request::from_http(&upgrade(), None).expect("it opens").reject(&reject).into_http().expect("small");
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (426, b"upgrade!".as_slice()));
+    assert_eq!(response.headers()["upgrade"], "websocket");
+    assert_eq!(response.headers()["connection"], "Upgrade");
+    let request = Request::from_http(&connect(Version::HTTP_2), Some("websocket")).expect("it opens");
+    let response = request.reject(&Reject::forbidden()).into_http().expect("small");
+    assert_eq!((response.status().as_u16(), response.headers().len()), (403, 0));
+}
+
+/// What a client sends, its server reads, and what that answers, opens it.
+#[test]
+fn both_sides_agree() {
+    let config = Config::new();
+    for (handshake, protocol, method, uri) in [
+        (client().upgrade(&config, [1; 16]), None, "GET", "/chat?a=b"),
+        (client().extended_connect(&config), Some("websocket"), "CONNECT", "https://server.example.com/chat?a=b"),
+    ] {
+        let handshake = handshake.expect("it can be sent");
+        let sent = handshake.to_http().expect("small");
+        assert_eq!((sent.method().as_str(), sent.uri().to_string().as_str()), (method, uri));
+        let request = Request::from_http(&sent, protocol).expect("it opens");
+        assert_eq!((request.host(), request.resource()), ("server.example.com", "/chat?a=b"));
+        assert_eq!(request.bootstrap(), handshake.bootstrap());
+        assert_eq!(request.headers().get("x-latin"), Some(b"caf\xe9".as_slice()));
+        let (response, as_server) = accept(request);
+        let (opened, as_client) = handshake.check_http(&response).expect("it opens");
+        assert_eq!((opened.status(), opened.headers().get_all("Set-Cookie").count()), (response.status().as_u16(), 2));
+        assert_eq!((as_server.subprotocol(), &as_server), (Some("chat"), &as_client));
+    }
+}
+
+#[test]
+fn what_a_client_refuses() {
+    let upgrade = || client().upgrade(&Config::new(), [1; 16]).expect("it can be sent");
+    let good = || {
+        let key = upgrade().headers().get("Sec-WebSocket-Key").expect("it has a key").to_vec();
+        let response = HttpResponse::builder().status(101).header("upgrade", "websocket");
+        let response = response.header("connection", "Upgrade").header("sec-websocket-accept", &accept_key(&key)[..]);
+        response.body(()).expect("it is valid")
+    };
+    let check = |handshake: ClientHandshake, response| handshake.check_http(&response).map(|_| ()).err();
+    assert_eq!(check(upgrade(), good()), None);
+    let mut old = good();
+    *old.version_mut() = Version::HTTP_10;
+    assert_eq!(check(upgrade(), old), Some(HandshakeErrorKind::HttpVersion));
+    for (name, kind) in [
+        ("upgrade", HandshakeErrorKind::Upgrade),
+        ("connection", HandshakeErrorKind::Connection),
+        ("sec-websocket-accept", HandshakeErrorKind::Accept),
+    ] {
+        let mut without = good();
+        without.headers_mut().remove(name);
+        assert_eq!(check(upgrade(), without), Some(kind));
+    }
+    let connect = client().extended_connect(&Config::new()).expect("it can be sent");
+    assert_eq!(check(connect, good()), Some(HandshakeErrorKind::Refused(101)));
+    let mut ok = good();
+    *ok.status_mut() = http::StatusCode::OK;
+    assert_eq!(check(upgrade(), ok), Some(HandshakeErrorKind::Refused(200)));
+}
+
+/// Headers that the `http` crate cannot hold are an error, not a panic.
+#[test]
+fn more_than_the_types_hold() {
+    let long = "x".repeat(1 << 16);
+    let many = (0..40_000).fold(Accept::new(), |accept, number| accept.header(format!("x-{number}"), ""));
+    for accept in [Accept::new().header(long.as_str(), ""), many] {
+        let request = Request::from_http(&upgrade(), None).expect("it opens");
+        let (answer, _) = request.accept(&accept, &Config::new()).expect("nothing to refuse");
+        assert!(answer.into_http().is_err());
+    }
+    for request in [client().header(long.as_str(), ""), ClientRequest::new(format!("ws://h/{long}"))] {
+        assert!(request.upgrade(&Config::new(), [1; 16]).expect("it can be sent").to_http().is_err());
+        assert!(request.extended_connect(&Config::new()).expect("it can be sent").to_http().is_err());
+    }
+}

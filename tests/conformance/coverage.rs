@@ -24,6 +24,8 @@ const SOURCES: &[&str] = &[
     #[cfg(feature = "deflate")]
     include_str!("deflate_sending.rs"),
     include_str!("endings.rs"),
+    include_str!("extended_connect.rs"),
+    include_str!("extended_connect_answer.rs"),
     include_str!("fragments.rs"),
     include_str!("framing.rs"),
     include_str!("limits.rs"),
@@ -61,8 +63,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("6455-9", DEFLATE),
     #[cfg(not(feature = "deflate"))]
     ("7692-", DEFLATE),
-    ("8441-", "bootstrapping over HTTP/2 is not built yet"),
-    ("9220-", "bootstrapping over HTTP/3 is not built yet"),
 ];
 
 pub(crate) fn is_row(id: &str) -> bool {

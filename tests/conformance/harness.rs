@@ -1,8 +1,13 @@
 //! Drives connections through every cut of an input and compares what comes of it.
 
+use std::cell::Cell;
+
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
-use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, Role, State};
+use websocket_proto::handshake::parse_request;
+use websocket_proto::{
+    Accept, ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, Input, Output, Role, State,
+};
 
 /// The key of the masked vectors in RFC 6455 §5.7.
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -77,8 +82,21 @@ pub(crate) fn server_with(config: Config) -> Connection {
     server_asked(config, REQUEST)
 }
 
+thread_local! {
+    /// Whether the connections made here are to be upgraded ones, whose opening handshake is made by the pure functions.
+    static UPGRADED: Cell<bool> = const { Cell::new(false) };
+    /// The length of the head that the last connection made here has received.
+    static HEAD: Cell<usize> = const { Cell::new(0) };
+}
+
 /// An open server that this request opened.
 pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
+    if UPGRADED.get() {
+        let parsed = parse_request(request.as_bytes()).expect("it opens");
+        let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("nothing to refuse");
+        return Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
+    }
+    HEAD.set(request.len());
     let (mut server, mut output) = (Connection::server(config), Output::new());
     let mut request = request.as_bytes().to_vec();
     let mut input = Input::new(&mut request);
@@ -103,8 +121,17 @@ pub(crate) fn client_with(config: Config) -> Connection {
 
 /// An open client whose response had these further header lines, each ended by CRLF.
 pub(crate) fn client_told(config: Config, further: &str) -> Connection {
-    let (mut client, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), config);
+    let request = ClientRequest::new("ws://server.example.com/chat");
+    if UPGRADED.get() {
+        let handshake = request.extended_connect(&config).expect("the request is valid");
+        let lines = further.lines().map(|line| line.split_once(": ").expect("a header line"));
+        let lines = lines.map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let (_, negotiated) = handshake.check(200, lines).expect("it opens");
+        return Connection::upgraded(Role::Client, negotiated, config, [7; 32]);
+    }
+    let (mut client, request) = connecting(&request, config);
     let (mut output, mut response) = (Output::new(), response_to(&request, further));
+    HEAD.set(response.len());
     let mut input = Input::new(&mut response);
     assert!(matches!(client.receive(&mut input, &mut output), Some(Event::Open(_))));
     assert_eq!(client.receive(&mut input, &mut output), None);
@@ -212,7 +239,8 @@ pub(crate) fn feed_with<'p>(
     Outcome { events, output: drain(&mut output), state: ws.state() }
 }
 
-/// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same.
+/// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same; and the same
+/// on a connection that was [upgraded](Connection::upgraded), if `make` takes an open one from here.
 #[track_caller]
 pub(crate) fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     every_cut_with(make, input, &|ws, event, output| match event {
@@ -226,6 +254,7 @@ pub(crate) fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome 
 
 #[track_caller]
 pub(crate) fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], application: &Application<'_>) -> Outcome {
+    HEAD.set(0);
     let whole = feed_with(&mut make(), [input], application);
     let bytewise = feed_with(&mut make(), input.chunks(1), application);
     assert!(bytewise == whole, "byte by byte: {bytewise:x?}\nwhole: {whole:x?}");
@@ -234,7 +263,41 @@ pub(crate) fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], applic
         let split = feed_with(&mut make(), [head, tail], application);
         assert!(split == whole, "cut at {cut}: {split:x?}\nwhole: {whole:x?}");
     }
+    UPGRADED.set(true);
+    let upgraded = feed_with(&mut make(), [input], application);
+    UPGRADED.set(false);
+    assert_same_but_for_the_opening(&whole, &upgraded, HEAD.get());
     whole
+}
+
+/// RFC 8441 §5: "the peers should proceed with the WebSocket Protocol [...] using the HTTP/2 stream from the CONNECT
+/// transaction as if it were the TCP connection". Offsets count from the first frame there, and mask keys are others.
+#[track_caller]
+fn assert_same_but_for_the_opening(http1: &Outcome, upgraded: &Outcome, head: usize) {
+    let fault = |outcome: &Outcome| match outcome.closed()?.error()? {
+        Error::Protocol(error) => Some((error.kind(), error.offset())),
+        _ => None,
+    };
+    let Some((kind, offset)) = fault(http1) else {
+        assert_eq!(http1.events, upgraded.events, "upgraded");
+        return assert_same_sent(http1, upgraded);
+    };
+    assert_eq!(http1.before_end(), upgraded.before_end(), "upgraded");
+    assert_eq!(fault(upgraded), Some((kind, offset - head as u64)), "upgraded");
+    assert_same_sent(http1, upgraded);
+}
+
+#[track_caller]
+fn assert_same_sent(http1: &Outcome, upgraded: &Outcome) {
+    assert_eq!(http1.state, upgraded.state, "upgraded");
+    if http1.output != upgraded.output {
+        let unmasked = |outcome: &Outcome| -> Vec<_> {
+            let key = |mask: Option<_>| mask.map(|_| KEY);
+            let frames = outcome.frames().into_iter();
+            frames.map(|(header, payload)| (FrameHeader { mask: key(header.mask), ..header }, payload)).collect()
+        };
+        assert_eq!(unmasked(http1), unmasked(upgraded), "upgraded");
+    }
 }
 
 /// The code, which has to be one that may travel.

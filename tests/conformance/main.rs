@@ -20,6 +20,8 @@ mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
 mod endings;
+mod extended_connect;
+mod extended_connect_answer;
 mod faults;
 mod fragments;
 mod framing;

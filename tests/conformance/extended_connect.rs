@@ -1,0 +1,343 @@
+//! The request of an extended CONNECT (RFC 8441 §4, §5; RFC 9220 §3): what a client sends, what a server refuses.
+
+use websocket_proto::handshake::{Answer, Bootstrap, HeaderError, Negotiated, Request, parse_extended_connect};
+use websocket_proto::{Accept, AcceptError, ClientRequest, Config, HandshakeErrorKind, Reject, RequestError};
+
+use crate::http::offering;
+use crate::rows;
+
+pub(crate) type Fields = Vec<(String, Vec<u8>)>;
+
+pub(crate) fn fields(fields: &[(&str, &str)]) -> Fields {
+    fields.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+/// The request in RFC 8441 §5.1.
+pub(crate) fn rfc_request() -> Fields {
+    fields(&[
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", "/chat"),
+        (":authority", "server.example.com"),
+        ("sec-websocket-protocol", "chat, superchat"),
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("sec-websocket-version", "13"),
+        ("origin", "http://www.example.com"),
+    ])
+}
+
+/// The list without the fields of this name.
+#[track_caller]
+fn without(list: &Fields, name: &str) -> Fields {
+    let others: Fields = list.iter().filter(|field| field.0 != name).cloned().collect();
+    assert!(others.len() < list.len(), "no {name} to leave out");
+    others
+}
+
+/// The list with another value in the place of this field's.
+#[track_caller]
+fn with(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
+    let mut list = list.clone();
+    let field = list.iter_mut().find(|field| field.0 == name).unwrap_or_else(|| panic!("no {name} to replace"));
+    field.1 = value.as_ref().to_vec();
+    list
+}
+
+/// The list with a further field at its end.
+fn and(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
+    let mut list = list.clone();
+    list.push((name.to_owned(), value.as_ref().to_vec()));
+    list
+}
+
+#[track_caller]
+pub(crate) fn parse(list: &Fields) -> Request {
+    parse_extended_connect(list.iter().cloned()).unwrap_or_else(|error| panic!("{list:?}: {error}"))
+}
+
+/// Asserts that the list is refused for this, with a status that says so, and in words that HTTP/2 has.
+#[track_caller]
+fn assert_refused(list: &Fields, kind: HandshakeErrorKind, status: u16) {
+    assert_eq!(parse_extended_connect(list.iter().cloned()), Err(kind), "{list:?}");
+    let answer = kind.answer(Bootstrap::ExtendedConnect);
+    assert_eq!(answer.status(), status, "{kind}");
+    assert_eq!(answer.headers().get("sec-websocket-version"), Some(b"13".as_slice()), "{kind}");
+    assert_carried(&answer);
+}
+
+/// Asserts that HTTP/2 carries these headers: RFC 9113 §8.2.1, §8.2.2.
+#[track_caller]
+fn assert_carried(answer: &Answer) {
+    for (name, _) in answer.headers().iter() {
+        assert_eq!(name, name.to_ascii_lowercase());
+        assert!(!["connection", "upgrade", "keep-alive", "proxy-connection", "transfer-encoding"].contains(&name));
+    }
+}
+
+pub(crate) fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> Fields {
+    headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
+}
+
+/// What a client sends for the request.
+fn sent(request: &ClientRequest) -> Fields {
+    owned(request.extended_connect(&Config::new()).expect("it can be sent").headers().iter())
+}
+
+/// What a client that offers these subprotocols makes of the response.
+pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> Result<Negotiated, HandshakeErrorKind> {
+    let handshake = offering(subprotocols).extended_connect(&Config::new()).expect("it can be sent");
+    handshake.check(status, headers.iter().cloned()).map(|(response, negotiated)| {
+        assert_eq!((response.status(), response.subprotocol()), (status, negotiated.subprotocol()));
+        negotiated
+    })
+}
+
+#[test]
+fn the_rfcs_example() {
+    rows!("8441-5-1", "8441-5-7", "9220-3-1");
+    let request = parse(&rfc_request());
+    assert_eq!(request.bootstrap(), Bootstrap::ExtendedConnect);
+    assert_eq!((request.host(), request.resource()), ("server.example.com", "/chat"));
+    assert_eq!(request.origin(), Some("http://www.example.com"));
+    assert!(request.subprotocols().eq(["chat", "superchat"]));
+    assert_eq!(request.extensions()[0].name, "permessage-deflate");
+    let (answer, negotiated) = request.accept(&Accept::new().subprotocol("chat"), &Config::new()).expect("as offered");
+    assert_eq!((answer.status(), answer.body()), (200, b"".as_slice()));
+    assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-protocol", "chat")]));
+    assert_eq!(negotiated, Negotiated::with_subprotocol("chat"));
+    // The same the other way round: the client reads it so.
+    let answered = owned(answer.headers().iter());
+    assert_eq!(checked(&["chat", "superchat"], 200, &answered), Ok(negotiated));
+}
+
+#[test]
+fn what_a_client_sends() {
+    rows!("8441-4-1", "8441-4-2", "8441-5-1", "8441-5-2", "8441-5-3", "8441-5-5", "8441-5-6", "9220-3-1");
+    for (uri, scheme, authority, path) in [
+        ("wss://server.example.com/chat", "https", "server.example.com", "/chat"),
+        ("ws://server.example.com/chat?a=b", "http", "server.example.com", "/chat?a=b"),
+        ("wss://h:443", "https", "h", "/"),
+        ("wss://h:80/", "https", "h:80", "/"),
+        ("ws://[::1]:9001/x", "http", "[::1]:9001", "/x"),
+    ] {
+        let expected = fields(&[
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", scheme),
+            (":authority", authority),
+            (":path", path),
+            ("sec-websocket-version", "13"),
+        ]);
+        assert_eq!(sent(&ClientRequest::new(uri)), expected, "{uri}");
+    }
+    let request = offering(&["a", "b"]).origin("https://example.com").header("Cookie", "x=1").header("X-Own", "y");
+    let further =
+        [("sec-websocket-protocol", "a, b"), ("origin", "https://example.com"), ("cookie", "x=1"), ("x-own", "y")];
+    assert_eq!(sent(&request)[6..], fields(&further));
+}
+
+/// RFC 9113 §8.2.2: whoever sends HTTP/2 leaves these out, and a list that has them is malformed.
+#[test]
+fn nothing_belongs_to_the_connection() {
+    rows!("8441-5-4");
+    let specific = [
+        ("connection", "upgrade"),
+        ("connection", ""),
+        ("upgrade", "websocket"),
+        ("proxy-connection", "keep-alive"),
+        ("keep-alive", "timeout=5"),
+        ("transfer-encoding", "chunked"),
+        ("te", "gzip"),
+    ];
+    for (name, value) in specific {
+        assert_refused(&and(&rfc_request(), name, value), HandshakeErrorKind::MalformedFields, 400);
+        let answered = checked(&[], 200, &fields(&[(name, value)]));
+        assert_eq!(answered, Err(HandshakeErrorKind::MalformedFields), "{name}");
+    }
+    assert!(parse(&and(&rfc_request(), "te", "trailers")).headers().get("te").is_some());
+
+    let request = offering(&[]).header("Keep-Alive", "timeout=5").header("TE", "gzip").header("Proxy-Connection", "x");
+    assert_eq!(sent(&request), sent(&offering(&[])));
+    let accept = Accept::new().header("Keep-Alive", "timeout=5").header("X-Own", "y");
+    let (answer, _) = parse(&rfc_request()).accept(&accept, &Config::new()).expect("nothing to refuse");
+    assert_eq!(owned(answer.headers().iter()), fields(&[("x-own", "y")]));
+    let required = Reject::new(426).and_then(|reject| reject.header("Keep-Alive", "timeout=5")).expect("it rejects");
+    let answer = parse(&rfc_request()).reject(&required);
+    assert_eq!(answer.status(), 400, "RFC 9110 §15.5.22: 426 asks for an upgrade, which there is none of");
+    assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-version", "13")]));
+}
+
+#[test]
+fn only_a_connect_for_websocket_opens() {
+    rows!("8441-4-3", "9220-3-3", "8441-4-1");
+    use HandshakeErrorKind::{ConnectProtocol, Method};
+
+    let plain = fields(&[(":method", "CONNECT"), (":authority", "internal.example:22")]);
+    assert_refused(&plain, ConnectProtocol, 501);
+    assert_refused(&without(&rfc_request(), ":protocol"), ConnectProtocol, 501);
+    for other in ["foo", "connect-udp", "", "websockets", "websocket, foo", "websocket/13", "h2c"] {
+        assert_refused(&with(&rfc_request(), ":protocol", other), ConnectProtocol, 501);
+    }
+    // RFC 9110 §16.7: "A protocol-name token is case-insensitive".
+    assert_eq!(parse(&with(&rfc_request(), ":protocol", "WebSocket")).path(), "/chat");
+    for method in ["GET", "connect", "OPTIONS", ""] {
+        assert_refused(&with(&rfc_request(), ":method", method), Method, 405);
+    }
+    assert_refused(&without(&rfc_request(), ":method"), Method, 405);
+    let allowed = Method.answer(Bootstrap::ExtendedConnect);
+    assert_eq!(allowed.headers().get("allow"), Some(b"CONNECT".as_slice()));
+}
+
+#[test]
+fn scheme_and_path_are_there() {
+    rows!("8441-4-2", "8441-5-2", "8441-5-3");
+    for name in [":scheme", ":path"] {
+        assert_refused(&without(&rfc_request(), name), HandshakeErrorKind::RequestTarget, 400);
+    }
+    for scheme in ["", "ftp", "wss", "ws", "https:"] {
+        assert_refused(&with(&rfc_request(), ":scheme", scheme), HandshakeErrorKind::RequestTarget, 400);
+    }
+    for path in ["", "*", "chat", "/a b", "/é", "/a#b", "https://h/", "?x"] {
+        assert_refused(&with(&rfc_request(), ":path", path), HandshakeErrorKind::RequestTarget, 400);
+    }
+    let request = parse(&with(&rfc_request(), ":path", "/a%20b?c?d"));
+    assert_eq!((request.path(), request.query()), ("/a%20b", Some("c?d")));
+}
+
+#[test]
+fn the_authority_is_the_host() {
+    rows!("8441-5-3");
+    assert_refused(&without(&rfc_request(), ":authority"), HandshakeErrorKind::Host, 400);
+    for authority in ["", "user@h", "h/x", "h:x", ":80", "a b", "[::1"] {
+        assert_refused(&with(&rfc_request(), ":authority", authority), HandshakeErrorKind::Host, 400);
+    }
+    for host in ["server.example.com", "SERVER.example.com", "server.example.com:443", "server.example.com:"] {
+        assert_eq!(parse(&and(&rfc_request(), "host", host)).host(), "server.example.com");
+    }
+    for host in ["", "other.example.com", "server.example.com:80", "server.example.com:8443", "\u{e9}"] {
+        assert_refused(&and(&rfc_request(), "host", host), HandshakeErrorKind::Host, 400);
+    }
+    let twice = and(&and(&rfc_request(), "host", "server.example.com"), "host", "server.example.com");
+    assert_refused(&twice, HandshakeErrorKind::Host, 400);
+    // No Host in the place of :authority.
+    let host = and(&without(&rfc_request(), ":authority"), "host", "server.example.com");
+    assert_refused(&host, HandshakeErrorKind::Host, 400);
+}
+
+#[test]
+fn no_key_and_no_accept() {
+    rows!("8441-5-5");
+    let names = |list: &Fields| list.iter().map(|field| field.0.clone()).collect::<Vec<_>>();
+    let own = names(&sent(&offering(&["a"])));
+    assert!(!own.contains(&"sec-websocket-key".to_owned()) && !own.contains(&"host".to_owned()), "{own:?}");
+    for key in ["dGhlIHNhbXBsZSBub25jZQ==", "no key"] {
+        let request = parse(&and(&rfc_request(), "sec-websocket-key", key));
+        let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+        assert_eq!((answer.status(), answer.headers().iter().count()), (200, 0));
+    }
+    for accept in ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "wrong", ""] {
+        assert_eq!(checked(&[], 200, &fields(&[("sec-websocket-accept", accept)])), Ok(Negotiated::default()));
+    }
+    assert_eq!(checked(&[], 200, &Fields::new()), Ok(Negotiated::default()));
+}
+
+#[test]
+fn version_13_and_lower_case() {
+    rows!("8441-5-6");
+    for missing in ["", "x", "13, 8", "013"] {
+        assert_refused(&with(&rfc_request(), "sec-websocket-version", missing), HandshakeErrorKind::Version, 400);
+    }
+    assert_refused(&without(&rfc_request(), "sec-websocket-version"), HandshakeErrorKind::Version, 400);
+    assert_refused(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::Version, 400);
+    for other in ["8", "0", "14", "255"] {
+        let list = with(&rfc_request(), "sec-websocket-version", other);
+        assert_refused(&list, HandshakeErrorKind::UnsupportedVersion, 400);
+    }
+    for name in ["Sec-WebSocket-Version", "X-own", "x-owN"] {
+        assert_refused(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedFields, 400);
+        assert_eq!(checked(&[], 200, &fields(&[(name, "13")])), Err(HandshakeErrorKind::MalformedFields));
+    }
+}
+
+/// The headers that are used "as they were in RFC 6455" are refused for what they were refused for there.
+#[test]
+fn the_rest_is_as_in_http1() {
+    rows!("8441-5-6", "8441-8-1");
+    for (name, value, kind) in [
+        ("sec-websocket-protocol", "a b", HandshakeErrorKind::Subprotocol),
+        ("sec-websocket-protocol", "chat, chat", HandshakeErrorKind::Subprotocol),
+        ("sec-websocket-protocol", "", HandshakeErrorKind::Subprotocol),
+        ("sec-websocket-extensions", ";x", HandshakeErrorKind::Extensions),
+        ("origin", "\u{0}", HandshakeErrorKind::MalformedFields),
+    ] {
+        assert_refused(&with(&rfc_request(), name, value), kind, 400);
+    }
+    assert_refused(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::Origin, 400);
+    assert_refused(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::Origin, 400);
+    for (length, body) in [("0", None), ("5", Some(HandshakeErrorKind::Body))] {
+        let list = and(&rfc_request(), "content-length", length);
+        assert_eq!(parse_extended_connect(list.iter().cloned()).err(), body);
+    }
+    let same = parse(&with(&rfc_request(), "origin", "https://server.example.com"));
+    assert!(same.is_same_origin(true) && !same.is_same_origin(false));
+    assert!(!parse(&rfc_request()).is_same_origin(true));
+    // RFC 6455 §4.2.2, 4, and the headers of the caller's own.
+    let refused = |accept: &Accept| parse(&rfc_request()).accept(accept, &Config::new()).expect_err("it cannot be");
+    let error: AcceptError = refused(&Accept::new().subprotocol("other"));
+    assert_eq!(error.into_request(), parse(&rfc_request()));
+    for (name, value) in [("x", "a\r\nb"), (":status", "101"), ("connection", "x"), ("sec-websocket-accept", "x")] {
+        let _ = refused(&Accept::new().header(name, value));
+    }
+}
+
+/// RFC 9113 §8.2.1, §8.3.
+#[test]
+fn malformed_lists() {
+    rows!("8441-4-1", "9220-3-1");
+    let malformed = |list: &Fields| assert_refused(list, HandshakeErrorKind::MalformedFields, 400);
+    for field in &rfc_request()[..5] {
+        malformed(&[vec![field.clone()], rfc_request()].concat());
+        malformed(&[without(&rfc_request(), &field.0), vec![field.clone()]].concat());
+    }
+    for name in [":status", ":foo", ":", "::path", ":Path", ":path "] {
+        let mut list = rfc_request();
+        list.insert(0, (name.to_owned(), b"/".to_vec()));
+        malformed(&list);
+    }
+    for name in ["", " ", "a b", "a:b", "a\r\nb", "a\0", "\u{e9}", "a\n"] {
+        malformed(&and(&rfc_request(), name, "x"));
+    }
+    // What would be lines of their own wherever this is written as HTTP/1.1 again.
+    for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\u{7f}", " a", "a\t", "\r\n\r\nGET / HTTP/1.1"] {
+        malformed(&and(&rfc_request(), "x-own", value));
+        for name in [":path", ":authority", ":protocol", ":method", "sec-websocket-protocol", "origin"] {
+            malformed(&with(&rfc_request(), name, value));
+        }
+        assert_eq!(checked(&[], 200, &fields(&[("x-own", value)])), Err(HandshakeErrorKind::MalformedFields));
+        let subprotocol = offering(&[value]).extended_connect(&Config::new());
+        assert_eq!(subprotocol.err(), Some(RequestError::Subprotocol));
+        for request in [offering(&[]).header("x-own", value), offering(&[]).origin(value)] {
+            let refused = request.extended_connect(&Config::new()).err();
+            assert_eq!(refused, Some(RequestError::Header(HeaderError::Value)), "{value:?}");
+        }
+    }
+    malformed(&with(&rfc_request(), ":path", b"/\xff"));
+}
+
+/// A list costs what its bytes cost: many headers are kept, many list elements refused.
+#[test]
+fn long_lists() {
+    rows!("8441-5-6");
+    let mut long = rfc_request();
+    long.extend((0..50_000).map(|number| (format!("x-{number}"), b"y".to_vec())));
+    assert_eq!(parse(&long).headers().iter().count(), 50_004);
+    let elements = vec!["a"; 10_000].join(",");
+    let list = with(&rfc_request(), "sec-websocket-extensions", &elements);
+    assert_refused(&list, HandshakeErrorKind::Extensions, 400);
+    let many = (0..10_000).fold(rfc_request(), |mut list, number| {
+        list.push(("sec-websocket-protocol".to_owned(), number.to_string().into_bytes()));
+        list
+    });
+    assert_refused(&many, HandshakeErrorKind::Subprotocol, 400);
+}

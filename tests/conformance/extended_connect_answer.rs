@@ -1,0 +1,177 @@
+//! The answer to an extended CONNECT (RFC 8441 §5, RFC 9220 §3), and what runs on the stream after it.
+//!
+//! That the frames are the same is shown by `every_cut`, which repeats each of its inputs on an upgraded connection.
+
+use websocket_proto::frame::Opcode;
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{
+    Accept, ClientRequest, CloseCode, Config, Connection, Event, HandshakeErrorKind, Output, Reject, Role, State,
+};
+
+use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
+use crate::faults::ROLES;
+use crate::harness::{self, REQUEST, drain, feed, frames, from_peer_of, text};
+use crate::http::{offering, parsed, waiting};
+use crate::rows;
+
+#[test]
+fn any_2xx_opens() {
+    rows!("8441-5-7");
+    for status in [200, 201, 204, 206, 299] {
+        assert_eq!(checked(&[], status, &Fields::new()), Ok(Negotiated::default()));
+    }
+    for status in [0, 100, 101, 103, 199, 300, 302, 401, 403, 404, 426, 501, 503, 599, u16::MAX] {
+        assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Refused(status)));
+    }
+    // A list as a decoder gives it.
+    let decoded = fields(&[(":status", "200"), ("sec-websocket-protocol", "a")]);
+    assert_eq!(checked(&["a"], 200, &decoded), Ok(Negotiated::with_subprotocol("a")));
+    // The other way round, 101 alone opens.
+    let upgrade = || offering(&[]).upgrade(&Config::new(), [1; 16]).expect("it can be sent");
+    for status in [200, 204, 426] {
+        let refused = upgrade().check(status, [("Upgrade", "websocket")]);
+        assert_eq!(refused.err(), Some(HandshakeErrorKind::Refused(status)));
+    }
+}
+
+/// `client_response.rs` has these of HTTP/1.1.
+#[test]
+fn the_response_is_checked() {
+    rows!("8441-5-8");
+    let selected = |name: &str| fields(&[("sec-websocket-protocol", name)]);
+    for name in ["a", "b"] {
+        assert_eq!(checked(&["a", "b"], 200, &selected(name)), Ok(Negotiated::with_subprotocol(name)));
+        let twice = [selected(name), selected(name)].concat();
+        assert_eq!(checked(&["a", "b"], 200, &twice), Err(HandshakeErrorKind::Subprotocol));
+        assert_eq!(checked(&[], 200, &selected(name)), Err(HandshakeErrorKind::Subprotocol));
+    }
+    for other in ["c", "A", "a, b", ""] {
+        assert_eq!(checked(&["a", "b"], 200, &selected(other)), Err(HandshakeErrorKind::Subprotocol), "{other}");
+    }
+    for value in ["x-foo", "permessage-deflate", ";x", "a b", ",", ""] {
+        let answered = fields(&[("sec-websocket-extensions", value)]);
+        assert_eq!(checked(&[], 200, &answered), Err(HandshakeErrorKind::Extensions), "{value}");
+    }
+    assert_eq!(checked(&["a"], 200, &Fields::new()), Ok(Negotiated::default()));
+    let browser = offering(&["a"]).extended_connect(&Config::new().browser_rules(true)).expect("it can be sent");
+    assert_eq!(browser.check(200, Fields::new()).err(), Some(HandshakeErrorKind::NoSubprotocol));
+}
+
+#[test]
+fn a_rejection_says_why() {
+    rows!("9220-3-4", "8441-5-7");
+    let problem = Reject::new(501).and_then(|reject| reject.header("Content-Type", "application/problem+json"));
+    let answer = parse(&rfc_request()).reject(&problem.expect("it rejects").body("{}"));
+    assert_eq!((answer.status(), answer.body()), (501, b"{}".as_slice()));
+    assert_eq!(owned(answer.headers().iter()), fields(&[("content-type", "application/problem+json")]));
+    let refused = checked(&[], answer.status(), &owned(answer.headers().iter()));
+    assert_eq!(refused, Err(HandshakeErrorKind::Refused(501)));
+}
+
+/// Neither what came over HTTP/2, nor what the caller parsed, is for a connection that speaks HTTP/1.1 by itself.
+#[test]
+fn a_connection_answers_its_own_request() {
+    rows!("8441-5-7");
+    let mut output = Output::new();
+    let mut deciding = waiting();
+    let other = REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEA==");
+    let mut events = harness::feed_with(&mut deciding, [REQUEST.as_bytes()], &|_, event, _| Some(event)).events;
+    for mut server in [deciding, waiting(), harness::server(), upgraded(Role::Server)] {
+        let state = server.state();
+        for request in [parse(&rfc_request()), parsed(&other)] {
+            let refused = server.accept_with(request, &Accept::new(), &mut output).expect_err("not its own");
+            server.reject(refused.into_request(), &Reject::forbidden(), &mut output);
+        }
+        assert_eq!((server.state(), output.is_empty()), (state, true));
+        if let Some(Event::Request(own)) = events.pop() {
+            server.accept(own, &mut output);
+            assert_eq!(server.state(), State::Open);
+            drain(&mut output);
+        }
+    }
+}
+
+/// A connection of this role over a stream that an extended CONNECT has opened.
+fn upgraded(role: Role) -> Connection {
+    let negotiated = match role {
+        Role::Server => parse(&rfc_request()).accept(&Accept::new(), &Config::new()).expect("nothing to refuse").1,
+        Role::Client => checked(&[], 200, &Fields::new()).expect("it opens"),
+    };
+    Connection::upgraded(role, negotiated, Config::new(), [7; 32])
+}
+
+#[test]
+fn the_stream_is_the_connection() {
+    rows!("8441-5-9", "9220-3-1");
+    for role in ROLES {
+        let mut ws = upgraded(role);
+        assert_eq!((ws.role(), ws.state(), ws.subprotocol()), (role, State::Open, None));
+        let mut output = Output::new();
+        ws.send_text("Hello", &mut output).expect("it is open");
+        let outcome = feed(&mut ws, [&from_peer_of(role, &[(0x81, b"Hello"), (0x89, b"?"), (0x88, b"\x03\xe8")])[..]]);
+        assert_eq!(outcome.events[..2], [text("Hello"), harness::ping(b"?")]);
+        let sent = frames(&[drain(&mut output), outcome.output].concat());
+        let kinds: Vec<_> = sent.iter().map(|(header, _)| header.opcode).collect();
+        assert_eq!(kinds, [Opcode::Text, Opcode::Pong, Opcode::Close]);
+        assert!(sent.iter().all(|(header, _)| header.mask.is_some() == (role == Role::Client)), "{sent:?}");
+        // RFC 6455 §5.1: what is masked the wrong way fails this as any other.
+        let wrong = from_peer_of(if role == Role::Server { Role::Client } else { Role::Server }, &[(0x81, b"x")]);
+        feed(&mut upgraded(role), [&wrong[..]]).assert_fails(1002, &[]);
+    }
+}
+
+/// RFC 8441 §5: "Orderly TCP-level closures are represented as END_STREAM flags"; "RST exceptions are represented with the
+/// RST_STREAM frame". What the peer's Close did not say before either, is 1006.
+#[test]
+fn the_end_of_the_stream() {
+    rows!("8441-5-10", "8441-5-11", "9220-3-5", "9220-3-6");
+    for role in ROLES {
+        for before in [&[][..], &from_peer_of(role, &[(0x81, b"Hello")])[..3]] {
+            let mut ws = upgraded(role);
+            feed(&mut ws, [before]);
+            let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("not closed, as {role:?}") };
+            assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1006, false, None));
+            assert!(ws.is_closed() && ws.receive_eof().is_none());
+        }
+        // After both Closes the server ends the stream, and the client waits for that.
+        let (mut ws, mut output) = (upgraded(role), Output::new());
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        let outcome = feed(&mut ws, [&from_peer_of(role, &[(0x88, b"\x03\xe8")])[..]]);
+        assert_eq!(ws.is_closed(), role == Role::Server);
+        let last = outcome.events.into_iter().next().or_else(|| ws.receive_eof());
+        let Some(Event::Closed(closed)) = last else { panic!("not closed, as {role:?}") };
+        assert_eq!((closed.code(), closed.was_clean()), (1000, true));
+        assert!(ws.is_closed());
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn compression_is_negotiated() {
+    rows!("8441-5-6", "8441-5-8", "8441-5-9");
+    use websocket_proto::Deflate;
+
+    let config = Config::new().deflate(Deflate::new());
+    let request = ClientRequest::new("wss://server.example.com/chat");
+    let handshake = request.extended_connect(&config).expect("it can be sent");
+    let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &config);
+    let (answer, as_server) = accepted.expect("nothing to refuse");
+    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("it opens");
+    assert!(as_server.uses_deflate() && as_client.uses_deflate());
+    let mut server = Connection::upgraded(Role::Server, as_server, config.clone(), [0; 32]);
+    let mut client = Connection::upgraded(Role::Client, as_client, config, [7; 32]);
+    assert!(server.uses_deflate() && client.uses_deflate());
+    let (long, mut output) = ("Hello ".repeat(100), Output::new());
+    for (from, to) in [(0, 1), (1, 0), (0, 1)] {
+        let sides = [&mut server, &mut client];
+        sides[from].send_text(&long, &mut output).expect("it is open");
+        assert!(output.len() < long.len());
+        assert_eq!(feed(sides[to], [&drain(&mut output)[..]]).events, [text(&long)]);
+    }
+    // Without it on the server, the offer is declined.
+    let handshake = request.extended_connect(&Config::new().deflate(Deflate::new())).expect("it can be sent");
+    let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &Config::new());
+    let (answer, as_server) = accepted.expect("nothing to refuse");
+    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("it opens");
+    assert_eq!((as_server, as_client), (Negotiated::default(), Negotiated::default()));
+}
