@@ -71,8 +71,8 @@ impl Config {
         }
     }
 
-    /// The most bytes that a received message may have, over all its fragments. Default 1 MiB; `usize::MAX` is no limit,
-    /// which is for messages that are received [in parts](Self::part_size). A longer one fails the connection with 1009,
+    /// The most bytes that a received message may have, over all its fragments. Default 1 MiB; `usize::MAX` is no limit
+    /// for messages that are received [in parts](Self::part_size); whole ones have to fit into the address space twice. A longer one fails the connection with 1009,
     /// on the header of the frame that would exceed it; a compressed one where it exceeds it as it is decompressed, or on
     /// the header of a frame with which it would be longer even compressed: by an eighth, 1 KiB and 16 bytes a fragment.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
@@ -92,8 +92,9 @@ impl Config {
     /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length
     /// passes in bounded memory, a compressed one too: nothing is gathered but one part. Default: whole messages.
     ///
-    /// A part is at least what one read brought of a frame, or this size. Fewer than 4 bytes, the longest character, are
-    /// taken for 4, more than 1 GiB for 1 GiB.
+    /// A part is what one read brought of a frame, up to this size. Text is cut between characters, and a character that
+    /// a read or a frame cut comes as a part of its own. Fewer than 4 bytes, the longest character, are taken for 4, more
+    /// than 1 GiB for 1 GiB.
     ///
     /// # Examples
     /// ```
@@ -144,7 +145,7 @@ impl Config {
 
     /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a message,
     /// a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned before
-    /// compression, is not sent: [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does
+    /// compression and with the longest header, 14 bytes, is not sent: [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does
     /// not fall under it.
     pub const fn max_output(mut self, bytes: usize) -> Self {
         self.max_output = clamp_to_u32(bytes);

@@ -28,7 +28,7 @@ pub struct Traffic {
     /// Messages, once they are complete.
     pub messages: u64,
     /// The bytes of messages as the application knows them: before compression, without headers. Those of a message
-    /// that is received in one piece are counted at its end, those of parts and fragments as they go.
+    /// that is delivered whole are counted at its end, those of received parts and of sent fragments as they go.
     pub message_bytes: u64,
     /// The bytes of frames on the wire: compressed, with headers, control frames too. The opening handshake is not
     /// among them.

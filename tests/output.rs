@@ -168,8 +168,8 @@ fn more_than_there_is_takes_all() {
     assert_eq!((output.len(), output.remaining(), output.chunk()), (0, 0, b"".as_slice()));
 }
 
-/// However a stream is cut, a read calls for no more than three times its bytes and 512, as `Output` documents; and three
-/// times as much it may be.
+/// However a stream is cut, a read calls for no more than three times its bytes and 512, as `Output` documents; three
+/// times its bytes it may be.
 #[test]
 fn what_a_read_calls_for_is_bounded() {
     let pings = b"\x89\x00".repeat(1000);

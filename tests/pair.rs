@@ -6,7 +6,7 @@ mod harness;
 use harness::pair::FEW_PONGS;
 use harness::pair::operation::{
     BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
-    SERVER, TEXT, TEXT_FRAGMENT, WRITE,
+    SERVER, SHARED, TEXT, TEXT_FRAGMENT, TIME_OUT, WRITE,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,8 @@ fn transport() -> impl Strategy<Value = Vec<u8>> {
 fn sending() -> impl Strategy<Value = Vec<u8>> {
     let fragment = (select(vec![TEXT_FRAGMENT, BINARY_FRAGMENT]), select(vec![0, MORE, MORE]));
     let length = prop_oneof![20 => Just(0), 1 => Just(LONG)];
-    let kind = prop_oneof![select(vec![TEXT, BINARY]), fragment.prop_map(|(kind, more)| kind | more)];
+    let kind =
+        prop_oneof![select(vec![TEXT, BINARY, SHARED, SHARED | MORE]), fragment.prop_map(|(kind, more)| kind | more)];
     prop_oneof![
         4 => (kind, length, string()).prop_map(|(kind, length, payload)| [vec![kind | length], payload].concat()),
         1 => any::<u8>().prop_map(|len| vec![PONG, len]),
@@ -57,6 +58,7 @@ fn schedule(ping: u32, close: u32, eof: u32) -> impl Strategy<Value = Vec<u8>> {
         ping => any::<u8>().prop_map(|len| vec![PING, len]),
         close => closing(),
         eof => Just(vec![EOF]),
+        eof => any::<u8>().prop_map(|timeout| vec![TIME_OUT, timeout]),
         4 => (0..8u8).prop_map(|choice| vec![DECIDE, choice]),
     ];
     let operation = (operation, any::<bool>()).prop_map(|(mut operation, is_server)| {

@@ -1,11 +1,12 @@
 //! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
-//! handshake is over, `receive` for everything that comes in after it, `control` for the control frames in that, `send`
-//! for what the application sends, `shared` for what it sends by reference, `timeout` for a peer that takes too long,
-//! `compression` for permessage-deflate, `held` for what is on the heap.
+//! handshake is over, `receive` for everything that comes in after it, `data` and `control` for the two sorts of frames
+//! in that, `send` for what the application sends, `shared` for what it sends by reference, `timeout` for a peer that
+//! takes too long, `compression` for permessage-deflate, `held` for what is on the heap.
 
 #[cfg(feature = "deflate")]
 mod compression;
 mod control;
+mod data;
 mod held;
 mod opening;
 mod receive;

@@ -1,10 +1,8 @@
 //! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 use core::ops::ControlFlow::{self, Break, Continue};
 
-use super::held::Held;
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{ProtocolError, ProtocolErrorKind};
@@ -12,7 +10,7 @@ use crate::event::Event;
 use crate::frame::{FIN, FrameHeader, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
-use crate::message::{Message, MessageKind, Payload};
+use crate::message::Message;
 use crate::output::Output;
 use crate::utf8;
 
@@ -42,9 +40,9 @@ pub(super) struct PartialHeader {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) opcode: Opcode,
-    fin: bool,
+    pub(super) fin: bool,
     /// RSV1, on the first frame of a compressed message.
-    compressed: bool,
+    pub(super) compressed: bool,
     /// The key for the next byte, if the frame is masked.
     mask: Option<[u8; 4]>,
     pub(super) remaining: u64,
@@ -320,158 +318,6 @@ impl Connection {
         } else {
             Ok(())
         }
-    }
-
-    pub(super) fn message_limit(&self) -> u64 {
-        if self.max_message_size == usize::MAX { u64::MAX } else { self.max_message_size as u64 }
-    }
-
-    fn read_data<'i>(&mut self, frame: Frame, input: &mut Input<'i>, output: &mut Output) -> Step<'i> {
-        let most = if self.part_size == 0 { u64::MAX } else { self.part_size.into() };
-        let is_here = frame.remaining <= most.min(input.len() as u64);
-        if is_here && frame.fin && !frame.compressed && self.message().is_none() {
-            return self.read_whole(frame, input);
-        }
-        let mut held = self.held.take().unwrap_or_default();
-        let step = self.read_piece(frame, &mut held, input, output);
-        self.held = Some(held);
-        step
-    }
-
-    /// A message in one frame that lies whole in the input: lent, not copied.
-    fn read_whole<'i>(&mut self, mut frame: Frame, input: &mut Input<'i>) -> Step<'i> {
-        let start = self.position;
-        let payload = self.take_payload(&mut frame, usize::MAX, input);
-        self.reading = Reading::default();
-        let payload = if frame.opcode == Opcode::Text {
-            let (text, checked) = utf8::check_prefix(payload);
-            if let Err(error) = checked.map_err(|error| invalid_utf8(start, error.index)) {
-                return self.read_broken(frame, text, error);
-            }
-            Payload::Text(Cow::Borrowed(text))
-        } else {
-            Payload::Binary(Cow::Borrowed(payload))
-        };
-        self.count_received(payload.len(), true);
-        let event = if self.part_size == 0 { payload.whole() } else { payload.part(true, true) };
-        Ok(self.deliver(event))
-    }
-
-    /// Text that goes wrong behind its first part.
-    #[cold]
-    fn read_broken<'i>(&mut self, frame: Frame, text: &'i str, error: ProtocolError) -> Step<'i> {
-        if self.part_size == 0 {
-            return Err(error);
-        }
-        let mut message = Message::start(MessageKind::Text, false, Vec::new());
-        let part = message.part(Payload::Text(Cow::Borrowed(text)), false, Err(error))?;
-        self.count_received(text.len(), false);
-        self.reading = Reading::Payload(frame);
-        self.held().message = Some(message);
-        Ok(part.map_or(Continue(()), |event| self.deliver(event)))
-    }
-
-    /// A message of which this piece is not all: gathered until it is whole, or handed out in parts as they come.
-    fn read_piece<'i>(
-        &mut self,
-        mut frame: Frame,
-        held: &mut Held,
-        input: &mut Input<'i>,
-        output: &mut Output,
-    ) -> Step<'i> {
-        let message = held.message.get_or_insert_with(|| {
-            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            Message::start(kind, frame.compressed, core::mem::take(&mut held.spare))
-        });
-        if let Some(fault) = message.fault() {
-            return Err(fault);
-        }
-        if frame.remaining > 0 && input.is_empty() && !message.has_more() {
-            return Ok(Break(None));
-        }
-        let frame_start = message.frame_start(self.position);
-        #[cfg(feature = "deflate")]
-        let inflated = message.is_compressed().then(|| {
-            message.reuse(&mut held.spare);
-            self.inflate(&mut frame, message, &mut held.codecs, input, output)
-        });
-        // No message is compressed without an extension that does it: a frame that says so was refused.
-        #[cfg(not(feature = "deflate"))]
-        let (inflated, _) = (None::<Result<(), ProtocolErrorKind>>, output);
-        let (lent, mut read) = match inflated {
-            Some(inflated) => (None, inflated.map_err(|kind| ProtocolError { kind, offset: frame_start })),
-            None if self.part_size == 0 => (None, self.gather(&mut frame, message, input)),
-            None => self.lend(&mut frame, message, input),
-        };
-        let is_over = read.is_ok() && frame.remaining == 0 && !message.has_more();
-        let ends = is_over && frame.ends_message();
-        if ends && !message.is_complete() {
-            let cut_short = if message.is_compressed() { frame_start } else { self.position };
-            read = Err(invalid_utf8(cut_short, 0));
-        }
-        self.reading = if is_over && read.is_ok() { Reading::default() } else { Reading::Payload(frame) };
-        let last = ends && read.is_ok();
-        let event = if self.part_size > 0 {
-            let payload = lent.unwrap_or_else(|| message.take());
-            self.count_received(payload.len(), last);
-            message.part(payload, last, read)?
-        } else {
-            read?;
-            last.then(|| {
-                let payload = message.take();
-                self.count_received(payload.len(), true);
-                payload.whole()
-            })
-        };
-        if is_over {
-            message.count_frame();
-        }
-        if last {
-            held.message = None;
-        }
-        Ok(event.map_or(Continue(()), |event| self.deliver(event)))
-    }
-
-    /// Appends what is there of a frame to the message.
-    fn gather(&mut self, frame: &mut Frame, message: &mut Message, input: &mut Input<'_>) -> Result<(), ProtocolError> {
-        let start = self.position;
-        let room = self.message_limit().saturating_sub(message.len());
-        let bytes = self.take_payload(frame, usize::MAX, input);
-        let to_come = if frame.fin { frame.remaining } else { room.saturating_sub(bytes.len() as u64) };
-        message.push(bytes, to_come).map_err(|error| invalid_utf8(start, error.index))
-    }
-
-    /// Takes a part of what is there of a frame, to be handed out where it lies.
-    fn lend<'i>(
-        &mut self,
-        frame: &mut Frame,
-        message: &mut Message,
-        input: &mut Input<'i>,
-    ) -> (Option<Payload<'i>>, Result<(), ProtocolError>) {
-        let start = self.position;
-        // A character that was begun before goes on its own, so that what follows can be lent.
-        let lacking = message.lacking();
-        let most = if lacking > 0 { lacking } else { self.part_size as usize };
-        let bytes = self.take_payload(frame, most, input);
-        let (payload, checked) = if lacking > 0 {
-            let checked = message.push(bytes, 0);
-            (message.take(), checked)
-        } else {
-            message.lend(bytes)
-        };
-        (Some(payload), checked.map_err(|error| invalid_utf8(start, error.index)))
-    }
-
-    /// A message goes to the application, except that a browser's is no longer listening once it called `close()`
-    /// (WHATWG: "If ready state is not OPEN (1), then return").
-    fn deliver<'i>(&self, event: Event<'i>) -> ControlFlow<Option<Event<'i>>> {
-        if self.browser_rules && self.close_sent { Continue(()) } else { Break(Some(event)) }
-    }
-
-    #[inline]
-    fn count_received(&mut self, bytes: usize, ends_message: bool) {
-        self.counts.received_messages = self.counts.received_messages.wrapping_add(ends_message.into());
-        self.counts.received_bytes = self.counts.received_bytes.wrapping_add(bytes as u64);
     }
 
     /// Takes and unmasks what is there of the payload, up to `most` bytes.

@@ -61,10 +61,10 @@ impl Buffered {
             self.distance = self.distance.saturating_sub(taken);
             left = left.saturating_sub(taken);
             // The payload is at the frame's end. Of a compressed one, only all of it is so many bytes of a message.
-            let whole = first.compressed && first.distance > 0;
-            let left_of_it = if whole { first.carries } else { first.carries.min(first.distance) };
-            self.amount = self.amount.saturating_sub(first.carries.saturating_sub(left_of_it) as u64);
-            first.carries = left_of_it;
+            let counts_whole = first.compressed && first.distance > 0;
+            let waiting = if counts_whole { first.carries } else { first.carries.min(first.distance) };
+            self.amount = self.amount.saturating_sub(first.carries.saturating_sub(waiting) as u64);
+            first.carries = waiting;
             if first.distance > 0 {
                 return;
             }

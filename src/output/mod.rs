@@ -29,9 +29,9 @@ use splices::Splices;
 /// An `Output` grows with what is put into it and holds no bytes when new. It copies what is sent, but for two things
 /// that it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
 /// [`Bytes`], and a frame that was prepared for many connections. When it is drained it keeps its buffer for the next
-/// use, unless that has grown beyond 64 KiB: then it is freed; and if it ever needed that, room to note 64 such payloads,
-/// and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds, until it is
-/// dropped, the compressor and the decompressor of all connections that it serves.
+/// use, unless that has grown beyond 64 KiB: then it is freed. Once it had them, it also keeps room to note 64 such
+/// payloads, and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds,
+/// until it is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
 /// Read from a peer only while [`len`](Self::len) is below a limit of your choosing: then an output never holds more
@@ -110,7 +110,8 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.own().len().saturating_add(self.splices().len())
+        let own = self.own().len();
+        self.aside.as_ref().map_or(own, |aside| own.saturating_add(aside.splices.len()))
     }
 
     /// Whether nothing is waiting to be written.
@@ -121,11 +122,12 @@ impl Output {
     }
 
     /// The WebSocket API's `bufferedAmount`: how many bytes of messages are waiting to be written, as UTF-8 or binary,
-    /// without framing and before compression. Only connections with [`Config::browser_rules`](crate::Config::browser_rules) count.
+    /// without framing and before compression. Only connections with
+    /// [`Config::browser_rules`](crate::Config::browser_rules) count.
     ///
     /// Of a frame that is partly written, what waits of its payload is counted, or all of it if it is compressed. A
-    /// Close, sent or received, changes nothing.
-    /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds what was sent too late.
+    /// Close, sent or received, changes nothing. The API also counts what a script sends after that:
+    /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds it.
     ///
     /// Each counted frame that waits takes up to 48 bytes.
     ///
@@ -326,17 +328,21 @@ impl Output {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
-        if let Some(aside) = &mut self.aside {
-            aside.splices.clear();
-            aside.buffered.clear();
-        }
         (self.written, self.last_pong, self.pongs) = (0, 0, 0);
+        if let Some(aside) = &mut self.aside {
+            aside.clear();
+        }
     }
 }
 
 impl Aside {
     fn is_empty(&self) -> bool {
         self.splices.is_empty() && self.buffered.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.splices.clear();
+        self.buffered.clear();
     }
 }
 
@@ -349,10 +355,12 @@ impl Buf for Output {
     /// What can be written without a copy: everything, or up to the next payload that is held by reference, or that.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.splices().is_empty() {
-            return self.own();
+        match &self.aside {
+            Some(aside) if !aside.splices.is_empty() => {
+                aside.splices.segments(self.own()).find(|segment| !segment.is_empty()).unwrap_or_default()
+            }
+            _ => self.own(),
         }
-        self.splices().segments(self.own()).find(|segment| !segment.is_empty()).unwrap_or_default()
     }
 
     #[cfg(feature = "std")]

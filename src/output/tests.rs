@@ -23,7 +23,7 @@ impl Frame {
         self.bytes.len() - self.taken
     }
 
-    /// The WebSocket API's `bufferedAmount` counts what was "not yet been transmitted to the network", payload only.
+    /// The payload's part of what waits; of a compressed frame, all of it.
     fn buffered(&self) -> usize {
         if self.compressed { self.message_bytes } else { self.message_bytes.min(self.left()) }
     }

@@ -1,6 +1,6 @@
 //! Two endpoints wired to each other, and anything that their applications and the wires between them may do.
 
-use websocket_proto::{CloseCode, MessageKind, State};
+use websocket_proto::{CloseCode, MessageKind, State, Timeout};
 
 use super::bytes::Bytes;
 use super::side::{Side, Traits};
@@ -31,6 +31,10 @@ pub mod operation {
     pub const EOF: u8 = 12;
     /// Write and receive everything, both ways.
     pub const FLUSH: u8 = 13;
+    /// Send a message from `Bytes`, or with [`MORE`] a prepared one; the first byte of the payload says if it is text.
+    pub const SHARED: u8 = 14;
+    /// Run out of time, in one way or another.
+    pub const TIME_OUT: u8 = 15;
 
     /// It is the server that does it.
     pub const SERVER: u8 = 0x80;
@@ -105,8 +109,20 @@ impl Pair {
             operation::DECIDE => self.server.decide(bytes.byte()),
             operation::RECYCLE => side.recycle(bytes.byte()),
             operation::EOF => side.lose_transport(),
-            operation::FLUSH => self.flush(),
-            _ => {}
+            operation::SHARED => {
+                let payload = payload(bytes);
+                let kind = if payload.first().is_some_and(|byte| byte % 2 == 1) {
+                    MessageKind::Text
+                } else {
+                    MessageKind::Binary
+                };
+                side.send_shared(kind, &payload, is_more);
+            }
+            operation::TIME_OUT => {
+                let timeouts = [Timeout::Opening, Timeout::KeepAlive, Timeout::Closing];
+                side.time_out(timeouts[usize::from(bytes.byte() % 3)]);
+            }
+            _ => self.flush(),
         }
     }
 

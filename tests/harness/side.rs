@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Buf;
 use websocket_proto::handshake::Request;
 use websocket_proto::{
-    Accept, ClientRequest, CloseCode, Config, Connection, Error, Event, Input, MessageKind, Output, Reject, Role,
-    SendError, State,
+    Accept, ClientRequest, CloseCode, Config, Connection, Error, Event, Input, MessageKind, Output, Prepared, Reject,
+    Role, SendError, State, Timeout,
 };
 
 use super::wire::{Decoder, Item, end};
@@ -132,10 +132,16 @@ impl Side {
                 backlog
             }
         };
-        let size = size.min(from.len());
-        self.sent.extend(self.outbound.feed(&from.chunk()[..size]));
-        peer.inbox.extend(&from.chunk()[..size]);
-        from.advance(size);
+        let mut size = size.min(from.len());
+        while size > 0 {
+            // What is held by reference is a chunk of its own.
+            let chunk = &from.chunk()[..size.min(from.chunk().len())];
+            self.sent.extend(self.outbound.feed(chunk));
+            peer.inbox.extend(chunk);
+            size -= chunk.len();
+            let written = chunk.len();
+            from.advance(written);
+        }
     }
 
     /// Receives at most `size` bytes of what is on its way.
@@ -275,6 +281,21 @@ impl Side {
         }
     }
 
+    /// Sends a message by reference.
+    pub fn send_shared(&mut self, kind: MessageKind, payload: &[u8], prepared: bool) {
+        let before = self.output.len();
+        let lossy = String::from_utf8_lossy(payload);
+        let payload = if kind == MessageKind::Text { lossy.as_bytes() } else { payload };
+        let sent = match (prepared, kind) {
+            (false, _) => self.ws.send_bytes(kind, payload.to_vec().into(), &mut self.output),
+            (true, MessageKind::Text) => self.ws.send_prepared(&Prepared::text(&lossy), &mut self.output),
+            (true, MessageKind::Binary) => self.ws.send_prepared(&Prepared::binary(payload), &mut self.output),
+        };
+        if self.is_sent(sent, before, &[(self.sending.is_some(), SendError::MessageInProgress)]) {
+            self.log.push((Item::Message(kind, payload.to_vec()), false));
+        }
+    }
+
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], fin: bool) {
         let before = self.output.len();
         let sent = self.ws.send_fragment(kind, payload, fin, &mut self.output);
@@ -328,6 +349,33 @@ impl Side {
         assert_eq!(self.output.len(), before, "a Close that is not due");
     }
 
+    /// The peer took too long, in the eyes of somebody with a clock.
+    pub fn time_out(&mut self, timeout: Timeout) {
+        self.ws.time_out(timeout, &mut self.output);
+        match (timeout, self.state) {
+            (Timeout::Opening, State::Connecting) => {
+                if self.ws.role() == Role::Server {
+                    let status = if self.request.is_some() { 503 } else { 408 };
+                    self.log.push((Item::Head(Some(status)), false));
+                }
+                self.end_abnormally();
+            }
+            (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
+                // A client that has both Closes needs nothing more from its peer.
+                if let Some(body) = &self.close_received {
+                    self.state = State::Closed;
+                    self.due.push_back(end(body));
+                    return;
+                }
+                if timeout == Timeout::KeepAlive && !self.close_sent {
+                    self.log_close([&3008_u16.to_be_bytes(), &b"nothing received for too long"[..]].concat());
+                }
+                self.end_abnormally();
+            }
+            _ => {}
+        }
+    }
+
     /// Gives a buffer to gather the next message in: it must not matter what is in it.
     pub fn recycle(&mut self, size: u8) {
         self.ws.recycle(vec![0xff; size.into()]);
@@ -346,6 +394,11 @@ impl Side {
 
     /// Whether a part of a message was sent, which it was unless one of these reasons, or the state, is against it.
     fn is_sent(&self, sent: Result<(), SendError>, before: usize, reasons: &[(bool, SendError)]) -> bool {
+        // WHATWG: what a script sends too late is no error, and is not sent.
+        if self.traits.browser_rules && self.state >= State::Closing {
+            assert_eq!((sent, self.output.len()), (Ok(()), before));
+            return false;
+        }
         let states = [
             (self.state == State::Connecting, SendError::Connecting),
             (self.state >= State::Closing, SendError::Closing),
