@@ -160,8 +160,7 @@ fn what_is_not_sent_is_not_counted() {
     }
 }
 
-/// Neither the request, which is known from its first byte on, nor what a client sends ahead of the answer is opened
-/// before it is.
+/// The handshake is not traffic; what a client sends ahead of the answer is, once it is delivered.
 #[test]
 fn the_opening_is_not_counted() {
     let mut output = Output::new();

@@ -11,7 +11,11 @@ use wired::{ROLES, drain, open, receive};
 /// The smallest size of a part: the longest character.
 const SMALLEST: usize = 4;
 
+/// Frames: first byte and payload.
+type Frames<'f> = &'f [(u8, &'f [u8])];
+
 /// A part, and whether it was lent.
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     is_text: bool,
@@ -111,7 +115,7 @@ fn frame(role: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
     }
 }
 
-fn frames(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
+fn frames(role: Role, frames: Frames<'_>) -> Vec<u8> {
     frames.iter().flat_map(|(first_byte, payload)| frame(role, *first_byte, payload)).collect()
 }
 
@@ -153,7 +157,7 @@ fn parts_come_as_they_arrive() {
 #[test]
 fn an_empty_message_is_one_part() {
     for role in ROLES {
-        let empty: [&[(u8, &[u8])]; 4] =
+        let empty: [Frames<'_>; 4] =
             [&[(0x81, b"")], &[(0x82, b"")], &[(0x01, b""), (0x80, b"")], &[(0x02, b""), (0x00, b""), (0x80, b"")]];
         for message in empty {
             every_cut(
@@ -219,7 +223,7 @@ fn control_frames_come_in_between() {
 /// What came before a fault is delivered; what is found wrong, and where, is the same as of whole messages.
 #[test]
 fn a_fault_comes_behind_what_was_right() {
-    let broken: [(&[(u8, &[u8])], &[u8], ProtocolErrorKind); 6] = [
+    let broken: [(Frames<'_>, &[u8], ProtocolErrorKind); 6] = [
         (&[(0x01, b"good "), (0x80, b"start\xffend")], b"good start", ProtocolErrorKind::InvalidUtf8),
         (&[(0x81, b"good start\xe2\x82")], b"good start", ProtocolErrorKind::InvalidUtf8),
         (&[(0x81, b"good start\xe2\x28\xa1")], b"good start", ProtocolErrorKind::InvalidUtf8),
@@ -258,7 +262,7 @@ fn a_fault_comes_behind_what_was_right() {
 fn a_message_grows_too_long() {
     for role in ROLES {
         let config = || Config::new().max_message_size(10).part_size(SMALLEST);
-        let cases: [(&[(u8, &[u8])], &[&[u8]]); 3] = [
+        let cases: [(Frames<'_>, &[&[u8]]); 3] = [
             (&[(0x01, b"012345"), (0x80, b"6789x")], &[b"012345"]),
             (&[(0x02, b"0123456789"), (0x00, b""), (0x80, b"x")], &[b"0123456789"]),
             (&[(0x82, b"0123456789x")], &[]),
@@ -339,7 +343,7 @@ fn assert_delivered_before_the_end(mut server: Connection, size: usize, message:
 #[test]
 fn what_was_sent_ahead_comes_before_the_end() {
     let request = format!("{REQUEST}\r\n");
-    let message: &[(u8, &[u8])] = &[(0x01, b"sent "), (0x00, b"much too"), (0x80, b" early")];
+    let message: Frames<'_> = &[(0x01, b"sent "), (0x00, b"much too"), (0x80, b" early")];
     for (end, code) in [(vec![], 1006), (vec![(0x88, &b"\x03\xe8"[..])], 1000)] {
         let frames = frames(Role::Server, &[message, &end].concat());
         let config = Config::new().part_size(SMALLEST);

@@ -310,7 +310,9 @@ mod compressed {
                 let message = message.clone();
                 scope.spawn(move || drop(send(bits, &message)))
             });
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         let outputs = [9, 9, 12, 12, 15, 15].map(|bits| send(bits, &message));
         let at = outputs.each_ref().map(address);

@@ -13,6 +13,9 @@ use crate::rows;
 /// The most that may wait, in these tests.
 const LIMIT: usize = 100;
 
+/// A way to send a message.
+type Send = fn(&mut Connection, &mut Output) -> Result<(), SendError>;
+
 fn browser(role: Role) -> Connection {
     open(role, &Config::new().browser_rules(true))
 }
@@ -80,7 +83,7 @@ fn a_browser_closes_when_the_buffer_is_full() {
     rows!("WS-SEND-3", "WS-BUF-2");
     for role in ROLES {
         let config = Config::new().browser_rules(true).max_output(LIMIT);
-        let too_much: [fn(&mut Connection, &mut Output) -> Result<(), SendError>; 4] = [
+        let too_much: [Send; 4] = [
             |ws, output| ws.send_text(&"x".repeat(LIMIT), output),
             |ws, output| ws.send_fragment(MessageKind::Binary, &[0; LIMIT], false, output),
             |ws, output| ws.send_bytes(MessageKind::Text, vec![b'x'; LIMIT].into(), output),
@@ -144,7 +147,7 @@ fn where_the_limit_is() {
         let sent = |len| open(role, &Config::new().max_output(1000)).send_binary(&vec![0; len], &mut Output::new());
         let longest_header = websocket_proto::frame::FrameHeader::MAX_LEN;
         assert_eq!((sent(1000 - longest_header), sent(1001)), (Ok(()), Err(SendError::Full)));
-        let unlimited = open(role, &Config::new()).send_binary(&[0; 1 << 20], &mut Output::new());
+        let unlimited = open(role, &Config::new()).send_binary(&vec![0; 1 << 20], &mut Output::new());
         assert_eq!(unlimited, Ok(()));
     }
 }
@@ -175,7 +178,7 @@ fn only_bytes_of_messages_are_buffered() {
             ws.send_text(&text, &mut output).unwrap();
             assert_eq!(ws.buffered_amount(&output), expected);
         }
-        ws.send_binary(&[0; 70_000], &mut output).unwrap();
+        ws.send_binary(&vec![0; 70_000], &mut output).unwrap();
         assert_eq!(ws.buffered_amount(&output), 70_300);
         ws.ping(b"not of a message", &mut output).unwrap();
         ws.pong(b"not of a message", &mut output).unwrap();
@@ -233,7 +236,7 @@ fn what_is_buffered_is_counted_before_compression() {
     }
 }
 
-/// "this attribute's value will only increase with each call to the send() method. (The number does not reset to zero
+/// "this attribute's value will only increase with each call to the `send()` method. (The number does not reset to zero
 /// once the connection closes.)"
 #[test]
 fn closing_resets_nothing() {
