@@ -78,7 +78,7 @@ fn run(schedule: &Schedule, mode: Loop) -> Run {
         let deadline = timers.poll_timeout().expect("a peer that is to prove it is alive");
         let now = arrivals.peek().map_or(deadline, |arrival| deadline.min(*arrival));
         if arrivals.next_if_eq(&now).is_some() {
-            if mode == Loop::Telling || mode == Loop::Both && now % 2 == 0 {
+            if mode == Loop::Telling || mode == Loop::Both && now.is_multiple_of(2) {
                 timers.received(now);
             }
             receive(&mut ws, &frame(schedule.role, Opcode::Pong, b""));
