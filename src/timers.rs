@@ -25,15 +25,16 @@ use crate::output::Output;
 /// - **Opening**: the handshake has to be over when its time is, counted from [`new`](Self::new) whatever arrives: a
 ///   request that comes byte by byte gains nothing by it.
 /// - **Keep-alive**: any byte from the peer proves that it is alive. If the last proof is older than the validity, one
-///   ping is sent; if then not a byte arrives within the wait for the pong, the connection is failed.
+///   ping is sent, whose payload is their count in eight bytes, big endian; if then not a byte arrives within the wait for
+///   the pong, the connection is failed.
 /// - **Closing**: counted from when the connection is first seen in [`State::Closing`], whatever arrives. The keep-alive is
 ///   over then.
 ///
 /// How the connection ends, and what the peer is told, [`Timeout`] says; [`Connection::time_out`] does it.
 ///
-/// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either do
-/// not call `handle_timeout`, or mean it as a limit on how long a peer may fail to take what it asked for. Nor can a
-/// ping be answered that is not written.
+/// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either leave
+/// the timers alone, or mean them as a limit on how long a peer may fail to take what it asked for. Nor can a ping be
+/// answered that is not written.
 ///
 /// # Examples
 /// Over a blocking socket:

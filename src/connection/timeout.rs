@@ -73,7 +73,7 @@ impl Connection {
 
     fn end_frames(&mut self, timeout: Timeout, output: &mut Output) {
         if self.phase == Phase::Draining {
-            // RFC 6455 §7.1.1: "the client SHOULD wait for the server to close the connection but MAY close the
+            // RFC 6455 §5.5.1: "the client SHOULD wait for the server to close the connection but MAY close the
             // connection at any time after sending and receiving a Close message".
             self.phase = Phase::Ended;
             return;

@@ -266,3 +266,51 @@ fn bytes_behind_an_undecided_request_are_dropped() {
     assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::Opening)));
     assert_eq!(ws.receive_eof(), None);
 }
+
+/// Receives bytes, accepts a request, and returns what else happens.
+fn accept(ws: &mut Connection, bytes: &[u8]) -> Vec<Event<'static>> {
+    let (mut bytes, mut events) = (bytes.to_vec(), Vec::new());
+    let (mut input, mut output) = (Input::new(&mut bytes), Output::new());
+    while let Some(event) = ws.receive(&mut input, &mut output) {
+        match event {
+            Event::Request(request) => ws.accept(request, &mut output),
+            event => events.push(event.into_owned()),
+        }
+    }
+    events
+}
+
+/// Wherever the bytes stop, in a head, a header, a message or a Close, the end is one event, and nothing follows it.
+#[test]
+fn time_runs_out_anywhere() {
+    for role in ROLES {
+        let (make, head): (fn(Role) -> Connection, _) = match role {
+            Role::Server => (connecting, REQUEST),
+            Role::Client => (opened, b"".as_slice()),
+        };
+        let mut fragment = frame(role, Opcode::Text, b"first ");
+        fragment[0] &= 0x7f;
+        let frames = [
+            frame(role, Opcode::Binary, &[b'.'; 200]),
+            fragment,
+            frame(role, Opcode::Ping, b"between"),
+            frame(role, Opcode::Continuation, b"last"),
+            frame(role, Opcode::Close, b"\x03\xe8"),
+        ];
+        let stream = [head, &frames.concat()].concat();
+        for (cut, timeout) in (0..stream.len()).flat_map(|cut| [(cut, Timeout::Opening), (cut, Timeout::KeepAlive)]) {
+            let (mut ws, mut output) = (make(role), Output::new());
+            let events = accept(&mut ws, &stream[..cut]);
+            assert!(!events.iter().any(|event| matches!(event, Event::Closed(_))));
+            let is_meant = (ws.state() == State::Connecting) == (timeout == Timeout::Opening);
+            ws.time_out(timeout, &mut output);
+            assert_eq!(ws.is_closed(), is_meant, "{timeout:?} at {cut}");
+            if is_meant {
+                let events = accept(&mut ws, &stream[cut..]);
+                let [Event::Closed(closed)] = &events[..] else { panic!("{events:?} at {cut}") };
+                assert_eq!(closed.error(), Some(&Error::Timeout(timeout)));
+                assert_eq!(ws.receive_eof(), None);
+            }
+        }
+    }
+}
