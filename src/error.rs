@@ -290,8 +290,8 @@ pub enum HandshakeErrorKind {
     Method,
     /// A CONNECT whose `:protocol` is missing, or another than `websocket`.
     ConnectProtocol,
-    /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`, or
-    /// a `:scheme` other than http(s).
+    /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`,
+    /// or a `:scheme` other than http(s).
     RequestTarget,
     /// No Host header, more than one, or one that names no host; in HTTP/2 and HTTP/3, such an `:authority`, or a Host
     /// that differs from it.
@@ -338,8 +338,8 @@ impl HandshakeErrorKind {
             Self::Method => 405,
             Self::HeadTooLarge => 431,
             Self::Upgrade | Self::UnsupportedVersion => 426,
-            // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown or
-            // is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
+            // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown
+            // or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
             Self::ConnectProtocol => 501,
             Self::Refused(status) => status,
             _ => 400,

@@ -3,6 +3,7 @@
 #[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
 mod harness;
 
+use harness::opening::part::{ORIGIN, SUBPROTOCOL};
 use harness::pair::FEW_PONGS;
 use harness::pair::operation::{
     BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
@@ -81,7 +82,27 @@ fn run(traits: u8, opening: &[u8], schedule: &[u8]) {
     harness::operations(&[&[traits], opening, schedule].concat());
 }
 
+/// Parts of a request and of its answer, most of them such as can be sent.
+fn parts() -> impl Strategy<Value = Vec<u8>> {
+    let string = prop_oneof![
+        4 => "[a-z]{1,4}".prop_map(String::into_bytes),
+        1 => "(Keep-Alive|TE|Cookie|Origin|Upgrade)".prop_map(String::into_bytes),
+        1 => vec(any::<u8>(), 0..4),
+    ];
+    let string = string.prop_map(|text| [&[text.len() as u8], &text[..]].concat());
+    let part = (any::<u8>(), string.clone(), string).prop_map(|(kind, name, value)| match kind % 4 {
+        SUBPROTOCOL | ORIGIN => [&[kind], &name[..]].concat(),
+        _ => [&[kind], &name[..], &value].concat(),
+    });
+    vec(part, 0..5).prop_map(|parts| parts.concat())
+}
+
 proptest! {
+    #[test]
+    fn openings_agree(flags in any::<u8>(), wishes in any::<[u8; 12]>(), parts in parts()) {
+        harness::opening::both_sides(&[&[flags], &wishes[..], &parts].concat());
+    }
+
     #[test]
     fn messages_arrive(traits in any::<u8>(), opening in opening(), schedule in schedule(20, 1, 1)) {
         run(traits, &opening, &schedule);

@@ -209,8 +209,40 @@ fn handshake() -> Corpus {
         ),
     ];
     corpus.extend(values.map(|(name, value)| (name.into(), value.into())));
+    corpus.extend(openings());
     corpus.insert("subprotocol-repeated".into(), with_header(REQUEST, "Sec-WebSocket-Protocol: chat, chat\r\n"));
     corpus
+}
+
+/// Header lists of HTTP/2, and what both sides make of one another.
+fn openings() -> Corpus {
+    use harness::opening::flag::{BROWSER_RULES, CONNECT, OFFER, SECURE, SELECT, TAKE};
+    use harness::opening::part::{ANSWER_HEADER, HEADER, ORIGIN, SUBPROTOCOL};
+
+    let rfc = ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:path: /chat\n:authority: server.example.com\n\
+        sec-websocket-protocol: chat, superchat\nsec-websocket-extensions: permessage-deflate\n\
+        sec-websocket-version: 13\norigin: http://www.example.com";
+    let part = |kind: u8, strings: &[&str]| {
+        let strings = strings.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat());
+        [kind].into_iter().chain(strings).collect::<Vec<_>>()
+    };
+    let everything = [
+        part(SUBPROTOCOL, &["chat"]),
+        part(SUBPROTOCOL, &["superchat"]),
+        part(ORIGIN, &["http://www.example.com"]),
+        part(HEADER, &["Cookie", "a=b"]),
+        part(ANSWER_HEADER, &["Set-Cookie", "c=d"]),
+    ];
+    let opening = |flags: u8| [&[flags], &[6, 4, 7, 7, 0, 0].repeat(2)[..], &everything.concat()].concat();
+    let seeds = [
+        ("connect-rfc", rfc.into()),
+        ("connect-plain", b":method: CONNECT\n:authority: internal.example:22".to_vec()),
+        ("connect-headers", b"host: example.com:443\ncookie: a=b\ncookie: c=d\nte: trailers".to_vec()),
+        ("opening-upgrade", opening(SELECT | OFFER | TAKE)),
+        ("opening-connect", opening(CONNECT | SECURE | SELECT | OFFER | TAKE)),
+        ("opening-unselected", opening(CONNECT | BROWSER_RULES | OFFER)),
+    ];
+    seeds.map(|(name, seed)| (name.into(), seed)).into()
 }
 
 /// The first frame's header of each vector, each header once; and some streams.

@@ -205,13 +205,14 @@ impl Connection {
     /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
     /// connection is one stream.
     ///
-    /// Messages can be sent at once. No [`Event::Open`] comes, offsets count from the first byte of the first frame, and
-    /// what a limit of the config bounds is bounded as ever. The seed is a client's, as for [`client`](Self::client); a
-    /// server ignores it.
+    /// Messages can be sent at once. No [`Event::Open`] comes, offsets count from the first byte of the first frame,
+    /// and what a limit of the config bounds is bounded as ever. The seed is a client's, as for
+    /// [`client`](Self::client); a server ignores it.
     ///
     /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not
-    /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the stream;
-    /// if [`Closed::error`](crate::Closed::error) is there, it may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
+    /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the
+    /// stream; if [`Closed::error`](crate::Closed::error) is there, it may be reset, with `CANCEL` or
+    /// `H3_REQUEST_CANCELLED`.
     ///
     /// # Examples
     /// What the HTTP stack had read beyond its own last byte is nothing but the first input:

@@ -175,7 +175,7 @@ impl Answer {
     }
 
     /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
-    /// closed. Only for a request that came by [`Bootstrap::Upgrade`](super::Bootstrap::Upgrade).
+    /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
     pub fn write_http1(&self, output: &mut Output) {
         let mut head = Vec::with_capacity(256);
         let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
@@ -209,8 +209,8 @@ impl Request {
 
     /// The response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5).
     fn decide(&self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptErrorKind> {
-        // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the
-        // values from the |Sec-WebSocket-Protocol| field".
+        // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of
+        // the values from the |Sec-WebSocket-Protocol| field".
         if let Some(name) = &accept.subprotocol
             && !self.subprotocols().any(|offered| offered == name)
         {
@@ -220,7 +220,7 @@ impl Request {
             check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
         let bootstrap = self.bootstrap();
-        let mut negotiated = Negotiated::of(accept.subprotocol.as_deref());
+        let mut negotiated = Negotiated::selecting(accept.subprotocol.as_deref());
         let mut headers = Headers::default();
         let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
         put("Upgrade", b"websocket");

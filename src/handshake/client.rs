@@ -82,8 +82,8 @@ impl ClientRequest {
         self
     }
 
-    /// The HTTP/1.1 request, to be sent by something other than a [`Connection`](crate::Connection), which does all this
-    /// by itself. The nonce is 16 random bytes, anew for every connection (RFC 6455 §4.1, 7); of the config,
+    /// The HTTP/1.1 request, to be sent by something other than a [`Connection`](crate::Connection), which does all
+    /// this by itself. The nonce is 16 random bytes, anew for every connection (RFC 6455 §4.1, 7); of the config,
     /// `Config::deflate` and [`Config::browser_rules`] count.
     ///
     /// # Errors
@@ -227,8 +227,8 @@ impl ClientHandshake {
     /// `:status` may be among the headers of an HTTP/2 or HTTP/3 response; it is the status given that counts.
     ///
     /// # Errors
-    /// [`Refused`](HandshakeErrorKind::Refused) for any status but 101, or 2xx to an extended CONNECT; otherwise the first
-    /// rule that is broken (RFC 6455 §4.1, RFC 8441 §5). The stream is then to be closed, and nothing sent.
+    /// [`Refused`](HandshakeErrorKind::Refused) for any status but 101, or 2xx to an extended CONNECT; otherwise the
+    /// first rule that is broken (RFC 6455 §4.1, RFC 8441 §5). The stream is then to be closed, and nothing sent.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         self,
         status: u16,
@@ -236,8 +236,8 @@ impl ClientHandshake {
     ) -> Result<(Response, Negotiated), HandshakeErrorKind> {
         let opens = match self.bootstrap() {
             Bootstrap::Upgrade => status == 101,
-            // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode".
-            // RFC 9113 §8.6: "HTTP/2 does not support the 101 (Switching Protocols) informational status code".
+            // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel
+            // mode". RFC 9113 §8.6: "HTTP/2 does not support the 101 (Switching Protocols) informational status code".
             Bootstrap::ExtendedConnect => matches!(status, 200..=299),
         };
         if !opens {

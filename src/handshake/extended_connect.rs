@@ -5,12 +5,12 @@ use super::fields::read_fields;
 use super::server::{Request, check_no_body, check_version, is_authority, is_same_host, is_target};
 use crate::error::HandshakeErrorKind;
 
-/// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and value
-/// as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
+/// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
+/// value as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
 ///
 /// The stack that has decoded the list has bounded it too, and allowed the client to send this
-/// (`SETTINGS_ENABLE_CONNECT_PROTOCOL`). Whatever comes of it, a request like this one never asks for a tunnel to the host
-/// in its `:authority`.
+/// (`SETTINGS_ENABLE_CONNECT_PROTOCOL`). Whatever comes of it, a request like this one never asks for a tunnel to the
+/// host in its `:authority`.
 ///
 /// # Errors
 /// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
@@ -49,12 +49,13 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         return Err(Kind::Method);
     }
     // §5: "it MUST have a value of "websocket"", which is a token "from the "Hypertext Transfer Protocol (HTTP) Upgrade
-    // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110 §9.3.6.
+    // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110
+    // §9.3.6.
     if protocol.is_none_or(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
         return Err(Kind::ConnectProtocol);
     }
-    // §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields of the
-    // target URI (see Section 5) MUST also be included."
+    // §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields of
+    // the target URI (see Section 5) MUST also be included."
     let default_port = match scheme.as_deref() {
         Some("https") => ":443",
         Some("http") => ":80",

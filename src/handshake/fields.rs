@@ -1,5 +1,6 @@
-//! Header lists that come from, or go to, another HTTP stack: over HTTP/1.1, or in HTTP/2 and HTTP/3, where pseudo-headers
-//! come first, names are lower-case, and nothing belongs to the connection (RFC 9113 §8.2, §8.3; RFC 9114 §4.2, §4.3).
+//! Header lists that come from, or go to, another HTTP stack: over HTTP/1.1, or in HTTP/2 and HTTP/3, where
+//! pseudo-headers come first, names are lower-case, and nothing belongs to the connection (RFC 9113 §8.2, §8.3; RFC
+//! 9114 §4.2, §4.3).
 
 use alloc::string::String;
 
@@ -64,9 +65,9 @@ pub(super) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str,
     }
 }
 
-/// RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive, Transfer-Encoding, and Upgrade"; "The only exception to
-/// this is the TE header field, which MAY be present in an HTTP/2 request; when it is, it MUST NOT contain any value other
-/// than "trailers"."
+/// RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive, Transfer-Encoding, and Upgrade"; "The only exception
+/// to this is the TE header field, which MAY be present in an HTTP/2 request; when it is, it MUST NOT contain any value
+/// other than "trailers"."
 fn is_connection_specific(name: &str, value: &[u8]) -> bool {
     const NAMES: [&str; 5] = ["Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
     NAMES.iter().any(|specific| specific.eq_ignore_ascii_case(name))

@@ -29,8 +29,8 @@ impl Request {
     /// [`parse_request`](super::parse_request) does, an extended CONNECT over HTTP/2 and HTTP/3, as
     /// [`parse_extended_connect`] does.
     ///
-    /// `protocol` is the `:protocol` of an extended CONNECT, for which each stack has a type of its own among the request's
-    /// extensions: `request.extensions().get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str())`.
+    /// `protocol` is the `:protocol` of an extended CONNECT, for which each stack has a type of its own among the
+    /// request's extensions: `request.extensions().get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str())`.
     ///
     /// # Errors
     /// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
@@ -106,13 +106,14 @@ impl Answer {
 }
 
 impl ClientHandshake {
-    /// The request as the `http` crate has it. Over HTTP/1.1 its target is a path, as for hyper's `client::conn`; a client
-    /// that connects by itself wants the whole of [`uri`](Self::uri) there. Over HTTP/2 and HTTP/3 its `:protocol` is left
-    /// to be put among its extensions in the stack's own type, such as `hyper::ext::Protocol::from_static("websocket")`.
+    /// The request as the `http` crate has it. Over HTTP/1.1 its target is a path, as for hyper's `client::conn`; a
+    /// client that connects by itself wants the whole of [`uri`](Self::uri) there. Over HTTP/2 and HTTP/3 its
+    /// `:protocol` is left to be put among its extensions in the stack's own type, such as
+    /// `hyper::ext::Protocol::from_static("websocket")`.
     ///
     /// # Errors
-    /// If the URI or the caller's own headers are more than that crate takes: a URI or names of 64 KiB, tens of thousands
-    /// of headers.
+    /// If the URI or the caller's own headers are more than that crate takes: a URI or names of 64 KiB, tens of
+    /// thousands of headers.
     ///
     /// # Examples
     /// ```
@@ -120,10 +121,11 @@ impl ClientHandshake {
     ///
     /// let request = ClientRequest::new("wss://example.com/chat");
     /// // Random bytes, in earnest.
-    /// let http = request.upgrade(&Config::new(), [7; 16])?.to_http()?;
-    /// assert_eq!((http.method().as_str(), http.uri().to_string()), ("GET", "/chat".to_owned()));
-    /// let http = request.extended_connect(&Config::new())?.to_http()?;
-    /// assert_eq!((http.method().as_str(), http.uri().to_string()), ("CONNECT", "https://example.com/chat".to_owned()));
+    /// let sent = request.upgrade(&Config::new(), [7; 16])?.to_http()?;
+    /// assert_eq!((sent.method(), sent.uri().to_string()), (&http::Method::GET, "/chat".to_owned()));
+    /// let sent = request.extended_connect(&Config::new())?.to_http()?;
+    /// assert_eq!(sent.method(), http::Method::CONNECT);
+    /// assert_eq!(sent.uri(), "https://example.com/chat");
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_http(&self) -> Result<HttpRequest<()>, ::http::Error> {

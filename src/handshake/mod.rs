@@ -1,5 +1,5 @@
-//! The opening handshake as pure functions and values: requests, responses and their checks, over HTTP/1.1 (RFC 6455 §4),
-//! HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). How many bytes of it have arrived, and when it is answered, is the
+//! The opening handshake as pure functions and values: requests, responses and their checks, over HTTP/1.1 (RFC 6455
+//! §4), HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). How many bytes of it have arrived, and when it is answered, is the
 //! connection's business.
 //!
 //! # Where something else speaks HTTP

@@ -9,11 +9,12 @@ use crate::config::Config;
 use crate::deflate::{Agreed, check_response};
 use crate::error::HandshakeErrorKind;
 
-/// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection has
-/// to know of it.
+/// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection
+/// has to know of it.
 ///
-/// [`Request::accept`](super::Request::accept) makes one for a server, [`ClientHandshake::check`](super::ClientHandshake)
-/// for a client. The default is for handshakes that something else has negotiated, without a subprotocol or an extension.
+/// [`Request::accept`](super::Request::accept) makes one for a server,
+/// [`ClientHandshake::check`](super::ClientHandshake::check) for a client. The default is for handshakes that something else
+/// has negotiated, without a subprotocol or an extension.
 ///
 /// # Examples
 /// ```
@@ -33,8 +34,17 @@ pub struct Negotiated {
 
 impl Negotiated {
     /// A subprotocol and no extension, agreed on by other means than this crate's.
-    pub fn with_subprotocol(name: impl AsRef<str>) -> Self {
-        Self::of(Some(name.as_ref()))
+    pub fn with_subprotocol(name: &str) -> Self {
+        Self::selecting(Some(name))
+    }
+
+    /// Extensions are agreed on apart.
+    pub(super) fn selecting(subprotocol: Option<&str>) -> Self {
+        Self {
+            subprotocol: subprotocol.map(Into::into),
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
     }
 
     /// The subprotocol, if any.
@@ -48,15 +58,6 @@ impl Negotiated {
     #[must_use]
     pub fn uses_deflate(&self) -> bool {
         self.deflate.is_some()
-    }
-
-    /// This subprotocol or none, and no extension so far.
-    pub(super) fn of(subprotocol: Option<&str>) -> Self {
-        Self {
-            subprotocol: subprotocol.map(Into::into),
-            #[cfg(feature = "deflate")]
-            deflate: None,
-        }
     }
 
     /// A server's answer to the extensions that were offered; returns the header that says so.
@@ -73,8 +74,8 @@ impl Negotiated {
         None
     }
 
-    /// A client's check of the extensions in the response. RFC 6455 §9.1: only what was offered may be in it, as its own
-    /// specification has it.
+    /// A client's check of the extensions in the response. RFC 6455 §9.1: only what was offered may be in it, as its
+    /// own specification has it.
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
     pub(super) fn check_extensions(
         &mut self,

@@ -118,30 +118,30 @@ impl Response {
     }
 }
 
-/// Checks a response whose status opens the connection (RFC 6455 §4.1, "the client MUST validate the server's response as
-/// follows").
+/// Checks a response whose status opens the connection (RFC 6455 §4.1, "the client MUST validate the server's response
+/// as follows").
 pub(crate) fn check_response(
     head: ResponseHead,
     offer: &Offer,
     config: &Config,
 ) -> Result<(Response, Negotiated), HandshakeErrorKind> {
-    // RFC 8441 §5 leaves the rest of it as it is: "The Origin [RFC6454], Sec-WebSocket-Version, Sec-WebSocket-Protocol, and
-    // Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they were in
-    // [RFC6455]."
+    // RFC 8441 §5 leaves the rest of it as it is: "The Origin [RFC6454], Sec-WebSocket-Version, Sec-WebSocket-Protocol,
+    // and Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they
+    // were in [RFC6455]."
     if let Some(accept) = &offer.accept {
         check_upgrade(&head, accept)?;
     }
     let ResponseHead { status, headers, .. } = head;
     // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
-    // indicates the use of an extension that was not present in the client's handshake". §11.3.2: not more than once in a
-    // response.
+    // indicates the use of an extension that was not present in the client's handshake". §11.3.2: not more than once in
+    // a response.
     let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
         Ok(None) => Vec::new(),
         Ok(Some(value)) => parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?,
         Err(_) => return Err(HandshakeErrorKind::Extensions),
     };
     let subprotocol = selected_subprotocol(&headers, offer, config)?;
-    let mut negotiated = Negotiated::of(subprotocol.as_deref());
+    let mut negotiated = Negotiated::selecting(subprotocol.as_deref());
     negotiated.check_extensions(&extensions, config)?;
     Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, negotiated))
 }
@@ -166,8 +166,8 @@ fn check_upgrade(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErro
     if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
         return Err(Kind::Connection);
     }
-    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not more
-    // than once.
+    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not
+    // more than once.
     match headers.get_only("Sec-WebSocket-Accept") {
         Ok(Some(answered)) if answered == accept => Ok(()),
         _ => Err(Kind::Accept),

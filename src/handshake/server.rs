@@ -16,8 +16,8 @@ use crate::error::HandshakeErrorKind;
 
 /// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
-/// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something else
-/// has read: see the [module](super).
+/// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something
+/// else has read: see the [module](super).
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -250,8 +250,8 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
     })
 }
 
-/// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one, with
-/// its colon.
+/// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
+/// with its colon.
 pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
     let bare = |host| without_port(host, default_port);
     bare(one).eq_ignore_ascii_case(bare(other))

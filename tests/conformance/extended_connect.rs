@@ -170,9 +170,9 @@ fn nothing_belongs_to_the_connection() {
 
 #[test]
 fn only_a_connect_for_websocket_opens() {
-    rows!("8441-4-3", "9220-3-3", "8441-4-1");
     use HandshakeErrorKind::{ConnectProtocol, Method};
 
+    rows!("8441-4-3", "9220-3-3", "8441-4-1");
     let plain = fields(&[(":method", "CONNECT"), (":authority", "internal.example:22")]);
     assert_refused(&plain, ConnectProtocol, 501);
     assert_refused(&without(&rfc_request(), ":protocol"), ConnectProtocol, 501);

@@ -4,9 +4,7 @@
 
 use websocket_proto::frame::Opcode;
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{
-    Accept, ClientRequest, CloseCode, Config, Connection, Event, HandshakeErrorKind, Output, Reject, Role, State,
-};
+use websocket_proto::{Accept, CloseCode, Config, Connection, Event, HandshakeErrorKind, Output, Reject, Role, State};
 
 use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
 use crate::faults::ROLES;
@@ -120,8 +118,8 @@ fn the_stream_is_the_connection() {
     }
 }
 
-/// RFC 8441 §5: "Orderly TCP-level closures are represented as END_STREAM flags"; "RST exceptions are represented with the
-/// RST_STREAM frame". What the peer's Close did not say before either, is 1006.
+/// RFC 8441 §5: "Orderly TCP-level closures are represented as `END_STREAM` flags"; "RST exceptions are represented
+/// with the `RST_STREAM` frame". If no Close came before either, it is 1006.
 #[test]
 fn the_end_of_the_stream() {
     rows!("8441-5-10", "8441-5-11", "9220-3-5", "9220-3-6");
@@ -148,9 +146,9 @@ fn the_end_of_the_stream() {
 #[cfg(feature = "deflate")]
 #[test]
 fn compression_is_negotiated() {
-    rows!("8441-5-6", "8441-5-8", "8441-5-9");
-    use websocket_proto::Deflate;
+    use websocket_proto::{ClientRequest, Deflate};
 
+    rows!("8441-5-6", "8441-5-8", "8441-5-9");
     let config = Config::new().deflate(Deflate::new());
     let request = ClientRequest::new("wss://server.example.com/chat");
     let handshake = request.extended_connect(&config).expect("it can be sent");

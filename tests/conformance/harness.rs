@@ -83,7 +83,8 @@ pub(crate) fn server_with(config: Config) -> Connection {
 }
 
 thread_local! {
-    /// Whether the connections made here are to be upgraded ones, whose opening handshake is made by the pure functions.
+    /// Whether the connections made here are to be upgraded ones, whose opening handshake is made by the pure
+    /// functions.
     static UPGRADED: Cell<bool> = const { Cell::new(false) };
     /// The length of the head that the last connection made here has received.
     static HEAD: Cell<usize> = const { Cell::new(0) };
@@ -239,8 +240,8 @@ pub(crate) fn feed_with<'p>(
     Outcome { events, output: drain(&mut output), state: ws.state() }
 }
 
-/// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same; and the same
-/// on a connection that was [upgraded](Connection::upgraded), if `make` takes an open one from here.
+/// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same; and the
+/// same on a connection that was [upgraded](Connection::upgraded), if `make` takes an open one from here.
 #[track_caller]
 pub(crate) fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     every_cut_with(make, input, &|ws, event, output| match event {

@@ -85,7 +85,7 @@ fn empty_fragments() {
 fn a_message_up_to_the_limit() {
     const LIMIT: usize = 64 << 10;
     for opcode in [Opcode::Text, Opcode::Binary] {
-        let mut one_frame = frame(true, opcode, Some(KEY), &[b'x'; LIMIT]);
+        let mut one_frame = frame(true, opcode, Some(KEY), &vec![b'x'; LIMIT]);
         let mut fragments = frame(false, opcode, Some(KEY), b"x");
         fragments.extend(frame(false, Opcode::Continuation, Some(KEY), b"x").repeat(LIMIT - 2));
         fragments.extend(frame(true, Opcode::Continuation, Some(KEY), b"x"));
@@ -194,7 +194,7 @@ fn header_lists() {
     let extensions = "a;b,".repeat(49);
     let parameters = "a".to_owned() + &";b".repeat(98);
     let quoted = format!("a;b=\"{}\"", "x".repeat(6000));
-    let names: String = (0..99).map(|n| format!("{n},")).collect();
+    let names = (0..99).map(|n| n.to_string()).collect::<Vec<_>>().join(",") + ",";
     let lines = [
         format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}"),
         format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {parameters}"),

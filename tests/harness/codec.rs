@@ -10,6 +10,7 @@ use websocket_proto::uri::Uri;
 use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, ProtocolErrorKind};
 
 use super::bytes::Bytes;
+use super::opening;
 use super::stream::pieces;
 
 /// The header codec is a bijection between legal headers and their bytes, and says so at the earliest byte; a stream
@@ -148,6 +149,8 @@ pub fn handshake(data: &[u8]) {
         check_request(&request);
     }
     check_server_agrees(data);
+    opening::header_lists(data);
+    opening::both_sides(data);
     check_extensions(data);
     if let Ok(text) = std::str::from_utf8(data) {
         check_uri(text);

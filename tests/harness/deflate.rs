@@ -70,7 +70,7 @@ pub fn deflate(data: &[u8]) {
 }
 
 /// Level, memory level, window, the peer's window, threshold with whether it is shared, and the four parameters.
-fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]) -> Deflate {
+pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]) -> Deflate {
     let parameter = |shift: u8| match parameters >> shift & 3 {
         0 => Parameter::Allow,
         1 => Parameter::Prefer,

@@ -4,6 +4,7 @@ mod bytes;
 mod codec;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+pub mod opening;
 pub mod pair;
 pub mod parts;
 mod side;
