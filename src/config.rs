@@ -72,9 +72,10 @@ impl Config {
     }
 
     /// The most bytes that a received message may have, over all its fragments. Default 1 MiB; `usize::MAX` is no limit
-    /// for messages that are received [in parts](Self::part_size); whole ones have to fit into the address space twice. A longer one fails the connection with 1009,
-    /// on the header of the frame that would exceed it; a compressed one where it exceeds it as it is decompressed, or on
-    /// the header of a frame with which it would be longer even compressed: by an eighth, 1 KiB and 16 bytes a fragment.
+    /// for messages that are received [in parts](Self::part_size), while whole ones have to fit into the address space.
+    /// A longer one fails the connection with 1009, on the header of the frame that would exceed it; a compressed one
+    /// where it exceeds it as it is decompressed, or on the header of a frame with which it would be longer even
+    /// compressed: by an eighth, 1 KiB and 16 bytes a fragment.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
