@@ -13,8 +13,8 @@ use crate::error::HandshakeErrorKind;
 /// has to know of it.
 ///
 /// [`Request::accept`](super::Request::accept) makes one for a server,
-/// [`ClientHandshake::check`](super::ClientHandshake::check) for a client. The default is for handshakes that something else
-/// has negotiated, without a subprotocol or an extension.
+/// [`ClientHandshake::check`](super::ClientHandshake::check) for a client. The default is for handshakes that something
+/// else has negotiated, without a subprotocol or an extension.
 ///
 /// # Examples
 /// ```

@@ -3,7 +3,7 @@
 //! That the frames are the same is shown by `every_cut`, which repeats each of its inputs on an upgraded connection.
 
 use websocket_proto::frame::Opcode;
-use websocket_proto::handshake::Negotiated;
+use websocket_proto::handshake::{Bootstrap, Negotiated};
 use websocket_proto::{Accept, CloseCode, Config, Connection, Event, HandshakeErrorKind, Output, Reject, Role, State};
 
 use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
@@ -20,6 +20,13 @@ fn any_2xx_opens() {
     }
     for status in [0, 100, 101, 103, 199, 300, 302, 401, 403, 404, 426, 501, 503, 599, u16::MAX] {
         assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Refused(status)));
+    }
+    // What only a client meets, opens nothing when it is answered.
+    for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
+        assert_eq!(
+            [101, 200, 302].map(|status| HandshakeErrorKind::Refused(status).answer(bootstrap).status()),
+            [400; 3]
+        );
     }
     // A list as a decoder gives it.
     let decoded = fields(&[(":status", "200"), ("sec-websocket-protocol", "a")]);
