@@ -146,8 +146,8 @@ impl Config {
 
     /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a message,
     /// a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned before
-    /// compression and with the longest header, 14 bytes, is not sent: [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does
-    /// not fall under it.
+    /// compression and with the longest header, 14 bytes, is not sent: [`SendError::Full`](crate::SendError::Full). What
+    /// the protocol itself owes the peer does not fall under it, nor do the pings of [`Timers`](crate::Timers).
     pub const fn max_output(mut self, bytes: usize) -> Self {
         self.max_output = clamp_to_u32(bytes);
         self

@@ -99,18 +99,15 @@ impl<'d> Fragments<'d> {
     /// every time.
     ///
     /// # Errors
-    /// If the connection is not [open](crate::State::Open), another fragmented message is being sent when this one is to
-    /// begin, or more than [`Config::max_output`](crate::Config::max_output) would wait. Nothing was put into the output
-    /// then, and nothing is lost: the next call sends the same fragment. Under
-    /// [browser rules](crate::Config::browser_rules), what is sent too late in the middle of a message is no error, and is
-    /// discarded.
+    /// As [`send_fragment`](Connection::send_fragment), and if another fragmented message is being sent when this one is
+    /// to begin. Nothing was put into the output then, and nothing is lost: the next call sends the same fragment.
     pub fn send_next(&mut self, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
         if self.is_finished() {
             return Ok(());
         }
         if self.progress == Progress::Waiting {
             // Otherwise this would be taken for a continuation of the message that is under way.
-            ws.check_message()?;
+            ws.check_between_messages()?;
         }
         let (fragment, rest) = self.rest.split_at(self.size.min(self.rest.len()));
         let fin = rest.is_empty();

@@ -77,7 +77,9 @@ impl Connection {
     ) -> Step<'i> {
         let message = held.message.get_or_insert_with(|| {
             let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            Message::start(kind, frame.compressed, core::mem::take(&mut held.spare))
+            let is_gathered = self.part_size == 0 || frame.compressed;
+            let buffer = if is_gathered { core::mem::take(&mut held.spare) } else { Vec::new() };
+            Message::start(kind, frame.compressed, buffer)
         });
         if let Some(fault) = message.fault() {
             return Err(fault);

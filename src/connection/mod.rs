@@ -303,8 +303,9 @@ impl Connection {
 
     /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
     ///
-    /// Only messages that a read or fragments cut are gathered at all. Without this, each takes a new allocation and
-    /// an idle connection holds none; with it, the connection keeps the buffer. Ignored if a message is under way.
+    /// Only messages that a read or fragments cut are gathered at all, and of those in parts only compressed ones. Without
+    /// this, each takes a new allocation and an idle connection holds none; with it, the connection keeps the buffer.
+    /// Ignored while a message is gathered whole.
     ///
     /// # Examples
     /// ```
@@ -377,6 +378,10 @@ impl Connection {
 
     /// Ends the connection, with what the last event will say.
     fn end(&mut self, closed: Closed) {
+        if self.phase == Phase::Opening {
+            // It never opened: all that was consumed is the opening.
+            self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
+        }
         self.phase = Phase::Ended;
         self.busy = true;
         self.held().ending = Some(closed);

@@ -96,7 +96,9 @@ impl Connection {
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
         // What came before the end and is not delivered, as while the request was with the caller, goes first; answers
         // have nowhere to go.
+        let sent = self.counts.sent_wire;
         let undelivered = self.receive_any(&mut Input::default(), &mut Output::new());
+        self.counts.sent_wire = sent;
         if undelivered.is_some() {
             return undelivered;
         }

@@ -118,6 +118,12 @@ impl Connection {
         self.send_control(Opcode::Pong, payload, output)
     }
 
+    /// The ping of [`Timers`](crate::Timers), while the connection is open.
+    pub(crate) fn keep_alive(&mut self, payload: &[u8], output: &mut Output) {
+        self.put_frame(true, Opcode::Ping, payload, output);
+        self.counts.sent_pings = self.counts.sent_pings.saturating_add(1);
+    }
+
     /// The next fragment, if it may be sent.
     fn send_next(
         &mut self,
@@ -208,9 +214,16 @@ impl Connection {
 
     /// Whether a message may begin.
     #[inline]
-    pub(crate) fn check_message(&self) -> Result<(), SendError> {
+    fn check_message(&self) -> Result<(), SendError> {
         self.check_open()?;
-        if self.sending().is_some() { Err(SendError::MessageInProgress) } else { Ok(()) }
+        self.check_between_messages()
+    }
+
+    /// Whether no fragmented message is being sent, or none can be any more.
+    #[inline]
+    pub(crate) fn check_between_messages(&self) -> Result<(), SendError> {
+        let is_under_way = self.sending().is_some() && self.state() == State::Open;
+        if is_under_way { Err(SendError::MessageInProgress) } else { Ok(()) }
     }
 
     #[inline]

@@ -1,0 +1,63 @@
+//! Where two features meet: a limit and a timer, a browser's rules and fragments, counters and the end.
+
+use std::time::Duration;
+
+use bytes::Buf;
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{
+    CloseCode, Config, Connection, Event, Fragments, Input, Output, Role, SendError, Timeouts, Timers,
+};
+
+fn open(role: Role, config: Config) -> Connection {
+    Connection::upgraded(role, Negotiated::default(), config, [7; 32])
+}
+
+/// A keep-alive ping goes out however much waits: else its pong would be missed from a peer that is alive.
+#[test]
+fn a_full_output_holds_no_keep_alive_back() {
+    let mut server = open(Role::Server, Config::new().max_output(100));
+    let mut output = Output::new();
+    server.send_binary(&[0; 86], &mut output).expect("it fits");
+    assert_eq!(server.ping(b"", &mut output), Err(SendError::Full));
+    let before = output.len();
+    let mut timers = Timers::new(Duration::ZERO, Timeouts::new());
+    timers.handle_timeout(Duration::ZERO, &mut server, &mut output);
+    let due = timers.poll_timeout().expect("keep-alive is on");
+    timers.handle_timeout(due, &mut server, &mut output);
+    assert_eq!(server.counters().sent.pings, 1);
+    assert_eq!(&output.chunk()[before..][..2], b"\x89\x08");
+}
+
+/// What is sent too late is no error under browser rules, in fragments neither, and is counted as buffered.
+#[test]
+fn fragments_too_late_follow_the_browsers_rules() {
+    for (browser_rules, sent, buffered) in [(true, Ok(()), 2), (false, Err(SendError::Closing), 0)] {
+        let mut client = open(Role::Client, Config::new().browser_rules(browser_rules));
+        let mut output = Output::new();
+        client.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        assert_eq!(Fragments::text("abc", 2).send_next(&mut client, &mut output), sent);
+        assert_eq!(client.buffered_amount(&output), buffered);
+    }
+}
+
+/// A handshake that failed is no traffic.
+#[test]
+fn a_refused_opening_counts_nothing() {
+    let mut server = Connection::server(Config::new());
+    let mut request = *b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let closed = server.receive(&mut Input::new(&mut request), &mut Output::new());
+    assert!(matches!(closed, Some(Event::Closed(_))));
+    assert_eq!(server.counters(), Connection::server(Config::new()).counters());
+}
+
+/// A Close that has nowhere to go was not sent.
+#[test]
+fn what_the_end_discards_was_not_sent() {
+    let mut server = open(Role::Server, Config::new().part_size(16));
+    let mut output = Output::new();
+    let mut read = *b"\x81\x83\0\0\0\0ab\xff";
+    let part = server.receive(&mut Input::new(&mut read), &mut output);
+    assert_eq!(part, Some(Event::TextPart { text: "ab".into(), first: true, last: false }));
+    assert!(matches!(server.receive_eof(), Some(Event::Closed(closed)) if closed.error().is_some()));
+    assert_eq!((server.counters().sent.wire_bytes, output.len()), (0, 0));
+}
