@@ -7,7 +7,7 @@ use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
-use crate::frame::{FIN, FrameHeader, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
+use crate::frame::{FIN, FrameHeader, HeaderBuffer, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
 use crate::message::Message;
@@ -18,22 +18,15 @@ use crate::utf8;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reading {
     /// In the header, of which this much is known.
-    Header(PartialHeader),
+    Header(HeaderBuffer),
     /// In the payload.
     Payload(Frame),
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self::Header(PartialHeader { bytes: [0; FrameHeader::MAX_LEN], len: 0 })
+        Self::Header(HeaderBuffer::default())
     }
-}
-
-/// A header cut by a read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PartialHeader {
-    bytes: [u8; FrameHeader::MAX_LEN],
-    len: u8,
 }
 
 /// A frame whose payload is under way.
@@ -187,7 +180,7 @@ impl Connection {
     }
 
     pub(super) fn note_busy(&mut self) {
-        let between_frames = matches!(&self.reading, Reading::Header(header) if header.len == 0);
+        let between_frames = matches!(&self.reading, Reading::Header(header) if header.as_ref().is_empty());
         let discarding = self.browser_rules && self.close_sent;
         let is_idle = self.phase == Phase::Frames
             && between_frames
@@ -232,39 +225,30 @@ impl Connection {
         self.report_end()
     }
 
-    fn read_header<'i>(&mut self, mut header: PartialHeader, input: &mut Input<'i>) -> Step<'i> {
-        let start = self.position.saturating_sub(u64::from(header.len));
+    fn read_header<'i>(&mut self, mut header: HeaderBuffer, input: &mut Input<'i>) -> Step<'i> {
+        let start = self.position.saturating_sub(header.as_ref().len() as u64);
         let wrong = |kind| ProtocolError { kind, offset: start };
+        self.fill(&mut header, input);
         // The first two bytes tell how long the header is, and most of what can be wrong with it.
-        let whole = self.fill(&mut header, 2, input) && {
-            self.check_order(header.bytes[0], header.bytes[1]).map_err(wrong)?;
-            let len = header_len(header.bytes[1]);
-            self.fill(&mut header, len, input)
-        };
-        let bytes = header.bytes.get(..usize::from(header.len)).unwrap_or_default();
-        if let Some(len) = decode_payload_len(bytes).map_err(wrong)? {
-            self.check_size(header.bytes[0], len).map_err(wrong)?;
+        if let [first, second, ..] = *header.as_ref() {
+            self.check_order(first, second).map_err(wrong)?;
+            self.fill(&mut header, input);
+            if let Some(len) = decode_payload_len(header.as_ref()).map_err(wrong)? {
+                self.check_size(first, len).map_err(wrong)?;
+            }
         }
-        if !whole {
+        let Some((header, _)) = FrameHeader::decode(header.as_ref()).map_err(wrong)? else {
             self.reading = Reading::Header(header);
             return Ok(Break(None));
-        }
-        if let Some((header, _)) = FrameHeader::decode(bytes).map_err(wrong)? {
-            let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
-            self.reading = Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, mask, remaining });
-        }
+        };
+        let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
+        self.reading = Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, mask, remaining });
         Ok(Continue(()))
     }
 
-    /// Brings a header up to `len` bytes; returns whether the input had enough.
-    fn fill(&mut self, header: &mut PartialHeader, len: usize, input: &mut Input<'_>) -> bool {
-        let known = usize::from(header.len);
-        let bytes = self.take(input, len.saturating_sub(known));
-        if let Some(place) = header.bytes.get_mut(known..known + bytes.len()) {
-            place.copy_from_slice(bytes);
-            header.len += bytes.len() as u8;
-        }
-        usize::from(header.len) >= len
+    fn fill(&mut self, header: &mut HeaderBuffer, input: &mut Input<'_>) {
+        let taken = header.fill(input);
+        self.position = self.position.saturating_add(taken as u64);
     }
 
     /// What the first two bytes show to be wrong on this connection, at this point.

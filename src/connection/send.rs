@@ -105,8 +105,8 @@ impl Connection {
     /// If the payload is longer than 125 bytes, the connection is not open, the peer has sent its Close, or more than
     /// [`Config::max_output`](crate::Config::max_output) would wait.
     pub fn ping(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, payload, output)?;
-        self.counts.sent_pings = self.counts.sent_pings.saturating_add(1);
+        self.check_control(payload, output)?;
+        self.put_ping(payload, output);
         Ok(())
     }
 
@@ -115,11 +115,13 @@ impl Connection {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_control(Opcode::Pong, payload, output)
+        self.check_control(payload, output)?;
+        self.put_frame(true, Opcode::Pong, payload, output);
+        Ok(())
     }
 
-    /// The ping of [`Timers`](crate::Timers), while the connection is open.
-    pub(crate) fn keep_alive(&mut self, payload: &[u8], output: &mut Output) {
+    /// Puts a ping: one that was checked, or that of [`Timers`](crate::Timers) while the connection is open.
+    pub(crate) fn put_ping(&mut self, payload: &[u8], output: &mut Output) {
         self.put_frame(true, Opcode::Ping, payload, output);
         self.counts.sent_pings = self.counts.sent_pings.saturating_add(1);
     }
@@ -208,15 +210,9 @@ impl Connection {
     /// Whether a message of so many bytes may be sent.
     #[inline]
     pub(super) fn check_sending(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
-        self.check_message()?;
-        self.check_room(bytes, output)
-    }
-
-    /// Whether a message may begin.
-    #[inline]
-    fn check_message(&self) -> Result<(), SendError> {
         self.check_open()?;
-        self.check_between_messages()
+        self.check_between_messages()?;
+        self.check_room(bytes, output)
     }
 
     /// Whether no fragmented message is being sent, or none can be any more.
@@ -252,7 +248,7 @@ impl Connection {
         Ok(())
     }
 
-    fn send_control(&mut self, opcode: Opcode, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+    fn check_control(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
         match self.phase {
             Phase::Opening => return Err(SendError::Connecting),
             Phase::Draining | Phase::Ended => return Err(SendError::Closing),
@@ -262,9 +258,7 @@ impl Connection {
         if payload.len() > 125 {
             return Err(SendError::ControlFrameTooLong);
         }
-        self.check_room(payload.len(), output)?;
-        self.put_frame(true, opcode, payload, output);
-        Ok(())
+        self.check_room(payload.len(), output)
     }
 
     /// RFC 6455 §6.1, 1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state". §5.5.1: "The
