@@ -1,5 +1,7 @@
 //! What a contender has to be able to do.
 
+use std::hint::black_box;
+
 use crate::socket::Socket;
 use crate::work::Work;
 
@@ -21,4 +23,21 @@ pub trait Run {
 
     /// As [`run`](Self::run), through the same code, but every received message is seen.
     fn verify(&mut self, messages: usize, seen: &mut dyn FnMut(&[u8])) -> usize;
+}
+
+/// What both methods of [`Run`] go through.
+pub trait Go {
+    fn go(&mut self, messages: usize, seen: impl FnMut(&[u8])) -> usize;
+}
+
+impl<G: Go> Run for G {
+    fn run(&mut self, messages: usize) -> usize {
+        self.go(messages, |message| {
+            black_box(message);
+        })
+    }
+
+    fn verify(&mut self, messages: usize, seen: &mut dyn FnMut(&[u8])) -> usize {
+        self.go(messages, seen)
+    }
 }

@@ -1,8 +1,11 @@
 //! A stand-in for a socket that is always ready: one copy for each read or write, and nothing else.
 
 use std::cell::RefCell;
+use std::io::IoSlice;
 use std::rc::Rc;
 
+use crate::aligned::Aligned;
+use crate::copy::copy;
 use crate::work::Reads;
 
 /// Reads repeat a tape for ever; writes go into a scratch buffer, and are counted. Clones are the same socket.
@@ -10,24 +13,32 @@ use crate::work::Reads;
 pub struct Socket(Rc<RefCell<Wire>>);
 
 struct Wire {
-    tape: Rc<[u8]>,
+    tape: Rc<Aligned>,
     at: usize,
     reads: Reads,
     seed: u64,
-    scratch: Vec<u8>,
+    scratch: Aligned,
     /// Everything that is written, while results are verified.
     record: Option<Vec<u8>>,
-    writes: u64,
-    written: u64,
+    traffic: Traffic,
+}
+
+/// What has gone over a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub reads: u64,
+    pub writes: u64,
 }
 
 impl Socket {
-    pub fn new(tape: Rc<[u8]>, reads: Reads) -> Self {
-        let scratch = vec![0; 2 << 20];
-        Self(Rc::new(RefCell::new(Wire { tape, at: 0, reads, seed: 1, scratch, record: None, writes: 0, written: 0 })))
+    pub fn new(tape: Rc<Aligned>, reads: Reads) -> Self {
+        let scratch = Aligned::new(128 << 10);
+        let traffic = Traffic::default();
+        Self(Rc::new(RefCell::new(Wire { tape, at: 0, reads, seed: 1, scratch, record: None, traffic })))
     }
 
     /// Copies what comes next into the buffer; returns how much.
+    #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> usize {
         let wire = &mut *self.0.borrow_mut();
         let most = match wire.reads {
@@ -37,21 +48,54 @@ impl Socket {
                 1 + (wire.seed >> 33) as usize % 1500
             }
         };
-        let count = buffer.len().min(most).min(wire.tape.len() - wire.at);
-        copy(&wire.tape[wire.at..wire.at + count], &mut buffer[..count]);
-        wire.at = (wire.at + count) % wire.tape.len();
+        let rest = &wire.tape[wire.at..];
+        let count = buffer.len().min(most).min(rest.len());
+        copy(&rest[..count], &mut buffer[..count]);
+        wire.at = if count == rest.len() { 0 } else { wire.at + count };
+        wire.traffic.reads += 1;
         count
     }
 
     /// Takes all of the buffer.
+    #[inline]
     pub fn write(&self, bytes: &[u8]) {
         let wire = &mut *self.0.borrow_mut();
-        wire.writes += 1;
-        wire.written += bytes.len() as u64;
-        for piece in bytes.chunks(wire.scratch.len()) {
-            copy(piece, &mut wire.scratch[..piece.len()]);
+        wire.traffic.writes += 1;
+        wire.take(bytes);
+    }
+
+    /// Takes all of the buffers, in one write.
+    #[inline]
+    pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
+        let wire = &mut *self.0.borrow_mut();
+        wire.traffic.writes += 1;
+        for slice in slices {
+            wire.take(slice);
         }
-        if let Some(record) = &mut wire.record {
+    }
+
+    /// Starts to record what is written.
+    pub fn record(&self) {
+        self.0.borrow_mut().record = Some(Vec::new());
+    }
+
+    /// Everything that was written since [`record`](Self::record).
+    pub fn recorded(&self) -> Vec<u8> {
+        self.0.borrow_mut().record.take().unwrap_or_default()
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        self.0.borrow().traffic
+    }
+}
+
+impl Wire {
+    #[inline]
+    fn take(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(self.scratch.len()) {
+            copy(piece, &mut self.scratch[..piece.len()]);
+        }
+        if let Some(record) = &mut self.record {
             record.extend_from_slice(bytes);
         }
     }
