@@ -12,6 +12,21 @@ pub trait Contender {
     /// A connection that is open (but for a handshake) and ready for the work, over this socket; `None` if it cannot do
     /// that work at all.
     fn start(&self, work: &Work, socket: Socket) -> Option<Box<dyn Run>>;
+
+    /// For those that leave buffers to their user, who can have one for many connections: what a connection holds
+    /// without them.
+    fn idle(&self) -> Option<Idle> {
+        None
+    }
+}
+
+/// What a server's connection holds after a message, when there is nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// Bytes of the value itself.
+    pub state: usize,
+    /// Bytes that it has allocated.
+    pub heap: usize,
 }
 
 /// A connection at work. Reading never ends: the socket repeats its tape.

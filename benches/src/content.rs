@@ -1,5 +1,7 @@
 //! Payloads, the same in every run.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 
 use crate::aligned::Aligned;
@@ -47,13 +49,11 @@ fn json(random: &mut Random, len: usize) -> String {
     while text.len() < len {
         let (id, name, price) = (random.next(), NAMES[random.below(8)], random.below(100_000));
         let words: Vec<_> = (0..6).map(|_| WORDS[random.below(12)]).collect();
-        text += &format!(
-            "{{\"id\":\"{id:016x}\",\"user\":\"{name}\",\"price\":{}.{:02},\"unread\":{},\"text\":\"{}\"}},",
-            price / 100,
-            price % 100,
-            price % 3 == 0,
-            words.join(" ")
-        );
+        let (whole, cents, unread) = (price / 100, price % 100, price % 3 == 0);
+        let words = words.join(" ");
+        write!(text, r#"{{"id":"{id:016x}","user":"{name}","price":{whole}.{cents:02},"unread":{unread},"#)
+            .and_then(|()| write!(text, r#""text":"{words}"}},"#))
+            .expect("a string takes everything");
     }
     text
 }

@@ -20,21 +20,13 @@ struct Wire {
     scratch: Aligned,
     /// Everything that is written, while results are verified.
     record: Option<Vec<u8>>,
-    traffic: Traffic,
-}
-
-/// What has gone over a socket.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
-    pub reads: u64,
-    pub writes: u64,
+    writes: u64,
 }
 
 impl Socket {
     pub fn new(tape: Rc<Aligned>, reads: Reads) -> Self {
         let scratch = Aligned::new(128 << 10);
-        let traffic = Traffic::default();
-        Self(Rc::new(RefCell::new(Wire { tape, at: 0, reads, seed: 1, scratch, record: None, traffic })))
+        Self(Rc::new(RefCell::new(Wire { tape, at: 0, reads, seed: 1, scratch, record: None, writes: 0 })))
     }
 
     /// Copies what comes next into the buffer; returns how much.
@@ -52,7 +44,6 @@ impl Socket {
         let count = buffer.len().min(most).min(rest.len());
         copy(&rest[..count], &mut buffer[..count]);
         wire.at = if count == rest.len() { 0 } else { wire.at + count };
-        wire.traffic.reads += 1;
         count
     }
 
@@ -60,7 +51,7 @@ impl Socket {
     #[inline]
     pub fn write(&self, bytes: &[u8]) {
         let wire = &mut *self.0.borrow_mut();
-        wire.traffic.writes += 1;
+        wire.writes += 1;
         wire.take(bytes);
     }
 
@@ -68,7 +59,7 @@ impl Socket {
     #[inline]
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
         let wire = &mut *self.0.borrow_mut();
-        wire.traffic.writes += 1;
+        wire.writes += 1;
         for slice in slices {
             wire.take(slice);
         }
@@ -84,8 +75,13 @@ impl Socket {
         self.0.borrow_mut().record.take().unwrap_or_default()
     }
 
-    pub fn traffic(&self) -> Traffic {
-        self.0.borrow().traffic
+    /// How many writes there were, however many buffers each had.
+    pub fn writes(&self) -> u64 {
+        self.0.borrow().writes
+    }
+
+    pub fn tape_len(&self) -> usize {
+        self.0.borrow().tape.len()
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::always_ready::AlwaysReady;
 use super::batches::Batches;
-use crate::contender::{Contender, Go, Run};
+use crate::contender::{Contender, Go, Idle, Run};
 use crate::socket::Socket;
 use crate::work::{MAX_MESSAGE, READ, Task, Work};
 
@@ -32,6 +32,10 @@ impl Contender for ActixHttp {
             Task::Echo => Box::new(Echo(Reader::new(server, socket), BytesMut::new())),
             Task::Handshake | Task::Deflate | Task::Inflate => return None,
         })
+    }
+
+    fn idle(&self) -> Option<Idle> {
+        Some(Idle { state: size_of::<Codec>(), heap: 0 })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::work::{Payload, READ, Reads, Task, Work};
 pub enum Limit {
     /// One copy for what is read, and one for what is written.
     Copy,
-    /// Each message is XORed too, in one go and in place.
+    /// The key is applied to each message too, in one go and in place.
     Xor,
     /// And validated, by simdutf8.
     Utf8,
@@ -57,7 +57,7 @@ impl Contender for Limit {
 /// Takes messages that lie side by side, without headers.
 struct Take {
     limit: Limit,
-    /// Brings the payloads, XORed; for [`Limit::Copy`] as they are.
+    /// Brings the payloads, masked; for [`Limit::Copy`] as they are.
     bare: Socket,
     /// Where an echo goes.
     echo: Option<Socket>,

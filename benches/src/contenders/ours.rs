@@ -11,7 +11,9 @@ use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Ou
 
 use super::batches::Batches;
 use crate::aligned::Aligned;
-use crate::contender::{Contender, Go, Run};
+use crate::allocator;
+use crate::contender::{Contender, Go, Idle, Run};
+use crate::memory::one_message;
 use crate::socket::Socket;
 use crate::work::{DEFLATE_LEVEL, MAX_MESSAGE, MEMORY_LEVEL, Payload, READ, Task, WINDOW_BITS, Work};
 
@@ -33,9 +35,19 @@ impl Contender for Ours {
             Task::Inflate => Box::new(Decode(Reader::new(compressing(), socket))),
         })
     }
+
+    fn idle(&self) -> Option<Idle> {
+        let (mut frame, mut output) = (one_message(), Output::new());
+        let before = allocator::live();
+        let mut ws = open(Role::Server);
+        let mut input = Input::new(&mut frame);
+        assert!(matches!(ws.receive(&mut input, &mut output), Some(Event::Binary(_))));
+        assert!(ws.receive(&mut input, &mut output).is_none());
+        Some(Idle { state: size_of_val(&ws), heap: (allocator::live() - before) as usize })
+    }
 }
 
-pub fn open(role: Role) -> Connection {
+fn open(role: Role) -> Connection {
     Connection::upgraded(role, Negotiated::default(), config(), [7; 32])
 }
 

@@ -1,7 +1,7 @@
-//! tokio-websockets 0.11: `WebSocketStream`, a tokio `FramedRead` with a queue of frames to write.
+//! tokio-websockets 0.13: `WebSocketStream`, a tokio `FramedRead` with a queue of frames to write.
 //!
 //! As in its own benchmarks: no splitting of what is sent into frames, keys from fastrand; its SIMD is found at run
-//! time. SHA-1 is sha1_smol, which it recommends where there is no TLS. It writes each frame by itself, header and
+//! time. SHA-1 is `sha1_smol`, which it recommends where there is no TLS. It writes each frame by itself, header and
 //! payload in one vectored write, and before each message that it reads it writes what is queued: there is no
 //! gathering of replies. No compression.
 

@@ -11,7 +11,7 @@ use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrame
 
 use super::batches::Batches;
 use crate::aligned::Aligned;
-use crate::contender::{Contender, Go, Run};
+use crate::contender::{Contender, Go, Idle, Run};
 use crate::content::Random;
 use crate::socket::Socket;
 use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
@@ -32,10 +32,11 @@ impl Contender for WebsocketSansIo {
             Task::Handshake | Task::Deflate | Task::Inflate => return None,
         })
     }
-}
 
-/// A connection's state between messages.
-pub const IDLE: usize = size_of::<WebsocketFrameDecoder>() + size_of::<WebsocketFrameEncoder>();
+    fn idle(&self) -> Option<Idle> {
+        Some(Idle { state: size_of::<WebsocketFrameDecoder>() + size_of::<WebsocketFrameEncoder>(), heap: 0 })
+    }
+}
 
 struct Reader {
     socket: Socket,
@@ -76,14 +77,14 @@ impl Reader {
                         gathered.extend_from_slice(taken);
                     }
                 }
-                Some(WebsocketFrameEvent::End { frame_info, original_opcode }) => {
-                    if frame_info.fin && !gathered.is_empty() {
-                        deliver(original_opcode, gathered, &mut handle);
-                        gathered.clear();
-                    }
+                Some(WebsocketFrameEvent::End { frame_info, original_opcode })
+                    if frame_info.fin && !gathered.is_empty() =>
+                {
+                    deliver(original_opcode, gathered, &mut handle);
+                    gathered.clear();
                 }
                 None if result.consumed_bytes == 0 => break,
-                None => {}
+                Some(WebsocketFrameEvent::End { .. }) | None => {}
             }
         }
     }
