@@ -321,9 +321,8 @@ impl Connection {
     /// ```
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         let is_gathering = self.part_size == 0 && self.message().is_some();
-        if !is_gathering && self.phase == Phase::Frames {
+        if !is_gathering && self.phase == Phase::Frames && buffer.capacity() > 0 {
             self.held().spare = buffer;
-            self.tidy();
         }
     }
 

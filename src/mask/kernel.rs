@@ -26,6 +26,27 @@ pub(crate) fn append_masked(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) -> bo
     is_ascii
 }
 
+/// As [`append_masked`], for a few octets, if there is room for them and `is_welcome` takes their bits, ORed. Otherwise
+/// appends nothing.
+#[inline]
+pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, is_welcome: impl FnOnce(u8) -> bool) -> bool {
+    let place = out.spare_capacity_mut();
+    if place.len() < bytes.len() {
+        return false;
+    }
+    let (mut seen, mut key) = (0, u32::from_le_bytes(key));
+    for (place, octet) in place.iter_mut().zip(bytes) {
+        seen |= *place.write(octet ^ key as u8);
+        key = key.rotate_right(8);
+    }
+    let is_welcome = is_welcome(seen);
+    if is_welcome {
+        // SAFETY: there was room for all octets, and they were written.
+        unsafe { out.set_len(out.len() + bytes.len()) };
+    }
+    is_welcome
+}
+
 /// Appends a header and `payload`, XORed with `key`.
 #[inline]
 pub(crate) fn append_frame(header: &EncodedHeader, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
