@@ -1,8 +1,15 @@
 //! Everybody who takes part.
 
+mod always_ready;
+mod batches;
+mod fastwebsockets;
 mod limit;
 pub mod ours;
+mod sockudo;
+mod tokio_websockets;
 mod tungstenite;
+mod wtx;
+mod yawc;
 
 use crate::contender::Contender;
 
@@ -22,6 +29,11 @@ pub fn all() -> Vec<(Kind, Box<dyn Contender>)> {
     vec![
         (Kind::Ours, Box::new(ours::Ours)),
         (Kind::Peer, Box::new(tungstenite::Tungstenite)),
+        (Kind::Peer, Box::new(tokio_websockets::TokioWebsockets)),
+        (Kind::Peer, Box::new(fastwebsockets::Fastwebsockets)),
+        (Kind::Peer, Box::new(sockudo::Sockudo)),
+        (Kind::Peer, Box::new(yawc::Yawc)),
+        (Kind::Peer, Box::new(wtx::Wtx)),
         (Kind::Limit, Box::new(Limit::Copy)),
         (Kind::Limit, Box::new(Limit::Xor)),
         (Kind::Limit, Box::new(Limit::Utf8)),
