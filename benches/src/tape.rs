@@ -66,7 +66,7 @@ fn put_frame(first: u8, payload: &[u8], key: u64, tape: &mut Vec<u8>) {
 
 /// With context takeover: each message refers to those before it. The first refers to none, and so can follow the last
 /// when the tape is repeated.
-fn compressed(payloads: &[Payload]) -> Vec<Vec<u8>> {
+pub fn compressed(payloads: &[Payload]) -> Vec<Vec<u8>> {
     let mut deflate = Deflate::new_with_config(deflate_config());
     let compress = |payload: &Payload| {
         let mut out = vec![0; payload.len() + 64];

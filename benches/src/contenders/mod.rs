@@ -1,15 +1,18 @@
 //! Everybody who takes part.
 
+mod actix_http;
 mod always_ready;
 mod batches;
 mod fastwebsockets;
 mod limit;
-pub mod ours;
+mod ours;
 mod sockudo;
 mod tokio_websockets;
 mod tungstenite;
+mod websocket_sans_io;
 mod wtx;
 mod yawc;
+mod zlib;
 
 use crate::contender::Contender;
 
@@ -34,8 +37,11 @@ pub fn all() -> Vec<(Kind, Box<dyn Contender>)> {
         (Kind::Peer, Box::new(sockudo::Sockudo)),
         (Kind::Peer, Box::new(yawc::Yawc)),
         (Kind::Peer, Box::new(wtx::Wtx)),
+        (Kind::Peer, Box::new(websocket_sans_io::WebsocketSansIo)),
+        (Kind::Peer, Box::new(actix_http::ActixHttp)),
         (Kind::Limit, Box::new(Limit::Copy)),
         (Kind::Limit, Box::new(Limit::Xor)),
         (Kind::Limit, Box::new(Limit::Utf8)),
+        (Kind::Limit, Box::new(zlib::Zlib)),
     ]
 }

@@ -9,6 +9,7 @@ use bytes::Buf;
 use websocket_proto::handshake::Negotiated;
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
+use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
 use crate::socket::Socket;
@@ -142,26 +143,23 @@ struct Encode {
     ws: Connection,
     socket: Socket,
     output: Output,
-    payloads: Vec<Payload>,
-    batch: usize,
     is_text: bool,
-    /// The next batch's first payload.
-    at: usize,
+    batches: Batches<Payload>,
 }
 
 impl Encode {
     fn new(ws: Connection, work: &Work, socket: Socket) -> Self {
-        let (payloads, batch) = (work.payloads(), work.batch());
-        Self { ws, socket, output: Output::new(), payloads, batch, is_text: work.is_text(), at: 0 }
+        let batches = Batches::new(work, |payload| payload);
+        Self { ws, socket, output: Output::new(), is_text: work.is_text(), batches }
     }
 }
 
 impl Go for Encode {
     fn go(&mut self, messages: usize, _: impl FnMut(&[u8])) -> usize {
-        let Self { ws, socket, output, payloads, batch, is_text, at } = self;
-        let mut done = 0;
-        while done < messages {
-            for payload in &payloads[*at..*at + *batch] {
+        let Self { ws, socket, output, is_text, batches } = self;
+        let (count, messages) = batches.count(messages);
+        for _ in 0..count {
+            for payload in batches.next() {
                 let sent = if payload.len() >= 16 << 10 {
                     let kind = if *is_text { MessageKind::Text } else { MessageKind::Binary };
                     ws.send_bytes(kind, payload.bytes().clone(), output)
@@ -173,10 +171,8 @@ impl Go for Encode {
                 sent.expect("an open connection");
             }
             write(output, socket);
-            done += *batch;
-            *at = (*at + *batch) % payloads.len();
         }
-        done
+        messages
     }
 }
 

@@ -9,11 +9,12 @@ use std::io::{self, Read, Write};
 
 use tungstenite::handshake::server::NoCallback;
 use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Bytes, HandshakeError, Message, ServerHandshake, Utf8Bytes, WebSocket};
+use tungstenite::{HandshakeError, Message, ServerHandshake, WebSocket};
 
+use super::batches::Batches;
 use crate::contender::{Contender, Go, Run};
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
 
 pub struct Tungstenite;
 
@@ -79,34 +80,29 @@ impl Go for Decode {
 
 struct Encode {
     ws: WebSocket<Stream>,
-    messages: Vec<Message>,
-    batch: usize,
-    at: usize,
+    batches: Batches<Message>,
 }
 
 impl Encode {
     fn new(ws: WebSocket<Stream>, work: &Work) -> Self {
-        let is_text = work.is_text();
-        let message = |bytes: Bytes| {
-            if is_text { Message::Text(Utf8Bytes::try_from(bytes).expect("text")) } else { Message::Binary(bytes) }
+        let form = |payload: Payload| {
+            let bytes = payload.bytes().clone();
+            if work.is_text() { Message::Text(bytes.try_into().expect("text")) } else { Message::Binary(bytes) }
         };
-        let messages = work.payloads().iter().map(|payload| message(payload.bytes().clone())).collect();
-        Self { ws, messages, batch: work.batch(), at: 0 }
+        Self { ws, batches: Batches::new(work, form) }
     }
 }
 
 impl Go for Encode {
     fn go(&mut self, messages: usize, _: impl FnMut(&[u8])) -> usize {
-        let mut done = 0;
-        while done < messages {
-            for message in &self.messages[self.at..self.at + self.batch] {
+        let (count, messages) = self.batches.count(messages);
+        for _ in 0..count {
+            for message in self.batches.next() {
                 self.ws.write(message.clone()).expect("an open connection");
             }
             self.ws.flush().expect("an open connection");
-            done += self.batch;
-            self.at = (self.at + self.batch) % self.messages.len();
         }
-        done
+        messages
     }
 }
 
