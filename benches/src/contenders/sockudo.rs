@@ -2,9 +2,9 @@
 //!
 //! Used as its tokio stream uses them, without that stream's state machine, which costs more: 64 KiB to read into,
 //! given back when it is empty; replies gathered, and payloads of 8 KiB and more written from where they are. Fragments
-//! go through the stream, which is faster there because it takes one message at a time. Default
-//! features: SIMD found at run time, keys from fastrand. Compression is at zlib's default memory
-//! level, which flate2 lets nobody change. The handshake is its own, for tokio.
+//! go through the stream, which is faster there because it takes one message at a time. Default features: SIMD found at
+//! run time, keys from fastrand. Compression is at zlib's default memory level, which flate2 lets nobody change. The
+//! handshake is its own, for tokio.
 
 use std::io::IoSlice;
 use std::pin::Pin;
