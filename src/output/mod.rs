@@ -158,12 +158,15 @@ impl Output {
     /// # Ok::<_, websocket_proto::RequestError>(())
     /// ```
     pub fn append(&mut self, other: &mut Output) {
+        if other.is_empty() {
+            return;
+        }
         if self.is_empty() {
             core::mem::swap(self, other);
             // Only the bytes move.
             #[cfg(feature = "deflate")]
             core::mem::swap(&mut self.codecs, &mut other.codecs);
-        } else if !other.is_empty() {
+        } else {
             let (own, waiting) = (self.own().len(), self.len());
             if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
                 let behind = self.aside.get_or_insert_default();
