@@ -1,8 +1,8 @@
 //! Text: bytes that were looked at, and are UTF-8. What was found to be text is not looked at again.
 //!
-//! The other island of unsafe code beside [`mask::kernel`](crate::mask::kernel): `from_utf8_unchecked`, once the bytes
-//! are known to be UTF-8. The second look that it saves took a server's ASCII message of 125 octets from 25 ns to 12, of
-//! 1 KiB from 60 to 44, and one gathered in 1,500-octet reads from three passes to one.
+//! The other island of unsafe code beside `mask::kernel`: `from_utf8_unchecked`, once the bytes are known to be UTF-8.
+//! Instructions for an ASCII message received of 16, 125, 1,024 bytes, with a second look and without: 190 → 82, 293 → 166,
+//! 520 → 347, by `valgrind --tool=callgrind`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
