@@ -10,7 +10,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Codecs;
-use crate::frame::{EncodedHeader, FrameHeader};
+use crate::frame::EncodedHeader;
+#[cfg(feature = "deflate")]
+use crate::frame::FrameHeader;
 #[cfg(feature = "deflate")]
 use crate::mask::apply_mask;
 use crate::mask::kernel;
