@@ -144,6 +144,31 @@ impl Message {
         }
     }
 
+    /// Appends what `write` puts at the front of a place for some `expected` bytes, or for as many as are gathered, but at
+    /// most `most`; it says how many it were. Of bytes that are no text, what comes before the fault is appended.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append(
+        &mut self,
+        expected: usize,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Utf8Error> {
+        let expected = expected.min(most);
+        if expected > self.free() {
+            // What is reserved is double.
+            let half = expected.div_ceil(2);
+            self.grow(half, (most - half) as u64);
+        }
+        let room = expected.max(self.gathered()).min(most).min(self.free());
+        match &mut self.buffer {
+            Buffer::Binary(data) => {
+                append(data, room, write);
+                Ok(())
+            }
+            Buffer::Text(text) => text.append(room, write),
+        }
+    }
+
     #[inline]
     fn free(&self) -> usize {
         match &self.buffer {
@@ -293,6 +318,15 @@ impl<'i> Payload<'i> {
             Self::Binary(data) => Event::BinaryPart { data, first, last },
         }
     }
+}
+
+/// Appends what `write` puts at the front of a place for so many bytes; it says how many it were.
+#[cfg(feature = "deflate")]
+pub(crate) fn append(bytes: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+    let len = bytes.len();
+    bytes.resize(len.saturating_add(room), 0);
+    let written = write(bytes.get_mut(len..).unwrap_or_default());
+    bytes.truncate(len.saturating_add(written));
 }
 
 /// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough, and

@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::mask::kernel;
+#[cfg(feature = "deflate")]
+use crate::message::append;
 use crate::utf8::{self, Utf8Error};
 
 /// Unmasks a payload where it lies, and takes it for text if it is.
@@ -65,6 +67,14 @@ impl TextBuffer {
             self.checked = self.bytes.len();
             return Ok(());
         }
+        self.check(pending)
+    }
+
+    /// Appends what `write` puts at the front of a place for so many bytes, as [`push`](Self::push) does.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> Result<(), Utf8Error> {
+        let pending = self.pending();
+        append(&mut self.bytes, room, write);
         self.check(pending)
     }
 
