@@ -70,11 +70,16 @@ impl TextBuffer {
         self.check(pending)
     }
 
-    /// Appends what `write` puts at the front of a place for so many bytes, as [`push`](Self::push) does.
+    /// As [`append`], and looks at it as [`push`](Self::push) does.
     #[cfg(feature = "deflate")]
-    pub(crate) fn append(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> Result<(), Utf8Error> {
+    pub(crate) fn append(
+        &mut self,
+        memory: Vec<u8>,
+        room: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Utf8Error> {
         let pending = self.pending();
-        append(&mut self.bytes, room, write);
+        append(&mut self.bytes, memory, room, write);
         self.check(pending)
     }
 
@@ -88,16 +93,6 @@ impl TextBuffer {
         self.checked = 0;
         // SAFETY: the invariant of `checked`, which was all that is left of the bytes.
         unsafe { String::from_utf8_unchecked(text) }
-    }
-
-    /// Goes on in `memory`, if there is no text here yet but at most an unfinished character.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn move_to(&mut self, memory: &mut Vec<u8>) {
-        if self.checked == 0 {
-            memory.clear();
-            memory.extend_from_slice(&self.bytes);
-            self.bytes = core::mem::take(memory);
-        }
     }
 
     /// Looks at what is not known to be text.

@@ -1,6 +1,7 @@
 //! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::Connection;
 use super::receive::Frame;
@@ -81,6 +82,7 @@ impl Connection {
         &mut self,
         frame: &mut Frame,
         message: &mut Message,
+        spare: &mut Vec<u8>,
         held: &mut Option<Box<Codecs>>,
         input: &mut Input<'_>,
         output: &mut Output,
@@ -90,7 +92,7 @@ impl Connection {
         if agreed.shared && codecs.decompressor.is_none() {
             codecs.decompressor = output.codecs().decompressor.take();
         }
-        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, input);
+        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, spare, input);
         // One that found a fault is in the middle of what it read.
         if agreed.shared && inflated == Ok(Progress::Ended) {
             output.codecs().decompressor = codecs.decompressor.take();
@@ -106,6 +108,7 @@ impl Connection {
         takeover: bool,
         frame: &mut Frame,
         message: &mut Message,
+        spare: &mut Vec<u8>,
         input: &mut Input<'_>,
     ) -> Result<Progress, ProtocolErrorKind> {
         let limit = self.message_limit();
@@ -114,7 +117,7 @@ impl Connection {
         loop {
             let bytes = input.peek_mut(block.min(usize::try_from(frame.remaining).unwrap_or(usize::MAX)));
             frame.unmask(0, bytes);
-            let (read, inflated) = inflate_block(decompressor, bytes, message, limit, part_size);
+            let (read, inflated) = inflate_block(decompressor, bytes, message, spare, limit, part_size);
             // What was not read goes back as it came.
             frame.unmask(read, bytes.get_mut(read..).unwrap_or_default());
             self.take(input, read);
@@ -151,6 +154,7 @@ fn inflate_block(
     decompressor: &mut Decompressor,
     bytes: &[u8],
     message: &mut Message,
+    spare: &mut Vec<u8>,
     limit: u64,
     part_size: usize,
 ) -> (usize, Result<(), ProtocolErrorKind>) {
@@ -164,7 +168,7 @@ fn inflate_block(
             break;
         }
         let (rest, mut step) = (bytes.get(read..).unwrap_or_default(), Step::default());
-        let checked = message.append(decompressor.expected_len(rest.len()), most, |place| {
+        let checked = message.append(spare, decompressor.expected_len(rest.len()), most, |place| {
             step = decompressor.push(rest, place);
             step.written.min(fitting)
         });

@@ -155,9 +155,13 @@ impl Decompressor {
     pub(crate) fn expected_len(&self, len: usize) -> usize {
         // zlib is slow where less than 260 bytes are free.
         const SPARE: usize = 320;
+        const MOST_TIMES: usize = 8;
 
-        let growth = self.inflate.total_out().checked_div(self.inflate.total_in()).map_or(4, |times| times.min(7) + 1);
-        len.saturating_mul(growth as usize).saturating_add(SPARE)
+        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
+        let as_before = (len as u64).saturating_mul(written).checked_div(read);
+        let expected = as_before.and_then(|len| usize::try_from(len + len / 8).ok());
+        let most = len.saturating_mul(MOST_TIMES);
+        expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
     }
 
     /// Ends a message (RFC 7692 §7.2.2): appends the tail, and returns whether that ends a block there. `takeover`: whether
