@@ -154,6 +154,38 @@ impl Message {
         }
     }
 
+    /// Appends what `write` puts at the front of a place for some `expected` bytes, or for as many as are gathered, but at
+    /// most `most`; it says how many it were. Begins in the memory of `spare`, if there is enough. Of bytes that are no
+    /// text, what comes before the fault is appended.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append(
+        &mut self,
+        spare: &mut Vec<u8>,
+        expected: usize,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Utf8Error> {
+        let expected = expected.min(most);
+        let is_new = self.free() == 0 && self.gathered() == 0;
+        let memory = if is_new { core::mem::take(spare) } else { Vec::new() };
+        let memory = if memory.capacity() < expected { Vec::new() } else { memory };
+        let is_enough = memory.capacity() > 0 || self.free() >= expected;
+        if !is_enough {
+            // What is reserved is double.
+            let half = expected.div_ceil(2);
+            self.grow(half, (most - half) as u64);
+        }
+        let free = self.free().max(memory.capacity());
+        let room = expected.max(self.gathered()).min(most).min(free);
+        match &mut self.buffer {
+            Buffer::Binary(data) => {
+                append(data, memory, room, write);
+                Ok(())
+            }
+            Buffer::Text(text) => text.append(memory, room, write),
+        }
+    }
+
     #[inline]
     fn free(&self) -> usize {
         match &self.buffer {
@@ -225,21 +257,6 @@ impl Message {
         size.saturating_sub(self.gathered())
     }
 
-    /// Gathers the next part in a buffer that was given back.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn reuse(&mut self, spare: &mut Vec<u8>) {
-        if spare.capacity() > 0 {
-            match &mut self.buffer {
-                Buffer::Text(text) => text.move_to(spare),
-                Buffer::Binary(data) if data.is_empty() => {
-                    spare.clear();
-                    *data = core::mem::take(spare);
-                }
-                Buffer::Binary(_) => {}
-            }
-        }
-    }
-
     /// Whether more of what was read is to come out before anything else is read.
     pub(crate) fn has_more(&self) -> bool {
         self.has_more
@@ -303,6 +320,19 @@ impl<'i> Payload<'i> {
             Self::Binary(data) => Event::BinaryPart { data, first, last },
         }
     }
+}
+
+/// Appends what `write` puts at the front of a place for so many bytes; it says how many it were. Begins in `memory`, if
+/// there is any: what it holds already need not be filled with zeros again.
+#[cfg(feature = "deflate")]
+pub(crate) fn append(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+    let len = bytes.len();
+    if memory.capacity() > 0 {
+        *bytes = memory;
+    }
+    bytes.resize(len.saturating_add(room), 0);
+    let written = write(bytes.get_mut(len..).unwrap_or_default());
+    bytes.truncate(len.saturating_add(written));
 }
 
 /// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough, and

@@ -8,6 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::mask::kernel;
+#[cfg(feature = "deflate")]
+use crate::message::append;
 use crate::utf8::{self, Utf8Error};
 
 /// Unmasks a payload where it lies, and takes it for text if it is.
@@ -72,6 +74,19 @@ impl TextBuffer {
         self.check(pending)
     }
 
+    /// As [`append`], and looks at it as [`push`](Self::push) does.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append(
+        &mut self,
+        memory: Vec<u8>,
+        room: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Utf8Error> {
+        let pending = self.pending();
+        append(&mut self.bytes, memory, room, write);
+        self.check(pending)
+    }
+
     /// All that is text, without a character that has begun; that stays.
     pub(crate) fn take(&mut self) -> String {
         if self.checked == 0 && !self.bytes.is_empty() {
@@ -82,16 +97,6 @@ impl TextBuffer {
         self.checked = 0;
         // SAFETY: the invariant of `checked`, which was all that is left of the bytes.
         unsafe { String::from_utf8_unchecked(text) }
-    }
-
-    /// Goes on in `memory`, if there is no text here yet but at most an unfinished character.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn move_to(&mut self, memory: &mut Vec<u8>) {
-        if self.checked == 0 {
-            memory.clear();
-            memory.extend_from_slice(&self.bytes);
-            self.bytes = core::mem::take(memory);
-        }
     }
 
     /// Appends a few bytes as [`push`](Self::push) does, if there is room for them and they are ASCII between characters.

@@ -1,10 +1,11 @@
 //! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::Connection;
 use super::receive::Frame;
-use crate::deflate::{Codecs, Compressor, Decompressor, InflateFault};
+use crate::deflate::{Codecs, Compressor, Decompressor, Step};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
 use crate::input::Input;
@@ -81,6 +82,7 @@ impl Connection {
         &mut self,
         frame: &mut Frame,
         message: &mut Message,
+        spare: &mut Vec<u8>,
         held: &mut Option<Box<Codecs>>,
         input: &mut Input<'_>,
         output: &mut Output,
@@ -90,7 +92,7 @@ impl Connection {
         if agreed.shared && codecs.decompressor.is_none() {
             codecs.decompressor = output.codecs().decompressor.take();
         }
-        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, input);
+        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, spare, input);
         // One that found a fault is in the middle of what it read.
         if agreed.shared && inflated == Ok(Progress::Ended) {
             output.codecs().decompressor = codecs.decompressor.take();
@@ -106,28 +108,28 @@ impl Connection {
         takeover: bool,
         frame: &mut Frame,
         message: &mut Message,
+        spare: &mut Vec<u8>,
         input: &mut Input<'_>,
     ) -> Result<Progress, ProtocolErrorKind> {
-        let (limit, part_size) = (self.message_limit(), self.part_size as usize);
+        let limit = self.message_limit();
+        let (block, part_size) =
+            if self.part_size == 0 { (usize::MAX, usize::MAX) } else { (BLOCK, self.part_size as usize) };
         loop {
-            let (block, most) =
-                if part_size == 0 { (usize::MAX, usize::MAX) } else { (BLOCK, message.room(part_size)) };
             let bytes = input.peek_mut(block.min(usize::try_from(frame.remaining).unwrap_or(usize::MAX)));
             frame.unmask(0, bytes);
-            let sink = |piece: &[u8]| gather(message, piece, limit, part_size);
-            let (read, inflated) = decompressor.push(bytes, most, sink);
+            let (read, inflated) = inflate_block(decompressor, bytes, message, spare, limit, part_size);
             // What was not read goes back as it came.
             frame.unmask(read, bytes.get_mut(read..).unwrap_or_default());
             self.take(input, read);
             frame.advance(read);
             message.count_compressed(read);
-            inflated.map_err(kind)?;
+            inflated?;
             if decompressor.is_full() {
                 return Ok(Progress::Full);
             }
             if frame.ends_message() {
-                decompressor.finish(takeover).map_err(kind)?;
-                return Ok(Progress::Ended);
+                let is_whole = decompressor.finish(takeover);
+                return if is_whole { Ok(Progress::Ended) } else { Err(ProtocolErrorKind::InvalidDeflate) };
             }
             if frame.remaining == 0 || input.is_empty() {
                 return Ok(Progress::Hungry);
@@ -147,20 +149,38 @@ enum Progress {
     Ended,
 }
 
-/// Appends what was decompressed. What fits is looked at first: so the fault that is found does not depend on how much
-/// came at once.
-fn gather(message: &mut Message, piece: &[u8], limit: u64, part_size: usize) -> Result<(), ProtocolErrorKind> {
-    let room = usize::try_from(limit.saturating_sub(message.len())).unwrap_or(usize::MAX);
-    let (fitting, rest) = piece.split_at(room.min(piece.len()));
-    let most = if part_size == 0 { room } else { message.room(part_size) };
-    let to_come = most.saturating_sub(fitting.len()) as u64;
-    message.push([0; 4], fitting, |_| to_come).map_err(|_| ProtocolErrorKind::InvalidUtf8)?;
-    if rest.is_empty() { Ok(()) } else { Err(ProtocolErrorKind::MessageTooBig) }
-}
-
-fn kind(fault: InflateFault<ProtocolErrorKind>) -> ProtocolErrorKind {
-    match fault {
-        InflateFault::Data => ProtocolErrorKind::InvalidDeflate,
-        InflateFault::Refused(kind) => kind,
+/// Decompresses into the message until all is read, or a part is full. Returns how many bytes it read.
+fn inflate_block(
+    decompressor: &mut Decompressor,
+    bytes: &[u8],
+    message: &mut Message,
+    spare: &mut Vec<u8>,
+    limit: u64,
+    part_size: usize,
+) -> (usize, Result<(), ProtocolErrorKind>) {
+    let mut read = 0;
+    // Where there was no more room, there may be more behind, which has to come before anything else is looked at.
+    while read < bytes.len() || decompressor.is_full() {
+        let fitting = usize::try_from(limit.saturating_sub(message.len())).unwrap_or(usize::MAX);
+        // One byte more shows that the message is too long.
+        let most = fitting.saturating_add(1).min(message.room(part_size));
+        if most == 0 {
+            break;
+        }
+        let (rest, mut step) = (bytes.get(read..).unwrap_or_default(), Step::default());
+        let checked = message.append(spare, decompressor.expected_len(rest.len()), most, |place| {
+            step = decompressor.push(rest, place);
+            step.written.min(fitting)
+        });
+        // What fits is looked at first: so the fault that is found does not depend on how much came at once.
+        if checked.is_err() {
+            return (read, Err(ProtocolErrorKind::InvalidUtf8));
+        } else if step.written > fitting {
+            return (read, Err(ProtocolErrorKind::MessageTooBig));
+        } else if step.is_broken {
+            return (read, Err(ProtocolErrorKind::InvalidDeflate));
+        }
+        read += step.read;
     }
+    (read, Ok(()))
 }

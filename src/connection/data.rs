@@ -135,9 +135,7 @@ impl Connection {
     ) -> Step<'i> {
         let message = held.message.get_or_insert_with(|| {
             let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            let is_gathered = self.part_size == 0 || frame.compressed;
-            let buffer = if is_gathered { core::mem::take(&mut held.spare) } else { Vec::new() };
-            Message::start(kind, frame.compressed, buffer)
+            Message::start(kind, frame.compressed, Vec::new())
         });
         if let Some(fault) = message.fault() {
             return Err(fault);
@@ -148,8 +146,8 @@ impl Connection {
         let frame_start = message.frame_start(self.position);
         #[cfg(feature = "deflate")]
         let inflated = message.is_compressed().then(|| {
-            message.reuse(&mut held.spare);
-            self.inflate(&mut frame, message, &mut held.codecs, input, output)
+            let (spare, codecs) = (&mut held.spare, &mut held.codecs);
+            self.inflate(&mut frame, message, spare, codecs, input, output)
         });
         // No message is compressed without an extension that does it: a frame that says so was refused.
         #[cfg(not(feature = "deflate"))]

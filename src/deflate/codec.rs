@@ -9,9 +9,6 @@ use super::negotiation::Agreed;
 /// The empty stored block that ends every message and does not travel (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// How much is decompressed before it is looked at.
-const PIECE: usize = 8 << 10;
-
 /// A compressor and a decompressor, each made when the first message needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Codecs {
@@ -120,13 +117,15 @@ pub(crate) struct Decompressor {
     is_full: bool,
 }
 
-/// Why decompressing stopped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum InflateFault<E> {
-    /// Not DEFLATE, or cut short.
-    Data,
-    /// The sink refused what came out.
-    Refused(E),
+/// What one call of zlib's did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Step {
+    pub(crate) read: usize,
+    pub(crate) written: usize,
+    /// Whether the stream ended.
+    ended: bool,
+    /// Whether what was read is no DEFLATE.
+    pub(crate) is_broken: bool,
 }
 
 impl Decompressor {
@@ -134,30 +133,17 @@ impl Decompressor {
         Self { inflate: Inflate::new(false, 15), at_start: true, is_full: false }
     }
 
-    /// Decompresses the next bytes of a message and gives what comes out to `sink`, piece by piece, at most `most` bytes
-    /// of it. Returns how many bytes it read. What comes out is given before it is known whether the bytes behind it are
-    /// good.
-    pub(crate) fn push<E>(
-        &mut self,
-        bytes: &[u8],
-        mut most: usize,
-        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> (usize, Result<(), InflateFault<E>>) {
-        let (mut piece, mut read) = ([0; PIECE], 0);
-        // A full piece may have left more behind, which has to come before anything else is looked at.
-        while most > 0 && (read < bytes.len() || self.is_full) {
-            let piece = piece.get_mut(..most.min(PIECE)).unwrap_or_default();
-            let step = self.step(bytes.get(read..).unwrap_or_default(), InflateFlush::NoFlush, piece, &mut sink);
-            let Ok((consumed, written, ended)) = step else { return (read, step.map(|_| ())) };
-            self.is_full = written == piece.len();
-            self.at_start = false;
-            (read, most) = (read + consumed, most - written);
-            if ended {
-                // RFC 7692 §7.2.3.4: a block with BFINAL set ends its stream, and the next block begins another.
-                self.inflate.reset(false);
-            }
+    /// Decompresses the next bytes of a message to the front of `place`. What it writes is good, whatever is wrong with
+    /// the bytes behind it.
+    pub(crate) fn push(&mut self, bytes: &[u8], place: &mut [u8]) -> Step {
+        let step = self.step(bytes, InflateFlush::NoFlush, place);
+        self.is_full = step.written == place.len();
+        self.at_start = false;
+        if step.ended {
+            // RFC 7692 §7.2.3.4: a block with BFINAL set ends its stream, and the next block begins another.
+            self.inflate.reset(false);
         }
-        (read, Ok(()))
+        step
     }
 
     /// Whether more may come out before anything else is read.
@@ -165,19 +151,31 @@ impl Decompressor {
         self.is_full
     }
 
-    /// Ends a message (RFC 7692 §7.2.2): appends the tail, and requires that it ends a block there. `takeover`: whether
+    /// How much room is likely to be enough for what so many bytes become, if they are like those before them.
+    pub(crate) fn expected_len(&self, len: usize) -> usize {
+        // zlib is slow where less than 260 bytes are free.
+        const SPARE: usize = 320;
+        const MOST_TIMES: usize = 8;
+
+        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
+        let as_before = (len as u64).saturating_mul(written).checked_div(read);
+        let expected = as_before.and_then(|len| usize::try_from(len + len / 8).ok());
+        let most = len.saturating_mul(MOST_TIMES);
+        expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
+    }
+
+    /// Ends a message (RFC 7692 §7.2.2): appends the tail, and returns whether that ends a block there. `takeover`: whether
     /// the next message may refer to this one.
-    pub(crate) fn finish<E>(&mut self, takeover: bool) -> Result<(), InflateFault<E>> {
+    pub(crate) fn finish(&mut self, takeover: bool) -> bool {
         // zlib stops at the end of a block, if it is told so. One byte more than the tail shows where it stopped: a
         // message that was cut short swallows that too, or has stopped before, or takes the tail for its data.
         const PROBE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0x00];
 
         if !self.at_start {
             // At a border nothing comes out; anything that does shows that it is none.
-            let mut piece = [0; 64];
-            let (read, written, ended) = self.step(&PROBE, InflateFlush::Block, &mut piece, &mut |_| Ok(()))?;
-            if (read, written, ended) != (TAIL.len(), 0, false) {
-                return Err(InflateFault::Data);
+            let Step { read, written, ended, is_broken } = self.step(&PROBE, InflateFlush::Block, &mut [0; 64]);
+            if (read, written, ended, is_broken) != (TAIL.len(), 0, false, false) {
+                return false;
             }
         }
         if takeover {
@@ -185,27 +183,20 @@ impl Decompressor {
         } else {
             self.restart();
         }
-        Ok(())
+        true
     }
 
-    /// One call of zlib's: how much it read and wrote, and whether the stream ended.
-    fn step<E>(
-        &mut self,
-        bytes: &[u8],
-        flush: InflateFlush,
-        piece: &mut [u8],
-        sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(usize, usize, bool), InflateFault<E>> {
+    fn step(&mut self, bytes: &[u8], flush: InflateFlush, place: &mut [u8]) -> Step {
         let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(bytes, piece, flush);
+        let status = self.inflate.decompress(bytes, place, flush);
         let read = (self.inflate.total_in() - read) as usize;
         let written = (self.inflate.total_out() - written) as usize;
-        sink(piece.get(..written).unwrap_or_default()).map_err(InflateFault::Refused)?;
-        match status {
-            Ok(Status::StreamEnd) => Ok((read, written, true)),
-            Ok(_) if read > 0 || written > 0 || bytes.is_empty() => Ok((read, written, false)),
-            _ => Err(InflateFault::Data),
-        }
+        let is_broken = match status {
+            Ok(Status::StreamEnd) => false,
+            Ok(_) => read == 0 && written == 0 && !bytes.is_empty(),
+            Err(_) => true,
+        };
+        Step { read, written, ended: status == Ok(Status::StreamEnd), is_broken }
     }
 
     fn restart(&mut self) {

@@ -3,7 +3,7 @@
 mod codec;
 mod negotiation;
 
-pub(crate) use codec::{Codecs, Compressor, Decompressor, InflateFault};
+pub(crate) use codec::{Codecs, Compressor, Decompressor, Step};
 pub(crate) use negotiation::{Agreed, check_response, offer_header};
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
