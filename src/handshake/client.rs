@@ -249,15 +249,15 @@ impl ClientHandshake {
 
     /// Writes it as an HTTP/1.1 request.
     pub(crate) fn write_http1(&self, output: &mut Output) {
-        let mut head = Vec::with_capacity(256);
-        for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-        for (name, value) in self.headers.iter() {
-            put_header(&mut head, name, value);
-        }
-        head.extend_from_slice(b"\r\n");
-        output.put(&head);
+        output.put_with(256, |head| {
+            for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
+                head.extend_from_slice(part.as_bytes());
+            }
+            for (name, value) in self.headers.lines() {
+                put_header(head, name, value);
+            }
+            head.extend_from_slice(b"\r\n");
+        });
     }
 
     /// What the response is checked against.

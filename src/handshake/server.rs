@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 
 use iri_string::types::UriStr;
 
-use super::head::{HeadScanner, Headers, RequestHead, parse_request_head};
-use super::header::{Extension, elements, parse_extensions, parse_tokens, parse_version};
+use super::head::{Found, HeadScanner, Headers, RequestHead, parse_request_head};
+use super::header::{ByteSet, Extension};
+use super::request_fields::RequestFields;
 use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
@@ -138,27 +139,14 @@ impl Request {
         self.parts.accept.as_ref()
     }
 
-    /// Reads what the headers say in any HTTP; what is particular to one is checked.
-    pub(super) fn read(
+    pub(super) fn new(
         resource: String,
         host: String,
+        (subprotocols, extensions): (Vec<String>, Vec<Extension>),
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
-    ) -> Result<Self, HandshakeErrorKind> {
-        use HandshakeErrorKind as Kind;
-
-        // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
-        let origin = headers.get_only("Origin").map_err(|_| Kind::Origin)?;
-        if origin.is_some_and(|origin| core::str::from_utf8(origin).is_err()) {
-            return Err(Kind::Origin);
-        }
-        let subprotocols = parse_subprotocols(&headers)?;
-        let extensions = if headers.has("Sec-WebSocket-Extensions") {
-            parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?
-        } else {
-            Vec::new()
-        };
-        Ok(Self { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) })
+    ) -> Self {
+        Self { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) }
     }
 }
 
@@ -171,15 +159,17 @@ impl Request {
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
-    match HeadScanner::new(true).scan(head, &unbounded) {
-        Ok(Some(len)) if len == head.len() => check_request(head),
-        _ => Err(HandshakeErrorKind::MalformedHttp),
-    }
+    let mut scanner = HeadScanner::new(true);
+    let found = scanner.skip(head, &unbounded, check_request).or_else(|| {
+        let len = scanner.scan(head, &unbounded).ok()??;
+        check_request(head.get(..len)?, scanner.lines())
+    });
+    found.filter(|(len, _)| *len == head.len()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
 }
 
-/// Parses and checks a head that the scanner has found.
-pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
-    check_upgrade(parse_request_head(head)?)
+/// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
+pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
+    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_upgrade(head)))
 }
 
 /// Checks a request that asks by [`Bootstrap::Upgrade`].
@@ -195,25 +185,27 @@ pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeE
         return Err(Kind::Method);
     }
     let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
+    let fields = RequestFields::of(&headers);
     // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
     // target's own authority comes before it.
-    let host = headers.get_only("Host").ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
-    let host = authority.as_deref().map_or(host, str::as_bytes);
-    check_no_body(&headers)?;
+    let host = fields.host.get().ok().flatten().and_then(|host| core::str::from_utf8(host).ok());
+    let host = host.filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let host = authority.unwrap_or_else(|| host.to_owned());
+    fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
-    if !elements(headers.get_all("Upgrade")).any(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+    if !fields.upgrades {
         return Err(Kind::Upgrade);
     }
     // §4.2.1, 4: "A |Connection| header field that includes the token "Upgrade"".
-    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
+    if !fields.connection_upgrades {
         return Err(Kind::Connection);
     }
-    check_version(&headers)?;
+    fields.check_version()?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
-    let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    let (accept, host) = (accept_key(key), String::from_utf8_lossy(host).into_owned());
-    Request::read(resource, host, headers, Some(accept))
+    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
+    let (lists, accept) = (fields.read_lists(&headers)?, accept_key(key));
+    Ok(Request::new(resource, host, lists, headers, Some(accept)))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
@@ -226,7 +218,7 @@ fn split_target(target: &str) -> Option<(String, Option<String>)> {
     }
     let uri = UriStr::new(target).ok()?;
     let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
-    let authority = uri.authority_str().filter(|authority| known && is_authority(authority.as_bytes()))?;
+    let authority = uri.authority_str().filter(|authority| known && is_authority(authority))?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
     let resource = uri.query_str().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     Some((resource, Some(authority.to_owned())))
@@ -238,16 +230,24 @@ pub(super) fn is_target(text: &str) -> bool {
 }
 
 /// A host that is not empty, and perhaps a port; no user information.
-pub(super) fn is_authority(value: &[u8]) -> bool {
-    core::str::from_utf8(value).is_ok_and(|host| {
-        let uri = format!("http://{host}");
-        UriStr::new(&uri).is_ok_and(|uri| {
-            uri.authority_str() == Some(host)
-                && uri
-                    .authority_components()
-                    .is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
-        })
+pub(super) fn is_authority(host: &str) -> bool {
+    if is_plain_host(host.as_bytes()) {
+        return true;
+    }
+    let uri = format!("http://{host}");
+    UriStr::new(&uri).is_ok_and(|uri| {
+        uri.authority_str() == Some(host)
+            && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
     })
+}
+
+/// The usual case: letters, digits, hyphens and dots, and perhaps a port.
+fn is_plain_host(host: &[u8]) -> bool {
+    const PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-.");
+
+    let name = host.iter().take_while(|&&byte| PLAIN.has(byte)).count();
+    let port = host.get(name..).unwrap_or_default();
+    name > 0 && (port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
 }
 
 /// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
@@ -259,37 +259,4 @@ pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
 
 fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
     host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
-}
-
-/// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
-pub(super) fn check_no_body(headers: &Headers) -> Result<(), HandshakeErrorKind> {
-    let empty = headers.get_all("Content-Length").all(|length| length == b"0");
-    if empty && !headers.has("Transfer-Encoding") { Ok(()) } else { Err(HandshakeErrorKind::Body) }
-}
-
-pub(super) fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
-    // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
-    match headers.get_only("Sec-WebSocket-Version") {
-        Ok(Some(b"13")) => Ok(()),
-        // §4.2.2: "If this
-        // version does not match a version understood by the server, the server MUST abort [...] and instead send an
-        // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
-        Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
-        _ => Err(HandshakeErrorKind::Version),
-    }
-}
-
-/// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
-/// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
-fn parse_subprotocols(headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
-    if !headers.has("Sec-WebSocket-Protocol") {
-        return Ok(Vec::new());
-    }
-    let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
-    let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
-    let mut seen = alloc::collections::BTreeSet::new();
-    if !offered.iter().all(|name| seen.insert(*name)) {
-        return Err(HandshakeErrorKind::Subprotocol);
-    }
-    Ok(offered.into_iter().map(Into::into).collect())
 }

@@ -1,0 +1,113 @@
+//! The headers that decide about an opening request, over any HTTP, found in one pass.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::head::{Headers, Repeated};
+use super::header::{Extension, has_element, parse_extensions, parse_tokens, parse_version};
+use crate::error::HandshakeErrorKind;
+
+#[derive(Debug, Default)]
+pub(super) struct RequestFields<'h> {
+    pub(super) host: Only<'h>,
+    pub(super) key: Only<'h>,
+    /// Whether the Upgrade headers have `websocket` among their elements.
+    pub(super) upgrades: bool,
+    /// Whether the Connection headers have `Upgrade` among their elements.
+    pub(super) connection_upgrades: bool,
+    version: Only<'h>,
+    origin: Only<'h>,
+    has_body: bool,
+    has_subprotocols: bool,
+    has_extensions: bool,
+}
+
+impl<'h> RequestFields<'h> {
+    pub(super) fn of(headers: &'h Headers) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers.lines() {
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            match name.len() {
+                4 if is("Host") => fields.host.put(value),
+                6 if is("Origin") => fields.origin.put(value),
+                7 if is("Upgrade") => fields.upgrades |= has_element(value, "websocket"),
+                10 if is("Connection") => fields.connection_upgrades |= has_element(value, "Upgrade"),
+                14 if is("Content-Length") => fields.has_body |= value != b"0",
+                17 if is("Transfer-Encoding") => fields.has_body = true,
+                17 if is("Sec-WebSocket-Key") => fields.key.put(value),
+                21 if is("Sec-WebSocket-Version") => fields.version.put(value),
+                22 if is("Sec-WebSocket-Protocol") => fields.has_subprotocols = true,
+                24 if is("Sec-WebSocket-Extensions") => fields.has_extensions = true,
+                _ => {}
+            }
+        }
+        fields
+    }
+
+    /// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
+    pub(super) fn check_no_body(&self) -> Result<(), HandshakeErrorKind> {
+        if self.has_body { Err(HandshakeErrorKind::Body) } else { Ok(()) }
+    }
+
+    pub(super) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
+        // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
+        match self.version.get() {
+            Ok(Some(b"13")) => Ok(()),
+            // §4.2.2: "If this
+            // version does not match a version understood by the server, the server MUST abort [...] and instead send an
+            // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+            Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
+            _ => Err(HandshakeErrorKind::Version),
+        }
+    }
+
+    /// The subprotocols and the extensions that are offered; before them, the Origin is checked.
+    pub(super) fn read_lists(&self, headers: &Headers) -> Result<(Vec<String>, Vec<Extension>), HandshakeErrorKind> {
+        // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
+        let origin = self.origin.get().map_err(|_| HandshakeErrorKind::Origin)?;
+        if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
+            return Err(HandshakeErrorKind::Origin);
+        }
+        Ok((self.subprotocols(headers)?, self.extensions(headers)?))
+    }
+
+    /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
+    /// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
+    fn subprotocols(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
+        if !self.has_subprotocols {
+            return Ok(Vec::new());
+        }
+        let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
+        let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
+        let mut seen = alloc::collections::BTreeSet::new();
+        if !offered.iter().all(|name| seen.insert(*name)) {
+            return Err(HandshakeErrorKind::Subprotocol);
+        }
+        Ok(offered.into_iter().map(Into::into).collect())
+    }
+
+    fn extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeErrorKind> {
+        if !self.has_extensions {
+            return Ok(Vec::new());
+        }
+        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| HandshakeErrorKind::Extensions)
+    }
+}
+
+/// A header that must stand alone.
+#[derive(Debug, Default)]
+pub(super) struct Only<'h> {
+    value: Option<&'h [u8]>,
+    repeated: bool,
+}
+
+impl<'h> Only<'h> {
+    fn put(&mut self, value: &'h [u8]) {
+        self.repeated = self.value.replace(value).is_some();
+    }
+
+    /// Its value: `Ok(None)` if it is not there, `Err` if it is there several times.
+    pub(super) fn get(&self) -> Result<Option<&'h [u8]>, Repeated> {
+        if self.repeated { Err(Repeated) } else { Ok(self.value) }
+    }
+}
