@@ -247,7 +247,7 @@ impl Request {
             check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
         let mut negotiated = Negotiated::selecting(accept.subprotocol.as_deref());
-        let extensions = negotiated.answer_extensions(self.extensions(), config);
+        let extensions = negotiated.answer_extensions(self, config);
         Ok((negotiated, extensions))
     }
 

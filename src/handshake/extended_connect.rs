@@ -3,7 +3,7 @@
 use super::Bootstrap;
 use super::fields::read_fields;
 use super::request_fields::RequestFields;
-use super::server::{Request, is_authority, is_same_host, is_target};
+use super::server::{Names, Request, is_authority, is_same_host, is_target};
 use crate::error::HandshakeErrorKind;
 
 /// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
@@ -77,6 +77,6 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     fields.check_version()?;
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
-    let lists = fields.read_lists(&headers)?;
-    Ok(Request::new(resource, host, lists, headers, None))
+    let subprotocols = fields.read_optional(&headers)?;
+    Ok(Request::new(Names::new(&resource, &host), subprotocols, headers, None))
 }

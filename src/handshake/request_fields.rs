@@ -1,10 +1,11 @@
 //! The headers that decide about an opening request, over any HTTP, found in one pass.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::head::{Headers, Repeated};
-use super::header::{Extension, has_element, parse_extensions, parse_tokens, parse_version};
+use super::header::{check_extensions, has_element, parse_tokens, parse_version};
 use crate::error::HandshakeErrorKind;
 
 #[derive(Debug, Default)]
@@ -61,37 +62,29 @@ impl<'h> RequestFields<'h> {
         }
     }
 
-    /// The subprotocols and the extensions that are offered; before them, the Origin is checked.
-    pub(super) fn read_lists(&self, headers: &Headers) -> Result<(Vec<String>, Vec<Extension>), HandshakeErrorKind> {
+    /// Checks what there need not be, and returns the subprotocols that are offered.
+    pub(super) fn read_optional(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
         // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
         let origin = self.origin.get().map_err(|_| HandshakeErrorKind::Origin)?;
         if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
             return Err(HandshakeErrorKind::Origin);
         }
-        Ok((self.subprotocols(headers)?, self.extensions(headers)?))
+        let subprotocols = if self.has_subprotocols { parse_subprotocols(headers)? } else { Vec::new() };
+        if self.has_extensions {
+            let offers = headers.get_all("Sec-WebSocket-Extensions");
+            check_extensions(offers).map_err(|_| HandshakeErrorKind::Extensions)?;
+        }
+        Ok(subprotocols)
     }
+}
 
-    /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
-    /// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
-    fn subprotocols(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
-        if !self.has_subprotocols {
-            return Ok(Vec::new());
-        }
-        let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
-        let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
-        let mut seen = alloc::collections::BTreeSet::new();
-        if !offered.iter().all(|name| seen.insert(*name)) {
-            return Err(HandshakeErrorKind::Subprotocol);
-        }
-        Ok(offered.into_iter().map(Into::into).collect())
-    }
-
-    fn extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeErrorKind> {
-        if !self.has_extensions {
-            return Ok(Vec::new());
-        }
-        parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| HandshakeErrorKind::Extensions)
-    }
+/// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
+/// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
+fn parse_subprotocols(headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
+    let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
+    let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let mut seen = BTreeSet::new();
+    if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::Subprotocol) }
 }
 
 /// A header that must stand alone.

@@ -1,15 +1,17 @@
 //! The server's reading of an opening request (RFC 6455 §4.2.1).
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use iri_string::types::UriStr;
+use once_cell::race::OnceBox;
 
 use super::head::{Found, HeadScanner, Headers, RequestHead, parse_request_head};
-use super::header::{ByteSet, Extension};
+use super::header::{ByteSet, Extension, parse_extensions};
 use super::request_fields::RequestFields;
 use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
 use crate::config::Config;
@@ -44,19 +46,17 @@ use crate::error::HandshakeErrorKind;
 ///     }
 /// }
 /// ```
-#[derive(Debug, PartialEq, Eq)]
 #[must_use = "the client waits until the request is accepted or rejected"]
 pub struct Request {
     parts: Box<Parts>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
 struct Parts {
-    resource: String,
-    host: String,
+    names: Names,
     headers: Headers,
     subprotocols: Vec<String>,
-    extensions: Vec<Extension>,
+    /// Parsed when somebody asks.
+    extensions: OnceBox<Vec<Extension>>,
     /// The value of Sec-WebSocket-Accept that answers this; an extended CONNECT has none.
     accept: Option<[u8; ACCEPT_LEN]>,
 }
@@ -65,7 +65,7 @@ impl Request {
     /// The resource name: path and query.
     #[must_use]
     pub fn resource(&self) -> &str {
-        &self.parts.resource
+        self.parts.names.resource()
     }
 
     /// The path, still percent-encoded.
@@ -90,7 +90,7 @@ impl Request {
     /// `:authority` in an extended CONNECT.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.parts.host
+        self.parts.names.host()
     }
 
     /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers.
@@ -124,7 +124,8 @@ impl Request {
     /// as `Config::deflate` says; the others are declined.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
-        &self.parts.extensions
+        let parse = || parse_extensions(self.headers().get_all("Sec-WebSocket-Extensions")).unwrap_or_default();
+        self.parts.extensions.get_or_init(|| Box::new(parse()))
     }
 
     /// All header lines; no pseudo-headers. In HTTP/2 and HTTP/3, Cookie may come in several, which are to be joined by
@@ -140,13 +141,54 @@ impl Request {
     }
 
     pub(super) fn new(
-        resource: String,
-        host: String,
-        (subprotocols, extensions): (Vec<String>, Vec<Extension>),
+        names: Names,
+        subprotocols: Vec<String>,
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
     ) -> Self {
-        Self { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) }
+        Self { parts: Box::new(Parts { names, headers, subprotocols, extensions: OnceBox::new(), accept }) }
+    }
+}
+
+/// The resource name and the host, end to end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    both: String,
+    resource_len: usize,
+}
+
+impl Names {
+    pub(super) fn new(resource: &str, host: &str) -> Self {
+        Self { both: [resource, host].concat(), resource_len: resource.len() }
+    }
+
+    fn resource(&self) -> &str {
+        self.both.get(..self.resource_len).unwrap_or_default()
+    }
+
+    fn host(&self) -> &str {
+        self.both.get(self.resource_len..).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        // The rest is read from the headers.
+        self.bootstrap() == other.bootstrap()
+            && self.parts.names == other.parts.names
+            && self.headers() == other.headers()
+    }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("resource", &self.resource())
+            .field("host", &self.host())
+            .field("headers", self.headers())
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,7 +232,7 @@ pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeE
     // target's own authority comes before it.
     let host = fields.host.get().ok().flatten().and_then(|host| core::str::from_utf8(host).ok());
     let host = host.filter(|host| is_authority(host)).ok_or(Kind::Host)?;
-    let host = authority.unwrap_or_else(|| host.to_owned());
+    let host = authority.unwrap_or(host);
     fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
@@ -204,24 +246,25 @@ pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeE
     fields.check_version()?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    let (lists, accept) = (fields.read_lists(&headers)?, accept_key(key));
-    Ok(Request::new(resource, host, lists, headers, Some(accept)))
+    let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
+    let accept = accept_key(key);
+    Ok(Request::new(names, subprotocols, headers, Some(accept)))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
-fn split_target(target: &str) -> Option<(String, Option<String>)> {
+fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     if !is_target(target) {
         return None;
     }
     if target.starts_with('/') {
-        return Some((target.to_owned(), None));
+        return Some((target.into(), None));
     }
     let uri = UriStr::new(target).ok()?;
     let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
     let authority = uri.authority_str().filter(|authority| known && is_authority(authority))?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
-    let resource = uri.query_str().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    Some((resource, Some(authority.to_owned())))
+    let resource = uri.query_str().map_or_else(|| path.into(), |query| format!("{path}?{query}").into());
+    Some((resource, Some(authority)))
 }
 
 /// Nothing but what a URI is made of, and no fragment.
