@@ -68,7 +68,7 @@ pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Itera
 pub(crate) fn has_element(list: &[u8], element: &str) -> bool {
     let is_element = |bytes: &[u8]| bytes.eq_ignore_ascii_case(element.as_bytes());
     // The usual case: it is all of the list.
-    is_element(list) || elements([list].into_iter()).any(is_element)
+    list == element.as_bytes() || is_element(list) || elements([list].into_iter()).any(is_element)
 }
 
 /// RFC 6455 §4.3: `version = DIGIT | (NZDIGIT DIGIT) | ("1" DIGIT DIGIT) | ("2" DIGIT DIGIT)`, limited to 0–255.

@@ -18,27 +18,26 @@ pub(super) struct RequestFields<'h> {
     pub(super) connection_upgrades: bool,
     version: Only<'h>,
     origin: Only<'h>,
+    subprotocols: Only<'h>,
+    extensions: Only<'h>,
     has_body: bool,
-    has_subprotocols: bool,
-    has_extensions: bool,
 }
 
 impl<'h> RequestFields<'h> {
     pub(super) fn of(headers: &'h Headers) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers.lines() {
-            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             match name.len() {
-                4 if is("Host") => fields.host.put(value),
-                6 if is("Origin") => fields.origin.put(value),
-                7 if is("Upgrade") => fields.upgrades |= has_element(value, "websocket"),
-                10 if is("Connection") => fields.connection_upgrades |= has_element(value, "Upgrade"),
-                14 if is("Content-Length") => fields.has_body |= value != b"0",
-                17 if is("Transfer-Encoding") => fields.has_body = true,
-                17 if is("Sec-WebSocket-Key") => fields.key.put(value),
-                21 if is("Sec-WebSocket-Version") => fields.version.put(value),
-                22 if is("Sec-WebSocket-Protocol") => fields.has_subprotocols = true,
-                24 if is("Sec-WebSocket-Extensions") => fields.has_extensions = true,
+                4 if is_name(name, b"Host") => fields.host.put(value),
+                6 if is_name(name, b"Origin") => fields.origin.put(value),
+                7 if is_name(name, b"Upgrade") => fields.upgrades |= has_element(value, "websocket"),
+                10 if is_name(name, b"Connection") => fields.connection_upgrades |= has_element(value, "Upgrade"),
+                14 if is_name(name, b"Content-Length") => fields.has_body |= value != b"0",
+                17 if is_name(name, b"Transfer-Encoding") => fields.has_body = true,
+                17 if is_name(name, b"Sec-WebSocket-Key") => fields.key.put(value),
+                21 if is_name(name, b"Sec-WebSocket-Version") => fields.version.put(value),
+                22 if is_name(name, b"Sec-WebSocket-Protocol") => fields.subprotocols.put(value),
+                24 if is_name(name, b"Sec-WebSocket-Extensions") => fields.extensions.put(value),
                 _ => {}
             }
         }
@@ -69,25 +68,34 @@ impl<'h> RequestFields<'h> {
         if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
             return Err(HandshakeErrorKind::Origin);
         }
-        let subprotocols = if self.has_subprotocols { parse_subprotocols(headers)? } else { Vec::new() };
-        if self.has_extensions {
-            let offers = headers.get_all("Sec-WebSocket-Extensions");
-            check_extensions(offers).map_err(|_| HandshakeErrorKind::Extensions)?;
-        }
-        Ok(subprotocols)
+        let subprotocols = match self.subprotocols.get() {
+            Ok(None) => Vec::new(),
+            Ok(Some(list)) => parse_subprotocols([list])?,
+            Err(Repeated) => parse_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))?,
+        };
+        let extensions = match self.extensions.get() {
+            Ok(None) => Ok(()),
+            Ok(Some(list)) => check_extensions([list]),
+            Err(Repeated) => check_extensions(headers.get_all("Sec-WebSocket-Extensions")),
+        };
+        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::Extensions)
     }
 }
 
 /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
 /// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
-fn parse_subprotocols(headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
-    let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
-    let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
+fn parse_subprotocols<'v>(lists: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, HandshakeErrorKind> {
+    let offered = parse_tokens(lists).map_err(|_| HandshakeErrorKind::Subprotocol)?;
     let mut seen = BTreeSet::new();
     if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::Subprotocol) }
 }
 
-/// A header that must stand alone.
+/// Whether this is the known name: as RFC 6455 spells it in most requests, in any case in the others.
+fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    name == known || name.eq_ignore_ascii_case(known)
+}
+
+/// A header that must stand alone, or may.
 #[derive(Debug, Default)]
 pub(super) struct Only<'h> {
     value: Option<&'h [u8]>,
