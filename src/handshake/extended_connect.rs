@@ -65,7 +65,7 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::RequestTarget)?;
     // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
     // HTTP/2 transaction."
-    let host = authority.filter(|authority| is_authority(authority)).ok_or(Kind::Host)?;
+    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
     let fields = RequestFields::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
@@ -78,5 +78,5 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
     let subprotocols = fields.read_optional(&headers)?;
-    Ok(Request::new(Names::new(&resource, &host), subprotocols, headers, None))
+    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, then parsed once by httparse.
+//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -64,6 +64,11 @@ impl Headers {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// None yet, with room for some.
+    pub(super) fn with_capacity(lines: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -298,5 +303,91 @@ impl HeadScanner {
     /// Gets ready for the next head, of which there is one after an interim response.
     pub(crate) fn restart(&mut self) {
         *self = Self { seen: self.seen, ..Self::new(false) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeadScanner, Headers, parse_request_head, parse_response_head};
+    use crate::config::Config;
+    use alloc::borrow::ToOwned;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    const REQUEST: &[u8] = b"\r\nGET /a?b HTTP/1.1\r\nHost: c\r\nEmpty:\r\nLast:\t d \r\n\r\nG";
+    const RESPONSE: &[u8] = b"HTTP/1.1 101 Yes\r\nUpgrade: w\r\nEmpty:\r\n\r\n\x81";
+
+    /// All there is in a head.
+    type Said = (Vec<String>, u16, Headers);
+
+    fn request(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
+        let (len, head) = parse_request_head(bytes, max_headers)?;
+        Some((
+            len,
+            Ok(([head.method, head.target].map(ToOwned::to_owned).into(), head.minor_version.into(), head.headers)),
+        ))
+    }
+
+    fn response(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
+        let (len, head) = parse_response_head(bytes, max_headers)?;
+        Some((len, head.map(|head| (Vec::new(), head.status * 10 + u16::from(head.minor_version), head.headers))))
+    }
+
+    /// Every change of one byte.
+    fn changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let others = b"\0\t\n\r !#:AZaz019/\x7f\x80\xff".iter();
+        (0..bytes.len()).flat_map(move |at| {
+            let with = move |replaced: usize, by: &[u8]| [&bytes[..at], by, &bytes[at + replaced..]].concat();
+            let all = others.clone().flat_map(move |&byte| [with(1, &[byte]), with(0, &[byte])]);
+            all.chain([with(1, b""), with(0, b"\r\n"), with(2.min(bytes.len() - at), b"")])
+        })
+    }
+
+    /// The shortcut takes what the scanner takes, for the same head, and nothing else.
+    #[test]
+    fn the_shortcut_is_one() {
+        type Parse = fn(&[u8], usize) -> Option<super::Found<Said>>;
+        let parsers: [(&[u8], bool, Parse); 2] = [(REQUEST, true, request), (RESPONSE, false, response)];
+        // As many bytes as the request has and one more, as many headers as it has; then too few of these.
+        let configs = [(52, 3), (60, 2)].map(|(size, headers)| Config::new().max_head_size(size).max_headers(headers));
+        for (head, may_lead, parse) in parsers {
+            let mut taken = 0;
+            // Of the changes of two bytes, some.
+            let twice = |once: &Vec<u8>| changed(once).step_by(23).collect::<Vec<_>>();
+            for head in changed(head).chain(changed(head).flat_map(|once| twice(&once))) {
+                for config in &configs {
+                    let mut scanner = HeadScanner::new(may_lead);
+                    let end = scanner.scan(&head, config).ok().flatten();
+                    let scanned = end.and_then(|end| parse(&head[..end], scanner.lines()));
+                    let skipped = HeadScanner::new(may_lead).skip(&head, config, parse);
+                    assert_eq!(skipped, scanned, "{}", head.escape_ascii());
+                    taken += usize::from(skipped.is_some());
+                }
+            }
+            assert!(taken > 1000, "{taken} were heads");
+        }
+    }
+
+    /// A scanner takes a head in pieces as it takes it in one.
+    #[test]
+    fn pieces_are_one() {
+        let config = Config::new().max_head_size(52).max_headers(3);
+        for head in changed(REQUEST) {
+            let mut whole = HeadScanner::new(true);
+            let expected = whole.scan(&head, &config).map_err(|bad| (bad.kind, bad.consumed));
+            let mut scanner = HeadScanner::new(true);
+            let mut found = Ok(None);
+            for (at, byte) in head.iter().enumerate() {
+                match scanner.scan(&[*byte], &config) {
+                    Ok(None) => {}
+                    Ok(Some(len)) => found = Ok(Some(at + len)),
+                    Err(bad) => found = Err((bad.kind, at + bad.consumed)),
+                }
+                if found != Ok(None) {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{}", head.escape_ascii());
+        }
     }
 }

@@ -198,8 +198,35 @@ fn check_value(value: &[u8]) -> Result<(), HeaderError> {
 }
 
 /// A header line, checked to be one.
+#[inline]
 fn put_header(head: &mut alloc::vec::Vec<u8>, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
-        head.extend_from_slice(part);
+    // Not a loop: what is constant is then stored without a call.
+    head.extend_from_slice(name);
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_key;
+    use base64::Engine;
+    use base64::alphabet::STANDARD;
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+    /// RFC 6455 §4.2.1, 5: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
+    #[test]
+    fn a_key_is_what_decodes_to_16_bytes() {
+        let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+        let lenient = GeneralPurpose::new(&STANDARD, lenient);
+        let keys = ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ", ""];
+        for (key, at) in keys.into_iter().flat_map(|key| (0..key.len()).map(move |at| (key, at))) {
+            for byte in 0..=u8::MAX {
+                let mut key = key.as_bytes().to_vec();
+                key[at] = byte;
+                let is_nonce = lenient.decode(&key).is_ok_and(|nonce| nonce.len() == 16);
+                assert_eq!(is_key(&key), is_nonce, "{}", key.escape_ascii());
+            }
+        }
     }
 }

@@ -158,8 +158,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(resource: &str, host: &str) -> Self {
-        Self { both: [resource, host].concat(), resource_len: resource.len() }
+    /// Of a host that is an authority.
+    pub(super) fn new(resource: &str, host: &[u8]) -> Self {
+        let both = [resource.as_bytes(), host].concat();
+        Self { both: String::from_utf8(both).unwrap_or_default(), resource_len: resource.len() }
     }
 
     fn resource(&self) -> &str {
@@ -230,9 +232,8 @@ pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeE
     let fields = RequestFields::of(&headers);
     // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
     // target's own authority comes before it.
-    let host = fields.host.get().ok().flatten().and_then(|host| core::str::from_utf8(host).ok());
-    let host = host.filter(|host| is_authority(host)).ok_or(Kind::Host)?;
-    let host = authority.unwrap_or(host);
+    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let host = authority.map_or(host, str::as_bytes);
     fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
@@ -261,7 +262,7 @@ fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     }
     let uri = UriStr::new(target).ok()?;
     let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
-    let authority = uri.authority_str().filter(|authority| known && is_authority(authority))?;
+    let authority = uri.authority_str().filter(|authority| known && is_authority(authority.as_bytes()))?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
     let resource = uri.query_str().map_or_else(|| path.into(), |query| format!("{path}?{query}").into());
     Some((resource, Some(authority)))
@@ -273,15 +274,8 @@ pub(super) fn is_target(text: &str) -> bool {
 }
 
 /// A host that is not empty, and perhaps a port; no user information.
-pub(super) fn is_authority(host: &str) -> bool {
-    if is_plain_host(host.as_bytes()) {
-        return true;
-    }
-    let uri = format!("http://{host}");
-    UriStr::new(&uri).is_ok_and(|uri| {
-        uri.authority_str() == Some(host)
-            && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
-    })
+pub(super) fn is_authority(value: &[u8]) -> bool {
+    is_plain_host(value) || core::str::from_utf8(value).is_ok_and(is_any_host)
 }
 
 /// The usual case: letters, digits, hyphens and dots, and perhaps a port.
@@ -293,6 +287,14 @@ fn is_plain_host(host: &[u8]) -> bool {
     name > 0 && (port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
 }
 
+fn is_any_host(host: &str) -> bool {
+    let uri = format!("http://{host}");
+    UriStr::new(&uri).is_ok_and(|uri| {
+        uri.authority_str() == Some(host)
+            && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
+    })
+}
+
 /// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
 /// with its colon.
 pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
@@ -302,4 +304,27 @@ pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
 
 fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
     host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_any_host, is_plain_host};
+    use alloc::format;
+
+    /// RFC 3986 §3.2.2, §3.2.3: letters, digits, hyphens and dots are a reg-name, and a port is any number of digits.
+    #[test]
+    fn a_plain_host_is_a_host() {
+        let mut plain = 0;
+        for one in 0..=u8::MAX {
+            for other in ["", "a", ":", "1", ".", ":0", ":65536", "::", ":a"] {
+                let one = char::from(one);
+                for host in [format!("{one}{other}"), format!("a{one}{other}"), format!("{other}{one}")] {
+                    let is_plain = is_plain_host(host.as_bytes());
+                    assert!(!is_plain || is_any_host(&host), "{host}");
+                    plain += usize::from(is_plain);
+                }
+            }
+        }
+        assert!(plain > 500, "{plain} were plain");
+    }
 }
