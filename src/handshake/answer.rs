@@ -207,6 +207,8 @@ impl Request {
         };
         let bootstrap = self.bootstrap();
         let mut headers = Headers::default();
+        put_field(bootstrap, &mut headers, "Upgrade", b"websocket");
+        put_field(bootstrap, &mut headers, "Connection", b"Upgrade");
         self.open(accept, extensions.as_deref(), |name, value| put_field(bootstrap, &mut headers, name, value));
         let status = match bootstrap {
             Bootstrap::Upgrade => 101,
@@ -227,7 +229,9 @@ impl Request {
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
         output.put_with(EXPECTED_LEN, |head| {
-            head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+            head.extend_from_slice(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            );
             self.open(accept, extensions.as_deref(), |name, value| put_header(head, name.as_bytes(), value));
             head.extend_from_slice(b"\r\n");
         });
@@ -251,10 +255,9 @@ impl Request {
         Ok((negotiated, extensions))
     }
 
-    /// The headers of the response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5).
+    /// The headers of the response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5), behind those that are
+    /// always the same.
     fn open(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
-        put("Upgrade", b"websocket");
-        put("Connection", b"Upgrade");
         if let Some(value) = self.accept_value() {
             put("Sec-WebSocket-Accept", value);
         }

@@ -198,13 +198,10 @@ fn check_value(value: &[u8]) -> Result<(), HeaderError> {
 }
 
 /// A header line, checked to be one.
-#[inline]
 fn put_header(head: &mut alloc::vec::Vec<u8>, name: &[u8], value: &[u8]) {
-    // Not a loop: what is constant is then stored without a call.
-    head.extend_from_slice(name);
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
-    head.extend_from_slice(b"\r\n");
+    for part in [name, b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]
