@@ -228,6 +228,14 @@ impl Output {
         self.last_pong = 0;
     }
 
+    /// Puts what `fill` appends, likely of about the expected length.
+    pub(crate) fn put_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+        self.make_room(expected);
+        self.bytes.reserve(expected);
+        fill(&mut self.bytes);
+        self.last_pong = 0;
+    }
+
     /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way. Returns
     /// the frame's length.
     #[inline]
