@@ -79,24 +79,15 @@ impl Connection {
     ///
     /// # Backpressure
     /// Only read more while [`output.len()`](Output::len) is below a limit of your choosing.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "an event is not to go through memory; what is rare is a call")]
     pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        if !self.busy {
-            if let Some(event) = self.receive_whole(input, output) {
-                return Some(event);
-            }
-            if input.is_empty() {
-                self.tidy();
-                return None;
-            }
+        if !self.busy
+            && let Some(event) = self.receive_whole(input, output)
+        {
+            return Some(event);
         }
-        if let Reading::Payload(Frame { is_gathered: true, .. }) = self.reading {
-            if self.receive_few(input) {
-                return None;
-            }
-            return self.receive_gathering(input, output);
-        }
-        self.receive_any(input, output)
+        self.receive_more(input, output)
     }
 
     /// Takes the end of the stream: the transport was closed by the peer, or failed, or the caller gives up waiting.
@@ -129,7 +120,7 @@ impl Connection {
     /// Receives an unfragmented message of at most 65,535 bytes that begins in the input: lent if it is all there,
     /// otherwise begun to be gathered. Leaves everything else as it is, wrong headers too, for
     /// [`receive_any`](Self::receive_any).
-    #[inline]
+    #[inline(always)]
     fn receive_whole<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
         const BINARY: u8 = FIN | Opcode::Binary as u8;
@@ -194,7 +185,19 @@ impl Connection {
         self.busy = true;
     }
 
-    /// Gathers more of the payload of a data frame.
+    /// What is not a whole message: more of one, or the end of the input, or anything else.
+    #[inline(never)]
+    fn receive_more<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if let Reading::Payload(Frame { is_gathered: true, .. }) = self.reading {
+            if self.receive_few(input) { None } else { self.receive_gathering(input, output) }
+        } else if input.is_empty() && !self.busy {
+            self.tidy();
+            None
+        } else {
+            self.receive_any(input, output)
+        }
+    }
+
     #[inline(never)]
     fn receive_gathering<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         match self.gather_more(input) {
