@@ -60,7 +60,9 @@ impl Utf8Stream {
 /// Checks text that is all there, or at least ends at the end of a character.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    simdutf8::basic::from_utf8(bytes).or_else(|_| find_fault(bytes))
+    // What is shorter, simdutf8 leaves to the standard library too.
+    let text = if bytes.len() < 64 { core::str::from_utf8(bytes).ok() } else { simdutf8::basic::from_utf8(bytes).ok() };
+    text.map_or_else(|| find_fault(bytes), Ok)
 }
 
 /// As [`check`]; of bytes that are no text, returns what comes before the fault.

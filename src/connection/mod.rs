@@ -422,7 +422,7 @@ impl Connection {
     fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
         let len = if self.role == Role::Server {
             let header = FrameHeader { fin, rsv: 0, opcode, mask: None, payload_len: payload.len() as u64 }.encode();
-            output.put_frame(&header, [0; 4], payload)
+            output.put_frame(&header, None, payload)
         } else {
             self.put_masked_frame(fin, opcode, payload, output)
         };
@@ -434,7 +434,7 @@ impl Connection {
     fn put_masked_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) -> usize {
         let key = self.mask_key();
         let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 }.encode();
-        output.put_frame(&header, key, payload)
+        output.put_frame(&header, Some(key), payload)
     }
 
     #[inline]

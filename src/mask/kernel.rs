@@ -53,20 +53,28 @@ pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, is_welco
     is_welcome
 }
 
-/// Appends a header and `payload`, combined with `key`.
+/// Appends a header and `payload`, combined with `key` if there is one.
 #[inline]
-pub(crate) fn append_frame(header: &EncodedHeader, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn append_frame(header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
     let (padded, header) = (header.padded(), header.as_ref().len());
     out.reserve(padded.len() + payload.len());
     let place: *mut u8 = out.spare_capacity_mut().as_mut_ptr().cast();
     // SAFETY: both fit into what was just reserved and nobody else knows of, and all of it up to the new length is
-    // written: the payload begins where the header ends, over what pads that.
+    // written: the payload begins where the header, no longer than it is padded to, ends, over what pads it.
     unsafe {
         place.cast::<[u8; 16]>().write(*padded);
-        xor_call(key, payload.as_ptr(), place.add(header), payload.len());
+        match key {
+            // What the C library copies in its own good way, unless it is so long that this becomes `rep movsb`, which
+            // is slow at some distances.
+            None if payload.len() < LONG => payload.as_ptr().copy_to_nonoverlapping(place.add(header), payload.len()),
+            _ => _ = xor_call(key.unwrap_or_default(), payload.as_ptr(), place.add(header), payload.len()),
+        }
         out.set_len(out.len() + header + payload.len());
     }
 }
+
+/// From so many octets on, copying is left to no library.
+const LONG: usize = 2048;
 
 // INVARIANT of all below: `len` octets can be read at `from` and written at `to`, which are the same or do not overlap.
 
@@ -221,7 +229,7 @@ mod tests {
                 let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len: len as u64 };
                 let (header, payload) = (header.encode(), masked([1; 4], len, len / 2));
                 let mut out = alloc::vec![7; 3];
-                append_frame(&header, mask.unwrap_or_default(), &payload, &mut out);
+                append_frame(&header, mask, &payload, &mut out);
                 let payload = twin(mask.unwrap_or_default(), &payload);
                 assert_eq!(out, [&[7; 3], header.as_ref(), &payload].concat(), "{len} octets");
             }

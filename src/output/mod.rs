@@ -239,7 +239,7 @@ impl Output {
     /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way. Returns
     /// the frame's length.
     #[inline]
-    pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: [u8; 4], payload: &[u8]) -> usize {
+    pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
         let additional = header.padded().len().saturating_add(payload.len());
         if self.bytes.capacity() - self.bytes.len() < additional {
             self.grow(additional);
@@ -290,7 +290,13 @@ impl Output {
 
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
     /// one is still whole and last. Returns the length of the frame whose place it takes.
-    pub(crate) fn put_pong(&mut self, header: &EncodedHeader, key: [u8; 4], payload: &[u8], budget: usize) -> usize {
+    pub(crate) fn put_pong(
+        &mut self,
+        header: &EncodedHeader,
+        key: Option<[u8; 4]>,
+        payload: &[u8],
+        budget: usize,
+    ) -> usize {
         // What was written of the pongs does not wait any more.
         let own = self.own().len();
         self.pongs = self.pongs.min(own);
