@@ -125,7 +125,7 @@ impl Message {
 impl Message {
     /// Appends bytes, unmasked with `key`. At most `announced` more are to come before what is gathered is taken: that is
     /// asked only if memory is needed. Of bytes that are no text, what comes before the fault is appended.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn push(
         &mut self,
         key: [u8; 4],
@@ -141,6 +141,16 @@ impl Message {
                 Ok(())
             }
             Buffer::Text(text) => text.push(key, bytes),
+        }
+    }
+
+    /// Appends a few bytes as [`push`](Self::push) does, if there is room for them and nothing to check. Otherwise does
+    /// nothing.
+    #[inline]
+    pub(crate) fn push_few(&mut self, key: [u8; 4], bytes: &[u8]) -> bool {
+        match &mut self.buffer {
+            Buffer::Binary(data) => kernel::append_few(key, bytes, data, |_| true),
+            Buffer::Text(text) => text.push_few(key, bytes),
         }
     }
 

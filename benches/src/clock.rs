@@ -21,6 +21,13 @@ pub fn pin() -> Result<usize, std::io::Error> {
     }
 }
 
+/// What the processor calls itself.
+pub fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or("an unknown processor".into(), |(_, name)| name.trim().into())
+}
+
 /// Nanoseconds that this thread has been running.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

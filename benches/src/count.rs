@@ -10,7 +10,7 @@ use crate::report::{print_head, print_row};
 use crate::rows::{Row, rows};
 use crate::socket::Socket;
 use crate::tape::tape;
-use crate::work::{READ, Reads};
+use crate::work::{READ, Reads, Task, Work};
 
 /// Stands for a contender: reads and writes the bytes of a row, and nothing else.
 const BARE: &str = "socket";
@@ -33,7 +33,7 @@ pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn 
     let messages = messages.parse().expect("a number");
     let socket = Socket::new(tape(&row.work), row.work.reads);
     if name == BARE {
-        println!("{}", bare(&row, &socket, messages));
+        println!("{}", bare(&row.work, &socket, messages));
         return;
     }
     let by = contenders.iter().find(|(_, by)| by.name() == name).expect("a contender's name");
@@ -69,18 +69,23 @@ fn collected(row: &Row, name: &str, messages: usize) -> Collected {
     }
 }
 
-/// Reads until so many messages must have come, and writes what would have to be.
-fn bare(row: &Row, socket: &Socket, messages: usize) -> usize {
-    let payloads = row.work.payloads();
-    let mut buffer = Aligned::new(READ);
-    let mut rest = socket.tape_len() * messages / payloads.len();
-    while rest > 0 {
-        rest = rest.saturating_sub(socket.read(&mut buffer));
+/// Reads until so many messages must have come, and writes as much as they have, in as many writes as it takes.
+fn bare(work: &Work, socket: &Socket, messages: usize) -> usize {
+    let mut buffer = Aligned::new(READ.max(work.size));
+    let mut unread = socket.tape_len() * messages / work.payloads().len();
+    while unread > 0 {
+        unread = unread.saturating_sub(socket.read(&mut buffer[..READ]));
     }
-    if row.work.writes_messages() {
-        for payload in payloads.iter().cycle().take(messages) {
-            socket.write(payload);
-        }
+    let batch = match work.task {
+        Task::EncodeServer | Task::EncodeClient => work.batch() * work.size,
+        Task::Echo => READ,
+        _ => return messages,
+    };
+    let mut unwritten = messages * work.size;
+    while unwritten > 0 {
+        let count = unwritten.min(batch);
+        socket.write(&buffer[..count]);
+        unwritten -= count;
     }
     messages
 }

@@ -42,10 +42,9 @@ fn main() {
         return count::print(&rows, &contenders);
     }
 
-    match clock::pin() {
-        Ok(cpu) => println!("Pinned to processor {cpu}; its clock for this thread.\n"),
-        Err(error) => println!("Not pinned: {error}. The clock for this thread.\n"),
-    }
+    let pinned =
+        clock::pin().map_or_else(|error| format!("not pinned ({error})"), |cpu| format!("pinned to CPU {cpu}"));
+    println!("{}, {pinned}, thread CPU time, {} rounds.\n", clock::processor(), arguments.effort.rounds);
     let measured: Vec<_> = rows.iter().map(|row| measure(*row, &contenders, arguments.effort)).collect();
     targets::print(&measured, &contenders);
     println!();

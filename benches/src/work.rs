@@ -89,11 +89,6 @@ impl Work {
         matches!(self.task, Task::Decode | Task::DecodeFragments | Task::Echo | Task::Inflate)
     }
 
-    /// Whether messages are written.
-    pub fn writes_messages(&self) -> bool {
-        matches!(self.task, Task::EncodeServer | Task::EncodeClient | Task::Echo)
-    }
-
     /// The messages, in the order in which they are on the tape or to be sent; then again from the first. Each is
     /// different, and their number is a multiple of [`batch`](Self::batch). What is read comes to some 256 KiB, to lie in the second-level cache,
     /// as what a kernel copies does; what is sent to some 32 KiB, as an application has just made it.

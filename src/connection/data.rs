@@ -28,15 +28,12 @@ impl Connection {
         if is_here && frame.fin && !frame.compressed && self.message().is_none() {
             return self.read_whole(frame, input);
         }
+        let is_compressed = frame.compressed || self.message().is_some_and(Message::is_compressed);
+        if self.part_size == 0 && !is_compressed {
+            return self.read_plain(frame, input);
+        }
         let mut held = self.held.take().unwrap_or_default();
-        let is_plain = self.part_size == 0
-            && !frame.compressed
-            && held.message.as_ref().is_none_or(|message| !message.is_compressed());
-        let step = if is_plain {
-            self.read_plain(frame, &mut held, input)
-        } else {
-            self.read_piece(frame, &mut held, input, output)
-        };
+        let step = self.read_piece(frame, &mut held, input, output);
         self.held = Some(held);
         step
     }
@@ -75,32 +72,57 @@ impl Connection {
     }
 
     /// A message of which this piece is not all, uncompressed and delivered whole: gathered.
-    fn read_plain<'i>(&mut self, mut frame: Frame, held: &mut Held, input: &mut Input<'i>) -> Step<'i> {
+    fn read_plain<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
         if frame.remaining > 0 && input.is_empty() {
             return Ok(Break(None));
         }
-        let message = held.message.get_or_insert_with(|| {
+        let held = self.held();
+        if held.message.is_none() {
             let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            Message::start(kind, false, core::mem::take(&mut held.spare))
-        });
-        let (start, bytes) = (self.position, self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX)));
-        gather(&mut frame, message, bytes, start, self.message_limit())?;
-        if frame.remaining > 0 {
-            self.reading = Reading::Payload(frame);
-            return Ok(Break(None));
+            held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
         }
+        self.reading = Reading::Payload(Frame { is_gathered: true, ..frame });
+        self.gather_more(input).map(|event| event.map_or(Continue(()), |event| Break(Some(event))))
+    }
+
+    /// Gathers what is there of a frame. Returns the message if that was the last of it, and it goes to the application.
+    #[inline]
+    pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
+        let limit = self.message_limit();
+        let Reading::Payload(frame) = &mut self.reading else { return Ok(None) };
+        let Some(message) = self.held.as_mut().and_then(|held| held.message.as_mut()) else { return Ok(None) };
+        let (start, key) = (self.position, frame.key);
+        let piece = input.take(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
+        self.position = start.wrapping_add(piece.len() as u64);
+        frame.advance(piece.len());
+        let to_come = |message: &Message| {
+            let room = limit.saturating_sub(message.len()).saturating_sub(piece.len() as u64);
+            if frame.fin { frame.remaining } else { room }
+        };
+        message.push(key, piece, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        if frame.remaining > 0 {
+            return Ok(None);
+        }
+        let ends_message = frame.fin;
         self.reading = Reading::default();
         message.count_frame();
-        if !frame.fin {
-            return Ok(Continue(()));
+        if !ends_message {
+            return Ok(None);
         }
         if !message.is_complete() {
             return Err(invalid_utf8(self.position, 0));
         }
         let payload = message.take();
-        held.message = None;
+        if let Some(held) = &mut self.held {
+            held.message = None;
+        }
         self.count_received(payload.len(), true);
-        Ok(self.deliver(payload.whole()))
+        // Whatever else could keep it busy was so before.
+        self.busy = self.browser_rules && self.close_sent;
+        match self.deliver(payload.whole()) {
+            Break(event) => Ok(event),
+            Continue(()) => Ok(None),
+        }
     }
 
     /// As [`read_plain`](Self::read_plain), compressed or handed out in parts.
@@ -195,22 +217,4 @@ impl Connection {
         self.counts.received_messages = self.counts.received_messages.wrapping_add(ends_message.into());
         self.counts.received_bytes = self.counts.received_bytes.wrapping_add(bytes as u64);
     }
-}
-
-/// Appends a piece of a frame, which began at `start` in the stream, to a message of no more than `limit` bytes.
-#[inline(always)]
-pub(super) fn gather(
-    frame: &mut Frame,
-    message: &mut Message,
-    piece: &[u8],
-    start: u64,
-    limit: u64,
-) -> Result<(), ProtocolError> {
-    let key = frame.key();
-    frame.advance(piece.len());
-    let to_come = |message: &Message| {
-        let room = limit.saturating_sub(message.len()).saturating_sub(piece.len() as u64);
-        if frame.fin { frame.remaining } else { room }
-    };
-    message.push(key, piece, to_come).map_err(|error| invalid_utf8(start, error.index))
 }

@@ -321,9 +321,8 @@ impl Connection {
     /// ```
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         let is_gathering = self.part_size == 0 && self.message().is_some();
-        if !is_gathering && self.phase == Phase::Frames {
+        if !is_gathering && self.phase == Phase::Frames && buffer.capacity() > 0 {
             self.held().spare = buffer;
-            self.tidy();
         }
     }
 
@@ -430,21 +429,24 @@ impl Connection {
         self.count_wire(len);
     }
 
-    /// Apart, so that a server's frames have no branch on a key. Returns the frame's length.
+    /// Apart, so that a server's way is short enough to become part of its caller. Returns the frame's length.
     #[inline(never)]
     fn put_masked_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) -> usize {
-        let (header, mask) = self.header(fin, 0, opcode, payload.len());
-        output.put_frame(&header, mask.unwrap_or_default(), payload)
+        let key = self.mask_key();
+        let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 }.encode();
+        output.put_frame(&header, key, payload)
     }
 
     #[inline]
     fn header(&mut self, fin: bool, rsv: u8, opcode: Opcode, len: usize) -> (EncodedHeader, Option<[u8; 4]>) {
-        let mask = if self.role == Role::Server { None } else { self.mask_key() };
+        let mask = (self.role == Role::Client).then(|| self.mask_key());
         (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
     }
 
-    fn mask_key(&mut self) -> Option<[u8; 4]> {
-        self.held.as_mut()?.keys.as_mut().map(MaskKeys::key)
+    /// A client has keys as long as it may send.
+    #[inline]
+    fn mask_key(&mut self) -> [u8; 4] {
+        self.held.as_mut().and_then(|held| held.keys.as_mut()).map(MaskKeys::key).unwrap_or_default()
     }
 
     #[inline]

@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, HeadScanner, Offer, Reject, Request,
-    Response, ResponseHead, check_request, check_response, parse_response_head,
+    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, Offer, Reject,
+    Request, Response, ResponseHead, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -73,8 +73,7 @@ impl Connection {
         let Some(opening) = self.deciding(&request) else {
             return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });
         };
-        let (answer, negotiated) = request.accept(accept, &opening.config)?;
-        answer.write_http1(output);
+        let negotiated = request.accept_http1(accept, &opening.config, output)?;
         self.open(negotiated);
         self.held().opening.take_if(|opening| opening.held.is_empty());
         self.note_busy();
@@ -234,8 +233,15 @@ impl Connection {
         &mut self,
         opening: &mut Opening,
         input: &mut Input<'_>,
-        parse: impl FnOnce(&[u8]) -> Result<T, HandshakeErrorKind>,
+        parse: impl Fn(&[u8], usize) -> Option<Found<T>>,
     ) -> Result<Option<T>, HandshakeError> {
+        // The usual case: one read brought all of it, and nothing is held.
+        if opening.held.is_empty()
+            && let Some((len, head)) = opening.scanner.skip(input.peek(), &opening.config, &parse)
+        {
+            self.take(input, len);
+            return head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position });
+        }
         let end = match opening.scanner.scan(input.peek(), &opening.config) {
             Ok(end) => end,
             Err(BadHead { kind, consumed }) => {
@@ -243,18 +249,12 @@ impl Connection {
                 return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
             }
         };
-        let piece = self.take(input, end.unwrap_or(input.len()));
-        let parsed = match end {
-            // The usual case: one read brought all of it, and nothing is copied.
-            Some(_) if opening.held.is_empty() => parse(piece),
-            _ => {
-                opening.held.extend_from_slice(piece);
-                if end.is_none() {
-                    return Ok(None);
-                }
-                parse(&core::mem::take(&mut opening.held))
-            }
-        };
-        parsed.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })
+        opening.held.extend_from_slice(self.take(input, end.unwrap_or(input.len())));
+        if end.is_none() {
+            return Ok(None);
+        }
+        let head = parse(&core::mem::take(&mut opening.held), opening.scanner.lines());
+        let (_, head) = head.unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
+        head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })
     }
 }

@@ -240,23 +240,6 @@ impl HeaderBuffer {
         }
         taken.len()
     }
-
-    /// Takes bytes of the mask key, which tell nothing, but not its last one. Returns how many.
-    #[inline]
-    pub(crate) fn fill_key(&mut self, input: &mut Input<'_>) -> usize {
-        let known = usize::from(self.len);
-        let [_, second, ..] = self.bytes;
-        let whole = header_len(second);
-        if known < 2 || second & MASK == 0 || known + 4 < whole || known + input.len() >= whole {
-            return 0;
-        }
-        let taken = input.take_all();
-        if let Some(place) = self.bytes.get_mut(known..known + taken.len()) {
-            place.copy_from_slice(taken);
-            self.len += taken.len() as u8;
-        }
-        taken.len()
-    }
 }
 
 impl AsRef<[u8]> for HeaderBuffer {

@@ -177,19 +177,19 @@ impl Answer {
     /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
     /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
     pub fn write_http1(&self, output: &mut Output) {
-        let mut head = Vec::with_capacity(256);
-        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
-        head.extend_from_slice(status_line.as_bytes());
-        for (name, value) in self.headers.iter() {
-            put_header(&mut head, name, value);
-        }
-        if self.status != 101 {
-            put_header(&mut head, "Connection", b"close");
-            put_header(&mut head, "Content-Length", format!("{}", self.body.len()).as_bytes());
-        }
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(&self.body);
-        output.put(&head);
+        output.put_with(EXPECTED_LEN.saturating_add(self.body.len()), |head| {
+            let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
+            head.extend_from_slice(status_line.as_bytes());
+            for (name, value) in self.headers.lines() {
+                put_header(head, name, value);
+            }
+            if self.status != 101 {
+                put_header(head, b"Connection", b"close");
+                put_header(head, b"Content-Length", format!("{}", self.body.len()).as_bytes());
+            }
+            head.extend_from_slice(b"\r\n");
+            head.extend_from_slice(&self.body);
+        });
     }
 }
 
@@ -201,14 +201,45 @@ impl Request {
     /// If the client did not offer the subprotocol or a header cannot be sent. The request is in the error, to be
     /// answered otherwise.
     pub fn accept(self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptError> {
-        match self.decide(accept, config) {
-            Ok(accepted) => Ok(accepted),
-            Err(kind) => Err(AcceptError { kind, request: self }),
-        }
+        let (negotiated, extensions) = match self.negotiate(accept, config) {
+            Ok(agreed) => agreed,
+            Err(kind) => return Err(AcceptError { kind, request: self }),
+        };
+        let bootstrap = self.bootstrap();
+        let mut headers = Headers::default();
+        put_field(bootstrap, &mut headers, "Upgrade", b"websocket");
+        put_field(bootstrap, &mut headers, "Connection", b"Upgrade");
+        self.open(accept, extensions.as_deref(), |name, value| put_field(bootstrap, &mut headers, name, value));
+        let status = match bootstrap {
+            Bootstrap::Upgrade => 101,
+            Bootstrap::ExtendedConnect => 200,
+        };
+        Ok((Answer::new(status, headers, Vec::new()), negotiated))
     }
 
-    /// The response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5).
-    fn decide(&self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptErrorKind> {
+    /// Accepts, with the answer as an HTTP/1.1 response in the output.
+    pub(crate) fn accept_http1(
+        self,
+        accept: &Accept,
+        config: &Config,
+        output: &mut Output,
+    ) -> Result<Negotiated, AcceptError> {
+        let (negotiated, extensions) = match self.negotiate(accept, config) {
+            Ok(agreed) => agreed,
+            Err(kind) => return Err(AcceptError { kind, request: self }),
+        };
+        output.put_with(EXPECTED_LEN, |head| {
+            head.extend_from_slice(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            );
+            self.open(accept, extensions.as_deref(), |name, value| put_header(head, name.as_bytes(), value));
+            head.extend_from_slice(b"\r\n");
+        });
+        Ok(negotiated)
+    }
+
+    /// What both sides agree on with this, and the extensions as the response has them.
+    fn negotiate(&self, accept: &Accept, config: &Config) -> Result<(Negotiated, Option<String>), AcceptErrorKind> {
         // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of
         // the values from the |Sec-WebSocket-Protocol| field".
         if let Some(name) = &accept.subprotocol
@@ -219,31 +250,31 @@ impl Request {
         for (name, value) in &accept.headers {
             check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
-        let bootstrap = self.bootstrap();
         let mut negotiated = Negotiated::selecting(accept.subprotocol.as_deref());
-        let mut headers = Headers::default();
-        let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
-        put("Upgrade", b"websocket");
-        put("Connection", b"Upgrade");
+        let extensions = negotiated.answer_extensions(self, config);
+        Ok((negotiated, extensions))
+    }
+
+    /// The headers of the response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5), behind those that are
+    /// always the same.
+    fn open(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
         if let Some(value) = self.accept_value() {
             put("Sec-WebSocket-Accept", value);
         }
-        if let Some(name) = negotiated.subprotocol() {
+        if let Some(name) = &accept.subprotocol {
             put("Sec-WebSocket-Protocol", name.as_bytes());
         }
-        if let Some(extensions) = negotiated.answer_extensions(self.extensions(), config) {
+        if let Some(extensions) = extensions {
             put("Sec-WebSocket-Extensions", extensions.as_bytes());
         }
         for (name, value) in &accept.headers {
             put(name, value);
         }
-        let status = match bootstrap {
-            Bootstrap::Upgrade => 101,
-            Bootstrap::ExtendedConnect => 200,
-        };
-        Ok((Answer::new(status, headers, Vec::new()), negotiated))
     }
 }
+
+/// The response to a browser is no longer, unless the caller adds headers.
+const EXPECTED_LEN: usize = 256;
 
 /// RFC 9110 §15: the phrases of the statuses that a WebSocket server is likely to answer; it may be empty.
 fn reason_phrase(status: u16) -> &'static str {

@@ -108,7 +108,7 @@ impl ClientRequest {
         self.check_subprotocols()?;
         self.check_headers()?;
         let bootstrap = if key.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect };
-        let mut headers = Headers::default();
+        let mut headers = Headers::with_capacity(16, EXPECTED_LEN);
         let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
         if let Some(key) = &key {
             put("Host", uri.authority().as_bytes());
@@ -169,6 +169,9 @@ impl ClientRequest {
         Ok(())
     }
 }
+
+/// The request is no longer, unless the caller adds headers.
+const EXPECTED_LEN: usize = 256;
 
 /// A client's opening handshake, to be sent by another HTTP stack, which gives back the response to be
 /// [checked](Self::check): by that, the handshake is used up.
@@ -249,15 +252,15 @@ impl ClientHandshake {
 
     /// Writes it as an HTTP/1.1 request.
     pub(crate) fn write_http1(&self, output: &mut Output) {
-        let mut head = Vec::with_capacity(256);
-        for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-        for (name, value) in self.headers.iter() {
-            put_header(&mut head, name, value);
-        }
-        head.extend_from_slice(b"\r\n");
-        output.put(&head);
+        output.put_with(EXPECTED_LEN, |head| {
+            for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
+                head.extend_from_slice(part.as_bytes());
+            }
+            for (name, value) in self.headers.lines() {
+                put_header(head, name, value);
+            }
+            head.extend_from_slice(b"\r\n");
+        });
     }
 
     /// What the response is checked against.

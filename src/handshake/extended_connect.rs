@@ -2,7 +2,8 @@
 
 use super::Bootstrap;
 use super::fields::read_fields;
-use super::server::{Request, check_no_body, check_version, is_authority, is_same_host, is_target};
+use super::request_fields::RequestFields;
+use super::server::{Names, Request, is_authority, is_same_host, is_target};
 use crate::error::HandshakeErrorKind;
 
 /// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
@@ -65,15 +66,17 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
     // HTTP/2 transaction."
     let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
+    let fields = RequestFields::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
     let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
-    if !headers.get_only("Host").map_err(|_| Kind::Host)?.is_none_or(agrees) {
+    if !fields.host.get().map_err(|_| Kind::Host)?.is_none_or(agrees) {
         return Err(Kind::Host);
     }
-    check_no_body(&headers)?;
-    check_version(&headers)?;
+    fields.check_no_body()?;
+    fields.check_version()?;
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
-    Request::read(resource, host, headers, None)
+    let subprotocols = fields.read_optional(&headers)?;
+    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None))
 }

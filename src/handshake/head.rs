@@ -1,6 +1,10 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, then parsed once by httparse.
+//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse.
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ops::Range;
 
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
@@ -20,23 +24,24 @@ use crate::error::HandshakeErrorKind;
 /// assert_eq!(request.headers().iter().count(), 5);
 /// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Headers {
-    /// All names and values, end to end.
+    /// The lines as they came, or names and values end to end.
     bytes: Vec<u8>,
-    /// Where each name and each value ends in `bytes`.
-    ends: Vec<(usize, usize)>,
+    lines: Vec<Line>,
+}
+
+/// Where a line's name and value lie: in no more than 4 GiB, which every head is limited to.
+#[derive(Clone, Debug)]
+struct Line {
+    name: Range<u32>,
+    value: Range<u32>,
 }
 
 impl Headers {
     /// Every line's name and value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let mut start = 0;
-        self.ends.iter().filter_map(move |&(name_end, value_end)| {
-            let line = (self.bytes.get(start..name_end)?, self.bytes.get(name_end..value_end)?);
-            start = value_end;
-            Some((core::str::from_utf8(line.0).ok()?, line.1))
-        })
+        self.lines().filter_map(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
     }
 
     /// The value of the first header with this name.
@@ -47,7 +52,7 @@ impl Headers {
 
     /// The values of all headers with this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1)
+        self.lines().filter(move |line| line.0.eq_ignore_ascii_case(name.as_bytes())).map(|line| line.1)
     }
 
     /// The value of the only header with this name: `Ok(None)` if there is none, `Err` if there are several.
@@ -61,24 +66,74 @@ impl Headers {
         self.get(name).is_some()
     }
 
+    /// None yet, with room for some.
+    pub(super) fn with_capacity(lines: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines) }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.lines.is_empty()
     }
 
+    /// [`iter`](Self::iter), without a look at the characters of the names, which are tokens.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().filter_map(|line| Some((self.slice(&line.name)?, self.slice(&line.value)?)))
+    }
+
+    fn slice(&self, range: &Range<u32>) -> Option<&[u8]> {
+        self.bytes.get(range.start as usize..range.end as usize)
+    }
+
+    /// Adds a line; nothing beyond 4 GiB, which no HTTP stack takes.
     pub(super) fn push(&mut self, name: &str, value: &[u8]) {
-        self.bytes.extend_from_slice(name.as_bytes());
-        let name_end = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.ends.push((name_end, self.bytes.len()));
+        let name_start = self.bytes.len();
+        let value_start = name_start.saturating_add(name.len());
+        let value_end = value_start.saturating_add(value.len());
+        if u32::try_from(value_end).is_ok() {
+            self.bytes.extend_from_slice(name.as_bytes());
+            self.bytes.extend_from_slice(value);
+            let name = name_start as u32..value_start as u32;
+            self.lines.push(Line { name, value: value_start as u32..value_end as u32 });
+        }
     }
 
-    fn collect(lines: &[httparse::Header<'_>]) -> Self {
-        let size = lines.iter().map(|line| line.name.len() + line.value.len()).sum();
-        let mut headers = Self { bytes: Vec::with_capacity(size), ends: Vec::with_capacity(lines.len()) };
-        for line in lines {
-            headers.push(line.name, line.value);
+    /// The lines that httparse has found in a head, from its first byte to its last; `None` if one ends in a bare LF,
+    /// which httparse takes.
+    fn of(head: &[u8], found: &[httparse::Header<'_>]) -> Option<Self> {
+        // One copy for all of them.
+        let start = found.first().map_or(head.len(), |first| offset_in(head, first.name.as_bytes()));
+        let mut lines = Vec::with_capacity(found.len());
+        for line in found {
+            let at = offset_in(head, line.name.as_bytes());
+            if head.get(at.wrapping_sub(2)..at) != Some(b"\r\n") {
+                return None;
+            }
+            let range = |part| {
+                let at = offset_in(head, part).wrapping_sub(start);
+                at as u32..at.wrapping_add(part.len()) as u32
+            };
+            lines.push(Line { name: range(line.name.as_bytes()), value: range(line.value) });
         }
-        headers
+        head.ends_with(b"\r\n\r\n").then_some(Self { bytes: head.get(start..)?.into(), lines })
+    }
+}
+
+/// Where a part of a slice begins in it.
+fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines().eq(other.lines())
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
     }
 }
 
@@ -102,44 +157,52 @@ pub(crate) struct ResponseHead {
     pub(crate) headers: Headers,
 }
 
-pub(crate) fn parse_request_head(head: &[u8]) -> Result<RequestHead<'_>, HandshakeErrorKind> {
-    let mut lines = line_slots(head);
-    let mut request = httparse::Request::new(&mut lines);
-    match request.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeErrorKind::MalformedHttp),
+/// What a head says, or what is wrong with that, and the head's length.
+pub(crate) type Found<T> = (usize, Result<T, HandshakeErrorKind>);
+
+/// A place for a header that httparse finds.
+type Slot<'h> = MaybeUninit<httparse::Header<'h>>;
+
+/// Heads of up to so many headers, which is more than a browser sends, are parsed without an allocation.
+const FEW: usize = 64;
+
+/// The request head that these bytes begin with. `None` if none does that is whole, well-formed and of no more headers.
+pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(usize, RequestHead<'_>)> {
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW], Vec::new());
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, slots(max_headers, &mut few, &mut many));
+    let Ok(httparse::Status::Complete(len)) = parsed else { return None };
+    let (method, target, minor_version) = (request.method?, request.path?, request.version?);
+    let head = bytes.get(..len)?;
+    // httparse skips any number of empty lines, and ones that end in a bare LF.
+    if !matches!(head.get(..offset_in(head, method.as_bytes()))?, b"" | b"\r\n") {
+        return None;
     }
-    match (request.method, request.path, request.version) {
-        (Some(method), Some(target), Some(minor_version)) => {
-            Ok(RequestHead { method, target, minor_version, headers: Headers::collect(request.headers) })
-        }
-        _ => Err(HandshakeErrorKind::MalformedHttp),
-    }
+    Some((len, RequestHead { method, target, minor_version, headers: Headers::of(head, request.headers)? }))
 }
 
-pub(crate) fn parse_response_head(head: &[u8]) -> Result<ResponseHead, HandshakeErrorKind> {
-    let mut lines = line_slots(head);
-    let mut response = httparse::Response::new(&mut lines);
-    match response.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeErrorKind::MalformedHttp),
-    }
-    match (response.code, response.version) {
-        (Some(status @ 100..), Some(minor_version)) => {
-            Ok(ResponseHead { status, minor_version, headers: Headers::collect(response.headers) })
-        }
-        _ => Err(HandshakeErrorKind::MalformedHttp),
-    }
+/// The response head that these bytes begin with, as [`parse_request_head`].
+pub(crate) fn parse_response_head(bytes: &[u8], max_headers: usize) -> Option<Found<ResponseHead>> {
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW], Vec::new());
+    let mut response = httparse::Response::new(&mut []);
+    let slots = slots(max_headers, &mut few, &mut many);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, slots);
+    let Ok(httparse::Status::Complete(len)) = parsed else { return None };
+    let (status @ 100.., minor_version) = (response.code?, response.version?) else { return None };
+    let head = bytes.get(..len).filter(|head| head.starts_with(b"HTTP/"))?;
+    Some((len, Ok(ResponseHead { status, minor_version, headers: Headers::of(head, response.headers)? })))
 }
 
-/// As many slots as the head has lines, which the scanner has bounded.
-fn line_slots(head: &[u8]) -> Vec<httparse::Header<'_>> {
-    let lines = head.iter().filter(|&&byte| byte == b'\n').count();
-    alloc::vec![httparse::EMPTY_HEADER; lines]
+fn slots<'s, 'h>(count: usize, few: &'s mut [Slot<'h>], many: &'s mut Vec<Slot<'h>>) -> &'s mut [Slot<'h>] {
+    if let Some(few) = few.get_mut(..count) {
+        return few;
+    }
+    many.resize(count, MaybeUninit::uninit());
+    many
 }
 
-/// Looks for the end of a head, byte by byte and each byte once, and refuses what cannot be one at the first byte
-/// that shows it: so a head costs linear time however it is cut, and fails at the same place.
+/// Looks for the end of a head, each byte once, and refuses what cannot be one at the first byte that shows it: so a
+/// head costs linear time however it is cut, and fails at the same place.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
     /// Bytes seen, over all heads on this connection.
@@ -164,15 +227,30 @@ impl HeadScanner {
         Self { led: !may_lead, ..Self::default() }
     }
 
+    /// The shortcut for a head that lies in one piece, from its first byte to its last, and in which the scanner would
+    /// find nothing wrong: it is parsed at once. `None` leaves everything as it is.
+    pub(crate) fn skip<T>(
+        &mut self,
+        piece: &[u8],
+        config: &Config,
+        parse: impl FnOnce(&[u8], usize) -> Option<Found<T>>,
+    ) -> Option<Found<T>> {
+        let room = config.max_head_size.saturating_sub(self.seen) as usize;
+        let found = parse(piece.get(..room).unwrap_or(piece), FEW.min(config.max_headers.into()))?;
+        self.seen = self.seen.saturating_add(found.0 as u32);
+        Some(found)
+    }
+
     /// Takes the next piece; returns how many bytes of it belong to the head if the head ends in it.
     pub(crate) fn scan(&mut self, piece: &[u8], config: &Config) -> Result<Option<usize>, BadHead> {
-        for (index, &byte) in piece.iter().enumerate() {
-            let consumed = index + 1;
+        let mut consumed = 0;
+        let room = config.max_head_size.saturating_sub(self.seen) as usize;
+        let allowed = piece.get(..room).unwrap_or(piece);
+        loop {
+            consumed += self.skip_text(allowed.get(consumed..).unwrap_or_default());
+            let Some(&byte) = allowed.get(consumed) else { break };
+            consumed += 1;
             let bad = |kind| BadHead { kind, consumed };
-            self.seen = self.seen.saturating_add(1);
-            if self.seen > config.max_head_size {
-                return Err(bad(HandshakeErrorKind::HeadTooLarge));
-            }
             match (self.after_cr, byte) {
                 (true, b'\n') => {
                     self.after_cr = false;
@@ -183,6 +261,7 @@ impl HeadScanner {
                         continue;
                     }
                     if !self.in_line {
+                        self.seen = self.seen.saturating_add(consumed as u32);
                         return Ok(Some(consumed));
                     }
                     self.in_line = false;
@@ -193,17 +272,122 @@ impl HeadScanner {
                     }
                 }
                 (false, b'\r') => self.after_cr = true,
-                (false, b'\t' | 0x20..=0x7e | 0x80..) => self.in_line = true,
                 // Control bytes, among them a bare CR and a bare LF. RFC 9112 §2.2 lets a recipient take a bare LF for
                 // the end of a line; but what two parsers read differently smuggles requests.
                 _ => return Err(bad(HandshakeErrorKind::MalformedHttp)),
             }
         }
+        self.seen = self.seen.saturating_add(consumed as u32);
+        if piece.len() > consumed {
+            return Err(BadHead { kind: HandshakeErrorKind::HeadTooLarge, consumed: consumed + 1 });
+        }
         Ok(None)
+    }
+
+    /// How many bytes lie before the next control byte.
+    fn skip_text(&mut self, bytes: &[u8]) -> usize {
+        if self.after_cr {
+            return 0;
+        }
+        let is_control = |&byte: &u8| matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f);
+        let len = bytes.iter().position(is_control).unwrap_or(bytes.len());
+        self.in_line |= len > 0;
+        len
+    }
+
+    /// How many headers the head can have that was scanned.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.into()
     }
 
     /// Gets ready for the next head, of which there is one after an interim response.
     pub(crate) fn restart(&mut self) {
         *self = Self { seen: self.seen, ..Self::new(false) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeadScanner, Headers, parse_request_head, parse_response_head};
+    use crate::config::Config;
+    use alloc::borrow::ToOwned;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    const REQUEST: &[u8] = b"\r\nGET /a?b HTTP/1.1\r\nHost: c\r\nEmpty:\r\nLast:\t d \r\n\r\nG";
+    const RESPONSE: &[u8] = b"HTTP/1.1 101 Yes\r\nUpgrade: w\r\nEmpty:\r\n\r\n\x81";
+
+    /// All there is in a head.
+    type Said = (Vec<String>, u16, Headers);
+
+    fn request(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
+        let (len, head) = parse_request_head(bytes, max_headers)?;
+        Some((
+            len,
+            Ok(([head.method, head.target].map(ToOwned::to_owned).into(), head.minor_version.into(), head.headers)),
+        ))
+    }
+
+    fn response(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
+        let (len, head) = parse_response_head(bytes, max_headers)?;
+        Some((len, head.map(|head| (Vec::new(), head.status * 10 + u16::from(head.minor_version), head.headers))))
+    }
+
+    /// Every change of one byte.
+    fn changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let others = b"\0\t\n\r !#:AZaz019/\x7f\x80\xff".iter();
+        (0..bytes.len()).flat_map(move |at| {
+            let with = move |replaced: usize, by: &[u8]| [&bytes[..at], by, &bytes[at + replaced..]].concat();
+            let all = others.clone().flat_map(move |&byte| [with(1, &[byte]), with(0, &[byte])]);
+            all.chain([with(1, b""), with(0, b"\r\n"), with(2.min(bytes.len() - at), b"")])
+        })
+    }
+
+    /// The shortcut takes what the scanner takes, for the same head, and nothing else.
+    #[test]
+    fn the_shortcut_is_one() {
+        type Parse = fn(&[u8], usize) -> Option<super::Found<Said>>;
+        let parsers: [(&[u8], bool, Parse); 2] = [(REQUEST, true, request), (RESPONSE, false, response)];
+        // As many bytes as the request has and one more, as many headers as it has; then too few of these.
+        let configs = [(52, 3), (60, 2)].map(|(size, headers)| Config::new().max_head_size(size).max_headers(headers));
+        for (head, may_lead, parse) in parsers {
+            let mut taken = 0;
+            // Of the changes of two bytes, some.
+            let twice = |once: &Vec<u8>| changed(once).step_by(23).collect::<Vec<_>>();
+            for head in changed(head).chain(changed(head).flat_map(|once| twice(&once))) {
+                for config in &configs {
+                    let mut scanner = HeadScanner::new(may_lead);
+                    let end = scanner.scan(&head, config).ok().flatten();
+                    let scanned = end.and_then(|end| parse(&head[..end], scanner.lines()));
+                    let skipped = HeadScanner::new(may_lead).skip(&head, config, parse);
+                    assert_eq!(skipped, scanned, "{}", head.escape_ascii());
+                    taken += usize::from(skipped.is_some());
+                }
+            }
+            assert!(taken > 1000, "{taken} were heads");
+        }
+    }
+
+    /// A scanner takes a head in pieces as it takes it in one.
+    #[test]
+    fn pieces_are_one() {
+        let config = Config::new().max_head_size(52).max_headers(3);
+        for head in changed(REQUEST) {
+            let mut whole = HeadScanner::new(true);
+            let expected = whole.scan(&head, &config).map_err(|bad| (bad.kind, bad.consumed));
+            let mut scanner = HeadScanner::new(true);
+            let mut found = Ok(None);
+            for (at, byte) in head.iter().enumerate() {
+                match scanner.scan(&[*byte], &config) {
+                    Ok(None) => {}
+                    Ok(Some(len)) => found = Ok(Some(at + len)),
+                    Err(bad) => found = Err((bad.kind, at + bad.consumed)),
+                }
+                if found != Ok(None) {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{}", head.escape_ascii());
+        }
     }
 }

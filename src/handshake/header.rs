@@ -42,25 +42,33 @@ impl core::error::Error for MalformedHeader {}
 /// are ignored, as RFC 9110 §5.6.1 asks.
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
-        let name = cursor.token()?.into();
         let mut parameters = Vec::new();
-        while cursor.eat(b';') {
-            let parameter = cursor.token()?.into();
-            let value = if cursor.eat(b'=') { Some(cursor.token_or_quoted()?) } else { None };
-            parameters.push((parameter, value));
-        }
-        Ok(Extension { name, parameters })
+        let name = cursor.extension(|name, value| parameters.push((text(name), value.map(text))))?;
+        Ok(Extension { name: text(name), parameters })
     })
 }
 
+/// Whether [`parse_extensions`] parses this.
+pub(crate) fn check_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<(), MalformedHeader> {
+    // Nothing is put into the list, so there is nothing to allocate.
+    parse_list(values, |cursor| cursor.extension(|_, _| {}).map(drop)).map(drop)
+}
+
 /// Parses the values of headers that are one list of tokens, such as Sec-WebSocket-Protocol.
-pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<&'v str>, MalformedHeader> {
-    parse_list(values, Cursor::token)
+pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, MalformedHeader> {
+    parse_list(values, |cursor| cursor.token().map(text))
 }
 
 /// The elements between the commas of headers that are one list, whatever they look like.
 pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Iterator<Item = &'v [u8]> {
     values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
+}
+
+/// Whether a list has this element, in any case.
+pub(crate) fn has_element(list: &[u8], element: &str) -> bool {
+    let is_element = |bytes: &[u8]| bytes.eq_ignore_ascii_case(element.as_bytes());
+    // The usual case: it is all of the list.
+    list == element.as_bytes() || is_element(list) || elements([list].into_iter()).any(is_element)
 }
 
 /// RFC 6455 §4.3: `version = DIGIT | (NZDIGIT DIGIT) | ("1" DIGIT DIGIT) | ("2" DIGIT DIGIT)`, limited to 0–255.
@@ -83,7 +91,40 @@ pub(crate) fn is_token(text: &str) -> bool {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+
+    TOKEN.has(byte)
+}
+
+/// Bytes of one kind, looked up in a table.
+pub(super) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// The letters and digits of ASCII, and these.
+    pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut table = [false; 256];
+        let (mut rest, mut byte): (&mut [bool], u8) = (&mut table, 0);
+        while let Some((is_in, next)) = rest.split_first_mut() {
+            *is_in = byte.is_ascii_alphanumeric();
+            let mut left = others;
+            while let [other, next @ ..] = left {
+                *is_in |= *other == byte;
+                left = next;
+            }
+            byte = byte.wrapping_add(1);
+            rest = next;
+        }
+        Self(table)
+    }
+
+    #[inline]
+    pub(super) fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).is_some_and(|is_in| *is_in)
+    }
+
+    pub(super) fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|&byte| self.has(byte))
+    }
 }
 
 /// The most commas and semicolons in one list. Beyond it the list is malformed: no honest peer names so much, and each
@@ -98,7 +139,7 @@ fn parse_list<'v, T>(
 ) -> Result<Vec<T>, MalformedHeader> {
     let (mut list, mut delimiters) = (Vec::new(), 0);
     for value in values {
-        delimiters += 1 + value.iter().filter(|&byte| b",;".contains(byte)).count();
+        delimiters += 1 + value.iter().filter(|byte| matches!(byte, b',' | b';')).count();
         if delimiters > MAX_DELIMITERS {
             return Err(MalformedHeader(()));
         }
@@ -145,24 +186,39 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    fn token(&mut self) -> Result<&'v str, MalformedHeader> {
+    /// Returns the name; the parameters go to the caller one by one.
+    fn extension(
+        &mut self,
+        mut parameter: impl FnMut(&'v [u8], Option<&'v [u8]>),
+    ) -> Result<&'v [u8], MalformedHeader> {
+        let extension = self.token()?;
+        while self.eat(b';') {
+            let name = self.token()?;
+            let value = if self.eat(b'=') { Some(self.token_or_quoted()?) } else { None };
+            parameter(name, value);
+        }
+        Ok(extension)
+    }
+
+    fn token(&mut self) -> Result<&'v [u8], MalformedHeader> {
         self.skip_white_space();
         let end = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
-        core::str::from_utf8(token).ok().filter(|token| !token.is_empty()).ok_or(MalformedHeader(()))
+        if token.is_empty() { Err(MalformedHeader(())) } else { Ok(token) }
     }
 
     /// RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
-    /// conform to the 'token' ABNF."
-    fn token_or_quoted(&mut self) -> Result<String, MalformedHeader> {
+    /// conform to the 'token' ABNF." That is left to [`text`].
+    fn token_or_quoted(&mut self) -> Result<&'v [u8], MalformedHeader> {
         if !self.eat(b'"') {
-            return self.token().map(Into::into);
+            return self.token();
         }
-        let mut value = String::new();
+        let quoted = self.rest;
         loop {
             let (byte, rest) = match self.rest {
                 [b'"', rest @ ..] => {
+                    let (value, _) = quoted.split_at(quoted.len().saturating_sub(self.rest.len()));
                     self.rest = rest;
                     return if value.is_empty() { Err(MalformedHeader(())) } else { Ok(value) };
                 }
@@ -172,8 +228,12 @@ impl<'v> Cursor<'v> {
             if !is_token_byte(byte) {
                 return Err(MalformedHeader(()));
             }
-            value.push(char::from(byte));
             self.rest = rest;
         }
     }
+}
+
+/// A token, or a quoted string unescaped: of what it may be made of, only the escapes are backslashes.
+fn text(token: &[u8]) -> String {
+    token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)).collect()
 }

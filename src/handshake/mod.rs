@@ -47,12 +47,12 @@ mod header;
 mod http;
 mod negotiated;
 mod reject;
+mod request_fields;
 mod response;
 mod server;
 
 use base64::Engine;
-use base64::alphabet::STANDARD as ALPHABET;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::STANDARD;
 
 pub use answer::{Accept, AcceptError, AcceptErrorKind, Answer};
 pub use client::{ClientHandshake, ClientRequest, RequestError};
@@ -64,8 +64,10 @@ pub use reject::{Reject, RejectError};
 pub use response::Response;
 pub use server::{Request, parse_request};
 
+use header::ByteSet;
+
 pub(crate) use body::Body;
-pub(crate) use head::{BadHead, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use head::{BadHead, Found, HeadScanner, ResponseHead, parse_response_head};
 pub(crate) use response::{Offer, check_response};
 pub(crate) use server::check_request;
 
@@ -126,16 +128,14 @@ pub fn request_key(nonce: [u8; 16]) -> [u8; KEY_LEN] {
     key
 }
 
-/// Whether a Sec-WebSocket-Key decodes to 16 bytes.
+/// Whether a Sec-WebSocket-Key decodes to 16 bytes: 22 characters of base64, and two of padding.
 ///
 /// The RFC's own example is not canonical base64 (its last character has bits beyond the sixteenth byte), so trailing
 /// bits are tolerated; the key is only ever hashed as text.
 fn is_key(key: &[u8]) -> bool {
-    const LENIENT: GeneralPurpose =
-        GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    const BASE64: ByteSet = ByteSet::alphanumeric_and(b"+/");
 
-    let mut nonce = [0; 18];
-    key.len() == KEY_LEN && LENIENT.decode_slice(key, &mut nonce) == Ok(16)
+    key.len() == KEY_LEN && key.strip_suffix(b"==").is_some_and(|digits| BASE64.has_all(digits))
 }
 
 /// The headers that the crate writes itself: a caller's own may not repeat or contradict them.
@@ -198,8 +198,32 @@ fn check_value(value: &[u8]) -> Result<(), HeaderError> {
 }
 
 /// A header line, checked to be one.
-fn put_header(head: &mut alloc::vec::Vec<u8>, name: &str, value: &[u8]) {
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+fn put_header(head: &mut alloc::vec::Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
         head.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_key;
+    use base64::Engine;
+    use base64::alphabet::STANDARD;
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+    /// RFC 6455 §4.2.1, 5: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
+    #[test]
+    fn a_key_is_what_decodes_to_16_bytes() {
+        let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+        let lenient = GeneralPurpose::new(&STANDARD, lenient);
+        let keys = ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ", ""];
+        for (key, at) in keys.into_iter().flat_map(|key| (0..key.len()).map(move |at| (key, at))) {
+            for byte in 0..=u8::MAX {
+                let mut key = key.as_bytes().to_vec();
+                key[at] = byte;
+                let is_nonce = lenient.decode(&key).is_ok_and(|nonce| nonce.len() == 16);
+                assert_eq!(is_key(&key), is_nonce, "{}", key.escape_ascii());
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::header::Extension;
+use super::server::Request;
 use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreed, check_response};
@@ -60,14 +61,16 @@ impl Negotiated {
         self.deflate.is_some()
     }
 
-    /// A server's answer to the extensions that were offered; returns the header that says so.
+    /// A server's answer to the extensions that the request offers; returns the header that says so.
     #[cfg_attr(
         not(feature = "deflate"),
         expect(unused_variables, clippy::unused_self, reason = "no extension is built")
     )]
-    pub(super) fn answer_extensions(&mut self, offers: &[Extension], config: &Config) -> Option<String> {
+    pub(super) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some((agreed, header)) = config.deflate.as_ref().and_then(|wanted| Agreed::answer(offers, wanted)) {
+        if let Some(wanted) = &config.deflate
+            && let Some((agreed, header)) = Agreed::answer(request.extensions(), wanted)
+        {
             self.deflate = Some(agreed);
             return Some(header);
         }

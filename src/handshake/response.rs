@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::head::{Headers, ResponseHead};
-use super::header::{elements, parse_digits, parse_extensions, parse_version};
+use super::header::{elements, has_element, parse_digits, parse_extensions, parse_version};
 use super::negotiated::Negotiated;
 use super::{ACCEPT_LEN, Bootstrap};
 use crate::config::Config;
@@ -156,14 +156,13 @@ fn check_upgrade(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErro
     }
     // §4.1, 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
     // not an ASCII case-insensitive match for the value "websocket"".
-    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
-    let protocols = || elements(headers.get_all("Upgrade"));
-    if !protocols().any(is_websocket) || !protocols().all(is_websocket) {
+    let mut protocols = elements(headers.get_all("Upgrade")).map(|name| name.eq_ignore_ascii_case(b"websocket"));
+    if protocols.next() != Some(true) || !protocols.all(|is_websocket| is_websocket) {
         return Err(Kind::Upgrade);
     }
     // §4.1, 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
     // token that is an ASCII case-insensitive match for the value "Upgrade"".
-    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
+    if !headers.get_all("Connection").any(|options| has_element(options, "Upgrade")) {
         return Err(Kind::Connection);
     }
     // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not

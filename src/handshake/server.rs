@@ -1,15 +1,18 @@
 //! The server's reading of an opening request (RFC 6455 §4.2.1).
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use iri_string::types::UriStr;
+use once_cell::race::OnceBox;
 
-use super::head::{HeadScanner, Headers, RequestHead, parse_request_head};
-use super::header::{Extension, elements, parse_extensions, parse_tokens, parse_version};
+use super::head::{Found, HeadScanner, Headers, RequestHead, parse_request_head};
+use super::header::{ByteSet, Extension, parse_extensions};
+use super::request_fields::RequestFields;
 use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
@@ -43,19 +46,17 @@ use crate::error::HandshakeErrorKind;
 ///     }
 /// }
 /// ```
-#[derive(Debug, PartialEq, Eq)]
 #[must_use = "the client waits until the request is accepted or rejected"]
 pub struct Request {
     parts: Box<Parts>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
 struct Parts {
-    resource: String,
-    host: String,
+    names: Names,
     headers: Headers,
     subprotocols: Vec<String>,
-    extensions: Vec<Extension>,
+    /// Parsed when somebody asks.
+    extensions: OnceBox<Vec<Extension>>,
     /// The value of Sec-WebSocket-Accept that answers this; an extended CONNECT has none.
     accept: Option<[u8; ACCEPT_LEN]>,
 }
@@ -64,7 +65,7 @@ impl Request {
     /// The resource name: path and query.
     #[must_use]
     pub fn resource(&self) -> &str {
-        &self.parts.resource
+        self.parts.names.resource()
     }
 
     /// The path, still percent-encoded.
@@ -89,7 +90,7 @@ impl Request {
     /// `:authority` in an extended CONNECT.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.parts.host
+        self.parts.names.host()
     }
 
     /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers.
@@ -123,7 +124,8 @@ impl Request {
     /// as `Config::deflate` says; the others are declined.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
-        &self.parts.extensions
+        let parse = || parse_extensions(self.headers().get_all("Sec-WebSocket-Extensions")).unwrap_or_default();
+        self.parts.extensions.get_or_init(|| Box::new(parse()))
     }
 
     /// All header lines; no pseudo-headers. In HTTP/2 and HTTP/3, Cookie may come in several, which are to be joined by
@@ -138,27 +140,57 @@ impl Request {
         self.parts.accept.as_ref()
     }
 
-    /// Reads what the headers say in any HTTP; what is particular to one is checked.
-    pub(super) fn read(
-        resource: String,
-        host: String,
+    pub(super) fn new(
+        names: Names,
+        subprotocols: Vec<String>,
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
-    ) -> Result<Self, HandshakeErrorKind> {
-        use HandshakeErrorKind as Kind;
+    ) -> Self {
+        Self { parts: Box::new(Parts { names, headers, subprotocols, extensions: OnceBox::new(), accept }) }
+    }
+}
 
-        // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
-        let origin = headers.get_only("Origin").map_err(|_| Kind::Origin)?;
-        if origin.is_some_and(|origin| core::str::from_utf8(origin).is_err()) {
-            return Err(Kind::Origin);
-        }
-        let subprotocols = parse_subprotocols(&headers)?;
-        let extensions = if headers.has("Sec-WebSocket-Extensions") {
-            parse_extensions(headers.get_all("Sec-WebSocket-Extensions")).map_err(|_| Kind::Extensions)?
-        } else {
-            Vec::new()
-        };
-        Ok(Self { parts: Box::new(Parts { resource, host, headers, subprotocols, extensions, accept }) })
+/// The resource name and the host, end to end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    both: String,
+    resource_len: usize,
+}
+
+impl Names {
+    /// Of a host that is an authority.
+    pub(super) fn new(resource: &str, host: &[u8]) -> Self {
+        let both = [resource.as_bytes(), host].concat();
+        Self { both: String::from_utf8(both).unwrap_or_default(), resource_len: resource.len() }
+    }
+
+    fn resource(&self) -> &str {
+        self.both.get(..self.resource_len).unwrap_or_default()
+    }
+
+    fn host(&self) -> &str {
+        self.both.get(self.resource_len..).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        // The rest is read from the headers.
+        self.bootstrap() == other.bootstrap()
+            && self.parts.names == other.parts.names
+            && self.headers() == other.headers()
+    }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("resource", &self.resource())
+            .field("host", &self.host())
+            .field("headers", self.headers())
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,15 +203,17 @@ impl Request {
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
-    match HeadScanner::new(true).scan(head, &unbounded) {
-        Ok(Some(len)) if len == head.len() => check_request(head),
-        _ => Err(HandshakeErrorKind::MalformedHttp),
-    }
+    let mut scanner = HeadScanner::new(true);
+    let found = scanner.skip(head, &unbounded, check_request).or_else(|| {
+        let len = scanner.scan(head, &unbounded).ok()??;
+        check_request(head.get(..len)?, scanner.lines())
+    });
+    found.filter(|(len, _)| *len == head.len()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
 }
 
-/// Parses and checks a head that the scanner has found.
-pub(crate) fn check_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
-    check_upgrade(parse_request_head(head)?)
+/// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
+pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
+    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_upgrade(head)))
 }
 
 /// Checks a request that asks by [`Bootstrap::Upgrade`].
@@ -195,41 +229,43 @@ pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeE
         return Err(Kind::Method);
     }
     let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
+    let fields = RequestFields::of(&headers);
     // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
     // target's own authority comes before it.
-    let host = headers.get_only("Host").ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
-    let host = authority.as_deref().map_or(host, str::as_bytes);
-    check_no_body(&headers)?;
+    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let host = authority.map_or(host, str::as_bytes);
+    fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
-    if !elements(headers.get_all("Upgrade")).any(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+    if !fields.upgrades {
         return Err(Kind::Upgrade);
     }
     // §4.2.1, 4: "A |Connection| header field that includes the token "Upgrade"".
-    if !elements(headers.get_all("Connection")).any(|option| option.eq_ignore_ascii_case(b"Upgrade")) {
+    if !fields.connection_upgrades {
         return Err(Kind::Connection);
     }
-    check_version(&headers)?;
+    fields.check_version()?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
-    let key = headers.get_only("Sec-WebSocket-Key").ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    let (accept, host) = (accept_key(key), String::from_utf8_lossy(host).into_owned());
-    Request::read(resource, host, headers, Some(accept))
+    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
+    let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
+    let accept = accept_key(key);
+    Ok(Request::new(names, subprotocols, headers, Some(accept)))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
-fn split_target(target: &str) -> Option<(String, Option<String>)> {
+fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     if !is_target(target) {
         return None;
     }
     if target.starts_with('/') {
-        return Some((target.to_owned(), None));
+        return Some((target.into(), None));
     }
     let uri = UriStr::new(target).ok()?;
     let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
     let authority = uri.authority_str().filter(|authority| known && is_authority(authority.as_bytes()))?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
-    let resource = uri.query_str().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    Some((resource, Some(authority.to_owned())))
+    let resource = uri.query_str().map_or_else(|| path.into(), |query| format!("{path}?{query}").into());
+    Some((resource, Some(authority)))
 }
 
 /// Nothing but what a URI is made of, and no fragment.
@@ -239,14 +275,23 @@ pub(super) fn is_target(text: &str) -> bool {
 
 /// A host that is not empty, and perhaps a port; no user information.
 pub(super) fn is_authority(value: &[u8]) -> bool {
-    core::str::from_utf8(value).is_ok_and(|host| {
-        let uri = format!("http://{host}");
-        UriStr::new(&uri).is_ok_and(|uri| {
-            uri.authority_str() == Some(host)
-                && uri
-                    .authority_components()
-                    .is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
-        })
+    is_plain_host(value) || core::str::from_utf8(value).is_ok_and(is_any_host)
+}
+
+/// The usual case: letters, digits, hyphens and dots, and perhaps a port.
+fn is_plain_host(host: &[u8]) -> bool {
+    const PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-.");
+
+    let name = host.iter().take_while(|&&byte| PLAIN.has(byte)).count();
+    let port = host.get(name..).unwrap_or_default();
+    name > 0 && (port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
+}
+
+fn is_any_host(host: &str) -> bool {
+    let uri = format!("http://{host}");
+    UriStr::new(&uri).is_ok_and(|uri| {
+        uri.authority_str() == Some(host)
+            && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
     })
 }
 
@@ -261,35 +306,25 @@ fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
     host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
 }
 
-/// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
-pub(super) fn check_no_body(headers: &Headers) -> Result<(), HandshakeErrorKind> {
-    let empty = headers.get_all("Content-Length").all(|length| length == b"0");
-    if empty && !headers.has("Transfer-Encoding") { Ok(()) } else { Err(HandshakeErrorKind::Body) }
-}
+#[cfg(test)]
+mod tests {
+    use super::{is_any_host, is_plain_host};
+    use alloc::format;
 
-pub(super) fn check_version(headers: &Headers) -> Result<(), HandshakeErrorKind> {
-    // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
-    match headers.get_only("Sec-WebSocket-Version") {
-        Ok(Some(b"13")) => Ok(()),
-        // §4.2.2: "If this
-        // version does not match a version understood by the server, the server MUST abort [...] and instead send an
-        // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
-        Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
-        _ => Err(HandshakeErrorKind::Version),
+    /// RFC 3986 §3.2.2, §3.2.3: letters, digits, hyphens and dots are a reg-name, and a port is any number of digits.
+    #[test]
+    fn a_plain_host_is_a_host() {
+        let mut plain = 0;
+        for one in 0..=u8::MAX {
+            for other in ["", "a", ":", "1", ".", ":0", ":65536", "::", ":a"] {
+                let one = char::from(one);
+                for host in [format!("{one}{other}"), format!("a{one}{other}"), format!("{other}{one}")] {
+                    let is_plain = is_plain_host(host.as_bytes());
+                    assert!(!is_plain || is_any_host(&host), "{host}");
+                    plain += usize::from(is_plain);
+                }
+            }
+        }
+        assert!(plain > 500, "{plain} were plain");
     }
-}
-
-/// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
-/// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
-fn parse_subprotocols(headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
-    if !headers.has("Sec-WebSocket-Protocol") {
-        return Ok(Vec::new());
-    }
-    let offered = parse_tokens(headers.get_all("Sec-WebSocket-Protocol"));
-    let offered = offered.map_err(|_| HandshakeErrorKind::Subprotocol)?;
-    let mut seen = alloc::collections::BTreeSet::new();
-    if !offered.iter().all(|name| seen.insert(*name)) {
-        return Err(HandshakeErrorKind::Subprotocol);
-    }
-    Ok(offered.into_iter().map(Into::into).collect())
 }

@@ -1,4 +1,10 @@
 //! The XOR of masking, in the processor's widest registers, with a look at each octet's high bit on the way.
+//!
+//! One of the crate's two islands of unsafe code, with `text`. What it is for: one pass instead of two over what is
+//! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a message,
+//! before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a binary message
+//! received of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB
+//! 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
 
 use alloc::vec::Vec;
 
@@ -14,7 +20,7 @@ pub(crate) fn mask(key: [u8; 4], bytes: &mut [u8]) -> bool {
     unsafe { xor(key, at, at, bytes.len()) }
 }
 
-/// Appends `bytes`, XORed with `key`. Returns whether what was appended is ASCII.
+/// Appends `bytes`, combined with `key`. Returns whether what was appended is ASCII.
 #[inline]
 pub(crate) fn append_masked(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) -> bool {
     out.reserve(bytes.len());
@@ -26,7 +32,28 @@ pub(crate) fn append_masked(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) -> bo
     is_ascii
 }
 
-/// Appends a header and `payload`, XORed with `key`.
+/// As [`append_masked`], for a few octets, if there is room for them and `is_welcome` takes all their bits. Otherwise
+/// appends nothing.
+#[inline]
+pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, is_welcome: impl FnOnce(u8) -> bool) -> bool {
+    let place = out.spare_capacity_mut();
+    if place.len() < bytes.len() {
+        return false;
+    }
+    let (mut seen, mut key) = (0, u32::from_le_bytes(key));
+    for (place, octet) in place.iter_mut().zip(bytes) {
+        seen |= *place.write(octet ^ key as u8);
+        key = key.rotate_right(8);
+    }
+    let is_welcome = is_welcome(seen);
+    if is_welcome {
+        // SAFETY: there was room for all octets, and they were written.
+        unsafe { out.set_len(out.len() + bytes.len()) };
+    }
+    is_welcome
+}
+
+/// Appends a header and `payload`, combined with `key`.
 #[inline]
 pub(crate) fn append_frame(header: &EncodedHeader, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
     let (padded, header) = (header.padded(), header.as_ref().len());
@@ -88,7 +115,7 @@ unsafe fn xor_avx2(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
 /// In blocks, of which `len` makes at least one. The last block is loaded before anything is stored, and stored last,
 /// over what overlaps it: so odd octets need no loop, and no store crosses the end, behind which the next header would
 /// wait for it.
-#[inline(always)]
+#[inline]
 unsafe fn xor_blocks<B: Block>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: each block from `at` on, and the last one, lie within `len`.
     unsafe {
@@ -106,7 +133,7 @@ unsafe fn xor_blocks<B: Block>(key: [u8; 4], from: *const u8, to: *mut u8, len: 
     }
 }
 
-#[inline(always)]
+#[inline]
 unsafe fn xor_octets(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     let mut seen = 0;
     for (at, key) in key.into_iter().enumerate().take(len) {
@@ -118,4 +145,86 @@ unsafe fn xor_octets(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> 
         }
     }
     seen.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameHeader, Opcode};
+
+    /// The safe twin: octet by octet.
+    fn twin(key: [u8; 4], bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key).collect()
+    }
+
+    /// What has one high bit at `at`, or none, when it is unmasked.
+    fn masked(key: [u8; 4], len: usize, at: usize) -> Vec<u8> {
+        twin(key, &(0..len).map(|i| if i == at { 0x80 } else { (i * 31 % 127) as u8 }).collect::<Vec<_>>())
+    }
+
+    fn lengths() -> impl Iterator<Item = usize> {
+        (0..=300).chain([511, 512, 513, 1000, 1024, 4096, 65_535, 65_536])
+    }
+
+    /// Every way to the same octets, and to the same answer whether they are ASCII, whichever octet is not, at any
+    /// address.
+    #[test]
+    fn agrees_with_its_safe_twin() {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        for len in lengths() {
+            for at in [0, 1, len / 3, len / 2, len.saturating_sub(17), len.saturating_sub(1), len] {
+                let bytes = masked(key, len, at);
+                let expected = (twin(key, &bytes), at >= len);
+
+                let mut in_place = [&[0; 3], &*bytes].concat();
+                let is_ascii = mask(key, &mut in_place[3..]);
+                assert_eq!((in_place[3..].to_vec(), is_ascii), expected, "{len} octets, {at} is not ASCII");
+
+                let mut out = alloc::vec![7; len % 5];
+                let is_ascii = append_masked(key, &bytes, &mut out);
+                assert_eq!((out.split_off(len % 5), is_ascii), expected, "{len} octets, {at} is not ASCII");
+                assert_eq!(out, alloc::vec![7; len % 5]);
+
+                let mut narrow = alloc::vec![0; len];
+                if len >= 64 {
+                    // SAFETY: both are `len` octets long.
+                    let is_ascii = unsafe { xor_blocks::<[Wide; 4]>(key, bytes.as_ptr(), narrow.as_mut_ptr(), len) };
+                    assert_eq!((narrow, is_ascii), expected, "{len} octets without AVX2, {at} is not ASCII");
+                }
+            }
+        }
+    }
+
+    /// Few octets go where there is room, if they are welcome.
+    #[test]
+    fn few_octets_need_room_and_a_welcome() {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        for len in 0..16 {
+            let bytes = masked(key, len, len);
+            let mut out = Vec::with_capacity(16);
+            out.push(7);
+            assert!(append_few(key, &bytes, &mut out, |seen| seen.is_ascii()));
+            assert_eq!(out, [&[7], &*twin(key, &bytes)].concat());
+            assert!(!append_few(key, &bytes, &mut out, |_| false));
+            assert_eq!(out.len(), 1 + len);
+            out.shrink_to_fit();
+            assert_eq!(append_few(key, &[1; 64], &mut out, |_| true), out.capacity() >= out.len() + 64);
+            assert_eq!(out.len(), 1 + len);
+        }
+    }
+
+    /// A frame is its header and its payload, whatever the length of either.
+    #[test]
+    fn frames_are_header_and_payload() {
+        for len in lengths() {
+            for mask in [None, Some([0x37, 0xfa, 0x21, 0x3d])] {
+                let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len: len as u64 };
+                let (header, payload) = (header.encode(), masked([1; 4], len, len / 2));
+                let mut out = alloc::vec![7; 3];
+                append_frame(&header, mask.unwrap_or_default(), &payload, &mut out);
+                let payload = twin(mask.unwrap_or_default(), &payload);
+                assert_eq!(out, [&[7; 3], header.as_ref(), &payload].concat(), "{len} octets");
+            }
+        }
+    }
 }

@@ -74,7 +74,9 @@ impl Buffered {
 
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        self.frames.shrink_to(KEPT_ENTRIES);
+        if self.frames.capacity() > KEPT_ENTRIES {
+            self.frames.shrink_to(KEPT_ENTRIES);
+        }
         (self.amount, self.distance) = (0, 0);
     }
 

@@ -10,7 +10,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Codecs;
-use crate::frame::{EncodedHeader, FrameHeader};
+use crate::frame::EncodedHeader;
+#[cfg(feature = "deflate")]
+use crate::frame::FrameHeader;
 #[cfg(feature = "deflate")]
 use crate::mask::apply_mask;
 use crate::mask::kernel;
@@ -30,7 +32,7 @@ use splices::Splices;
 /// An `Output` grows with what is put into it and holds no bytes when new. It copies what is sent, but for two things
 /// that it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
 /// [`Bytes`], and a frame that was prepared for many connections. When it is drained it keeps its buffer for the next
-/// use, unless that has grown beyond 64 KiB: then it is freed. Once it had them, it also keeps room to note 64 such
+/// use, unless that has grown beyond 128 KiB: then it is freed. Once it had them, it also keeps room to note 64 such
 /// payloads, and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds,
 /// until it is dropped, the compressor and the decompressor of all connections that it serves.
 ///
@@ -83,8 +85,8 @@ struct Aside {
     buffered: Buffered,
 }
 
-/// A drained `Output` keeps a buffer of up to this many bytes.
-const KEPT_CAPACITY: usize = 64 << 10;
+/// A drained `Output` keeps a buffer of up to this many bytes: what the echo of a 64 KiB read makes it grow to.
+const KEPT_CAPACITY: usize = 128 << 10;
 
 /// A drained `Output` keeps room to note this many payloads, and this many frames that are counted.
 const KEPT_ENTRIES: usize = 64;
@@ -158,12 +160,15 @@ impl Output {
     /// # Ok::<_, websocket_proto::RequestError>(())
     /// ```
     pub fn append(&mut self, other: &mut Output) {
+        if other.is_empty() {
+            return;
+        }
         if self.is_empty() {
             core::mem::swap(self, other);
             // Only the bytes move.
             #[cfg(feature = "deflate")]
             core::mem::swap(&mut self.codecs, &mut other.codecs);
-        } else if !other.is_empty() {
+        } else {
             let (own, waiting) = (self.own().len(), self.len());
             if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
                 let behind = self.aside.get_or_insert_default();
@@ -220,6 +225,14 @@ impl Output {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
         self.bytes.extend_from_slice(bytes);
+        self.last_pong = 0;
+    }
+
+    /// Puts what `fill` appends, likely of about the expected length.
+    pub(crate) fn put_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+        self.make_room(expected);
+        self.bytes.reserve(expected);
+        fill(&mut self.bytes);
         self.last_pong = 0;
     }
 
@@ -371,14 +384,7 @@ impl Buf for Output {
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'o>(&'o self, slices: &mut [std::io::IoSlice<'o>]) -> usize {
-        // Empty segments give no slice, and longer ones than Windows can take give several.
-        let segments = self.splices().segments(self.own()).flat_map(|segment| segment.chunks(u32::MAX as usize));
-        let mut filled = 0;
-        for (slice, segment) in slices.iter_mut().zip(segments) {
-            *slice = std::io::IoSlice::new(segment);
-            filled += 1;
-        }
-        filled
+        self.splices().fill(self.own(), slices)
     }
 
     /// Takes `count` bytes off the front, after they were written. More than there is takes all of them.

@@ -75,6 +75,37 @@ impl Splices {
         until_last.chain(iter::once(own.get(self.distance..).unwrap_or_default()))
     }
 
+    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one that
+    /// is longer than Windows can take is cut: what follows it comes in the next call.
+    #[cfg(feature = "std")]
+    pub(super) fn fill<'o>(&'o self, own: &'o [u8], slices: &mut [std::io::IoSlice<'o>]) -> usize {
+        let room = slices.len();
+        let mut places = slices.iter_mut();
+        // Whether the next segment comes behind this one.
+        let mut put = |segment: &'o [u8]| {
+            let (segment, rest) = segment.split_at(segment.len().min(u32::MAX as usize));
+            if segment.is_empty() {
+                return true;
+            }
+            let place = places.next().map(|place| *place = std::io::IoSlice::new(segment));
+            place.is_some() && rest.is_empty()
+        };
+        let mut rest = own;
+        let mut goes_on = true;
+        for splice in &self.queue {
+            let (before, behind) = rest.split_at(splice.distance.min(rest.len()));
+            rest = behind;
+            goes_on = put(before) && put(&splice.payload);
+            if !goes_on {
+                break;
+            }
+        }
+        if goes_on {
+            put(rest);
+        }
+        room - places.len()
+    }
+
     /// Takes `count` bytes off the front, and lets go of each payload with its last byte. Returns how many of the
     /// `count` were the output's own.
     pub(super) fn advance(&mut self, count: usize) -> usize {
@@ -107,7 +138,9 @@ impl Splices {
     /// Lets go of all payloads.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
-        self.queue.shrink_to(KEPT_ENTRIES);
+        if self.queue.capacity() > KEPT_ENTRIES {
+            self.queue.shrink_to(KEPT_ENTRIES);
+        }
         (self.len, self.distance) = (0, 0);
     }
 

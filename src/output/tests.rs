@@ -397,3 +397,13 @@ fn lists_are_made_when_needed_and_kept_while_small() {
         assert!(kept.iter().all(|&kept| kept > 0 && kept <= KEPT_ENTRIES), "{kept:?}");
     }
 }
+
+/// An idle connection's backlog, to which there is nothing to append, does not get the buffer that all share.
+#[test]
+fn appending_nothing_moves_no_memory() {
+    let (mut shared, mut backlog) = (Output::new(), Output::new());
+    shared.put(&[7; 1000]);
+    shared.advance(1000);
+    backlog.append(&mut shared);
+    assert!(shared.bytes.capacity() >= 1000 && backlog.bytes.capacity() == 0);
+}

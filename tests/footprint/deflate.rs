@@ -84,8 +84,7 @@ fn dedicated_memory_is_bounded() {
         let deflate = Deflate::new().window_bits(bits).memory_level(level).server_max_window_bits(Parameter::Require);
         let mut ws = open_deflate(deflate);
         // An output that has grown already.
-        let mut output = Output::new();
-        output.append(&mut grown());
+        let mut output = grown();
         let (.., inflating, _) =
             measure(|| receive(&mut ws, &mut compressed(true, Opcode::Binary, &HELLO), &mut output));
         let (.., deflating, peak) = measure(|| send(&mut ws, &content(20_000), &mut output));
