@@ -27,8 +27,8 @@
 /// with the compressor for that (the table in `Deflate`'s docs), and pongs that its messages keep apart, all of which
 /// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols it offers; the events it keeps, and the buffers
 /// it gives [back](crate::Connection::recycle). Nor is it ever reached: a fragment costs nothing, the opening's share is
-/// free once that is over, and of a message there is never more than twice what arrived, decompressed. Decompressing
-/// takes 8 KiB of stack.
+/// free once that is over, and of a message there is never more than twice what arrived, decompressed, or eight times
+/// what arrived compressed, which is reserved if messages have become so much before.
 ///
 /// # Examples
 /// ```

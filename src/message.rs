@@ -154,9 +154,9 @@ impl Message {
         }
     }
 
-    /// Appends what `write` puts at the front of a place for some `expected` bytes, or for as many as are gathered, but at
-    /// most `most`; it says how many it were. Begins in the memory of `spare`, if there is enough. Of bytes that are no
-    /// text, what comes before the fault is appended.
+    /// Appends what `write` puts at the front of a place for up to `expected` bytes; it says how many it were. At most
+    /// `most` are to come before what is gathered is taken. Begins in the memory of `spare`, if there is enough. Of bytes
+    /// that are no text, what comes before the fault is appended.
     #[cfg(feature = "deflate")]
     pub(crate) fn append(
         &mut self,
@@ -166,17 +166,15 @@ impl Message {
         write: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<(), Utf8Error> {
         let expected = expected.min(most);
-        let is_new = self.free() == 0 && self.gathered() == 0;
+        let is_new = self.gathered() == 0 && self.free() == 0;
         let memory = if is_new { core::mem::take(spare) } else { Vec::new() };
         let memory = if memory.capacity() < expected { Vec::new() } else { memory };
-        let is_enough = memory.capacity() > 0 || self.free() >= expected;
-        if !is_enough {
-            // What is reserved is double.
-            let half = expected.div_ceil(2);
-            self.grow(half, (most - half) as u64);
+        if self.free().max(memory.capacity()) < expected {
+            // It grows to twice what is there and arrives.
+            let half = expected.saturating_sub(self.gathered()).div_ceil(2).max(1);
+            self.grow(half, most.saturating_sub(half) as u64);
         }
-        let free = self.free().max(memory.capacity());
-        let room = expected.max(self.gathered()).min(most).min(free);
+        let room = expected.min(self.free().max(memory.capacity()));
         match &mut self.buffer {
             Buffer::Binary(data) => {
                 append(data, memory, room, write);

@@ -158,6 +158,9 @@ fn inflate_block(
     limit: u64,
     part_size: usize,
 ) -> (usize, Result<(), ProtocolErrorKind>) {
+    // What was full may be so again. Later, as much again as came before: what is decompressed into is filled with zeros,
+    // which is not to be more work than what comes.
+    let mut expected = if decompressor.is_full() { part_size } else { decompressor.expected_len(bytes.len()) };
     let mut read = 0;
     // Where there was no more room, there may be more behind, which has to come before anything else is looked at.
     while read < bytes.len() || decompressor.is_full() {
@@ -168,7 +171,7 @@ fn inflate_block(
             break;
         }
         let (rest, mut step) = (bytes.get(read..).unwrap_or_default(), Step::default());
-        let checked = message.append(spare, decompressor.expected_len(rest.len()), most, |place| {
+        let checked = message.append(spare, expected, most, |place| {
             step = decompressor.push(rest, place);
             step.written.min(fitting)
         });
@@ -181,6 +184,7 @@ fn inflate_block(
             return (read, Err(ProtocolErrorKind::InvalidDeflate));
         }
         read += step.read;
+        expected = step.written.saturating_add(decompressor.expected_len(0));
     }
     (read, Ok(()))
 }

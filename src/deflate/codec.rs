@@ -49,8 +49,13 @@ impl Compressor {
         Self { deflate: zlib_rs::Deflate::new_with_config(config), config: wanted(agreed) }
     }
 
-    /// How much room is likely to be enough: right for what cannot be compressed, too much for the rest.
+    /// How much room is likely to be enough.
     pub(crate) fn expected_len(len: usize) -> usize {
+        Self::most(len / 2)
+    }
+
+    /// How much room is enough for almost everything: what cannot be compressed is stored.
+    fn most(len: usize) -> usize {
         len.saturating_add(64)
     }
 
@@ -62,9 +67,10 @@ impl Compressor {
     /// tail (RFC 7692 §7.2.1). Returns whether it worked: if not, `out` is as it was.
     pub(crate) fn compress(&mut self, mut payload: &[u8], fin: bool, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let mut len = start;
+        let most = Self::most(payload.len());
+        let (mut len, mut room) = (start, Self::expected_len(payload.len()));
         loop {
-            out.resize(len.saturating_add(Self::expected_len(payload.len())), 0);
+            out.resize(len.saturating_add(room), 0);
             let (read, written) = (self.deflate.total_in(), self.deflate.total_out());
             let place = out.get_mut(len..).unwrap_or_default();
             if self.deflate.compress(payload, place, DeflateFlush::SyncFlush).is_err() {
@@ -77,6 +83,7 @@ impl Compressor {
             if payload.is_empty() && len < out.len() {
                 break;
             }
+            room = most;
         }
         out.truncate(len);
         let message = out.get(start..).unwrap_or_default();

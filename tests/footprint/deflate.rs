@@ -150,6 +150,31 @@ fn shared_memory_is_held_once() {
     assert!(dropped <= -pair, "the pair was the output's: {dropped}, {pair}");
 }
 
+/// While a message is under way there is no more than twice what it became so far, or eight times what it came as.
+#[test]
+fn memory_follows_what_is_decompressed() {
+    let stored = |content: &[u8]| {
+        let len = (content.len() as u16).to_le_bytes();
+        [&[0], &len[..], &[!len[0], !len[1]], content, &[0]].concat()
+    };
+    for (opcode, len) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [0, 1, 100, 60_000].map(|n| (o, n))) {
+        for piece in [1, 1000, usize::MAX] {
+            let (mut ws, mut output) = (open_deflate(Deflate::new()), Output::new());
+            // Messages that became a thousand times as much, and then one that becomes less than it was.
+            assert_eq!(receive(&mut ws, &mut compressed(true, Opcode::Binary, &bomb(500_000)), &mut output), 500_000);
+            let mut message = compressed(false, opcode, &stored(&vec![b'x'; len]));
+            let received = message.len();
+            let ((), _, held, _) = measure(|| {
+                for piece in message.chunks_mut(piece) {
+                    assert_eq!(receive(&mut ws, piece, &mut output), 0);
+                }
+            });
+            let most = (2 * len).max(8 * received) + 512;
+            assert!(held <= most.cast_signed(), "{opcode:?}, {len} in pieces of {piece}: {held} held");
+        }
+    }
+}
+
 /// 16 MiB of zeros in 16 KiB: no more is held than the limit, and half of it while the buffer grows.
 #[test]
 fn a_bomb_stays_within_the_limit() {
