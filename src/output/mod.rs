@@ -380,12 +380,7 @@ impl Buf for Output {
     /// What can be written without a copy: everything, or up to the next payload that is held by reference, or that.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        match &self.aside {
-            Some(aside) if !aside.splices.is_empty() => {
-                aside.splices.segments(self.own()).find(|segment| !segment.is_empty()).unwrap_or_default()
-            }
-            _ => self.own(),
-        }
+        self.aside.as_ref().map_or(self.own(), |aside| aside.splices.first(self.own()))
     }
 
     #[cfg(feature = "std")]

@@ -1,7 +1,6 @@
 //! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself.
 
 use alloc::collections::VecDeque;
-use core::iter;
 
 use bytes::{Buf, Bytes};
 
@@ -62,17 +61,13 @@ impl Splices {
         }
     }
 
-    /// All that waits, in the order of the wire: pieces of the output's `own` bytes, of which some may be empty, and
-    /// the payloads between them.
-    pub(super) fn segments<'o>(&'o self, own: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
-        let mut start = 0_usize;
-        let until_last = self.queue.iter().flat_map(move |splice| {
-            let end = start.saturating_add(splice.distance);
-            let before = own.get(start..end).unwrap_or_default();
-            start = end;
-            [before, &splice.payload]
-        });
-        until_last.chain(iter::once(own.get(self.distance..).unwrap_or_default()))
+    /// What waits first: a piece of the output's `own` bytes, or a payload.
+    pub(super) fn first<'o>(&'o self, own: &'o [u8]) -> &'o [u8] {
+        match self.queue.front() {
+            None => own,
+            Some(Splice { distance: 0, payload }) => payload,
+            Some(Splice { distance, .. }) => own.get(..*distance).unwrap_or_default(),
+        }
     }
 
     /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one that
