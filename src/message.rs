@@ -325,7 +325,8 @@ impl<'i> Payload<'i> {
 #[cfg(feature = "deflate")]
 pub(crate) fn append(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
     let len = bytes.len();
-    if memory.capacity() > 0 {
+    // Only instead of nothing: the bytes that are there, text that was looked at perhaps, stay.
+    if len == 0 && memory.capacity() > 0 {
         *bytes = memory;
     }
     bytes.resize(len.saturating_add(room), 0);
@@ -345,4 +346,22 @@ fn growth(len: usize, arrived: usize, announced: u64) -> usize {
     let half = expected / 2;
     let target = if needed <= half && doubled > half { half } else { doubled };
     target.saturating_sub(len)
+}
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use super::*;
+
+    /// What little comes behind much costs little: the place for it is no longer than was asked for.
+    #[test]
+    fn the_place_does_not_grow_with_the_message() {
+        let mut message = Message::start(MessageKind::Binary, true, Vec::with_capacity(1 << 16));
+        assert!(message.push([0; 4], &alloc::vec![0; 1 << 15], |_| 0).is_ok());
+        let mut place_len = 0;
+        let appended = message.append(&mut Vec::new(), 320, 1 << 15, |place| {
+            place_len = place.len();
+            1
+        });
+        assert_eq!((appended, place_len, message.len()), (Ok(()), 320, (1 << 15) + 1));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Buf;
 use websocket_proto::handshake::Negotiated;
 use websocket_proto::{
-    CloseCode, Config, Connection, Event, Fragments, Input, Output, Role, SendError, Timeouts, Timers,
+    CloseCode, Config, Connection, Event, Fragments, Input, Output, Role, SendError, Timeout, Timeouts, Timers,
 };
 
 fn open(role: Role, config: Config) -> Connection {
@@ -60,4 +60,18 @@ fn what_the_end_discards_was_not_sent() {
     assert_eq!(part, Some(Event::TextPart { text: "ab".into(), first: true, last: false }));
     assert!(matches!(server.receive_eof(), Some(Event::Closed(closed)) if closed.error().is_some()));
     assert_eq!((server.counters().sent.wire_bytes, output.len()), (0, 0));
+}
+
+/// The end is reported wherever in a frame it comes.
+#[test]
+fn a_timeout_in_the_middle_of_a_frame_is_the_last_event() {
+    for cut in 1..=10 {
+        let mut server = open(Role::Server, Config::new());
+        let mut output = Output::new();
+        let mut read = b"\x82\x85\0\0\0\0Hello"[..cut].to_vec();
+        assert_eq!(server.receive(&mut Input::new(&mut read), &mut output), None);
+        server.time_out(Timeout::KeepAlive, &mut output);
+        let event = server.receive(&mut Input::default(), &mut output);
+        assert!(matches!(event, Some(Event::Closed(_))), "cut at {cut}: {event:?}");
+    }
 }

@@ -383,6 +383,8 @@ impl Connection {
         }
         self.phase = Phase::Ended;
         self.busy = true;
+        // Nothing is gathered any more: the next call goes to the last event.
+        self.reading = Reading::default();
         self.held().ending = Some(closed);
         self.release();
     }

@@ -202,7 +202,8 @@ impl Connection {
     fn receive_gathering<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         match self.gather_more(input) {
             Ok(Some(event)) => Some(event),
-            Ok(None) if input.is_empty() => None,
+            // Behind the payload there may be nothing to hold any more: a message may be one to discard.
+            Ok(None) if input.is_empty() && matches!(self.reading, Reading::Payload(_)) => None,
             Ok(None) => self.receive_any(input, output),
             Err(error) => self.fail(error, input, output),
         }

@@ -13,10 +13,10 @@ pub(super) trait Block: Copy {
     unsafe fn is_ascii(self) -> bool;
 }
 
-/// The widest that every processor of the kind has.
-#[cfg(target_arch = "x86_64")]
+/// The widest that every processor of the kind has. What runs without an operating system may not use SSE.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(super) type Wide = core::arch::x86_64::__m128i;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 pub(super) type Wide = u128;
 
 macro_rules! integers {
@@ -58,10 +58,10 @@ macro_rules! integers {
 }
 
 integers!(u32, u64);
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 integers!(u128);
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_64 {
     use core::arch::x86_64::{
         __m128i, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi32, _mm_storeu_si128, _mm_xor_si128,

@@ -104,7 +104,7 @@ const WIDER: usize = 256;
 
 #[inline(never)]
 unsafe fn xor_long(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse2"))]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2; the invariant.
         return unsafe { xor_avx2(key, from, to, len) };
@@ -113,7 +113,7 @@ unsafe fn xor_long(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
     unsafe { xor_blocks::<[Wide; 4]>(key, from, to, len) }
 }
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse2"))]
 #[target_feature(enable = "avx2")]
 unsafe fn xor_avx2(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the invariant; `len` is more than a block.
@@ -123,7 +123,8 @@ unsafe fn xor_avx2(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
 /// In blocks, of which `len` makes at least one. The last block is loaded before anything is stored, and stored last,
 /// over what overlaps it: so odd octets need no loop, and no store crosses the end, behind which the next header would
 /// wait for it.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "wider instructions only become part of a function that may use them")]
 unsafe fn xor_blocks<B: Block>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: each block from `at` on, and the last one, lie within `len`.
     unsafe {
