@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Connection;
-use super::receive::Frame;
+use super::frame::Frame;
 use crate::deflate::{Codecs, Compressor, Decompressor, Step};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;

@@ -3,7 +3,8 @@
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{Break, Continue};
 
-use super::receive::{Frame, Reading, Step, invalid_utf8};
+use super::frame::{Frame, Reading};
+use super::receive::{Step, invalid_utf8};
 use super::{Connection, Phase, Role};
 use crate::close::{CloseCode, CloseStatus, Closed};
 use crate::error::{ProtocolError, ProtocolErrorKind};

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use super::Connection;
+use super::frame::{Frame, Reading};
 use super::held::Held;
-use super::receive::{Frame, Reading, Step, invalid_utf8};
+use super::receive::{Step, invalid_utf8};
 use crate::error::ProtocolError;
 #[cfg(not(feature = "deflate"))]
 use crate::error::ProtocolErrorKind;
@@ -85,9 +86,19 @@ impl Connection {
         self.gather_more(input).map(|event| event.map_or(Continue(()), |event| Break(Some(event))))
     }
 
-    /// Gathers what is there of a frame. Returns the message if that was the last of it, and it goes to the application.
-    #[inline]
+    /// Gathers what is there of a frame and of the fragments behind it. Returns the message if that was the last of it, and
+    /// it goes to the application.
     pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
+        loop {
+            let event = self.gather_frame(input)?;
+            if event.is_some() || !self.begin_fragment(input) {
+                return Ok(event);
+            }
+        }
+    }
+
+    #[inline]
+    fn gather_frame<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
         let limit = self.message_limit();
         let Reading::Payload(frame) = &mut self.reading else { return Ok(None) };
         let Some(message) = self.held.as_mut().and_then(|held| held.message.as_mut()) else { return Ok(None) };

@@ -7,6 +7,7 @@
 mod compression;
 mod control;
 mod data;
+mod frame;
 mod held;
 mod opening;
 mod receive;
@@ -28,9 +29,9 @@ use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
+use frame::Reading;
 use held::Held;
 use opening::Opening;
-use receive::Reading;
 
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///

@@ -3,66 +3,17 @@
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{self, Break, Continue};
 
+use super::frame::{Frame, Reading};
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::frame::{FIN, FrameHeader, HeaderBuffer, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
-use crate::mask::{apply_mask, rotate_key};
+use crate::mask::apply_mask;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::text;
-
-/// Where in a frame the next byte lies.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reading {
-    /// In the header, of which this much is known.
-    Header(HeaderBuffer),
-    /// In the payload.
-    Payload(Frame),
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self::Header(HeaderBuffer::default())
-    }
-}
-
-/// A frame whose payload is under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub(super) opcode: Opcode,
-    pub(super) fin: bool,
-    /// RSV1, on the first frame of a compressed message.
-    pub(super) compressed: bool,
-    /// Whether it goes, uncompressed, into the message that is gathered whole.
-    pub(super) is_gathered: bool,
-    /// The key for the next byte; zeros if the frame is not masked.
-    pub(super) key: [u8; 4],
-    pub(super) remaining: u64,
-}
-
-impl Frame {
-    /// Unmasks, or masks again, what lies so many bytes behind the next one.
-    pub(super) fn unmask(&self, ahead: usize, bytes: &mut [u8]) {
-        if self.key != [0; 4] {
-            apply_mask(rotate_key(self.key, ahead), bytes);
-        }
-    }
-
-    /// Goes on behind so many bytes, which are no more than remain.
-    #[inline]
-    pub(super) fn advance(&mut self, count: usize) {
-        self.remaining = self.remaining.wrapping_sub(count as u64);
-        self.key = rotate_key(self.key, count);
-    }
-
-    /// Whether nothing of its message is to come behind what was read of it.
-    pub(super) fn ends_message(&self) -> bool {
-        self.fin && self.remaining == 0
-    }
-}
 
 /// So many bytes and more are not few.
 const FEW: usize = 16;
@@ -127,19 +78,7 @@ impl Connection {
 
         let bytes = input.peek();
         let [first @ (TEXT | BINARY), second, ..] = *bytes else { return None };
-        if (second & MASK != 0) != (self.role == Role::Server) {
-            return None;
-        }
-        let header = header_len(second);
-        let len = match second & 0x7f {
-            len @ 0..=125 => usize::from(len),
-            126 => usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
-            _ => return None,
-        };
-        let minimal = len > 125 || second & 0x7f < 126;
-        if !minimal || len > self.max_message_size || len > self.max_frame_size as usize {
-            return None;
-        }
+        let (header, len) = self.read_lengths(second, bytes)?;
         if bytes.len() < header + len {
             self.begin_message(first == TEXT, header, len, input);
             return None;
@@ -162,6 +101,26 @@ impl Connection {
                 self.fail(invalid_utf8(start, error.index), input, output)
             }
         }
+    }
+
+    /// How long the header and the payload are, if there is nothing unusual about that and it is within the limits.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of `receive`")]
+    fn read_lengths(&self, second: u8, bytes: &[u8]) -> Option<(usize, usize)> {
+        if (second & MASK != 0) != (self.role == Role::Server) {
+            return None;
+        }
+        let header = header_len(second);
+        let len = match second & 0x7f {
+            len @ 0..=125 => usize::from(len),
+            126 => usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+            _ => return None,
+        };
+        let minimal = len > 125 || second & 0x7f < 126;
+        if !minimal || len > self.max_message_size || len > self.max_frame_size as usize {
+            return None;
+        }
+        Some((header, len))
     }
 
     /// Begins to gather a message of which the header, and at least a byte of the payload, is there, but not all.
@@ -207,6 +166,32 @@ impl Connection {
             Ok(None) => self.receive_any(input, output),
             Err(error) => self.fail(error, input, output),
         }
+    }
+
+    /// Begins the next fragment of a message that is gathered, if its header is all there and there is nothing unusual
+    /// about it.
+    #[inline]
+    pub(super) fn begin_fragment(&mut self, input: &mut Input<'_>) -> bool {
+        const NEXT: u8 = Opcode::Continuation as u8;
+        const LAST: u8 = FIN | NEXT;
+
+        let (Reading::Header(_), [first @ (NEXT | LAST), second, ..]) = (&self.reading, input.peek()) else {
+            return false;
+        };
+        let (fin, second) = (*first == LAST, *second);
+        let Some((header, len)) = self.read_lengths(second, input.peek()) else { return false };
+        let is_allowed = self.message().is_some_and(|message| {
+            let room = (self.max_message_size as u64).saturating_sub(message.len());
+            message.frames() < self.max_fragments && len as u64 <= room
+        });
+        if !is_allowed || input.len() < header {
+            return false;
+        }
+        let header = self.take(input, header);
+        let key = if second & MASK != 0 { header.last_chunk().copied().unwrap_or_default() } else { [0; 4] };
+        let (opcode, remaining) = (Opcode::Continuation, len as u64);
+        self.reading = Reading::Payload(Frame { opcode, fin, compressed: false, is_gathered: true, key, remaining });
+        true
     }
 
     /// Takes a few bytes out of the middle of a payload that is gathered, if there is nothing unusual about them. What
