@@ -74,7 +74,10 @@ async fn main() -> ExitCode {
             _ = &mut interrupt => break,
         };
         match accepted {
-            Ok((tcp, _)) => drop(tokio::spawn(serve(Peer::new(tcp, &options), stopping.clone()))),
+            Ok((tcp, _)) => {
+                let (mut peer, stopping) = (Peer::new(tcp, &options), stopping.clone());
+                tokio::spawn(async move { serve(&mut peer, stopping).await });
+            }
             Err(error) => {
                 // Whoever started this may have closed its error stream.
                 let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
@@ -93,8 +96,9 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn serve(mut peer: Peer, stopping: watch::Receiver<()>) {
-    let driven = drive(&mut peer, stopping).await;
+/// The peer is lent, because a task keeps both what its function is given and what becomes of it.
+async fn serve(peer: &mut Peer, stopping: watch::Receiver<()>) {
+    let driven = drive(peer, stopping).await;
     // However it ended, the application hears of it.
     while let Some(event) = peer.ws.receive_eof() {
         echo(event, &mut peer.ws, &mut peer.backlog);

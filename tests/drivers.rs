@@ -47,6 +47,8 @@ servers! {
     what_is_no_upgrade_is_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
+    a_slow_reader_is_alive
+    a_peer_that_takes_nothing_is_given_up
     a_peer_that_never_pauses_starves_nobody
     a_dead_peer_is_pinged_and_closed
     a_live_peer_is_pinged_and_kept
@@ -355,6 +357,47 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
         }
     }
     writer.join().expect("no panic").expect("it reads again");
+}
+
+const LARGE: usize = 32 << 20;
+
+/// A socket to which a message of 32 MiB is on its way back, which is more than the operating system takes.
+fn behind_a_large_message(address: &str) -> TcpStream {
+    let mut tcp = open(address);
+    tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("it reads");
+    tcp.write_all(&vec![0; LARGE]).expect("it reads");
+    tcp
+}
+
+/// It is not read from meanwhile, and no pong can come before it has read the ping.
+fn a_slow_reader_is_alive(name: &str) {
+    let (_server, address) = server(name, &["--no-deflate", "--max-message", "33554432", "--timeout", "700"]);
+    let mut tcp = behind_a_large_message(&address);
+    let (start, mut read) = (Instant::now(), 0);
+    // Longer than the server waits for a peer that is silent.
+    while start.elapsed() < Duration::from_millis(2100) {
+        tcp.read_exact(&mut [0; 512 << 10]).expect("it goes on");
+        read += 512 << 10;
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(read < LARGE / 2);
+    tcp.read_exact(&mut vec![0; 10 + LARGE - read]).expect("all of it comes");
+    let mut frame = [0; 2];
+    tcp.read_exact(&mut frame).expect("the ping that waited");
+    assert_eq!(frame[0], 0x89);
+}
+
+/// First it is pinged, then closed, and then its grace is over. What it sends is no excuse: nobody reads that.
+fn a_peer_that_takes_nothing_is_given_up(name: &str) {
+    let (_server, address) = server(name, &["--no-deflate", "--max-message", "33554432", "--timeout", "200"]);
+    let mut tcp = behind_a_large_message(&address);
+    let start = Instant::now();
+    // To write to a socket that the other side has closed fails, the second time.
+    while tcp.write_all(b"\x8a\x80\0\0\0\0").is_ok() {
+        assert!(start.elapsed() < PATIENCE, "{name} still has the message");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Client::open(&address, Config::new()).echo("alive");
 }
 
 fn a_peer_that_never_pauses_starves_nobody(name: &str) {
