@@ -96,15 +96,14 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The peer is lent, because a task keeps both what its function is given and what becomes of it.
+/// Serves a peer to its end. (It is lent: by value it would have its place in the task twice.)
 async fn serve(peer: &mut Peer, stopping: watch::Receiver<()>) {
     let driven = drive(peer, stopping).await;
     // However it ended, the application hears of it.
     while let Some(event) = peer.ws.receive_eof() {
         echo(event, &mut peer.ws, &mut peer.backlog);
     }
-    if driven.is_ok() {
-        // RFC 6455 §7.1.1, as above.
+    if driven.is_ok() && peer.backlog.is_empty() {
         let _ = peer.tcp.shutdown().await;
         let _ = timeout(GRACE, copy(&mut peer.tcp, &mut sink())).await;
     }
