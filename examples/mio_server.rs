@@ -107,7 +107,7 @@ impl Server {
             let now = Instant::now();
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept_at = Some(now),
+                    LISTENER => drop(self.accept_at.get_or_insert(now)),
                     // Writable, too: whoever has a turn writes first.
                     Token(key) => self.enqueue(key, event.is_readable()),
                 }
@@ -307,7 +307,7 @@ impl Peer {
     }
 
     fn may_read(&self) -> bool {
-        self.is_readable && !self.has_ended && (self.backlog.len() < MAX_BACKLOG || self.ws.is_closed())
+        self.is_readable && !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
     fn due(&self) -> Option<Instant> {

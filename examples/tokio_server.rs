@@ -130,14 +130,20 @@ async fn drive(peer: &mut Peer, mut stopping: watch::Receiver<()>) -> io::Result
     Ok(())
 }
 
+/// What a thread's tasks share.
+struct Scratch {
+    buffer: Vec<u8>,
+    output: Output,
+}
+
 /// Lends the thread's read buffer and output. A turn that panics takes them with it: what is in the output then is
 /// nobody else's.
 fn with_scratch<R>(turn: impl FnOnce(&mut [u8], &mut Output) -> R) -> R {
-    thread_local!(static SCRATCH: Cell<Option<Box<(Vec<u8>, Output)>>> = const { Cell::new(None) });
+    thread_local!(static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) });
 
-    let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new((vec![0; READ_SIZE], Output::new())));
-    let (buffer, output) = &mut *scratch;
-    let result = turn(buffer, output);
+    let fresh = || Box::new(Scratch { buffer: vec![0; READ_SIZE], output: Output::new() });
+    let mut scratch = SCRATCH.take().unwrap_or_else(fresh);
+    let result = turn(&mut scratch.buffer, &mut scratch.output);
     SCRATCH.set(Some(scratch));
     result
 }
@@ -184,7 +190,7 @@ impl Peer {
     }
 
     fn may_read(&self) -> bool {
-        !self.has_ended && (self.backlog.len() < MAX_BACKLOG || self.ws.is_closed())
+        !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
     /// When to have a turn whatever else happens.

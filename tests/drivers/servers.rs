@@ -1,18 +1,17 @@
-//! The examples that join the crate to mio and tokio, as programs over loopback, against the crate's own client on a
-//! blocking socket, and against peers that keep to no protocol.
+//! `mio_server` and `tokio_server`, which are to do the same.
 
-use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_proto::{
-    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Deflate, Event, Input, MessageKind, Output,
-};
+use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKind, Output};
+
+use crate::client::Client;
+use crate::{PATIENCE, REQUEST, connect, example, open, read_head, read_to_end, server, start};
 
 /// Each of these, for each server.
 macro_rules! servers {
@@ -55,161 +54,6 @@ servers! {
     a_slow_opening_ends
     resets_and_garbage_end_nothing_else
     without_descriptors_peers_wait
-}
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-
-/// Long enough for anything that has to happen, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Program {
-    #[cfg(unix)]
-    fn interrupt(&self) {
-        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        assert!(status.expect("there is a kill").success());
-    }
-
-    /// The memory that is its own and not on disk, in KiB.
-    fn resident(&self) -> Option<usize> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse().ok())
-    }
-}
-
-/// Cargo builds the examples beside the tests.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-    profile.join("examples").join(name)
-}
-
-/// Starts a server and returns it with the address at which it listens.
-fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, String) {
-    command.arg(address).args(arguments).stdout(Stdio::piped());
-    let mut server = command.spawn().expect("cargo test builds the examples");
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says where it listens");
-    let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
-    (Program(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned())
-}
-
-fn server(name: &str, arguments: &[&str]) -> (Program, String) {
-    let mut command = Command::new(example(name));
-    // One thread has to do, whoever is on it.
-    command.env("TOKIO_WORKER_THREADS", "1");
-    start(command, "127.0.0.1:0", arguments)
-}
-
-/// A socket that has sent the request and nothing more.
-fn connect(address: &str) -> TcpStream {
-    let mut tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_nodelay(true).expect("an open socket");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.write_all(REQUEST).expect("it reads");
-    tcp
-}
-
-/// A socket behind the opening handshake.
-fn open(address: &str) -> TcpStream {
-    let mut tcp = connect(address);
-    read_head(&mut tcp);
-    tcp
-}
-
-fn read_head(tcp: &mut TcpStream) {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        tcp.read_exact(&mut byte).expect("a whole head comes");
-        head.extend(byte);
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-}
-
-fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
-    bytes
-}
-
-/// The crate's own client on a blocking socket.
-struct Client {
-    tcp: TcpStream,
-    ws: Connection,
-    output: Output,
-    read: Vec<u8>,
-}
-
-impl Client {
-    fn open(address: &str, config: Config) -> Self {
-        let tcp = TcpStream::connect(address).expect("it listens");
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
-        let (request, mut output) = (ClientRequest::new(&format!("ws://{address}/")), Output::new());
-        let ws = Connection::client(&request, config, [7; 32], &mut output).expect("a good request");
-        let mut client = Self { tcp, ws, output, read: Vec::new() };
-        let mut is_open = false;
-        while !is_open {
-            client.read(|event, _, _| is_open |= matches!(event, Event::Open(_)));
-        }
-        client
-    }
-
-    /// Writes what waits, reads once, and tells of what that brought.
-    fn read(&mut self, mut tell: impl FnMut(Event<'_>, &mut Connection, &mut Output)) {
-        self.output.write_to(&mut self.tcp).expect("it reads");
-        self.read.resize(64 << 10, 0);
-        let n = self.tcp.read(&mut self.read).expect("something comes in time");
-        let Self { ws, output, .. } = self;
-        let mut input = Input::new(&mut self.read[..n]);
-        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
-            tell(event, ws, output);
-        }
-    }
-
-    /// The next messages, as text or binary; pings are answered on the way.
-    fn messages(&mut self, count: usize) -> Vec<(MessageKind, Vec<u8>)> {
-        let mut messages = Vec::new();
-        while messages.len() < count {
-            self.read(|event, _, _| match event {
-                Event::Text(text) => messages.push((MessageKind::Text, text.into_owned().into_bytes())),
-                Event::Binary(data) => messages.push((MessageKind::Binary, data.into_owned())),
-                Event::Closed(closed) => panic!("{closed}"),
-                _ => {}
-            });
-        }
-        messages
-    }
-
-    fn echo(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
-        assert_eq!(self.messages(1), [(MessageKind::Text, text.as_bytes().to_vec())]);
-    }
-
-    /// The last event, and nothing but pongs before it.
-    fn closed(mut self) -> Closed {
-        let mut last = None;
-        while !self.ws.is_closed() {
-            self.read(|event, _, _| match event {
-                Event::Closed(closed) => last = Some(closed),
-                event => assert!(matches!(event, Event::Pong(_) | Event::Ping(_)), "{event:?}"),
-            });
-        }
-        last.expect("Closed is the last event")
-    }
 }
 
 fn messages_come_back(name: &str) {
@@ -293,7 +137,7 @@ fn what_is_too_large_is_refused_without_a_reset(name: &str) {
     let mut tcp = open(&address);
     tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("it reads");
     for _ in 0..128 {
-        tcp.write_all(&[0; 64 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
 }
@@ -329,7 +173,7 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("an open socket");
     let mut sent = 0_u32;
     loop {
-        let mut message = [0; LEN];
+        let mut message = vec![0; LEN];
         message[..4].copy_from_slice(&sent.to_be_bytes());
         ws.send_binary(&message, &mut output).expect("it is open");
         sent += 1;
@@ -373,18 +217,25 @@ fn behind_a_large_message(address: &str) -> TcpStream {
 fn a_slow_reader_is_alive(name: &str) {
     let (_server, address) = server(name, &["--no-deflate", "--max-message", "16777216", "--timeout", "500"]);
     let mut tcp = behind_a_large_message(&address);
+    let mut header = [0; 10];
+    tcp.read_exact(&mut header).expect("it comes back");
     let (start, mut read) = (Instant::now(), 0);
     // Longer than the server waits for a peer that is silent.
     while start.elapsed() < Duration::from_millis(1500) {
-        tcp.read_exact(&mut [0; 256 << 10]).expect("it goes on");
+        tcp.read_exact(&mut vec![0; 256 << 10]).expect("it goes on");
         read += 256 << 10;
         thread::sleep(Duration::from_millis(100));
     }
     assert!(read < LARGE / 2);
-    tcp.read_exact(&mut vec![0; 10 + LARGE - read]).expect("all of it comes");
-    let mut frame = [0; 2];
-    tcp.read_exact(&mut frame).expect("the ping that waited");
-    assert_eq!(frame[0], 0x89);
+    tcp.read_exact(&mut vec![0; LARGE - read]).expect("all of it comes");
+    tcp.write_all(b"\x81\x81\0\0\0\0x").expect("it reads again");
+    let mut ping = [0; 10];
+    tcp.read_exact(&mut ping[..3]).expect("it is open");
+    while ping[..2] == [0x89, 8] {
+        tcp.read_exact(&mut ping[3..]).expect("a whole ping");
+        tcp.read_exact(&mut ping[..3]).expect("it is open");
+    }
+    assert_eq!(&ping[..3], b"\x81\x01x");
 }
 
 /// First it is pinged, then closed, and then its grace is over. What it sends is no excuse: nobody reads that.
@@ -419,7 +270,9 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
             }
         });
     }
+    let start = Instant::now();
     while echoed.load(Ordering::Relaxed) < 1 << 20 {
+        assert!(start.elapsed() < PATIENCE, "nothing comes back");
         thread::sleep(Duration::from_millis(1));
     }
     let (start, before) = (Instant::now(), echoed.load(Ordering::Relaxed));
@@ -429,7 +282,9 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     }
     let (took, meanwhile) = (start.elapsed(), echoed.load(Ordering::Relaxed) - before);
     done.store(true, Ordering::Relaxed);
-    floods.iter().for_each(|flood| drop(flood.shutdown(Shutdown::Both)));
+    for flood in &floods {
+        let _ = flood.shutdown(Shutdown::Both);
+    }
     assert!(took < PATIENCE / 2, "10 echoes took {took:?} and {meanwhile} bytes of others");
 }
 
@@ -486,7 +341,7 @@ fn resets_and_garbage_end_nothing_else(name: &str) {
     let mut witness = Client::open(&address, Config::new());
     for round in 0..20 {
         let mut tcp = open(&address);
-        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &[0; 65_535]].concat()).expect("it reads");
+        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("it reads");
         if round % 2 == 0 {
             // To close with input unread is to reset.
             tcp.peek(&mut [0]).expect("the echo comes");
@@ -555,7 +410,7 @@ fn the_tokio_server_ends_in_order() {
     opening.set_read_timeout(Some(PATIENCE)).expect("an open socket");
     opening.write_all(&REQUEST[..20]).expect("it reads");
     let mut silent = open(&address);
-    let mut client = Client::open(&address, Config::new());
+    let client = Client::open(&address, Config::new());
     let start = Instant::now();
     program.interrupt();
     let closed = client.closed();
@@ -566,166 +421,4 @@ fn the_tokio_server_ends_in_order() {
     drop((silent, opening));
     assert!(program.0.wait().expect("it ends").success());
     assert!(TcpStream::connect(&address).is_err());
-}
-
-/// The client with its standard input and output.
-struct Console {
-    program: Program,
-    input: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Console {
-    fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(example("tokio_client"));
-        command.arg(url).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut client = command.spawn().expect("cargo test builds the examples");
-        let (input, output) = (client.stdin.take(), client.stdout.take().expect("it is piped"));
-        Self { program: Program(client), input, lines: BufReader::new(output).lines() }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("it reads");
-    }
-
-    fn line(&mut self) -> String {
-        self.lines.next().expect("it goes on").expect("text")
-    }
-
-    /// The next line, which is `RETRY` and milliseconds.
-    fn retry(&mut self) -> u64 {
-        let line = self.line();
-        line.strip_prefix("RETRY ").and_then(|rest| rest.parse().ok()).unwrap_or_else(|| panic!("{line}"))
-    }
-
-    /// Ends its input; returns what else it says, and whether it succeeded.
-    fn end(mut self) -> (Vec<String>, bool) {
-        drop(self.input.take());
-        let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (lines, self.program.0.wait().expect("it ends").success())
-    }
-}
-
-/// A listener, and its URL.
-fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
-    (listener, url)
-}
-
-/// Takes the next client and its request, and answers with this, or else with 101.
-fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
-    let (mut tcp, _) = listener.accept().expect("a client comes");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    let mut request = vec![0; 4096];
-    let len = tcp.read(&mut request).expect("a request comes");
-    if let Some(refusal) = refusal {
-        tcp.write_all(refusal.as_bytes()).expect("the client reads");
-        return tcp;
-    }
-    let request = std::str::from_utf8(&request[..len]).expect("a request is text");
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
-    tcp
-}
-
-#[test]
-fn the_tokio_client_sends_its_input() {
-    for name in ["mio_server", "tokio_server"] {
-        let (_server, address) = server(name, &[]);
-        let mut client = Console::start(&format!("ws://{address}/"), &["--subprotocol", "chat"]);
-        let long = "x".repeat(100_000);
-        client.type_in(&format!("hello\n€\n{long}\n"));
-        let expected =
-            ["OPEN chat".into(), "TEXT hello".into(), "TEXT €".into(), format!("TEXT {long}"), "CLOSED 1000".into()];
-        assert_eq!(client.end(), (expected.to_vec(), true));
-    }
-}
-
-#[test]
-fn the_tokio_client_comes_back_when_its_server_does() {
-    for name in ["mio_server", "tokio_server"] {
-        let (program, address) = server(name, &[]);
-        let mut client = Console::start(&format!("ws://{address}/"), &[]);
-        client.type_in("one\n");
-        assert_eq!([client.line(), client.line()], ["OPEN", "TEXT one"]);
-        drop(program);
-        assert_eq!(client.line(), "CLOSED 1006");
-        assert!(client.retry() <= 1000);
-        let (_program, _) = start(Command::new(example(name)), &address, &[]);
-        // It may have tried before.
-        let mut line = client.line();
-        while line.starts_with("FAILED ") {
-            client.retry();
-            line = client.line();
-        }
-        assert_eq!(line, "OPEN");
-        client.type_in("two\n");
-        assert_eq!(client.line(), "TEXT two");
-        assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
-    }
-}
-
-#[test]
-fn the_tokio_client_waits_as_long_as_it_is_asked_to() {
-    let (listener, url) = listen();
-    let mut client = Console::start(&url, &[]);
-    drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
-    let refused = Instant::now();
-    assert_eq!(client.line(), "FAILED HTTP status 503");
-    assert!((1000..=2000).contains(&client.retry()));
-    let _tcp = serve(&listener, None);
-    assert!(refused.elapsed() >= Duration::from_millis(990), "{:?}", refused.elapsed());
-    assert_eq!(client.line(), "OPEN");
-}
-
-#[test]
-fn the_tokio_client_ends_when_it_is_refused_for_good() {
-    let (listener, url) = listen();
-    let client = Console::start(&url, &[]);
-    drop(serve(&listener, Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")));
-    assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
-}
-
-#[test]
-fn the_tokio_client_gives_a_dead_server_up() {
-    let (listener, url) = listen();
-    let mut client = Console::start(&url, &["--timeout", "200"]);
-    let mut tcp = serve(&listener, None);
-    assert_eq!(client.line(), "OPEN");
-    let frames = read_to_end(&mut tcp);
-    // A ping of eight bytes, masked, and a Close.
-    assert_eq!((frames[0], frames[1], frames[14]), (0x89, 0x88, 0x88), "{frames:x?}");
-    assert_eq!(client.line(), "CLOSED 1006");
-    client.retry();
-    let _tcp = serve(&listener, None);
-    assert_eq!(client.line(), "OPEN");
-}
-
-#[cfg(unix)]
-#[test]
-fn the_tokio_client_closes_when_it_is_interrupted() {
-    let (listener, url) = listen();
-    let mut client = Console::start(&url, &[]);
-    let mut tcp = serve(&listener, None);
-    assert_eq!(client.line(), "OPEN");
-    client.program.interrupt();
-    let mut close = [0; 8];
-    tcp.read_exact(&mut close).expect("a Close comes");
-    let code = [close[6] ^ close[2], close[7] ^ close[3]];
-    assert_eq!((&close[..2], u16::from_be_bytes(code)), (&[0x88, 0x82][..], 1001));
-    tcp.write_all(b"\x88\x02\x03\xe9").expect("the client reads");
-    drop(tcp);
-    assert_eq!(client.end(), (vec!["CLOSED 1001".into()], true));
-    // And while it waits to connect again.
-    let (listener, url) = listen();
-    drop(listener);
-    let mut client = Console::start(&url, &[]);
-    assert!(client.line().starts_with("FAILED "));
-    client.retry();
-    client.program.interrupt();
-    assert!(client.program.0.wait().expect("it ends").success());
 }
