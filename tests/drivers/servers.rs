@@ -57,8 +57,8 @@ servers! {
 }
 
 fn messages_come_back(name: &str) {
-    let large: String = ('a'..='z').cycle().take(300_000).collect();
-    let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    let large: String = ('a'..='z').cycle().take(200_000).collect();
+    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let compressed = Config::new().deflate(Deflate::new());
     for (arguments, config) in [(&[][..], &compressed), (&[], &Config::new()), (&["--no-deflate"], &compressed)] {
         let (_server, address) = server(name, arguments);
@@ -71,7 +71,7 @@ fn messages_come_back(name: &str) {
         for _ in 0..2 {
             ws.send_text(&large, output).expect("it is open");
             ws.send_binary(&noise, output).expect("it is open");
-            for (at, piece) in noise.chunks(50_000).enumerate() {
+            for (at, piece) in noise.chunks(25_000).enumerate() {
                 ws.send_fragment(MessageKind::Binary, piece, at == 3, output).expect("it is open");
             }
         }
