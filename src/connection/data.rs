@@ -28,6 +28,10 @@ impl Connection {
         if is_here && frame.fin && !frame.compressed && self.message().is_none() {
             return self.read_whole(frame, input);
         }
+        let is_compressed = frame.compressed || self.message().is_some_and(Message::is_compressed);
+        if self.part_size == 0 && !is_compressed {
+            return self.read_plain(frame, input);
+        }
         let mut held = self.held.take().unwrap_or_default();
         let step = self.read_piece(frame, &mut held, input, output);
         self.held = Some(held);
@@ -67,7 +71,61 @@ impl Connection {
         Ok(part.map_or(Continue(()), |event| self.deliver(event)))
     }
 
-    /// A message of which this piece is not all: gathered until it is whole, or handed out in parts as they come.
+    /// A message of which this piece is not all, uncompressed and delivered whole: gathered.
+    fn read_plain<'i>(&mut self, frame: Frame, input: &mut Input<'i>) -> Step<'i> {
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Break(None));
+        }
+        let held = self.held();
+        if held.message.is_none() {
+            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
+        }
+        self.reading = Reading::Payload(Frame { is_gathered: true, ..frame });
+        self.gather_more(input).map(|event| event.map_or(Continue(()), |event| Break(Some(event))))
+    }
+
+    /// Gathers what is there of a frame. Returns the message if that was the last of it, and it goes to the application.
+    #[inline]
+    pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
+        let limit = self.message_limit();
+        let Reading::Payload(frame) = &mut self.reading else { return Ok(None) };
+        let Some(message) = self.held.as_mut().and_then(|held| held.message.as_mut()) else { return Ok(None) };
+        let (start, key) = (self.position, frame.key);
+        let piece = input.take(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
+        self.position = start.wrapping_add(piece.len() as u64);
+        frame.advance(piece.len());
+        let to_come = |message: &Message| {
+            let room = limit.saturating_sub(message.len()).saturating_sub(piece.len() as u64);
+            if frame.fin { frame.remaining } else { room }
+        };
+        message.push(key, piece, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        if frame.remaining > 0 {
+            return Ok(None);
+        }
+        let ends_message = frame.fin;
+        self.reading = Reading::default();
+        message.count_frame();
+        if !ends_message {
+            return Ok(None);
+        }
+        if !message.is_complete() {
+            return Err(invalid_utf8(self.position, 0));
+        }
+        let payload = message.take();
+        if let Some(held) = &mut self.held {
+            held.message = None;
+        }
+        self.count_received(payload.len(), true);
+        // Whatever else could keep it busy was so before.
+        self.busy = self.browser_rules && self.close_sent;
+        match self.deliver(payload.whole()) {
+            Break(event) => Ok(event),
+            Continue(()) => Ok(None),
+        }
+    }
+
+    /// As [`read_plain`](Self::read_plain), compressed or handed out in parts.
     fn read_piece<'i>(
         &mut self,
         mut frame: Frame,
@@ -98,7 +156,6 @@ impl Connection {
         let (inflated, _) = (None::<Result<(), ProtocolErrorKind>>, output);
         let (lent, mut read) = match inflated {
             Some(inflated) => (None, inflated.map_err(|kind| ProtocolError { kind, offset: frame_start })),
-            None if self.part_size == 0 => (None, self.gather(&mut frame, message, input)),
             None => self.lend(&mut frame, message, input),
         };
         let is_over = read.is_ok() && frame.remaining == 0 && !message.has_more();
@@ -130,15 +187,6 @@ impl Connection {
         Ok(event.map_or(Continue(()), |event| self.deliver(event)))
     }
 
-    /// Appends what is there of a frame to the message.
-    fn gather(&mut self, frame: &mut Frame, message: &mut Message, input: &mut Input<'_>) -> Result<(), ProtocolError> {
-        let start = self.position;
-        let room = self.message_limit().saturating_sub(message.len());
-        let bytes = self.take_payload(frame, usize::MAX, input);
-        let to_come = if frame.fin { frame.remaining } else { room.saturating_sub(bytes.len() as u64) };
-        message.push(bytes, to_come).map_err(|error| invalid_utf8(start, error.index))
-    }
-
     /// Takes a part of what is there of a frame, to be handed out where it lies.
     fn lend<'i>(
         &mut self,
@@ -152,7 +200,7 @@ impl Connection {
         let most = if lacking > 0 { lacking } else { self.part_size as usize };
         let bytes = self.take_payload(frame, most, input);
         let (payload, checked) = if lacking > 0 {
-            let checked = message.push(bytes, 0);
+            let checked = message.push([0; 4], bytes, |_| 0);
             (message.take(), checked)
         } else {
             message.lend(bytes)

@@ -52,14 +52,15 @@ impl Held {
             return false;
         }
         let Self { opening, ending, message, control, sending, subprotocol, spare, keys, unsent, .. } = self;
-        opening.is_none()
+        // The likeliest first.
+        keys.is_none()
+            && spare.capacity() == 0
+            && opening.is_none()
             && ending.is_none()
             && message.is_none()
             && control.is_empty()
             && sending.is_none()
             && subprotocol.is_none()
-            && spare.capacity() == 0
-            && keys.is_none()
             && *unsent == 0
     }
 
@@ -103,7 +104,15 @@ impl Connection {
     }
 
     /// An idle server holds nothing.
+    #[inline]
     pub(super) fn tidy(&mut self) {
+        if self.held.is_some() {
+            self.tidy_held();
+        }
+    }
+
+    #[inline(never)]
+    fn tidy_held(&mut self) {
         self.held.take_if(|held| held.is_empty());
     }
 }

@@ -10,9 +10,9 @@ use crate::event::Event;
 use crate::frame::{FIN, FrameHeader, HeaderBuffer, MASK, Opcode, RSV, RSV1, decode_payload_len, header_len};
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
-use crate::message::Message;
+use crate::message::{Message, MessageKind};
 use crate::output::Output;
-use crate::utf8;
+use crate::text;
 
 /// Where in a frame the next byte lies.
 #[derive(Clone, Copy, Debug)]
@@ -36,23 +36,26 @@ pub(super) struct Frame {
     pub(super) fin: bool,
     /// RSV1, on the first frame of a compressed message.
     pub(super) compressed: bool,
-    /// The key for the next byte, if the frame is masked.
-    mask: Option<[u8; 4]>,
+    /// Whether it goes, uncompressed, into the message that is gathered whole.
+    pub(super) is_gathered: bool,
+    /// The key for the next byte; zeros if the frame is not masked.
+    pub(super) key: [u8; 4],
     pub(super) remaining: u64,
 }
 
 impl Frame {
     /// Unmasks, or masks again, what lies so many bytes behind the next one.
     pub(super) fn unmask(&self, ahead: usize, bytes: &mut [u8]) {
-        if let Some(key) = self.mask {
-            apply_mask(rotate_key(key, ahead), bytes);
+        if self.key != [0; 4] {
+            apply_mask(rotate_key(self.key, ahead), bytes);
         }
     }
 
-    /// Goes on behind so many bytes.
+    /// Goes on behind so many bytes, which are no more than remain.
+    #[inline]
     pub(super) fn advance(&mut self, count: usize) {
-        self.remaining = self.remaining.saturating_sub(count as u64);
-        self.mask = self.mask.map(|key| rotate_key(key, count));
+        self.remaining = self.remaining.wrapping_sub(count as u64);
+        self.key = rotate_key(self.key, count);
     }
 
     /// Whether nothing of its message is to come behind what was read of it.
@@ -60,6 +63,9 @@ impl Frame {
         self.fin && self.remaining == 0
     }
 }
+
+/// So many bytes and more are not few.
+const FEW: usize = 16;
 
 /// What one step brought: go on, or come back with this.
 pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, ProtocolError>;
@@ -75,10 +81,20 @@ impl Connection {
     /// Only read more while [`output.len()`](Output::len) is below a limit of your choosing.
     #[inline]
     pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        if !self.busy
-            && let Some(event) = self.receive_whole(input, output)
-        {
-            return Some(event);
+        if !self.busy {
+            if let Some(event) = self.receive_whole(input, output) {
+                return Some(event);
+            }
+            if input.is_empty() {
+                self.tidy();
+                return None;
+            }
+        }
+        if let Reading::Payload(Frame { is_gathered: true, .. }) = self.reading {
+            if self.receive_few(input) {
+                return None;
+            }
+            return self.receive_gathering(input, output);
         }
         self.receive_any(input, output)
     }
@@ -110,8 +126,9 @@ impl Connection {
 
 /// The hot path.
 impl Connection {
-    /// Receives a whole, unfragmented message of at most 65,535 bytes that lies in the input from its first byte to
-    /// its last. Leaves everything else as it is, wrong headers too, for [`receive_any`](Self::receive_any).
+    /// Receives an unfragmented message of at most 65,535 bytes that begins in the input: lent if it is all there,
+    /// otherwise begun to be gathered. Leaves everything else as it is, wrong headers too, for
+    /// [`receive_any`](Self::receive_any).
     #[inline]
     fn receive_whole<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
@@ -129,18 +146,22 @@ impl Connection {
             _ => return None,
         };
         let minimal = len > 125 || second & 0x7f < 126;
-        if !minimal || bytes.len() < header + len || len > self.max_message_size || len > self.max_frame_size as usize {
+        if !minimal || len > self.max_message_size || len > self.max_frame_size as usize {
+            return None;
+        }
+        if bytes.len() < header + len {
+            self.begin_message(first == TEXT, header, len, input);
             return None;
         }
         let (header, payload) = input.take(header + len).split_at_mut(header);
         let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
-        apply_mask(key, payload);
-        self.position = self.position.saturating_add((header.len() + len) as u64);
+        self.position = self.position.wrapping_add((header.len() + len) as u64);
         if first == BINARY {
+            apply_mask(key, payload);
             self.count_received(len, true);
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
-        match utf8::check(payload) {
+        match text::unmask(key, payload) {
             Ok(text) => {
                 self.count_received(len, true);
                 Some(Event::Text(Cow::Borrowed(text)))
@@ -150,6 +171,57 @@ impl Connection {
                 self.fail(invalid_utf8(start, error.index), input, output)
             }
         }
+    }
+
+    /// Begins to gather a message of which the header, and at least a byte of the payload, is there, but not all.
+    #[inline(never)]
+    fn begin_message(&mut self, is_text: bool, header: usize, len: usize, input: &mut Input<'_>) {
+        if input.len() <= header {
+            return;
+        }
+        let opcode = if is_text { Opcode::Text } else { Opcode::Binary };
+        let key = match self.role {
+            Role::Server => input.peek().get(..header).and_then(<[u8]>::last_chunk).copied().unwrap_or_default(),
+            Role::Client => [0; 4],
+        };
+        self.take(input, header);
+        let remaining = len as u64;
+        self.reading =
+            Reading::Payload(Frame { opcode, fin: true, compressed: false, is_gathered: true, key, remaining });
+        let held = self.held();
+        let kind = if is_text { MessageKind::Text } else { MessageKind::Binary };
+        held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
+        self.busy = true;
+    }
+
+    /// Gathers more of the payload of a data frame.
+    #[inline(never)]
+    fn receive_gathering<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        match self.gather_more(input) {
+            Ok(Some(event)) => Some(event),
+            Ok(None) if input.is_empty() => None,
+            Ok(None) => self.receive_any(input, output),
+            Err(error) => self.fail(error, input, output),
+        }
+    }
+
+    /// Takes a few bytes out of the middle of a payload that is gathered, if there is nothing unusual about them. What
+    /// it leaves, it leaves as it is.
+    #[inline]
+    fn receive_few(&mut self, input: &mut Input<'_>) -> bool {
+        let Reading::Payload(frame) = &mut self.reading else { return false };
+        let bytes = input.peek();
+        if bytes.len() >= FEW || bytes.len() as u64 >= frame.remaining {
+            return false;
+        }
+        let message = self.held.as_mut().and_then(|held| held.message.as_mut());
+        let is_taken = message.is_some_and(|message| message.push_few(frame.key, bytes));
+        if is_taken {
+            self.position = self.position.wrapping_add(bytes.len() as u64);
+            frame.advance(bytes.len());
+            input.take_all();
+        }
+        is_taken
     }
 }
 
@@ -176,6 +248,10 @@ impl Connection {
             }
         };
         self.note_busy();
+        // Not before: a buffer that is given back would need the place again.
+        if event.is_none() {
+            self.tidy();
+        }
         event
     }
 
@@ -187,7 +263,6 @@ impl Connection {
             && self.held.as_ref().is_none_or(|held| held.message.is_none() && held.opening.is_none());
         // Parts are no whole messages, however short.
         self.busy = !is_idle || discarding || self.part_size > 0;
-        self.tidy();
     }
 
     pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
@@ -226,6 +301,12 @@ impl Connection {
     }
 
     fn read_header<'i>(&mut self, mut header: HeaderBuffer, input: &mut Input<'i>) -> Step<'i> {
+        if header.as_ref().is_empty()
+            && let Some(len) = self.read_whole_header(input)
+        {
+            self.take(input, len);
+            return Ok(Continue(()));
+        }
         let start = self.position.saturating_sub(header.as_ref().len() as u64);
         let wrong = |kind| ProtocolError { kind, offset: start };
         self.fill(&mut header, input);
@@ -241,9 +322,27 @@ impl Connection {
             self.reading = Reading::Header(header);
             return Ok(Break(None));
         };
-        let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
-        self.reading = Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, mask, remaining });
+        self.start_frame(header);
         Ok(Continue(()))
+    }
+
+    /// Reads a header that is all there, if there is nothing wrong with it. Returns its length.
+    #[inline]
+    fn read_whole_header(&mut self, input: &Input<'_>) -> Option<usize> {
+        let (header, len) = FrameHeader::decode(input.peek()).ok()??;
+        let [first, second, ..] = *input.peek() else { return None };
+        self.check_order(first, second).ok()?;
+        self.check_size(first, header.payload_len).ok()?;
+        self.start_frame(header);
+        Some(len)
+    }
+
+    #[inline]
+    fn start_frame(&mut self, header: FrameHeader) {
+        let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
+        let key = mask.unwrap_or_default();
+        self.reading =
+            Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, is_gathered: false, key, remaining });
     }
 
     fn fill(&mut self, header: &mut HeaderBuffer, input: &mut Input<'_>) {
