@@ -1,0 +1,294 @@
+//! A client on tokio: sends the lines of its standard input, prints what comes, and connects again when it was cut off.
+//!
+//! `cargo run --release --example tokio_client -- URL [--subprotocol NAME]… [--timeout MILLISECONDS]`
+//!
+//! Prints `OPEN [subprotocol]`, `TEXT …` with the text and `BINARY LENGTH` for each message, `CLOSED CODE`, or
+//! `FAILED WHY` if it did not open, and `RETRY MILLISECONDS` before it waits to try again. Closes with 1000 at the end
+//! of its input, with 1001 on Ctrl-C, and ends then; or, with exit status 1, when the server refuses it for good.
+//! `--timeout` is the time to connect, for the opening, until an idle server is pinged, for its pong, and for the
+//! closing, instead of the defaults of `Timeouts`. What such a client has to keep in mind:
+//! - **Reconnecting.** `Backoff` says how long to wait, so that clients that lost their server at once come back one by
+//!   one, and not before the server's Retry-After. It counts from the start again when a connection has lasted.
+//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte or a line: they wait
+//!   until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only when
+//!   it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
+//! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be written;
+//!   the channel then holds up the thread that reads them. Nor is the server read from while more than that waits.
+//! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
+//!   acknowledgement by the application could tell.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{select, signal};
+use websocket_proto::handshake::Response;
+use websocket_proto::uri::Uri;
+use websocket_proto::{
+    Backoff, ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, State, Timeouts, Timers,
+};
+
+const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout MILLISECONDS]";
+
+/// While this many bytes wait to be written, no line is sent and nothing is read.
+const MAX_OUTPUT: usize = 256 << 10;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Some(arguments) = Arguments::parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    run(&arguments).await.unwrap_or_else(|error| {
+        report(format_args!("FAILED {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// One session after the other, until there is a reason to end. An error is one that would come again.
+async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let (mut lines, mut stop) = (lines(), interrupt());
+    let mut backoff = Backoff::new(seed()?);
+    loop {
+        let delay = match session(arguments, &mut lines, &mut stop, &mut backoff).await? {
+            Break(code) => return Ok(code),
+            Continue(delay) => delay,
+        };
+        report(format_args!("RETRY {}", delay.as_millis()));
+        select! {
+            () = sleep(delay) => {}
+            () = stopped(&mut stop) => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Connects once and drives the connection to its end. Says how long to wait before the next.
+async fn session(
+    arguments: &Arguments,
+    lines: &mut mpsc::Receiver<String>,
+    stop: &mut watch::Receiver<bool>,
+    backoff: &mut Backoff,
+) -> Result<ControlFlow<ExitCode, Duration>, Box<dyn Error>> {
+    let mut output = Output::new();
+    let ws = Connection::client(&arguments.request, arguments.config.clone(), seed()?, &mut output)?;
+    let connecting = timeout(arguments.patience, TcpStream::connect((&*arguments.host, arguments.port)));
+    let connected = select! {
+        connected = connecting => connected.unwrap_or_else(|elapsed| Err(elapsed.into())),
+        () = stopped(stop) => return Ok(Break(ExitCode::SUCCESS)),
+    };
+    let tcp = match connected.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp)) {
+        Ok(tcp) => tcp,
+        Err(error) => {
+            report(format_args!("FAILED {error}"));
+            return Ok(Continue(backoff.next_delay()));
+        }
+    };
+    let mut client = Client::new(tcp, ws, output, arguments.timeouts);
+    client.drive(lines, stop).await;
+    if let Some(refusal) = client.refusal {
+        let delay = backoff.next_delay_after(&refusal);
+        return Ok(if is_final(&refusal) { Break(ExitCode::FAILURE) } else { Continue(delay) });
+    }
+    backoff.opened_for(client.opened.map(|opened| opened.elapsed()).unwrap_or_default());
+    let is_done = *stop.borrow() || (lines.is_closed() && lines.is_empty());
+    Ok(if is_done { Break(ExitCode::SUCCESS) } else { Continue(backoff.next_delay()) })
+}
+
+/// Whether to ask again would be answered the same: not if the server says when, and not if it is its own fault, or that
+/// of the moment (RFC 9110 §15.5.9, RFC 6585 §4).
+fn is_final(refusal: &Response) -> bool {
+    refusal.retry_after().is_none() && matches!(refusal.status(), 300..500) && !matches!(refusal.status(), 408 | 429)
+}
+
+/// A socket and the connection on it.
+struct Client {
+    tcp: TcpStream,
+    ws: Connection,
+    timers: Timers<Instant>,
+    output: Output,
+    opened: Option<Instant>,
+    refusal: Option<Response>,
+}
+
+impl Client {
+    fn new(tcp: TcpStream, ws: Connection, output: Output, timeouts: Timeouts<Duration>) -> Self {
+        let timers = Timers::new(Instant::now(), timeouts);
+        Self { tcp, ws, timers, output, opened: None, refusal: None }
+    }
+
+    async fn drive(&mut self, lines: &mut mpsc::Receiver<String>, stop: &mut watch::Receiver<bool>) {
+        let mut buffer = vec![0; 16 << 10];
+        while !self.ws.is_closed() {
+            let may_send = self.ws.state() == State::Open && self.output.len() < MAX_OUTPUT;
+            select! {
+                // If the socket failed, so will the next read.
+                _ = self.tcp.ready(self.interest()) => {}
+                () = sleep_until(self.due()) => {}
+                line = lines.recv(), if may_send => match line {
+                    Some(line) => self.ws.send_text(&line, &mut self.output).expect("the connection is open"),
+                    None => self.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut self.output),
+                },
+                () = stopped(stop), if self.ws.state() < State::Closing => {
+                    self.ws.close(CloseCode::GOING_AWAY, "", &mut self.output);
+                }
+            }
+            self.turn(Instant::now(), &mut buffer);
+        }
+        // If it was the timers that ended it, the last event is still to come.
+        while let Some(event) = self.ws.receive_eof() {
+            self.handle(event);
+        }
+    }
+
+    /// Reads, looks at the time, and writes. Waits for nothing.
+    fn turn(&mut self, now: Instant, buffer: &mut [u8]) {
+        let n = match self.tcp.try_read(buffer) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+            // A reset is an end like any other.
+            read => Some(read.unwrap_or(0)),
+        };
+        let (at_end, mut input) = (n == Some(0), Input::new(&mut buffer[..n.unwrap_or(0)]));
+        while let Some(event) =
+            if at_end { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
+        {
+            self.handle(event);
+        }
+        self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
+        let written = self.output.write_to(&mut AtOnce(&self.tcp));
+        if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
+            // A server that reads no more may have said something last.
+            self.output = Output::new();
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        match event {
+            Event::Open(response) => {
+                self.opened = Some(Instant::now());
+                match response.subprotocol() {
+                    Some(name) => report(format_args!("OPEN {name}")),
+                    None => report(format_args!("OPEN")),
+                }
+            }
+            Event::Text(text) => report(format_args!("TEXT {text}")),
+            Event::Binary(data) => report(format_args!("BINARY {}", data.len())),
+            Event::Rejected(refusal) => {
+                report(format_args!("FAILED HTTP status {}", refusal.status()));
+                self.refusal = Some(refusal);
+            }
+            Event::Closed(closed) if self.opened.is_some() => report(format_args!("CLOSED {}", closed.code())),
+            Event::Closed(closed) if self.refusal.is_none() => report(format_args!("FAILED {closed}")),
+            _ => {}
+        }
+    }
+
+    /// What to wait for. Input always, however much waits to be written: what a server can make a client add to that
+    /// are pongs, and they are bounded.
+    fn interest(&self) -> Interest {
+        if self.output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE }
+    }
+
+    /// When to have a turn whatever else happens.
+    fn due(&self) -> Instant {
+        self.timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+}
+
+/// A socket as a writer that never waits: what it does not take is `WouldBlock`.
+struct AtOnce<'t>(&'t TcpStream);
+
+impl Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines of the standard input, read by a thread of their own: it may block for ever, and ends with the process.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(16);
+    thread::spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Becomes true on Ctrl-C.
+fn interrupt() -> watch::Receiver<bool> {
+    let (sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        let _ = signal::ctrl_c().await;
+        sender.send_replace(true);
+    });
+    stop
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// From the operating system, anew for every connection (RFC 6455 §5.3, §10.3).
+fn seed() -> Result<[u8; 32], getrandom::Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
+}
+
+fn report(line: std::fmt::Arguments<'_>) {
+    let mut stdout = io::stdout().lock();
+    // Nobody may be listening any more; the connection is to end properly all the same.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+struct Arguments {
+    request: ClientRequest,
+    host: String,
+    port: u16,
+    config: Config,
+    timeouts: Timeouts<Duration>,
+    /// How long connecting may take.
+    patience: Duration,
+}
+
+impl Arguments {
+    fn parse() -> Option<Self> {
+        let (mut uri, mut subprotocols) = (None, Vec::new());
+        let (mut patience, mut timeouts) = (Duration::from_secs(10), Timeouts::new());
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--subprotocol" => subprotocols.push(arguments.next()?),
+                "--timeout" => {
+                    patience = Duration::from_millis(arguments.next()?.parse().ok()?);
+                    timeouts = timeouts.opening(patience).keep_alive(patience, patience).closing(patience);
+                }
+                _ if argument.starts_with('-') || uri.is_some() => return None,
+                // A secure one needs TLS between the socket and the connection, which is not in this example.
+                _ => uri = Some(Uri::parse(&argument).ok().filter(|uri| !uri.is_secure())?),
+            }
+        }
+        let uri = uri?;
+        let (host, port) = (uri.host().to_owned(), uri.port());
+        let request = subprotocols.iter().fold(ClientRequest::to(uri), ClientRequest::subprotocol);
+        let config = Config::new().deflate(Deflate::new());
+        Some(Self { request, host, port, config, timeouts, patience })
+    }
+}

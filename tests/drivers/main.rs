@@ -1,0 +1,99 @@
+//! The examples that join the crate to mio and tokio, as programs over loopback, against the crate's own client on a
+//! blocking socket, and against peers that keep to no protocol.
+
+mod client;
+mod servers;
+mod tokio_client;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
+/// Long enough for anything that has to happen, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that ends with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Program {
+    #[cfg(unix)]
+    fn interrupt(&self) {
+        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        assert!(status.expect("there is a kill").success());
+    }
+
+    /// The memory that is its own and not on disk, in KiB.
+    fn resident(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse().ok())
+    }
+}
+
+/// Cargo builds the examples beside the tests.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
+    profile.join("examples").join(name)
+}
+
+/// Starts a server and returns it with the address at which it listens.
+fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, String) {
+    command.arg(address).args(arguments).stdout(Stdio::piped());
+    let mut server = command.spawn().expect("cargo test builds the examples");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says where it listens");
+    let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
+    (Program(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned())
+}
+
+fn server(name: &str, arguments: &[&str]) -> (Program, String) {
+    let mut command = Command::new(example(name));
+    // One thread has to do, whoever is on it.
+    command.env("TOKIO_WORKER_THREADS", "1");
+    start(command, "127.0.0.1:0", arguments)
+}
+
+/// A socket that has sent the request and nothing more.
+fn connect(address: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(address).expect("it listens");
+    tcp.set_nodelay(true).expect("an open socket");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+    tcp.write_all(REQUEST).expect("it reads");
+    tcp
+}
+
+/// A socket behind the opening handshake.
+fn open(address: &str) -> TcpStream {
+    let mut tcp = connect(address);
+    read_head(&mut tcp);
+    tcp
+}
+
+fn read_head(tcp: &mut TcpStream) {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        tcp.read_exact(&mut byte).expect("a whole head comes");
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
+fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
+    bytes
+}

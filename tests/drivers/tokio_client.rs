@@ -1,0 +1,170 @@
+//! `tokio_client`, at its console, against the servers and against a server that is played.
+
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{PATIENCE, Program, example, read_to_end, server, start};
+
+/// The client with its standard input and output.
+struct Console {
+    program: Program,
+    input: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Console {
+    fn start(url: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(example("tokio_client"));
+        command.arg(url).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut client = command.spawn().expect("cargo test builds the examples");
+        let (input, output) = (client.stdin.take(), client.stdout.take().expect("it is piped"));
+        Self { program: Program(client), input, lines: BufReader::new(output).lines() }
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("it reads");
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it goes on").expect("text")
+    }
+
+    /// The next line, which is `RETRY` and milliseconds.
+    fn retry(&mut self) -> u64 {
+        let line = self.line();
+        line.strip_prefix("RETRY ").and_then(|rest| rest.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    }
+
+    /// Ends its input; returns what else it says, and whether it succeeded.
+    fn end(mut self) -> (Vec<String>, bool) {
+        drop(self.input.take());
+        let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
+        (lines, self.program.0.wait().expect("it ends").success())
+    }
+}
+
+/// A listener, and its URL.
+fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    (listener, url)
+}
+
+/// Takes the next client and its request, and answers with this, or else with 101.
+fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
+    let (mut tcp, _) = listener.accept().expect("a client comes");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+    let mut request = vec![0; 4096];
+    let len = tcp.read(&mut request).expect("a request comes");
+    if let Some(refusal) = refusal {
+        tcp.write_all(refusal.as_bytes()).expect("the client reads");
+        return tcp;
+    }
+    let request = std::str::from_utf8(&request[..len]).expect("a request is text");
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
+    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
+    let head =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+    tcp
+}
+
+#[test]
+fn the_tokio_client_sends_its_input() {
+    for name in ["mio_server", "tokio_server"] {
+        let (_server, address) = server(name, &[]);
+        let mut client = Console::start(&format!("ws://{address}/"), &["--subprotocol", "chat"]);
+        let long = "x".repeat(100_000);
+        client.type_in(&format!("hello\n€\n{long}\n"));
+        let expected =
+            ["OPEN chat".into(), "TEXT hello".into(), "TEXT €".into(), format!("TEXT {long}"), "CLOSED 1000".into()];
+        assert_eq!(client.end(), (expected.to_vec(), true));
+    }
+}
+
+#[test]
+fn the_tokio_client_comes_back_when_its_server_does() {
+    for name in ["mio_server", "tokio_server"] {
+        let (program, address) = server(name, &[]);
+        let mut client = Console::start(&format!("ws://{address}/"), &[]);
+        client.type_in("one\n");
+        assert_eq!([client.line(), client.line()], ["OPEN", "TEXT one"]);
+        drop(program);
+        assert_eq!(client.line(), "CLOSED 1006");
+        assert!(client.retry() <= 1000);
+        let (_program, _) = start(Command::new(example(name)), &address, &[]);
+        // It may have tried before.
+        let mut line = client.line();
+        while line.starts_with("FAILED ") {
+            client.retry();
+            line = client.line();
+        }
+        assert_eq!(line, "OPEN");
+        client.type_in("two\n");
+        assert_eq!(client.line(), "TEXT two");
+        assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
+    }
+}
+
+#[test]
+fn the_tokio_client_waits_as_long_as_it_is_asked_to() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &[]);
+    drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
+    let refused = Instant::now();
+    assert_eq!(client.line(), "FAILED HTTP status 503");
+    assert!((1000..=2000).contains(&client.retry()));
+    let _tcp = serve(&listener, None);
+    assert!(refused.elapsed() >= Duration::from_millis(990), "{:?}", refused.elapsed());
+    assert_eq!(client.line(), "OPEN");
+}
+
+#[test]
+fn the_tokio_client_ends_when_it_is_refused_for_good() {
+    let (listener, url) = listen();
+    let client = Console::start(&url, &[]);
+    drop(serve(&listener, Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")));
+    assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
+}
+
+#[test]
+fn the_tokio_client_gives_a_dead_server_up() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &["--timeout", "200"]);
+    let mut tcp = serve(&listener, None);
+    assert_eq!(client.line(), "OPEN");
+    let frames = read_to_end(&mut tcp);
+    // A ping of eight bytes, masked, and a Close.
+    assert_eq!((frames[0], frames[1], frames[14]), (0x89, 0x88, 0x88), "{frames:x?}");
+    assert_eq!(client.line(), "CLOSED 1006");
+    client.retry();
+    let _tcp = serve(&listener, None);
+    assert_eq!(client.line(), "OPEN");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_tokio_client_closes_when_it_is_interrupted() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &[]);
+    let mut tcp = serve(&listener, None);
+    assert_eq!(client.line(), "OPEN");
+    client.program.interrupt();
+    let mut close = [0; 8];
+    tcp.read_exact(&mut close).expect("a Close comes");
+    let code = [close[6] ^ close[2], close[7] ^ close[3]];
+    assert_eq!((&close[..2], u16::from_be_bytes(code)), (&[0x88, 0x82][..], 1001));
+    tcp.write_all(b"\x88\x02\x03\xe9").expect("the client reads");
+    drop(tcp);
+    assert_eq!(client.end(), (vec!["CLOSED 1001".into()], true));
+    // And while it waits to connect again.
+    let (listener, url) = listen();
+    drop(listener);
+    let mut client = Console::start(&url, &[]);
+    assert!(client.line().starts_with("FAILED "));
+    client.retry();
+    client.program.interrupt();
+    assert!(client.program.0.wait().expect("it ends").success());
+}
