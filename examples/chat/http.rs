@@ -1,4 +1,4 @@
-//! Plain HTTP, on the port where the WebSockets are too: the page's three files and the login. One answer, then the
+//! Plain HTTP, on the one port there is: the page's three files and the login. One answer, then the
 //! connection is closed.
 
 use std::io;
@@ -59,13 +59,11 @@ pub(crate) async fn serve(tcp: &mut TcpStream, head: &[u8], mut body: Vec<u8>, t
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
-            match log_in(&body, tokens) {
-                Some(token) => answer(tcp, "200 OK", "text/plain", &token).await,
-                None => {
-                    let rule = "a name has 1 to 24 letters, digits, spaces or . _ - '\n";
-                    answer(tcp, "400 Bad Request", "text/plain", rule).await
-                }
-            }
+            let Some(token) = log_in(&body, tokens) else {
+                let rule = "a name has 1 to 24 letters, digits, spaces or . _ - '\n";
+                return answer(tcp, "400 Bad Request", "text/plain", rule).await;
+            };
+            answer(tcp, "200 OK", "text/plain", &token).await
         }
         ("GET" | "POST", _) => answer(tcp, "404 Not Found", "text/plain", "there is nothing here\n").await,
         _ => answer(tcp, "405 Method Not Allowed", "text/plain", "GET, or POST to /login\n").await,

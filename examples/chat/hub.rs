@@ -122,19 +122,17 @@ impl Hub {
 
     /// Says something in a room, to everybody who is in it on any node.
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
-        match &self.redis {
+        if let Some(redis) = &self.redis {
             // It comes back, as to all nodes, by `hear`.
-            Some(redis) => redis.say(room, body).await,
-            None => {
-                let mut rooms = self.rooms();
-                let room = rooms.room(room).ok_or("the room is gone")?;
-                let said = Said { id: room.last.next(), body: body.clone() };
-                room.tell(&said);
-                room.history.push_back(said);
-                room.history.drain(..room.history.len().saturating_sub(HISTORY));
-                Ok(())
-            }
+            return redis.say(room, body).await;
         }
+        let mut rooms = self.rooms();
+        let room = rooms.room(room).ok_or("the room is gone")?;
+        let said = Said { id: room.last.next(), body: body.clone() };
+        room.tell(&said);
+        room.history.push_back(said);
+        room.history.drain(..room.history.len().saturating_sub(HISTORY));
+        Ok(())
     }
 }
 

@@ -40,6 +40,7 @@ function connect() {
   ws.onopen = () => {
     openedAt = Date.now();
     join();
+    show();
   };
   ws.onmessage = event => {
     heardAt = Date.now();
@@ -159,12 +160,18 @@ function say(key, text) {
 
 function add(item) {
   const messages = $("messages");
-  const atEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80;
   messages.querySelector(".empty")?.remove();
   messages.append(item);
   // As much as a page of messages is kept; older ones go.
   while (messages.children.length > 500) messages.firstElementChild.remove();
-  if (atEnd) messages.scrollTop = messages.scrollHeight;
+  if (isAtEnd) scrollToEnd();
+}
+
+// Whoever reads the newest goes on to.
+let isAtEnd = true;
+
+function scrollToEnd() {
+  $("messages").scrollTop = $("messages").scrollHeight;
 }
 
 function draw(author, text, time) {
@@ -223,7 +230,7 @@ function show() {
     drawnRoom = room;
     const empty = element("li", { className: "empty", textContent: "Nobody has said anything here yet." });
     $("messages").replaceChildren(...lists.get(room) ?? [empty]);
-    $("messages").scrollTop = $("messages").scrollHeight;
+    scrollToEnd();
     $("room").textContent = room;
     document.title = "#" + room + " · Chat";
   }
@@ -257,7 +264,7 @@ $("say").onsubmit = event => {
   add(message);
   say(key, text);
   $("text").value = "";
-  $("messages").scrollTop = $("messages").scrollHeight;
+  scrollToEnd();
 };
 
 $("text").onkeydown = event => {
@@ -277,6 +284,11 @@ $("login-form").onsubmit = event => {
   event.preventDefault();
   login($("name").value);
 };
+
+$("messages").onscroll = ({ target }) => {
+  isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 80;
+};
+new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
 
 $("login").oncancel = event => event.preventDefault();
 $("now").onclick = connect;

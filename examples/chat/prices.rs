@@ -37,7 +37,8 @@ fn now() -> Prepared {
 
 /// A few waves on top of each other, so that all nodes have the same prices without a word between them.
 fn price(base: f64, n: f64, time: f64) -> f64 {
-    let waves = [(0.031, 311.0), (0.013, 47.0), (0.006, 13.0), (0.003, 3.7)];
-    let swing: f64 = waves.iter().map(|(height, period)| height * (TAU * time / (period + 2.3 * n) + n).sin()).sum();
+    let waves = [(0.024, 311.0), (0.013, 47.0), (0.008, 11.0), (0.006, 3.7), (0.004, 1.3)];
+    let swing: f64 =
+        waves.iter().map(|(height, period)| height * (TAU * time / (period * (1.0 + 0.17 * n)) + n).sin()).sum();
     (base * (1.0 + swing) * 100.0).round() / 100.0
 }

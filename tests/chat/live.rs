@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -223,4 +224,13 @@ impl<S: Read + Write> Client<S> {
 pub(crate) fn texts(welcome: &Value) -> Vec<&str> {
     let messages = welcome["messages"].as_array().expect("a welcome has messages");
     messages.iter().map(|said| said["text"].as_str().expect("a text")).collect()
+}
+
+/// Asks again and again.
+pub(crate) fn wait_until(what: &str, mut is_it: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_it() {
+        assert!(Instant::now() < deadline, "it does not come to be: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
