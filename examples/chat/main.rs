@@ -86,14 +86,13 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let listener = listen(&arguments.address).await?;
     let node = token::random_name()?;
-    let (tokens, shared) = match &arguments.redis {
-        Some(url) => {
-            let redis = Redis::connect(url, &node).await?;
-            (Tokens::new(redis.secret(&token::random_secret()?).await?), Some(redis))
-        }
-        None => (Tokens::new(token::random_secret()?.into()), None),
+    let secret = token::random_secret()?;
+    let redis = match &arguments.redis {
+        Some(url) => Some(Redis::connect(url, &node, &secret).await?),
+        None => None,
     };
-    let hub = Hub::new(node, shared, prices::start(arguments.tick));
+    let tokens = Tokens::new(redis.as_ref().map_or(&secret, Redis::secret));
+    let hub = Hub::new(node, redis, prices::start(arguments.tick));
     Hub::start(&hub).await;
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());
     let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins });
@@ -237,7 +236,7 @@ struct Arguments {
     address: String,
     redis: Option<String>,
     origins: Vec<String>,
-    /// How often there are prices.
+    /// How often there are prices; the page takes a connection without any for dead.
     tick: Duration,
 }
 
@@ -251,7 +250,8 @@ impl Arguments {
                 "--redis" => parsed.redis = Some(arguments.next()?),
                 "--origin" => parsed.origins.push(arguments.next()?),
                 "--tick" => {
-                    parsed.tick = Duration::from_millis(arguments.next()?.parse().ok().filter(|&tick| tick > 0)?)
+                    let milliseconds = arguments.next()?.parse().ok().filter(|tick| (1..=10_000).contains(tick))?;
+                    parsed.tick = Duration::from_millis(milliseconds);
                 }
                 _ if argument.starts_with('-') || !parsed.address.is_empty() => return None,
                 _ => parsed.address = argument,

@@ -244,9 +244,10 @@ function show() {
   if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
   const isAway = Boolean(name) && (retryAt > 0 || (state !== WebSocket.OPEN && attempts > 0));
   $("banner").hidden = !isAway;
-  const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-  const why = retryAt ? `The connection was lost. Trying again ${seconds > 0 ? `in ${seconds} s` : "now"}.` : "Connecting again …";
+  // Said once; the count is for eyes only.
+  const why = retryAt ? "The connection was lost." : "Connecting again …";
   if ($("why").textContent !== why) $("why").textContent = why;
+  $("when").textContent = retryAt ? `Trying again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s.` : "";
   $("now").hidden = !retryAt;
 }
 
@@ -256,7 +257,7 @@ $("say").onsubmit = event => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text) return;
-  const key = crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.getRandomValues(new Uint32Array(4)), n => n.toString(36)).join("-");
+  const key = Array.from(crypto.getRandomValues(new Uint32Array(4)), n => n.toString(36)).join("-");
   const message = draw(name, text, new Date());
   message.id = "key-" + key;
   message.classList.add("waiting");

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
+use crate::Error;
 use crate::hub::{HISTORY, Hub, Present};
 use crate::messages::{Body, Said};
-use crate::{Error, token};
+use crate::token::{Secret, random_secret};
 
 /// A day after the last message a room's history is forgotten.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,6 +38,7 @@ pub(crate) struct Redis {
     /// For commands; it comes back by itself when it is lost.
     commands: ConnectionManager,
     node: Arc<str>,
+    secret: Secret,
     is_heard: watch::Sender<bool>,
 }
 
@@ -49,17 +51,27 @@ struct Presence {
 }
 
 impl Redis {
-    pub(crate) async fn connect(url: &str, node: &str) -> Result<Self, Error> {
+    /// Connects, and proposes a secret for the nodes to sign with.
+    pub(crate) async fn connect(url: &str, node: &str, proposed: &Secret) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let commands = client.get_connection_manager().await?;
-        Ok(Self { client, commands, node: node.into(), is_heard: watch::Sender::new(false) })
+        let mut redis =
+            Self { client, commands, node: node.into(), secret: *proposed, is_heard: watch::Sender::new(false) };
+        redis.secret = redis.agree_on_secret().await?;
+        Ok(redis)
     }
 
-    /// The secret that all nodes sign with: the proposed one, if there was none.
-    pub(crate) async fn secret(&self, proposed: &[u8]) -> Result<Vec<u8>, Error> {
+    /// The secret with which all nodes sign.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The secret that Redis has, which is this node's if it had none.
+    async fn agree_on_secret(&self) -> Result<Secret, Error> {
         let mut commands = self.commands.clone();
-        let _: bool = commands.set_nx("chat:secret", proposed).await?;
-        Ok(commands.get("chat:secret").await?)
+        let _: bool = commands.set_nx("chat:secret", &self.secret).await?;
+        let secret: Vec<u8> = commands.get("chat:secret").await?;
+        Ok(secret.as_slice().try_into()?)
     }
 
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
@@ -93,7 +105,7 @@ impl Redis {
 
     /// Hears what other nodes have to say, for ever.
     pub(crate) async fn listen(self, hub: Arc<Hub>) {
-        let mut backoff = Backoff::new(token::random_secret().unwrap_or_default()).cap(Duration::from_secs(5));
+        let mut backoff = Backoff::new(random_secret().unwrap_or_default()).cap(Duration::from_secs(5));
         loop {
             let began = Instant::now();
             let heard = self.hear(&hub).await;
@@ -113,6 +125,9 @@ impl Redis {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.psubscribe(said("*")).await?;
         subscription.subscribe(PRESENCE).await?;
+        if self.agree_on_secret().await? != self.secret {
+            return Err("Redis was emptied, and other nodes agreed on another secret: start this one anew".into());
+        }
         self.is_heard.send_replace(true);
         let mut messages = subscription.on_message();
         // A connection that is dead without a word is known by not hearing oneself.

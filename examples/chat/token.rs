@@ -18,12 +18,14 @@ const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The secret is drawn when the process starts, so that its end is the end of all tokens, or shared by Redis. The page
 /// logs in again with its name when a token is refused.
 pub(crate) struct Tokens {
-    secret: Vec<u8>,
+    secret: Secret,
 }
 
+pub(crate) type Secret = [u8; 32];
+
 impl Tokens {
-    pub(crate) fn new(secret: Vec<u8>) -> Self {
-        Self { secret }
+    pub(crate) fn new(secret: &Secret) -> Self {
+        Self { secret: *secret }
     }
 
     /// A token for this name.
@@ -50,7 +52,7 @@ impl Tokens {
 }
 
 /// 256 bits from the operating system.
-pub(crate) fn random_secret() -> Result<[u8; 32], Error> {
+pub(crate) fn random_secret() -> Result<Secret, Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     Ok(secret)

@@ -47,7 +47,7 @@ impl Browser {
         let address = format!("127.0.0.1:{port}");
         let request = ClientRequest::new(format!("ws://{address}{path}"));
         let client = Client::open(connect(&address), &request).expect("it is let in");
-        Self { process: process, profile, client, calls: 0 }
+        Self { process, profile, client, calls: 0 }
     }
 
     /// Opens a page, in a window of this size.

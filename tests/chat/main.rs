@@ -5,6 +5,7 @@
 mod browser;
 mod chromium;
 mod live;
+mod nodes;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -50,9 +51,9 @@ fn everybody_sees_who_comes_and_goes() {
     let rooms = ada.next(|message| message["type"] == "rooms");
     assert!(rooms["rooms"].as_array().expect("a list").contains(&json!(["bobs-place", 1])), "{rooms}");
     bob.until_present(&["Bob"]);
-    let (_bob, _) = chat.join("Bob", "lobby");
+    let (bob, _) = chat.join("Bob", "lobby");
     ada.until_present(&["Ada", "Bob"]);
-    drop(_bob);
+    drop(bob);
     ada.until_present(&["Ada"]);
 }
 
@@ -247,7 +248,7 @@ fn the_page_and_nothing_else_is_served() {
     assert_eq!(status("DELETE", "/"), "405");
     assert_eq!(status("POST", "/login"), "400");
     // Whatever comes instead of a request, the next one is answered.
-    for garbage in [b"\x16\x03\x01\r\n\r\n".as_slice(), b"GET / HTTP/1.1\r\n", &[b'x'; 40_000]] {
+    for garbage in [b"\x16\x03\x01\r\n\r\n".as_slice(), b"GET / HTTP/1.1\r\n", "x".repeat(40_000).as_bytes()] {
         let _ = connect(&chat.address).write_all(garbage);
     }
     assert_eq!(status("GET", "/"), "200");
