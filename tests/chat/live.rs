@@ -92,6 +92,46 @@ impl Chat {
     }
 }
 
+/// Has people join by one node while others talk by another: each hears all of it, in order, and nothing twice, whenever
+/// they come.
+pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
+    const TALKERS: usize = 8;
+    // What each may say at once, and all of it in the history.
+    const EACH: usize = 9;
+    let heard = thread::scope(|scope| {
+        for talker in 0..TALKERS {
+            let (mut client, _) = talkers.join("Talker", "rust");
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let text = format!("{talker} {n}");
+                    client.say(&text);
+                    client.next(|message| message["text"] == *text);
+                }
+            });
+        }
+        let joining = (0..24).map(|n| {
+            let mut client = joiners.client();
+            let token = joiners.token("Joiner");
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(n));
+                let welcome = client.join(&token, "rust", None);
+                let mut heard: Vec<_> = welcome["messages"].as_array().expect("a list").clone();
+                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.hear()));
+                heard.iter().map(|said| said["id"].to_string()).collect::<Vec<_>>()
+            })
+        });
+        let joining: Vec<_> = joining.collect();
+        joining.into_iter().map(|thread| thread.join().expect("it hears all")).collect::<Vec<_>>()
+    });
+    let (_, welcome) = joiners.join("Last", "rust");
+    let all: Vec<_> =
+        welcome["messages"].as_array().expect("a list").iter().map(|said| said["id"].to_string()).collect();
+    assert_eq!(all.len(), TALKERS * EACH);
+    for heard in heard {
+        assert_eq!(heard, all);
+    }
+}
+
 /// A socket that fails a test instead of waiting for ever.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("it listens");

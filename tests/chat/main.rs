@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use websocket_proto::{ClientRequest, Event};
 
-use live::{Chat, Client, connect, texts};
+use live::{Chat, Client, connect, join_while_others_talk, texts};
 
 #[test]
 fn what_one_says_the_others_hear_and_whoever_joins_later() {
@@ -157,6 +157,12 @@ fn who_comes_back_gets_what_was_missed_and_nothing_twice() {
     // What the room has never had, it cannot go on from.
     let welcome = chat.client().join(&chat.token("Bob"), "lobby", Some(&json!("1-0")));
     assert_eq!((texts(&welcome).len(), &welcome["missing"]), (4, &json!(true)));
+}
+
+#[test]
+fn whenever_one_joins_nothing_is_lost_or_comes_twice() {
+    let chat = Chat::start(&[]);
+    join_while_others_talk(&chat, &chat);
 }
 
 #[test]

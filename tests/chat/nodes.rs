@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, Running, connect, exchange, texts, wait_until};
+use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, texts, wait_until};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -96,6 +96,14 @@ fn without_redis_clients_are_sent_away_until_it_is_there_again() {
     let mut ada = attempt.expect("it let her in");
     ada.say("after");
     assert_eq!(ada.hear()["text"], "after");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
+    let redis = Redis::start("joining");
+    let arguments = ["--redis", &redis.url];
+    join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.
