@@ -1,5 +1,5 @@
-//! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has it
-//! close with them.
+//! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
+//! it close with them.
 
 use std::io;
 use std::time::Duration;

@@ -91,8 +91,8 @@ impl Hub {
         name: &str,
         last: Option<Id>,
     ) -> Result<(Seat, Vec<Said>, bool), Error> {
-        // In this order nothing is lost: what is said from here on comes by the seat. What is said before the history is
-        // read comes by both, and the seat passes over it.
+        // In this order nothing is lost: what is said from here on comes by the seat. What is said before the history
+        // is read comes by both, and the seat passes over it.
         let mut seat = self.sit(room, name)?;
         let mut messages = match &self.redis {
             Some(redis) => redis.history(room).await?,

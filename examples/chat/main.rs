@@ -3,25 +3,28 @@
 //! `cargo run --release --example chat -- [ADDR] [--redis URL] [--origin ORIGIN]… [--tick MILLISECONDS]`
 //!
 //! Open the address that it prints in two windows. With `--redis`, any number of these share their rooms; `nginx.conf`
-//! beside this file has what a proxy in front of them needs, and does the TLS. Without it, everything is in this process.
+//! beside this file has what a proxy in front of them needs, and does the TLS. Without it, everything is in this
+//! process.
 //!
 //! - `http` answers what asks for no WebSocket: the page, and the login, which gives a token for a name.
-//! - `session` is one connection, from its upgrade to its end: the loop over socket, clock and room that is this crate's
-//!   part. `echo` is the smallest such loop.
+//! - `session` is one connection, from its upgrade to its end: the loop over socket, clock and room that is this
+//!   crate's part. `echo` is the smallest such loop.
 //! - `hub` has the rooms: who is in them, what was said, and who has to be told.
 //! - `redis` is what hubs share, `messages` what they say to the page, `prices` a feed, `token` the login.
 //!
 //! # The rules
 //! - **Origin**: a browser's page has to come from this very address, or from an `--origin`, which a server behind TLS
 //!   has to be given. Programs that are no browsers send no Origin and are let in: what they need is a token.
-//! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the first
-//!   message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a handshake
-//!   that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The price is a
-//!   connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can take any name.
-//! - **Slow readers**: who takes not a byte for 5 seconds while something waits, or falls 256 messages behind the room, is
-//!   dropped. Of the prices such a client misses the old ones: only the last are ever kept.
+//! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
+//!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
+//!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
+//!   price is a connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can
+//!   take any name.
+//! - **Slow readers**: who takes not a byte for 5 seconds while something waits, or falls 256 messages behind the room,
+//!   is dropped. Of the prices such a client misses the old ones: only the last are ever kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
-//! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has seen.
+//! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
+//!   seen.
 
 mod echo;
 mod http;

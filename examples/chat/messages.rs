@@ -20,8 +20,8 @@ pub(crate) enum FromPage {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum ToPage<'a> {
-    /// The page is in the room. These were said before; if it asked for those since a message that is not held any more,
-    /// some may be missing before them.
+    /// The page is in the room. These were said before; if it asked for those since a message that is not held any
+    /// more, some may be missing before them.
     Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [Said], missing: bool },
     /// Somebody said something in the room.
     Said(&'a Said),
@@ -52,8 +52,8 @@ pub(crate) struct Body {
     pub(crate) key: String,
 }
 
-/// The place of a message in its room, as in a Redis stream: milliseconds since 1970, and a count within one. So it grows
-/// even if the server was started anew.
+/// The place of a message in its room, as in a Redis stream: milliseconds since 1970, and a count within one. So it
+/// grows even if the server was started anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Id {

@@ -1,8 +1,7 @@
 // The page's side of chat.v1. What people wrote is put into the page as text only, never as markup.
-"use strict";
 
-// How long to wait before connecting again: even chances from nothing to a ceiling that doubles, so that all who lost one
-// server do not come to the next at once.
+// How long to wait before connecting again: even chances from nothing to a ceiling that doubles, so that all who lost
+// one server do not come to the next at once.
 const BASE = 1000, CAP = 30_000;
 // A connection that held so long starts the count anew.
 const STEADY = 10_000;
@@ -22,7 +21,7 @@ const element = (tag, properties = {}, ...children) => {
 let ws = null, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
 let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
 // The room that is shown, and whether the server has let the page in.
-let room = location.hash.slice(1) || "lobby", isIn = false;
+let room = roomInAddress(), isIn = false;
 // By room: the last message that was seen, and what is shown.
 const last = new Map(), lists = new Map();
 // What was typed and has not come back yet, by key: [room, text].
@@ -34,7 +33,7 @@ function connect() {
   clearTimeout(retry);
   retryAt = 0;
   if (!token) return login(name);
-  if (ws) [ws.onopen, ws.onmessage, ws.onclose] = [];
+  if (ws) ws.onopen = ws.onmessage = ws.onclose = null;
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
   heardAt = Date.now();
   ws.onopen = () => {
@@ -66,7 +65,7 @@ function again() {
   show();
 }
 
-// The token goes into the first message, because an URL would be logged; with it goes where to go on.
+// The token goes into the first message, because a URL would be logged; with it goes where to go on.
 function join() {
   isIn = false;
   ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
@@ -77,6 +76,10 @@ function enter(other) {
   history.replaceState(null, "", "#" + room);
   show();
   if (ws?.readyState === WebSocket.OPEN) join();
+}
+
+function roomInAddress() {
+  return /^#([a-z0-9-]{1,24})$/.exec(location.hash)?.[1] ?? "lobby";
 }
 
 async function login(wanted) {
@@ -126,7 +129,8 @@ const receive = {
   present({ count, names }) {
     if (!isIn) return;
     $("count").textContent = count;
-    $("people").replaceChildren(...names.map(name => element("li", {}, face(name), element("span", { textContent: name }))));
+    const person = name => element("li", {}, face(name), element("span", { textContent: name }));
+    $("people").replaceChildren(...names.map(person));
   },
   rooms({ rooms }) {
     if (!rooms.some(([name]) => name === room)) rooms.push([room, 0]);
@@ -202,22 +206,22 @@ function drawPrice([symbol, price]) {
     svg.setAttribute("preserveAspectRatio", "none");
     svg.append(path);
     const [value, change] = [element("span"), element("small")];
-    const row = element("tr", {}, element("th", { scope: "row", textContent: symbol }),
-      element("td", { className: "trend" }, svg), element("td", {}, value, change));
-    $("prices").append(row);
-    trends.set(symbol, trend = { values: [], path, value, change, row });
+    const cell = element("td", {}, svg);
+    $("prices").append(element("tr", {}, element("th", { scope: "row", textContent: symbol }), cell,
+      element("td", {}, value, change)));
+    trends.set(symbol, trend = { values: [], path, value, change, cell });
   }
-  const { values, path, value, change, row } = trend;
+  const { values, path, value, change } = trend;
   values.push(price);
   if (values.length > 60) values.shift();
   const low = Math.min(...values), span = Math.max(...values) - low || 1;
-  path.setAttribute("d", values.map((v, i) => `${i ? "L" : "M"}${i + 60 - values.length} ${20 - 20 * (v - low) / span}`).join(""));
+  const point = (value, i) => `${i ? "L" : "M"}${i + 60 - values.length} ${20 - 20 * (value - low) / span}`;
+  path.setAttribute("d", values.map(point).join(""));
   const moved = 100 * (price / values[0] - 1);
   value.textContent = price.toFixed(2);
   change.textContent = (moved < 0 ? "▼ " : "▲ ") + Math.abs(moved).toFixed(2) + " %";
-  row.lastElementChild.className = change.className = path.parentNode.parentNode.className = "";
-  path.parentNode.parentNode.className = "trend " + (moved < 0 ? "down" : "up");
   change.className = moved < 0 ? "down" : "up";
+  trend.cell.className = "trend " + change.className;
 }
 
 let drawnRoom = null;
@@ -235,10 +239,12 @@ function show() {
     document.title = "#" + room + " · Chat";
   }
   const state = ws?.readyState ?? WebSocket.CLOSED;
-  if (state === WebSocket.OPEN && Date.now() - heardAt > SILENCE) {
-    ws.onmessage = ws.onclose = null;
+  if (state <= WebSocket.OPEN && Date.now() - heardAt > SILENCE) {
+    // The closing handshake would wait for who is not there.
+    const lost = ws.onclose;
+    ws.onopen = ws.onmessage = ws.onclose = null;
     ws.close();
-    return again();
+    return lost({ code: 1006 });
   }
   $("state").dataset.state = state;
   if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
@@ -294,7 +300,7 @@ new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
 $("login").oncancel = event => event.preventDefault();
 $("now").onclick = connect;
 window.ononline = () => retryAt && connect();
-window.onhashchange = () => enter(location.hash.slice(1) || "lobby");
+window.onhashchange = () => enter(roomInAddress());
 setInterval(show, 500);
 
 connect();

@@ -1,5 +1,5 @@
-//! [`Redis`]: what nodes share. A room's history is a stream; what is said goes to it and to all nodes in one step, so that
-//! they all hear it in its order. Who is where each node tells the others every few seconds.
+//! [`Redis`]: what nodes share. A room's history is a stream; what is said goes to it and to all nodes in one step, so
+//! that they all hear it in its order. Who is where each node tells the others every few seconds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

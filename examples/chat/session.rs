@@ -1,5 +1,5 @@
-//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whatever comes first: bytes,
-//! room to write, something said in the room, new prices, the clock.
+//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whatever comes first:
+//! bytes, room to write, something said in the room, new prices, the clock.
 
 use std::io;
 use std::sync::Arc;

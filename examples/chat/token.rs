@@ -12,8 +12,8 @@ use crate::Error;
 /// How long a token is valid.
 const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Issues tokens and checks them: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256 of
-/// what stands before it.
+/// Issues tokens and checks them: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256
+/// of what stands before it.
 ///
 /// The secret is drawn when the process starts, so that its end is the end of all tokens, or shared by Redis. The page
 /// logs in again with its name when a token is refused.

@@ -92,8 +92,8 @@ impl Chat {
     }
 }
 
-/// Has people join by one node while others talk by another: each hears all of it, in order, and nothing twice, whenever
-/// they come.
+/// Has people join by one node while others talk by another: each hears all of it, in order, and nothing twice,
+/// whenever they come.
 pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     const TALKERS: usize = 8;
     // What each may say at once, and all of it in the history.

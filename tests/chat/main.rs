@@ -1,6 +1,6 @@
 //! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler is
-//! ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, and two nodes that share
-//! a Redis behind nginx, over TLS.
+//! ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, and two nodes that
+//! share a Redis behind nginx, over TLS.
 
 mod browser;
 mod chromium;
