@@ -2,13 +2,14 @@
 //! was announced.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::frame::Opcode;
-use crate::utf8::{Utf8Error, Utf8Stream};
+use crate::mask::kernel;
+use crate::text::TextBuffer;
+use crate::utf8::{self, Utf8Error};
 
 /// Text or binary: what the first frame's opcode says of a whole message (RFC 6455 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,8 +34,6 @@ impl MessageKind {
 #[derive(Debug)]
 pub(crate) struct Message {
     buffer: Buffer,
-    /// The character that text has begun and not ended.
-    text: Utf8Stream,
     /// Bytes that were handed out in parts.
     delivered: u64,
     /// Whether a part was handed out.
@@ -55,7 +54,7 @@ pub(crate) struct Message {
 /// What is gathered.
 #[derive(Debug)]
 enum Buffer {
-    Text(String),
+    Text(TextBuffer),
     Binary(Vec<u8>),
 }
 
@@ -71,7 +70,6 @@ impl Message {
     pub(crate) fn start(kind: MessageKind, compressed: bool, buffer: Vec<u8>) -> Self {
         Self {
             buffer: Buffer::in_memory_of(buffer, kind),
-            text: Utf8Stream::default(),
             delivered: 0,
             is_started: false,
             fault: None,
@@ -85,7 +83,7 @@ impl Message {
 
     /// Bytes so far, those of an unfinished character too.
     pub(crate) fn len(&self) -> u64 {
-        self.delivered.saturating_add(self.gathered() as u64).saturating_add(self.text.pending() as u64)
+        self.delivered.saturating_add(self.gathered() as u64)
     }
 
     /// Frames that are complete.
@@ -119,45 +117,72 @@ impl Message {
 
     /// Whether it ends, so far, at the end of a character.
     pub(crate) fn is_complete(&self) -> bool {
-        self.text.is_complete()
+        self.pending() == 0
     }
 }
 
 /// # Gathering
 impl Message {
-    /// Bytes that are gathered and not handed out.
-    pub(crate) fn gathered(&self) -> usize {
+    /// Appends bytes, unmasked with `key`. At most `announced` more are to come before what is gathered is taken: that is
+    /// asked only if memory is needed. Of bytes that are no text, what comes before the fault is appended.
+    #[inline(always)]
+    pub(crate) fn push(
+        &mut self,
+        key: [u8; 4],
+        bytes: &[u8],
+        announced: impl FnOnce(&Self) -> u64,
+    ) -> Result<(), Utf8Error> {
+        if bytes.len() > self.free() {
+            self.grow(bytes.len(), announced(self));
+        }
+        match &mut self.buffer {
+            Buffer::Binary(data) => {
+                kernel::append_masked(key, bytes, data);
+                Ok(())
+            }
+            Buffer::Text(text) => text.push(key, bytes),
+        }
+    }
+
+    #[inline]
+    fn free(&self) -> usize {
+        match &self.buffer {
+            Buffer::Text(text) => text.free(),
+            Buffer::Binary(data) => data.capacity() - data.len(),
+        }
+    }
+
+    /// Reserves for what arrived, and for some of what is announced.
+    #[cold]
+    fn grow(&mut self, arrived: usize, announced: u64) {
+        let additional = growth(self.gathered(), arrived, announced);
+        match &mut self.buffer {
+            Buffer::Text(text) => text.reserve_exact(additional),
+            Buffer::Binary(data) => data.reserve_exact(additional),
+        }
+    }
+
+    /// All that is gathered, but for an unfinished character; the next bytes are gathered in new memory.
+    pub(crate) fn take(&mut self) -> Payload<'static> {
+        match &mut self.buffer {
+            Buffer::Text(text) => Payload::Text(Cow::Owned(text.take())),
+            Buffer::Binary(data) => Payload::Binary(Cow::Owned(core::mem::take(data))),
+        }
+    }
+
+    /// Bytes that are gathered and not handed out, those of an unfinished character too.
+    fn gathered(&self) -> usize {
         match &self.buffer {
             Buffer::Text(text) => text.len(),
             Buffer::Binary(data) => data.len(),
         }
     }
 
-    /// Appends unmasked bytes; at most `announced` more are to come before what is gathered is taken. Of bytes that are
-    /// no text, what comes before the fault is appended.
-    pub(crate) fn push(&mut self, bytes: &[u8], announced: u64) -> Result<(), Utf8Error> {
-        match &mut self.buffer {
-            Buffer::Binary(data) => {
-                if let Some(additional) = growth(data.len(), data.capacity(), bytes.len(), announced) {
-                    data.reserve_exact(additional);
-                }
-                data.extend_from_slice(bytes);
-                Ok(())
-            }
-            Buffer::Text(text) => {
-                if let Some(additional) = growth(text.len(), text.capacity(), bytes.len(), announced) {
-                    text.reserve_exact(additional);
-                }
-                self.text.push(bytes, |part| text.push_str(part))
-            }
-        }
-    }
-
-    /// All that is gathered; the next bytes are gathered in new memory.
-    pub(crate) fn take(&mut self) -> Payload<'static> {
-        match &mut self.buffer {
-            Buffer::Text(text) => Payload::Text(Cow::Owned(core::mem::take(text))),
-            Buffer::Binary(data) => Payload::Binary(Cow::Owned(core::mem::take(data))),
+    /// Bytes of an unfinished character.
+    fn pending(&self) -> usize {
+        match &self.buffer {
+            Buffer::Text(text) => text.pending(),
+            Buffer::Binary(_) => 0,
         }
     }
 }
@@ -166,32 +191,42 @@ impl Message {
 impl Message {
     /// A part that need not be gathered, as far as it is text. Only while nothing is gathered, and between characters.
     pub(crate) fn lend<'i>(&mut self, bytes: &'i [u8]) -> (Payload<'i>, Result<(), Utf8Error>) {
-        match self.buffer {
+        match &mut self.buffer {
             Buffer::Binary(_) => (Payload::Binary(Cow::Borrowed(bytes)), Ok(())),
-            Buffer::Text(_) => {
-                let (text, checked) = self.text.split(bytes);
-                (Payload::Text(Cow::Borrowed(text)), checked)
+            Buffer::Text(text) => {
+                let (whole, begun) = bytes.split_at(bytes.len() - utf8::incomplete_tail(bytes));
+                let (lent, checked) = utf8::check_prefix(whole);
+                (Payload::Text(Cow::Borrowed(lent)), checked.and_then(|()| text.push([0; 4], begun)))
             }
         }
     }
 
     /// How many bytes the unfinished character lacks.
     pub(crate) fn lacking(&self) -> usize {
-        self.text.lacking()
+        match &self.buffer {
+            Buffer::Text(text) => text.lacking(),
+            Buffer::Binary(_) => 0,
+        }
     }
 
     /// How many bytes a part of at most `size` bytes has room for, behind what is gathered.
     #[cfg(feature = "deflate")]
     pub(crate) fn room(&self, size: usize) -> usize {
-        size.saturating_sub(self.gathered()).saturating_sub(self.text.pending())
+        size.saturating_sub(self.gathered())
     }
 
     /// Gathers the next part in a buffer that was given back.
     #[cfg(feature = "deflate")]
     pub(crate) fn reuse(&mut self, spare: &mut Vec<u8>) {
-        if self.gathered() == 0 && spare.capacity() > 0 {
-            let kind = if matches!(self.buffer, Buffer::Text(_)) { MessageKind::Text } else { MessageKind::Binary };
-            self.buffer = Buffer::in_memory_of(core::mem::take(spare), kind);
+        if spare.capacity() > 0 {
+            match &mut self.buffer {
+                Buffer::Text(text) => text.move_to(spare),
+                Buffer::Binary(data) if data.is_empty() => {
+                    spare.clear();
+                    *data = core::mem::take(spare);
+                }
+                Buffer::Binary(_) => {}
+            }
         }
     }
 
@@ -228,12 +263,11 @@ impl Message {
 }
 
 impl Buffer {
-    fn in_memory_of(mut buffer: Vec<u8>, kind: MessageKind) -> Self {
-        buffer.clear();
+    fn in_memory_of(mut memory: Vec<u8>, kind: MessageKind) -> Self {
+        memory.clear();
         match kind {
-            MessageKind::Binary => Self::Binary(buffer),
-            // An empty buffer is UTF-8: this keeps its memory.
-            MessageKind::Text => Self::Text(String::from_utf8(buffer).unwrap_or_default()),
+            MessageKind::Binary => Self::Binary(memory),
+            MessageKind::Text => Self::Text(TextBuffer::in_memory_of(memory)),
         }
     }
 }
@@ -261,21 +295,16 @@ impl<'i> Payload<'i> {
     }
 }
 
-/// How much to reserve before `arrived` bytes go behind the `len` that are there: enough, and then up to double, but
-/// for what is doubled no more than was announced. `None` if they fit.
+/// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough, and
+/// then up to double, but for what is doubled no more than was announced.
 ///
 /// While a buffer grows, the old one and the new one exist together: so the last growth, to all that was announced,
 /// starts from no more than half of that.
-fn growth(len: usize, capacity: usize, arrived: usize, announced: u64) -> Option<usize> {
-    // Room for the character that an earlier piece began.
-    let arrived = arrived.saturating_add(3);
-    if arrived <= capacity.saturating_sub(len) {
-        return None;
-    }
+fn growth(len: usize, arrived: usize, announced: u64) -> usize {
     let needed = arrived.saturating_add(len);
     let expected = needed.saturating_add(usize::try_from(announced).unwrap_or(usize::MAX));
     let doubled = needed.saturating_add(needed).min(expected);
     let half = expected / 2;
     let target = if needed <= half && doubled > half { half } else { doubled };
-    Some(target.saturating_sub(len))
+    target.saturating_sub(len)
 }

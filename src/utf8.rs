@@ -8,34 +8,27 @@ pub(crate) struct Utf8Stream {
     len: u8,
 }
 
-/// The index of the first byte in the piece that no valid text can have there.
+/// What is wrong with bytes that are no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utf8Error {
+    /// The index of the first byte in the piece that no valid text can have there.
     pub(crate) index: usize,
+    /// How many bytes are complete characters before it, of those that were looked at together.
+    pub(crate) valid_up_to: usize,
 }
 
 impl Utf8Stream {
-    /// Takes the next piece and gives the characters that are complete to `emit`, in order, up to the fault if there is
-    /// one.
-    pub(crate) fn push(&mut self, piece: &[u8], mut emit: impl FnMut(&str)) -> Result<(), Utf8Error> {
-        let started = self.finish_character(piece, &mut emit)?;
-        let (text, checked) = self.split(piece.get(started..).unwrap_or_default());
-        if !text.is_empty() {
-            emit(text);
-        }
-        checked.map_err(|error| Utf8Error { index: started + error.index })
-    }
-
-    /// Takes the next piece, which begins between characters; returns those that are complete, up to the fault if there
-    /// is one.
-    pub(crate) fn split<'t>(&mut self, piece: &'t [u8]) -> (&'t str, Result<(), Utf8Error>) {
-        let (text, tail) = piece.split_at(piece.len() - incomplete_tail(piece));
-        let (text, checked) = check_prefix(text);
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Utf8Error> {
+        let started = self.finish_character(piece)?;
+        let rest = piece.get(started..).unwrap_or_default();
+        let (text, tail) = rest.split_at(rest.len() - incomplete_tail(rest));
+        check(text).map_err(|error| Utf8Error { index: started + error.index, ..error })?;
         if let Some(partial) = self.partial.get_mut(..tail.len()) {
             partial.copy_from_slice(tail);
             self.len += tail.len() as u8;
         }
-        (text, checked)
+        Ok(())
     }
 
     /// Whether the text so far ends at the end of a character.
@@ -43,40 +36,21 @@ impl Utf8Stream {
         self.len == 0
     }
 
-    /// How many bytes of an unfinished character are carried: 0 to 3.
-    pub(crate) fn pending(self) -> usize {
-        usize::from(self.len)
-    }
-
-    /// How many bytes an unfinished character lacks, by its first one: 0 to 3.
-    pub(crate) fn lacking(self) -> usize {
-        let len = match self.partial {
-            _ if self.len == 0 => 0,
-            [..0xe0, ..] => 2,
-            [..0xf0, ..] => 3,
-            _ => 4,
-        };
-        len - self.pending()
-    }
-
     /// Completes the character that an earlier piece began; returns how many bytes of this piece that took.
-    fn finish_character(&mut self, piece: &[u8], emit: &mut impl FnMut(&str)) -> Result<usize, Utf8Error> {
+    fn finish_character(&mut self, piece: &[u8]) -> Result<usize, Utf8Error> {
         for (index, byte) in piece.iter().enumerate() {
             if self.len == 0 {
                 return Ok(index);
             }
-            let len = usize::from(self.len) + 1;
-            let Some(partial) = self.partial.get_mut(..len) else { return Err(Utf8Error { index }) };
+            let wrong = Utf8Error { index, valid_up_to: 0 };
+            let partial = self.partial.get_mut(..usize::from(self.len) + 1).ok_or(wrong)?;
             if let Some(last) = partial.last_mut() {
                 *last = *byte;
             }
             match core::str::from_utf8(partial) {
-                Ok(character) => {
-                    emit(character);
-                    self.len = 0;
-                }
+                Ok(_) => self.len = 0,
                 Err(error) if error.error_len().is_none() => self.len += 1,
-                Err(_) => return Err(Utf8Error { index }),
+                Err(_) => return Err(wrong),
             }
         }
         Ok(piece.len())
@@ -86,14 +60,7 @@ impl Utf8Stream {
 /// Checks text that is all there, or at least ends at the end of a character.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    core::str::from_utf8(bytes).map_err(|error| {
-        let start = error.valid_up_to();
-        // A sequence that began well goes wrong at the byte after its good part. Text that just stops goes wrong
-        // where its next byte would have been.
-        let begins_well = bytes.get(start).is_some_and(|lead| matches!(lead, 0xc2..=0xf4));
-        let good = error.error_len().unwrap_or(bytes.len() - start);
-        Utf8Error { index: if begins_well { start + good } else { start } }
-    })
+    simdutf8::basic::from_utf8(bytes).or_else(|_| find_fault(bytes))
 }
 
 /// As [`check`]; of bytes that are no text, returns what comes before the fault.
@@ -106,32 +73,56 @@ pub(crate) fn check_prefix(bytes: &[u8]) -> (&str, Result<(), Utf8Error>) {
 }
 
 /// How many bytes at the end begin a character validly without finishing it: 0 to 3.
-fn incomplete_tail(bytes: &[u8]) -> usize {
+pub(crate) fn incomplete_tail(bytes: &[u8]) -> usize {
     let lead = bytes.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80);
     let Some(tail) = lead.and_then(|back| bytes.len().checked_sub(back + 1)).and_then(|at| bytes.get(at..)) else {
         return 0;
     };
-    match core::str::from_utf8(tail) {
-        Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => tail.len(),
-        _ => 0,
+    match *tail {
+        [0..=0x7f, ..] => 0,
+        _ => match core::str::from_utf8(tail) {
+            Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => tail.len(),
+            _ => 0,
+        },
     }
+}
+
+/// How many bytes the beginning of a character lacks, by its first one: 0 to 3.
+pub(crate) fn lacking(begun: &[u8]) -> usize {
+    let len = match begun {
+        [] => 0,
+        [..0xe0, ..] => 2,
+        [..0xf0, ..] => 3,
+        _ => 4,
+    };
+    len - begun.len().min(len)
+}
+
+/// Looks again, for the very byte that is wrong.
+#[cold]
+fn find_fault(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    core::str::from_utf8(bytes).map_err(|error| {
+        let valid_up_to = error.valid_up_to();
+        // A sequence that began well goes wrong at the byte after its good part. Text that just stops goes wrong
+        // where its next byte would have been.
+        let begins_well = bytes.get(valid_up_to).is_some_and(|lead| matches!(lead, 0xc2..=0xf4));
+        let good = error.error_len().unwrap_or(bytes.len() - valid_up_to);
+        Utf8Error { index: if begins_well { valid_up_to + good } else { valid_up_to }, valid_up_to }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
     use alloc::vec::Vec;
 
-    fn pushed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Result<bool, usize>) {
-        let (mut stream, mut text, mut before) = (Utf8Stream::default(), String::new(), 0);
+    fn pushed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<bool, usize> {
+        let (mut stream, mut before) = (Utf8Stream::default(), 0);
         for piece in pieces {
-            if let Err(error) = stream.push(piece, |part| text.push_str(part)) {
-                return (text, Err(before + error.index));
-            }
+            stream.push(piece).map_err(|error| before + error.index)?;
             before += piece.len();
         }
-        (text, Ok(stream.is_complete()))
+        Ok(stream.is_complete())
     }
 
     /// All sequences of one to four bytes from the borders of the UTF-8 table agree with the standard library, at
@@ -155,25 +146,15 @@ mod tests {
                     Some(end) => Err(end - 1),
                     None => Ok(core::str::from_utf8(sequence).is_ok()),
                 };
-                assert_eq!(pushed(sequence.chunks(1)).1, expected, "{sequence:x?}");
+                assert_eq!(pushed(sequence.chunks(1)), expected, "{sequence:x?}");
                 for cut in 0..=sequence.len() {
                     let (head, tail) = sequence.split_at(cut);
-                    assert_eq!(pushed([head, tail]).1, expected, "{sequence:x?} cut at {cut}");
+                    assert_eq!(pushed([head, tail]), expected, "{sequence:x?} cut at {cut}");
                 }
                 if let Err(index) = expected {
-                    assert_eq!(check(sequence), Err(Utf8Error { index }), "{sequence:x?}");
+                    assert_eq!(check(sequence).map_err(|error| error.index), Err(index), "{sequence:x?}");
                 }
             }
         }
-    }
-
-    #[test]
-    fn gives_back_the_text() {
-        let text = "aé€😀\u{feff}\0z";
-        for cut in 0..=text.len() {
-            let (head, tail) = text.as_bytes().split_at(cut);
-            assert_eq!(pushed([head, tail]), (text.into(), Ok(true)));
-        }
-        assert_eq!(pushed([b"ok\xe2\x82".as_slice()]), ("ok".into(), Ok(false)));
     }
 }

@@ -38,6 +38,7 @@ impl Connection {
     }
 
     /// RFC 7692 §6.1: compress, then frame; RSV1 on the first frame alone.
+    #[inline(never)]
     pub(super) fn put_deflated(
         &mut self,
         fin: bool,
@@ -153,7 +154,7 @@ fn gather(message: &mut Message, piece: &[u8], limit: u64, part_size: usize) -> 
     let (fitting, rest) = piece.split_at(room.min(piece.len()));
     let most = if part_size == 0 { room } else { message.room(part_size) };
     let to_come = most.saturating_sub(fitting.len()) as u64;
-    message.push(fitting, to_come).map_err(|_| ProtocolErrorKind::InvalidUtf8)?;
+    message.push([0; 4], fitting, |_| to_come).map_err(|_| ProtocolErrorKind::InvalidUtf8)?;
     if rest.is_empty() { Ok(()) } else { Err(ProtocolErrorKind::MessageTooBig) }
 }
 

@@ -29,7 +29,14 @@ impl Connection {
             return self.read_whole(frame, input);
         }
         let mut held = self.held.take().unwrap_or_default();
-        let step = self.read_piece(frame, &mut held, input, output);
+        let is_plain = self.part_size == 0
+            && !frame.compressed
+            && held.message.as_ref().is_none_or(|message| !message.is_compressed());
+        let step = if is_plain {
+            self.read_plain(frame, &mut held, input)
+        } else {
+            self.read_piece(frame, &mut held, input, output)
+        };
         self.held = Some(held);
         step
     }
@@ -67,7 +74,36 @@ impl Connection {
         Ok(part.map_or(Continue(()), |event| self.deliver(event)))
     }
 
-    /// A message of which this piece is not all: gathered until it is whole, or handed out in parts as they come.
+    /// A message of which this piece is not all, uncompressed and delivered whole: gathered.
+    fn read_plain<'i>(&mut self, mut frame: Frame, held: &mut Held, input: &mut Input<'i>) -> Step<'i> {
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Break(None));
+        }
+        let message = held.message.get_or_insert_with(|| {
+            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            Message::start(kind, false, core::mem::take(&mut held.spare))
+        });
+        let (start, bytes) = (self.position, self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX)));
+        gather(&mut frame, message, bytes, start, self.message_limit())?;
+        if frame.remaining > 0 {
+            self.reading = Reading::Payload(frame);
+            return Ok(Break(None));
+        }
+        self.reading = Reading::default();
+        message.count_frame();
+        if !frame.fin {
+            return Ok(Continue(()));
+        }
+        if !message.is_complete() {
+            return Err(invalid_utf8(self.position, 0));
+        }
+        let payload = message.take();
+        held.message = None;
+        self.count_received(payload.len(), true);
+        Ok(self.deliver(payload.whole()))
+    }
+
+    /// As [`read_plain`](Self::read_plain), compressed or handed out in parts.
     fn read_piece<'i>(
         &mut self,
         mut frame: Frame,
@@ -98,7 +134,6 @@ impl Connection {
         let (inflated, _) = (None::<Result<(), ProtocolErrorKind>>, output);
         let (lent, mut read) = match inflated {
             Some(inflated) => (None, inflated.map_err(|kind| ProtocolError { kind, offset: frame_start })),
-            None if self.part_size == 0 => (None, self.gather(&mut frame, message, input)),
             None => self.lend(&mut frame, message, input),
         };
         let is_over = read.is_ok() && frame.remaining == 0 && !message.has_more();
@@ -130,15 +165,6 @@ impl Connection {
         Ok(event.map_or(Continue(()), |event| self.deliver(event)))
     }
 
-    /// Appends what is there of a frame to the message.
-    fn gather(&mut self, frame: &mut Frame, message: &mut Message, input: &mut Input<'_>) -> Result<(), ProtocolError> {
-        let start = self.position;
-        let room = self.message_limit().saturating_sub(message.len());
-        let bytes = self.take_payload(frame, usize::MAX, input);
-        let to_come = if frame.fin { frame.remaining } else { room.saturating_sub(bytes.len() as u64) };
-        message.push(bytes, to_come).map_err(|error| invalid_utf8(start, error.index))
-    }
-
     /// Takes a part of what is there of a frame, to be handed out where it lies.
     fn lend<'i>(
         &mut self,
@@ -152,7 +178,7 @@ impl Connection {
         let most = if lacking > 0 { lacking } else { self.part_size as usize };
         let bytes = self.take_payload(frame, most, input);
         let (payload, checked) = if lacking > 0 {
-            let checked = message.push(bytes, 0);
+            let checked = message.push([0; 4], bytes, |_| 0);
             (message.take(), checked)
         } else {
             message.lend(bytes)
@@ -171,4 +197,22 @@ impl Connection {
         self.counts.received_messages = self.counts.received_messages.wrapping_add(ends_message.into());
         self.counts.received_bytes = self.counts.received_bytes.wrapping_add(bytes as u64);
     }
+}
+
+/// Appends a piece of a frame, which began at `start` in the stream, to a message of no more than `limit` bytes.
+#[inline(always)]
+pub(super) fn gather(
+    frame: &mut Frame,
+    message: &mut Message,
+    piece: &[u8],
+    start: u64,
+    limit: u64,
+) -> Result<(), ProtocolError> {
+    let key = frame.key();
+    frame.advance(piece.len());
+    let to_come = |message: &Message| {
+        let room = limit.saturating_sub(message.len()).saturating_sub(piece.len() as u64);
+        if frame.fin { frame.remaining } else { room }
+    };
+    message.push(key, piece, to_come).map_err(|error| invalid_utf8(start, error.index))
 }

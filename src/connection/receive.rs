@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{self, Break, Continue};
 
+use super::data::gather;
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{ProtocolError, ProtocolErrorKind};
@@ -12,7 +13,7 @@ use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
 use crate::message::Message;
 use crate::output::Output;
-use crate::utf8;
+use crate::text;
 
 /// Where in a frame the next byte lies.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,12 @@ impl Frame {
         }
     }
 
+    /// What unmasks the next byte.
+    #[inline]
+    pub(super) fn key(&self) -> [u8; 4] {
+        self.mask.unwrap_or_default()
+    }
+
     /// Goes on behind so many bytes.
     pub(super) fn advance(&mut self, count: usize) {
         self.remaining = self.remaining.saturating_sub(count as u64);
@@ -75,12 +82,16 @@ impl Connection {
     /// Only read more while [`output.len()`](Output::len) is below a limit of your choosing.
     #[inline]
     pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        if !self.busy
-            && let Some(event) = self.receive_whole(input, output)
-        {
-            return Some(event);
+        if !self.busy {
+            if input.is_empty() {
+                return None;
+            }
+            let event = self.receive_whole(input, output);
+            if event.is_some() {
+                return event;
+            }
         }
-        self.receive_any(input, output)
+        self.receive_more(input, output)
     }
 
     /// Takes the end of the stream: the transport was closed by the peer, or failed, or the caller gives up waiting.
@@ -134,13 +145,13 @@ impl Connection {
         }
         let (header, payload) = input.take(header + len).split_at_mut(header);
         let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
-        apply_mask(key, payload);
         self.position = self.position.saturating_add((header.len() + len) as u64);
         if first == BINARY {
+            apply_mask(key, payload);
             self.count_received(len, true);
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
-        match utf8::check(payload) {
+        match text::unmask(key, payload) {
             Ok(text) => {
                 self.count_received(len, true);
                 Some(Event::Text(Cow::Borrowed(text)))
@@ -155,6 +166,15 @@ impl Connection {
 
 /// The cold path.
 impl Connection {
+    #[inline(never)]
+    fn receive_more<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        match self.receive_middle(input) {
+            Ok(true) => None,
+            Ok(false) => self.receive_any(input, output),
+            Err(error) => self.fail(error, input, output),
+        }
+    }
+
     #[inline(never)]
     fn receive_any<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let event = loop {
@@ -179,6 +199,34 @@ impl Connection {
         event
     }
 
+    /// Takes what is neither a beginning nor an end: a piece out of the middle of a mask key, or of a payload that is
+    /// gathered. Leaves everything else as it is. This is what reads of a few bytes cost.
+    #[inline]
+    fn receive_middle(&mut self, input: &mut Input<'_>) -> Result<bool, ProtocolError> {
+        if self.phase != Phase::Frames {
+            return Ok(false);
+        }
+        let limit = self.message_limit();
+        match &mut self.reading {
+            Reading::Header(header) => {
+                let taken = header.fill_key(input);
+                self.position = self.position.saturating_add(taken as u64);
+                Ok(taken > 0)
+            }
+            Reading::Payload(frame) if frame.remaining > input.len() as u64 && !frame.opcode.is_control() => {
+                let message = self.held.as_mut().and_then(|held| held.message.as_mut());
+                let Some(message) = message.filter(|message| self.part_size == 0 && !message.is_compressed()) else {
+                    return Ok(false);
+                };
+                let (start, bytes) = (self.position, input.take_all());
+                self.position = start.saturating_add(bytes.len() as u64);
+                gather(frame, message, bytes, start, limit)?;
+                Ok(true)
+            }
+            Reading::Payload(_) => Ok(false),
+        }
+    }
+
     pub(super) fn note_busy(&mut self) {
         let between_frames = matches!(&self.reading, Reading::Header(header) if header.as_ref().is_empty());
         let discarding = self.browser_rules && self.close_sent;
@@ -187,7 +235,9 @@ impl Connection {
             && self.held.as_ref().is_none_or(|held| held.message.is_none() && held.opening.is_none());
         // Parts are no whole messages, however short.
         self.busy = !is_idle || discarding || self.part_size > 0;
-        self.tidy();
+        if is_idle {
+            self.tidy();
+        }
     }
 
     pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
@@ -226,6 +276,12 @@ impl Connection {
     }
 
     fn read_header<'i>(&mut self, mut header: HeaderBuffer, input: &mut Input<'i>) -> Step<'i> {
+        if header.as_ref().is_empty()
+            && let Some(len) = self.read_whole_header(input)
+        {
+            self.take(input, len);
+            return Ok(Continue(()));
+        }
         let start = self.position.saturating_sub(header.as_ref().len() as u64);
         let wrong = |kind| ProtocolError { kind, offset: start };
         self.fill(&mut header, input);
@@ -241,9 +297,25 @@ impl Connection {
             self.reading = Reading::Header(header);
             return Ok(Break(None));
         };
+        self.start_frame(header);
+        Ok(Continue(()))
+    }
+
+    /// Reads a header that is all there, if there is nothing wrong with it. Returns its length.
+    #[inline]
+    fn read_whole_header(&mut self, input: &Input<'_>) -> Option<usize> {
+        let (header, len) = FrameHeader::decode(input.peek()).ok()??;
+        let [first, second, ..] = *input.peek() else { return None };
+        self.check_order(first, second).ok()?;
+        self.check_size(first, header.payload_len).ok()?;
+        self.start_frame(header);
+        Some(len)
+    }
+
+    #[inline]
+    fn start_frame(&mut self, header: FrameHeader) {
         let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
         self.reading = Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, mask, remaining });
-        Ok(Continue(()))
     }
 
     fn fill(&mut self, header: &mut HeaderBuffer, input: &mut Input<'_>) {

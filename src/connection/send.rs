@@ -152,7 +152,7 @@ impl Connection {
             return Err(SendError::MessageInProgress);
         }
         if kind == MessageKind::Text {
-            sending.text.push(payload, |_| ()).map_err(|_| SendError::InvalidUtf8)?;
+            sending.text.push(payload).map_err(|_| SendError::InvalidUtf8)?;
             if fin && !sending.text.is_complete() {
                 return Err(SendError::InvalidUtf8);
             }
@@ -218,15 +218,17 @@ impl Connection {
     /// Whether no fragmented message is being sent, or none can be any more.
     #[inline]
     pub(crate) fn check_between_messages(&self) -> Result<(), SendError> {
-        let is_under_way = self.sending().is_some() && self.state() == State::Open;
-        if is_under_way { Err(SendError::MessageInProgress) } else { Ok(()) }
+        let is_under_way = self.held.as_ref().is_some_and(|held| held.sending.is_some());
+        if is_under_way && self.state() == State::Open { Err(SendError::MessageInProgress) } else { Ok(()) }
     }
 
     #[inline]
     fn check_room(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
+        if self.max_output == u32::MAX {
+            return Ok(());
+        }
         let wanted = output.len().saturating_add(bytes).saturating_add(FrameHeader::MAX_LEN);
-        let is_full = self.max_output < u32::MAX && wanted > self.max_output as usize;
-        if is_full { Err(SendError::Full) } else { Ok(()) }
+        if wanted > self.max_output as usize { Err(SendError::Full) } else { Ok(()) }
     }
 
     /// A message that is not sent. Under browser rules that is no error, but for one that comes too early.

@@ -156,43 +156,57 @@ impl FrameHeader {
     #[inline]
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {
-        let mut header = EncodedHeader { bytes: [0; Self::MAX_LEN], len: 0 };
         let first = u8::from(self.fin) << 7 | (self.rsv & 7) << 4 | self.opcode as u8;
         let mask_bit = if self.mask.is_some() { MASK } else { 0 };
         // RFC 6455 §5.2: "Note that in all cases, the minimal number of bytes MUST be used to encode the length".
-        match self.payload_len {
-            len @ 0..=125 => header.put([first, mask_bit | len as u8]),
-            len @ 126..=0xffff => {
-                header.put([first, mask_bit | LEN_16]);
-                header.put((len as u16).to_be_bytes());
-            }
-            len => {
-                header.put([first, mask_bit | LEN_64]);
-                header.put(len.to_be_bytes());
-            }
+        let (second, extended, len) = match self.payload_len {
+            len @ 0..=125 => (len as u8, 0, 2),
+            len @ 126..=0xffff => (LEN_16, (len as u16).swap_bytes(), 4),
+            len => return Self::encode_long(first, mask_bit, len, self.mask),
+        };
+        // As one number, whose octets leave at its low end.
+        let header = u64::from(u16::from_le_bytes([first, mask_bit | second])) | u64::from(extended) << 16;
+        match self.mask {
+            None => EncodedHeader::new(header.into(), len),
+            Some(key) => EncodedHeader::new((header | u64::from(u32::from_le_bytes(key)) << (8 * len)).into(), len + 4),
         }
-        if let Some(key) = self.mask {
-            header.put(key);
+    }
+
+    #[cold]
+    fn encode_long(first: u8, mask_bit: u8, payload_len: u64, mask: Option<[u8; 4]>) -> EncodedHeader {
+        let known =
+            u128::from(u16::from_le_bytes([first, mask_bit | LEN_64])) | u128::from(payload_len.swap_bytes()) << 16;
+        match mask {
+            None => EncodedHeader::new(known, 10),
+            Some(key) => EncodedHeader::new(known | u128::from(u32::from_le_bytes(key)) << 80, 14),
         }
-        header
     }
 }
 
 /// A header as it goes over the wire: 2 to 14 bytes, held inline. Made by [`FrameHeader::encode`].
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {
-    bytes: [u8; FrameHeader::MAX_LEN],
+    bytes: [u8; 16],
     len: u8,
 }
 
 impl EncodedHeader {
     #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        let start = usize::from(self.len);
-        if let Some(place) = self.bytes.get_mut(start..start + N) {
-            place.copy_from_slice(&bytes);
-            self.len += N as u8;
-        }
+    fn new(octets: u128, len: u8) -> Self {
+        Self { bytes: octets.to_le_bytes(), len }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(octets: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..octets.len()].copy_from_slice(octets);
+        Self { bytes, len: octets.len() as u8 }
+    }
+
+    /// The header, with zeros behind it up to where a register ends: what is stored at once.
+    #[inline]
+    pub(crate) fn padded(&self) -> &[u8; 16] {
+        &self.bytes
     }
 }
 
@@ -220,6 +234,23 @@ impl HeaderBuffer {
             _ => 2,
         };
         let taken = input.take(wanted.saturating_sub(known));
+        if let Some(place) = self.bytes.get_mut(known..known + taken.len()) {
+            place.copy_from_slice(taken);
+            self.len += taken.len() as u8;
+        }
+        taken.len()
+    }
+
+    /// Takes bytes of the mask key, which tell nothing, but not its last one. Returns how many.
+    #[inline]
+    pub(crate) fn fill_key(&mut self, input: &mut Input<'_>) -> usize {
+        let known = usize::from(self.len);
+        let [_, second, ..] = self.bytes;
+        let whole = header_len(second);
+        if known < 2 || second & MASK == 0 || known + 4 < whole || known + input.len() >= whole {
+            return 0;
+        }
+        let taken = input.take_all();
         if let Some(place) = self.bytes.get_mut(known..known + taken.len()) {
             place.copy_from_slice(taken);
             self.len += taken.len() as u8;

@@ -10,9 +10,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Codecs;
-#[cfg(feature = "deflate")]
 use crate::frame::{EncodedHeader, FrameHeader};
+#[cfg(feature = "deflate")]
 use crate::mask::apply_mask;
+use crate::mask::kernel;
 
 use buffered::Buffered;
 use splices::Splices;
@@ -222,17 +223,17 @@ impl Output {
         self.last_pong = 0;
     }
 
-    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
+    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way. Returns
+    /// the frame's length.
     #[inline]
-    pub(crate) fn put_frame(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8]) {
-        self.make_room(header.len().saturating_add(payload.len()));
-        self.bytes.extend_from_slice(header);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        if let (Some(key), Some(payload)) = (key, self.bytes.get_mut(start..)) {
-            apply_mask(key, payload);
+    pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: [u8; 4], payload: &[u8]) -> usize {
+        let additional = header.padded().len().saturating_add(payload.len());
+        if self.bytes.capacity() - self.bytes.len() < additional {
+            self.grow(additional);
         }
+        kernel::append_frame(header, key, payload, &mut self.bytes);
         self.last_pong = 0;
+        header.as_ref().len() + payload.len()
     }
 
     /// Puts a frame: its header, and its payload by reference, which is worth it from [`SHARED_MIN`] bytes on. A frame
@@ -276,7 +277,7 @@ impl Output {
 
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
     /// one is still whole and last. Returns the length of the frame whose place it takes.
-    pub(crate) fn put_pong(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: &[u8], budget: usize) -> usize {
+    pub(crate) fn put_pong(&mut self, header: &EncodedHeader, key: [u8; 4], payload: &[u8], budget: usize) -> usize {
         // What was written of the pongs does not wait any more.
         let own = self.own().len();
         self.pongs = self.pongs.min(own);
@@ -286,8 +287,7 @@ impl Output {
         let replaced = if self.pongs > budget && self.last_pong <= own { self.last_pong } else { 0 };
         self.bytes.truncate(self.bytes.len().saturating_sub(replaced));
         self.pongs = self.pongs.saturating_sub(replaced);
-        self.put_frame(header, key, payload);
-        self.last_pong = header.len().saturating_add(payload.len());
+        self.last_pong = self.put_frame(header, key, payload);
         self.pongs = self.pongs.saturating_add(self.last_pong);
         replaced
     }
@@ -321,6 +321,12 @@ impl Output {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, additional: usize) {
+        self.make_room(additional);
+        self.bytes.reserve(additional);
     }
 
     fn clear(&mut self) {

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::EncodedHeader;
 
 /// What the model knows of a frame: its bytes, and how many of them are taken.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +128,7 @@ fn apply(
             model.0.push(Frame { bytes, ..Frame::default() });
         }
         Operation::Frame { header, key, payload, counted } => {
-            output.put_frame(&header, key, &payload);
+            output.put_frame(&EncodedHeader::of(&header), key.unwrap_or_default(), &payload);
             let message_bytes = if counted { payload.len() } else { 0 };
             output.count_message(message_bytes, false);
             let bytes = [header, masked(key, &payload)].concat();
@@ -135,7 +136,7 @@ fn apply(
         }
         Operation::Compressed { payload, message_bytes } => {
             let bytes = [&[0xc1, payload.len() as u8], &*payload].concat();
-            output.put_frame(&bytes, None, &[]);
+            output.put_frame(&EncodedHeader::of(&[0xc1, payload.len() as u8]), [0; 4], &payload);
             output.count_message(message_bytes, true);
             model.0.push(Frame { bytes, message_bytes, compressed: true, ..Frame::default() });
         }
@@ -148,7 +149,12 @@ fn apply(
         }
         Operation::Pong { key, payload, replaces } => {
             let header = [0x8a, payload.len() as u8];
-            output.put_pong(&header, key, &payload, if replaces { 0 } else { usize::MAX });
+            output.put_pong(
+                &EncodedHeader::of(&header),
+                key.unwrap_or_default(),
+                &payload,
+                if replaces { 0 } else { usize::MAX },
+            );
             model.put_pong([&header, &*masked(key, &payload)].concat(), replaces);
         }
         Operation::AppendTheOther => {
@@ -323,7 +329,7 @@ fn a_written_payload_is_let_go() {
     let payload = Bytes::from(alloc::vec![7; SHARED_MIN]);
     let mut output = Output::new();
     output.put_shared(b"\x82\x7e\x40\x00", payload.clone());
-    output.put_frame(b"\x82\x04", None, b"next");
+    output.put_frame(&EncodedHeader::of(b"\x82\x04"), [0; 4], b"next");
     output.advance(SHARED_MIN + 3);
     assert!(!payload.is_unique());
     output.advance(1);
@@ -349,7 +355,7 @@ fn headers_and_payloads_go_out_together() {
     for payload in ["one", "two"] {
         output.put_shared(b"\x81\x03", payload.into());
     }
-    output.put_frame(b"\x89\x00", None, b"");
+    output.put_frame(&EncodedHeader::of(b"\x89\x00"), [0; 4], b"");
     assert_eq!(vectored(&output, 8), [&b"\x81\x03"[..], b"one", b"\x81\x03", b"two", b"\x89\x00"]);
     let mut writer = Writer { script: alloc::vec![Step::Take(100)], is_vectored: true, written: Vec::new() };
     assert_eq!(output.write_to(&mut writer).unwrap(), 12);
@@ -361,11 +367,11 @@ fn headers_and_payloads_go_out_together() {
 #[test]
 fn buffered_amount_is_the_payload_that_waits() {
     let mut output = Output::new();
-    output.put_frame(b"\x89\x04", None, b"ping");
+    output.put_frame(&EncodedHeader::of(b"\x89\x04"), [0; 4], b"ping");
     assert_eq!(output.buffered_amount(), 0, "no message");
-    output.put_frame(b"\x82\x64", None, &[7; 100]);
+    output.put_frame(&EncodedHeader::of(b"\x82\x64"), [0; 4], &[7; 100]);
     output.count_message(100, false);
-    output.put_frame(b"\xc2\x03", None, b"abc");
+    output.put_frame(&EncodedHeader::of(b"\xc2\x03"), [0; 4], b"abc");
     output.count_message(1000, true);
     for (taken, amount) in [(0, 1100), (6 + 2, 1100), (1, 1099), (98, 1001), (1, 1000), (4, 1000), (1, 0)] {
         output.advance(taken);
@@ -377,7 +383,7 @@ fn buffered_amount_is_the_payload_that_waits() {
 #[test]
 fn lists_are_made_when_needed_and_kept_while_small() {
     let mut output = Output::new();
-    output.put_frame(b"\x82\x04", None, b"copy");
+    output.put_frame(&EncodedHeader::of(b"\x82\x04"), [0; 4], b"copy");
     output.count_message(0, false);
     assert!(output.aside.is_none());
     for frames in [1, 10_000] {

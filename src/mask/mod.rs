@@ -1,5 +1,10 @@
 //! Masking (RFC 6455 §5.3): the XOR itself, and where the keys come from.
 
+#[expect(unsafe_code, reason = "MEASURE")]
+mod block;
+#[expect(unsafe_code, reason = "MEASURE")]
+pub(crate) mod kernel;
+
 use alloc::boxed::Box;
 
 use chacha20::ChaCha20Rng;
@@ -19,15 +24,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 /// ```
 #[inline]
 pub fn apply_mask(key: [u8; 4], payload: &mut [u8]) {
-    // Eight octets at a time, in a shape that LLVM turns into vector instructions.
-    let wide = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
-    let (words, tail) = payload.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-    }
-    for (octet, key) in tail.iter_mut().zip(key.iter().cycle()) {
-        *octet ^= key;
-    }
+    kernel::mask(key, payload);
 }
 
 /// The key to carry on with after `count` octets of a payload have been masked with `key`.

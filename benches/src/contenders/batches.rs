@@ -1,0 +1,29 @@
+//! Messages to send, a batch at a time.
+
+use crate::work::{Payload, Work};
+
+/// A row's messages, in the form in which a contender takes them.
+pub struct Batches<M> {
+    messages: Vec<M>,
+    size: usize,
+    next: usize,
+}
+
+impl<M> Batches<M> {
+    pub fn new(work: &Work, form: impl FnMut(Payload) -> M) -> Self {
+        Self { messages: work.payloads().into_iter().map(form).collect(), size: work.batch(), next: 0 }
+    }
+
+    /// As many batches as come to so many messages or more, and how many messages they come to.
+    pub fn count(&self, messages: usize) -> (usize, usize) {
+        (messages.div_ceil(self.size), messages.next_multiple_of(self.size))
+    }
+
+    /// The next batch; after the last one the first again. There is a whole number of them.
+    pub fn next(&mut self) -> &mut [M] {
+        let start = self.next;
+        let end = start + self.size;
+        self.next = end % self.messages.len();
+        &mut self.messages[start..end]
+    }
+}

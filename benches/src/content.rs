@@ -1,0 +1,76 @@
+//! Payloads, the same in every run.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+
+use crate::aligned::Aligned;
+use crate::work::{Content, Payload};
+
+/// So many different messages of this size, side by side in one block of memory, each at the start of a cache line.
+pub fn payloads(content: Content, size: usize, count: usize) -> Vec<Payload> {
+    // One line more than it takes, so that messages do not all begin at the same place of a page.
+    let stride = size.next_multiple_of(64) + 64;
+    let mut random = Random(size as u64 + 1);
+    let mut all = Aligned::new(stride * count);
+    for place in all.chunks_mut(stride) {
+        fill(content, &mut random, &mut place[..size]);
+    }
+    let all = Bytes::from_owner(all);
+    let starts = (0..count).map(|index| index * stride);
+    starts.map(|start| Payload::new(all.slice(start..start + size), content != Content::Binary)).collect()
+}
+
+fn fill(content: Content, random: &mut Random, place: &mut [u8]) {
+    match content {
+        Content::Binary => place.fill_with(|| random.next() as u8),
+        Content::Ascii => place.fill_with(|| b' ' + random.below(95) as u8),
+        Content::Cjk => {
+            let (characters, rest) = place.as_chunks_mut::<3>();
+            for character in characters {
+                let code = 0x4e00 + random.below(0x5000) as u32;
+                char::from_u32(code).expect("these are ideographs").encode_utf8(character);
+            }
+            rest.fill(b'.');
+        }
+        Content::Json => {
+            let text = json(random, place.len());
+            place.copy_from_slice(&text.as_bytes()[..place.len()]);
+        }
+    }
+}
+
+/// What a chat or a dashboard would send: keys that repeat, values that do not.
+fn json(random: &mut Random, len: usize) -> String {
+    const NAMES: [&str; 8] = ["Ada", "Barbara", "Edsger", "Grace", "Kurt", "Leslie", "Niklaus", "Tony"];
+    const WORDS: [&str; 12] =
+        ["order", "shipped", "to", "the", "customer", "after", "a", "delay", "of", "two", "days", "again"];
+    let mut text = String::from("{\"events\":[");
+    while text.len() < len {
+        let (id, name, price) = (random.next(), NAMES[random.below(8)], random.below(100_000));
+        let words: Vec<_> = (0..6).map(|_| WORDS[random.below(12)]).collect();
+        let (whole, cents, unread) = (price / 100, price % 100, price % 3 == 0);
+        let words = words.join(" ");
+        write!(text, r#"{{"id":"{id:016x}","user":"{name}","price":{whole}.{cents:02},"unread":{unread},"#)
+            .and_then(|()| write!(text, r#""text":"{words}"}},"#))
+            .expect("a string takes everything");
+    }
+    text
+}
+
+/// `SplitMix64`.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}

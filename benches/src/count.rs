@@ -1,0 +1,86 @@
+//! Instructions a message, by callgrind: the same in every run, so that small steps can be seen.
+
+use std::env;
+use std::process::Command;
+
+use crate::aligned::Aligned;
+use crate::contender::Contender;
+use crate::contenders::Kind;
+use crate::report::{print_head, print_row};
+use crate::rows::{Row, rows};
+use crate::socket::Socket;
+use crate::tape::tape;
+use crate::work::{READ, Reads};
+
+/// Stands for a contender: reads and writes the bytes of a row, and nothing else.
+const BARE: &str = "socket";
+
+/// Prints a table: what each contender takes for a message of each row, less what reading and writing its bytes takes.
+pub fn print(rows: &[Row], contenders: &[(Kind, Box<dyn Contender>)]) {
+    print_head("instructions a message", contenders);
+    for row in rows {
+        let bare = instructions(row, BARE);
+        let can = |by: &dyn Contender| by.start(&row.work, Socket::new(tape(&row.work), row.work.reads)).is_some();
+        let cells =
+            contenders.iter().map(|(_, by)| can(&**by).then(|| format!("{:.1}", instructions(row, by.name()) - bare)));
+        print_row(&row.work.to_string(), cells);
+    }
+}
+
+/// What is to be counted, in a process of its own: handles so many messages of the row, and says how many it were.
+pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn Contender>)]) {
+    let row = rows().into_iter().find(|candidate| candidate.work.to_string() == row).expect("a row's name");
+    let messages = messages.parse().expect("a number");
+    let socket = Socket::new(tape(&row.work), row.work.reads);
+    if name == BARE {
+        println!("{}", bare(&row, &socket, messages));
+        return;
+    }
+    let by = contenders.iter().find(|(_, by)| by.name() == name).expect("a contender's name");
+    let mut run = by.1.start(&row.work, socket).expect("one that can do this");
+    println!("{}", run.run(messages));
+}
+
+/// For one message, the cost of the start taken off. Whole tapes, as reads cut messages in the same places then.
+fn instructions(row: &Row, name: &str) -> f64 {
+    let round = if row.work.reads == Reads::UpTo(1) { 64 } else { row.work.payloads().len() };
+    let (few, many) = (collected(row, name, round), collected(row, name, 2 * round));
+    (many.instructions - few.instructions) as f64 / (many.messages - few.messages) as f64
+}
+
+struct Collected {
+    messages: u64,
+    instructions: u64,
+}
+
+fn collected(row: &Row, name: &str, messages: usize) -> Collected {
+    let this = env::current_exe().expect("the path of this program");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(this)
+        .args(["--once", &row.work.to_string(), name, &messages.to_string()])
+        .output()
+        .expect("valgrind is installed");
+    let (handled, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let instructions = log.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    match (handled.trim().parse(), instructions) {
+        (Ok(messages), Some(instructions)) => Collected { messages, instructions },
+        _ => panic!("{name} at {}: {log}", row.work),
+    }
+}
+
+/// Reads until so many messages must have come, and writes what would have to be.
+fn bare(row: &Row, socket: &Socket, messages: usize) -> usize {
+    let payloads = row.work.payloads();
+    let mut buffer = Aligned::new(READ);
+    let mut rest = socket.tape_len() * messages / payloads.len();
+    while rest > 0 {
+        rest = rest.saturating_sub(socket.read(&mut buffer));
+    }
+    if row.work.writes_messages() {
+        for payload in payloads.iter().cycle().take(messages) {
+            socket.write(payload);
+        }
+    }
+    messages
+}

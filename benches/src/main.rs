@@ -1,0 +1,92 @@
+//! websocket-proto beside its peers, in one process: prints Markdown.
+//!
+//! ```sh
+//! cargo run --release -- [ROW]… [--contender NAME]… [--quick]
+//! cargo run --release -- --count [ROW]… [--contender NAME]…
+//! ```
+//! ROW and NAME are parts of what the tables show. `--quick` shows that everything works, and no more. `--count` prints
+//! instructions a message instead of times, by `valgrind`.
+
+mod aligned;
+mod allocator;
+mod clock;
+mod contender;
+mod contenders;
+mod content;
+mod copy;
+mod count;
+mod handshake;
+mod measure;
+mod memory;
+mod report;
+mod rows;
+mod socket;
+mod tape;
+mod targets;
+mod verify;
+mod work;
+
+use contenders::Kind;
+use measure::{Effort, measure};
+
+fn main() {
+    let arguments = Arguments::parse();
+    let mut contenders = contenders::all();
+    if let Some([row, contender, messages]) = &arguments.once {
+        return count::once(row, contender, messages, &contenders);
+    }
+    contenders.retain(|(_, by)| Arguments::want(&arguments.contenders, by.name()));
+    let mut rows = rows::rows();
+    rows.retain(|row| Arguments::want(&arguments.rows, &row.work.to_string()));
+    if arguments.count {
+        return count::print(&rows, &contenders);
+    }
+
+    match clock::pin() {
+        Ok(cpu) => println!("Pinned to processor {cpu}; its clock for this thread.\n"),
+        Err(error) => println!("Not pinned: {error}. The clock for this thread.\n"),
+    }
+    let measured: Vec<_> = rows.iter().map(|row| measure(*row, &contenders, arguments.effort)).collect();
+    targets::print(&measured, &contenders);
+    println!();
+    report::print_times(&measured, &contenders);
+    println!();
+    contenders.retain(|(kind, _)| *kind != Kind::Limit);
+    report::print_costs(&rows, &contenders);
+    println!();
+    report::print_idle(&contenders);
+}
+
+struct Arguments {
+    rows: Vec<String>,
+    contenders: Vec<String>,
+    effort: Effort,
+    count: bool,
+    /// Row, contender and messages: how `--count` calls its own program.
+    once: Option<[String; 3]>,
+}
+
+impl Arguments {
+    fn parse() -> Self {
+        let mut parsed =
+            Self { rows: Vec::new(), contenders: Vec::new(), effort: Effort::FULL, count: false, once: None };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => parsed.effort = Effort::QUICK,
+                "--count" => parsed.count = true,
+                "--contender" => parsed.contenders.extend(arguments.next()),
+                "--once" => parsed.once = arguments.by_ref().take(3).collect::<Vec<_>>().try_into().ok(),
+                _ if argument.starts_with('-') => panic!("{argument}: no such option"),
+                _ => parsed.rows.push(argument),
+            }
+        }
+        parsed
+    }
+
+    /// Whether one of the parts is in the name, or none was asked for.
+    fn want(parts: &[String], name: &str) -> bool {
+        let name = name.to_lowercase();
+        parts.is_empty() || parts.iter().any(|part| name.contains(&part.to_lowercase()))
+    }
+}

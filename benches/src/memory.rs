@@ -1,0 +1,50 @@
+//! What messages cost in allocations and writes, and what a connection holds between them.
+
+use std::rc::Rc;
+
+use crate::aligned::Aligned;
+use crate::allocator;
+use crate::contender::{Contender, Idle};
+use crate::socket::Socket;
+use crate::tape::tape;
+use crate::work::{Content, Reads, Task, Work};
+
+/// A message's share.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    pub allocations: f64,
+    pub writes: f64,
+}
+
+/// Of a contender that has been at this work for a while.
+pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
+    let socket = Socket::new(tape(work), work.reads);
+    let mut run = by.start(work, socket.clone())?;
+    let round = work.payloads().len();
+    run.run(round);
+    let before = (allocator::allocations(), socket.writes());
+    let messages = run.run(round * 4) as f64;
+    Some(Cost {
+        allocations: (allocator::allocations() - before.0) as f64 / messages,
+        writes: (socket.writes() - before.1) as f64 / messages,
+    })
+}
+
+/// Of a server's connection that has taken one message of 16 bytes.
+pub fn idle(by: &dyn Contender) -> Option<Idle> {
+    by.idle().or_else(|| {
+        let work =
+            Work { task: Task::Decode, content: Content::Binary, size: 16, reads: Reads::UpTo(one_message().len()) };
+        let socket = Socket::new(Rc::new(one_message()), work.reads);
+        let before = allocator::live();
+        let mut run = by.start(&work, socket)?;
+        assert_eq!(run.run(1), 1);
+        let state = size_of_val(&*run);
+        Some(Idle { state, heap: (allocator::live() - before) as usize - state })
+    })
+}
+
+/// A masked frame with 16 bytes, and nothing behind it.
+pub fn one_message() -> Aligned {
+    b"\x82\x90\x01\x02\x03\x04hello, websocket".as_slice().into()
+}

@@ -1,0 +1,66 @@
+//! The rows, and the target of each: our time as a ratio to the best peer's in the same run.
+
+use crate::work::Content::{Ascii, Binary, Cjk, Json};
+use crate::work::Task::{Decode, DecodeFragments, Deflate, Echo, EncodeClient, EncodeServer, Handshake, Inflate};
+use crate::work::{Content, READ, Reads, Task, Work};
+
+/// Some work, and how well it is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub work: Work,
+    pub target: Option<f64>,
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// All of them, in the order of the table.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |task: Task, content: Content, size: usize, reads: Reads, target: Option<f64>| {
+        rows.push(Row { work: Work { task, content, size, reads }, target });
+    };
+    let whole = Reads::UpTo(READ);
+
+    let sizes = [16, 125, KIB, 16 * KIB, MIB];
+    let targets = [
+        (Binary, [0.20, 0.30, 0.70, 1.00, 1.00]),
+        (Ascii, [0.20, 0.25, 0.60, 0.90, 0.85]),
+        (Cjk, [0.45, 0.60, 0.80, 1.00, 1.00]),
+    ];
+    for (content, targets) in targets {
+        for (size, target) in sizes.into_iter().zip(targets) {
+            add(Decode, content, size, whole, Some(target));
+        }
+    }
+    for content in [Binary, Ascii, Cjk] {
+        for size in sizes {
+            add(Decode, content, size, Reads::UpTo(1500), None);
+        }
+    }
+    for (content, target) in [(Binary, None), (Ascii, Some(1.10)), (Cjk, None)] {
+        add(Decode, content, 125, Reads::UpTo(1), target);
+    }
+    for (size, target) in [(125, 0.30), (KIB, 0.60), (16 * KIB, 0.85)] {
+        add(Decode, Ascii, size, Reads::Random, Some(target));
+    }
+    for (content, target) in [(Binary, 0.65), (Ascii, 0.60), (Cjk, 0.85)] {
+        add(DecodeFragments, content, KIB, whole, Some(target));
+    }
+    for (size, target) in sizes.into_iter().zip([0.50, 0.80, 1.00, 1.00, 1.00]) {
+        add(EncodeServer, Binary, size, whole, Some(target));
+    }
+    for (size, target) in sizes.into_iter().zip([0.60, 0.80, 0.95, 0.97, 0.75]) {
+        add(EncodeClient, Binary, size, whole, Some(target));
+    }
+    for (size, target) in sizes.into_iter().zip([0.20, 0.35, 0.65, 1.00]) {
+        add(Echo, Ascii, size, whole, Some(target));
+    }
+    add(Handshake, Ascii, crate::handshake::REQUEST_LEN, Reads::UpTo(crate::handshake::REQUEST_LEN), Some(0.60));
+    for task in [Deflate, Inflate] {
+        for size in [KIB, 16 * KIB] {
+            add(task, Json, size, whole, Some(1.00));
+        }
+    }
+    rows
+}

@@ -1,0 +1,105 @@
+//! Whether a contender does what it is timed for.
+
+use std::collections::HashSet;
+
+use zlib_rs::{Inflate, InflateFlush};
+
+use crate::contender::Run;
+use crate::contenders::Kind;
+use crate::handshake;
+use crate::socket::Socket;
+use crate::work::{Payload, Task, Work};
+
+/// Lets it handle every message at least twice, and compares what it delivered, and what it wrote, with what was to be
+/// expected.
+pub fn verify(work: &Work, kind: Kind, run: &mut dyn Run, socket: &Socket) -> Result<(), String> {
+    let payloads = work.payloads();
+    let messages = payloads.len() * 2 + 1;
+    socket.record();
+    let (mut received, mut wrong) = (0, None);
+    let said = run.verify(messages, &mut |message| {
+        if work.task != Task::Handshake && *message != *payloads[received % payloads.len()] {
+            wrong = wrong.or(Some(received));
+        }
+        received += 1;
+    });
+    let written = socket.recorded();
+
+    if said < messages {
+        return Err(format!("{said} messages handled instead of {messages}"));
+    }
+    if let Some(index) = wrong {
+        return Err(format!("message {index} was not received as it was sent"));
+    }
+    if work.reads_messages() && received != said {
+        return Err(format!("{received} messages received, {said} reported"));
+    }
+    match (kind, work.task) {
+        (Kind::Limit, _) | (_, Task::Decode | Task::DecodeFragments | Task::Inflate) => Ok(()),
+        (_, Task::Handshake) => expect_count(handshake::check(&written)?, said),
+        _ => expect_count(check_frames(work, &payloads, &written)?, said),
+    }
+}
+
+fn expect_count(written: usize, said: usize) -> Result<(), String> {
+    if written == said { Ok(()) } else { Err(format!("{written} messages written, {said} reported")) }
+}
+
+/// Reads what was written as the other side would. Returns how many messages there are.
+fn check_frames(work: &Work, payloads: &[Payload], written: &[u8]) -> Result<usize, String> {
+    let (is_masked, is_compressed) = (work.task == Task::EncodeClient, work.task == Task::Deflate);
+    let expected = 0x80 | if is_compressed { 0x40 } else { 0 } | if work.is_text() { 1 } else { 2 };
+    let (mut rest, mut count, mut keys, mut inflate) = (written, 0, HashSet::new(), Inflate::new(false, 15));
+    while let Some(frame) = next_frame(&mut rest) {
+        if frame.first != expected || frame.key.is_some() != is_masked {
+            return Err(format!("frame {count} begins with {:#x} and has the key {:?}", frame.first, frame.key));
+        }
+        keys.extend(frame.key);
+        let message = if is_compressed { decompress(&mut inflate, frame.payload) } else { frame.payload };
+        if *message != *payloads[count % payloads.len()] {
+            return Err(format!("message {count} was not sent as it was given"));
+        }
+        count += 1;
+    }
+    if !rest.is_empty() {
+        return Err(format!("{} bytes behind the last whole frame", rest.len()));
+    }
+    // Two of so few may still be equal, if they are random.
+    if is_masked && keys.len() + 2 < count {
+        return Err(format!("{} keys for {count} frames", keys.len()));
+    }
+    Ok(count)
+}
+
+struct Frame {
+    first: u8,
+    key: Option<[u8; 4]>,
+    payload: Vec<u8>,
+}
+
+/// Byte by byte, and by nobody's code who takes part.
+fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
+    let mut rest = *bytes;
+    let [first, second] = *rest.split_off(..2)? else { return None };
+    let len = match second & 0x7f {
+        126 => u16::from_be_bytes(rest.split_off(..2)?.try_into().ok()?).into(),
+        127 => u64::from_be_bytes(rest.split_off(..8)?.try_into().ok()?),
+        len => len.into(),
+    };
+    let key: Option<[u8; 4]> = if second & 0x80 == 0 { None } else { Some(rest.split_off(..4)?.try_into().ok()?) };
+    let payload = rest.split_off(..usize::try_from(len).ok()?)?;
+    let mask = key.unwrap_or_default();
+    let payload = payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    *bytes = rest;
+    Some(Frame { first, key, payload })
+}
+
+/// The other side of permessage-deflate, with context takeover.
+fn decompress(inflate: &mut Inflate, mut compressed: Vec<u8>) -> Vec<u8> {
+    compressed.extend([0, 0, 0xff, 0xff]);
+    let mut message = vec![0; 1 << 16];
+    let before = inflate.total_out();
+    inflate.decompress(&compressed, &mut message, InflateFlush::SyncFlush).expect("DEFLATE");
+    message.truncate((inflate.total_out() - before) as usize);
+    message
+}

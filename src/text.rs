@@ -1,0 +1,171 @@
+//! Text: bytes that were looked at, and are UTF-8. What was found to be text is not looked at again.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::mask::kernel;
+use crate::utf8::{self, Utf8Error};
+
+/// Unmasks a payload where it lies, and takes it for text if it is.
+#[inline]
+pub(crate) fn unmask(key: [u8; 4], payload: &mut [u8]) -> Result<&str, Utf8Error> {
+    if kernel::mask(key, payload) {
+        // SAFETY: the kernel saw nothing but ASCII, which is UTF-8.
+        return Ok(unsafe { str::from_utf8_unchecked(payload) });
+    }
+    utf8::check(payload)
+}
+
+/// Text that is gathered from pieces, cut anywhere.
+#[derive(Debug, Default)]
+pub(crate) struct TextBuffer {
+    bytes: Vec<u8>,
+    /// INVARIANT: so many of the bytes are UTF-8. At most three more begin a character.
+    checked: usize,
+}
+
+impl TextBuffer {
+    /// An empty one, in `bytes`' memory.
+    pub(crate) fn in_memory_of(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, checked: 0 }
+    }
+
+    /// All bytes, those of an unfinished character too.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes more fit.
+    #[inline]
+    pub(crate) fn free(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
+
+    pub(crate) fn reserve_exact(&mut self, additional: usize) {
+        self.bytes.reserve_exact(additional);
+    }
+
+    /// How many bytes of an unfinished character there are at the end.
+    #[inline]
+    pub(crate) fn pending(&self) -> usize {
+        self.bytes.len() - self.checked
+    }
+
+    /// How many bytes the unfinished character lacks, by its first one.
+    pub(crate) fn lacking(&self) -> usize {
+        utf8::lacking(self.bytes.get(self.checked..).unwrap_or_default())
+    }
+
+    /// Appends the next piece, unmasked with `key`. If it is wrong, appends what comes before the fault.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, key: [u8; 4], piece: &[u8]) -> Result<(), Utf8Error> {
+        let pending = self.pending();
+        if kernel::append_masked(key, piece, &mut self.bytes) && pending == 0 {
+            self.checked = self.bytes.len();
+            return Ok(());
+        }
+        self.check(pending)
+    }
+
+    /// All that is text, without a character that has begun; that stays.
+    pub(crate) fn take(&mut self) -> String {
+        if self.checked == 0 && !self.bytes.is_empty() {
+            return String::new();
+        }
+        let unfinished = self.bytes.split_off(self.checked);
+        let text = core::mem::replace(&mut self.bytes, unfinished);
+        self.checked = 0;
+        // SAFETY: the invariant of `checked`, which was all that is left of the bytes.
+        unsafe { String::from_utf8_unchecked(text) }
+    }
+
+    /// Goes on in `memory`, if there is no text here yet but at most an unfinished character.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn move_to(&mut self, memory: &mut Vec<u8>) {
+        if self.checked == 0 {
+            memory.clear();
+            memory.extend_from_slice(&self.bytes);
+            self.bytes = core::mem::take(memory);
+        }
+    }
+
+    /// Looks at what is not known to be text.
+    #[inline(never)]
+    fn check(&mut self, pending: usize) -> Result<(), Utf8Error> {
+        let fresh = self.bytes.get(self.checked..).unwrap_or_default();
+        let whole = fresh.len() - utf8::incomplete_tail(fresh);
+        let checked = utf8::check(fresh.get(..whole).unwrap_or_default());
+        self.checked += checked.map_or_else(|error| error.valid_up_to, str::len);
+        checked.map(drop).map_err(|error| {
+            self.bytes.truncate(self.checked);
+            // The beginning of a character that was there before was good.
+            Utf8Error { index: error.index.saturating_sub(pending), ..error }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What the two shortcuts are to be the same as.
+    fn unmask_and_check(key: [u8; 4], masked: &[u8]) -> (Vec<u8>, Option<String>) {
+        let octets: Vec<u8> = masked.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key).collect();
+        (octets.clone(), String::from_utf8(octets).ok())
+    }
+
+    proptest! {
+        /// Text taken without a second look is the text that the standard library finds, octet by octet.
+        #[test]
+        fn unmask_agrees_with_its_safe_twin(key: [u8; 4], text in "\\PC{0,40}", broken: Option<(usize, u8)>) {
+            let mut masked = unmask_and_check(key, text.as_bytes()).0;
+            if let Some((at, octet)) = broken && !masked.is_empty() {
+                let at = at % masked.len();
+                masked[at] = octet;
+            }
+            let (octets, expected) = unmask_and_check(key, &masked);
+            let text = unmask(key, &mut masked).ok().map(String::from);
+            prop_assert_eq!(text, expected);
+            prop_assert_eq!(masked, octets);
+        }
+
+        /// Gathered in any pieces, taken in between or not, text comes out as it went in, up to the fault.
+        #[test]
+        fn gathering_agrees_with_the_whole(
+            key: [u8; 4],
+            text in "\\PC{0,40}",
+            broken: Option<(usize, u8)>,
+            cuts: Vec<(u8, bool)>,
+        ) {
+            let mut octets = text.into_bytes();
+            if let Some((at, octet)) = broken && !octets.is_empty() {
+                let at = at % octets.len();
+                octets[at] = octet;
+            }
+            let masked = unmask_and_check(key, &octets).0;
+            let (mut buffer, mut taken, mut at) = (TextBuffer::default(), String::new(), 0);
+            let mut fault = None;
+            for (cut, take) in cuts.into_iter().chain([(u8::MAX, true)]) {
+                let end = masked.len().min(at + usize::from(cut));
+                if let Err(error) = buffer.push(crate::mask::rotate_key(key, at), &masked[at..end]) {
+                    fault = Some(at + error.index);
+                    taken.push_str(&buffer.take());
+                    break;
+                }
+                at = end;
+                if take {
+                    taken.push_str(&buffer.take());
+                }
+            }
+            let expected = utf8::check(&octets[..at.max(fault.map_or(0, |index| index + 1))]);
+            match (fault, expected) {
+                (Some(index), Err(error)) => prop_assert_eq!((index, taken.len()), (error.index, error.valid_up_to)),
+                (None, Ok(text)) => prop_assert_eq!((taken.as_str(), buffer.pending()), (text, 0)),
+                (None, Err(error)) => prop_assert_eq!((taken.len(), error.index), (error.valid_up_to, at)),
+                (Some(index), Ok(text)) => prop_assert!(false, "{:?} refused at {}", text, index),
+            }
+        }
+    }
+}
