@@ -1,0 +1,56 @@
+//! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
+//! it close with them.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use websocket_proto::{CloseCode, Connection, Event, Input, Output};
+
+/// How long a peer may be silent, or take nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves a connection that is open, and whose peer has sent so much ahead.
+pub(crate) async fn serve(
+    tcp: &mut TcpStream,
+    mut ws: Connection,
+    mut output: Output,
+    ahead: Vec<u8>,
+) -> io::Result<()> {
+    let mut buffer = ahead;
+    loop {
+        let mut input = Input::new(&mut buffer);
+        while let Some(event) = ws.receive(&mut input, &mut output) {
+            echo(event, &mut ws, &mut output);
+        }
+        timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
+        if ws.is_closed() {
+            return Ok(());
+        }
+        buffer.resize(4 << 10, 0);
+        let read = timeout(PATIENCE, tcp.read(&mut buffer)).await??;
+        buffer.truncate(read);
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    // What cannot be sent, because the connection is closing, has nowhere else to go.
+    match event {
+        Event::Text(text) => match close_asked(&text) {
+            Some((code, reason)) => ws.close(code, reason, output),
+            None => drop(ws.send_text(&text, output)),
+        },
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        _ => {}
+    }
+}
+
+fn close_asked(text: &str) -> Option<(CloseCode, &str)> {
+    let (code, reason) = text.strip_prefix("close ")?.split_once(' ')?;
+    Some((CloseCode::new(code.parse().ok()?)?, reason))
+}

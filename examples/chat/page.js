@@ -1,0 +1,306 @@
+// The page's side of chat.v1. What people wrote is put into the page as text only, never as markup.
+
+// How long to wait before connecting again: even chances from nothing to a ceiling that doubles, so that all who lost
+// one server do not come to the next at once.
+const BASE = 1000, CAP = 30_000;
+// A connection that held so long starts the count anew.
+const STEADY = 10_000;
+// Prices come every second, so a connection that is silent for so long is dead, whatever its state says.
+const SILENCE = 15_000;
+const STATES = ["Connecting", "Open", "Closing", "Closed"];
+// The close code that a token is refused with.
+const UNAUTHORIZED = 3000;
+
+const $ = id => document.getElementById(id);
+const element = (tag, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+
+let ws = null, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
+let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
+// The room that is shown, and whether the server has let the page in.
+let room = roomInAddress(), isIn = false;
+// By room: the last message that was seen, and what is shown.
+const last = new Map(), lists = new Map();
+// What was typed and has not come back yet, by key: [room, text].
+const waiting = new Map();
+
+// ---- the connection
+
+function connect() {
+  clearTimeout(retry);
+  retryAt = 0;
+  if (!token) return login(name);
+  if (ws) ws.onopen = ws.onmessage = ws.onclose = null;
+  ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
+  heardAt = Date.now();
+  ws.onopen = () => {
+    openedAt = Date.now();
+    join();
+    show();
+  };
+  ws.onmessage = event => {
+    heardAt = Date.now();
+    const message = JSON.parse(event.data);
+    receive[message.type]?.(message);
+  };
+  ws.onclose = event => {
+    if (openedAt && Date.now() - openedAt >= STEADY) attempts = 0;
+    openedAt = 0;
+    $("latency").textContent = "–";
+    isIn = false;
+    if (event.code === UNAUTHORIZED) token = null;
+    again();
+  };
+  show();
+}
+
+function again() {
+  const delay = Math.random() * Math.min(CAP, BASE * 2 ** attempts);
+  attempts += 1;
+  retryAt = Date.now() + delay;
+  retry = setTimeout(connect, delay);
+  show();
+}
+
+// The token goes into the first message, because a URL would be logged; with it goes where to go on.
+function join() {
+  isIn = false;
+  ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
+}
+
+function enter(other) {
+  room = other;
+  history.replaceState(null, "", "#" + room);
+  show();
+  if (ws?.readyState === WebSocket.OPEN) join();
+}
+
+function roomInAddress() {
+  return /^#([a-z0-9-]{1,24})$/.exec(location.hash)?.[1] ?? "lobby";
+}
+
+async function login(wanted) {
+  try {
+    const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    if (response && response.ok) {
+      [name, token] = [wanted, await response.text()];
+      sessionStorage.setItem("name", name);
+      sessionStorage.setItem("token", token);
+      $("login").close();
+      $("text").focus();
+      return connect();
+    }
+    $("login-error").textContent = response ? await response.text() : "";
+    $("login-error").hidden = !response;
+  } catch {
+    // The server is away. For whoever was here before, this is a reconnection like any other.
+    if (attempts > 0) return again();
+    $("login-error").textContent = "The server cannot be reached.";
+    $("login-error").hidden = false;
+  }
+  if (!$("login").open) $("login").showModal();
+}
+
+// ---- what the server says
+
+const receive = {
+  welcome({ room: entered, node, messages, missing }) {
+    if (entered !== room) return;
+    isIn = true;
+    $("node").textContent = node;
+    if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
+    messages.forEach(receive.said);
+    // What was sent and has not come back may never have arrived.
+    for (const [key, [where, text]] of waiting) if (where === room) say(key, text);
+  },
+  said({ id, name: author, text, key }) {
+    // What still comes from the room before is in its history.
+    if (!isIn) return;
+    last.set(room, id);
+    const isMine = waiting.delete(key);
+    const place = isMine && $("key-" + key);
+    const message = draw(author, text, new Date(Number(id.split("-")[0])));
+    if (place) place.replaceWith(message);
+    else add(message);
+  },
+  present({ count, names }) {
+    if (!isIn) return;
+    $("count").textContent = count;
+    const person = name => element("li", {}, face(name), element("span", { textContent: name }));
+    $("people").replaceChildren(...names.map(person));
+  },
+  rooms({ rooms }) {
+    if (!rooms.some(([name]) => name === room)) rooms.push([room, 0]);
+    $("rooms").replaceChildren(...rooms.map(([name, count]) => {
+      const button = element("button", { type: "button", onclick: () => enter(name) },
+        element("span", { className: "name", textContent: name }),
+        element("span", { className: "count", textContent: count || "", ariaLabel: count + " here" }));
+      if (name === room) button.setAttribute("aria-current", "true");
+      return element("li", {}, button);
+    }));
+  },
+  latency({ milliseconds }) {
+    $("latency").textContent = milliseconds.toFixed(milliseconds < 10 ? 1 : 0) + " ms";
+  },
+  refused({ key, why }) {
+    const message = $("key-" + key);
+    waiting.delete(key);
+    message?.classList.replace("waiting", "refused");
+    message?.lastElementChild.after(element("small", { textContent: why }));
+  },
+  prices({ prices }) {
+    prices.forEach(drawPrice);
+  },
+};
+
+function say(key, text) {
+  if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify({ type: "say", key, text }));
+}
+
+// ---- what is to be seen
+
+function add(item) {
+  const messages = $("messages");
+  messages.querySelector(".empty")?.remove();
+  messages.append(item);
+  // As much as a page of messages is kept; older ones go.
+  while (messages.children.length > 500) messages.firstElementChild.remove();
+  if (isAtEnd) scrollToEnd();
+}
+
+// Whoever reads the newest goes on to.
+let isAtEnd = true;
+
+function scrollToEnd() {
+  $("messages").scrollTop = $("messages").scrollHeight;
+}
+
+function draw(author, text, time) {
+  const message = element("li", { className: author === name ? "message mine" : "message" });
+  const when = element("time", {
+    dateTime: time.toISOString(), textContent: time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
+  });
+  message.append(face(author), element("div", {},
+    element("header", {}, element("strong", { textContent: author }), when), element("p", { textContent: text })));
+  return message;
+}
+
+function face(name) {
+  const hue = [...name].reduce((sum, c) => sum + c.codePointAt(0), 0) % 6;
+  const made = element("span", { className: "face", textContent: [...name][0].toUpperCase(), ariaHidden: "true" });
+  made.dataset.hue = hue;
+  return made;
+}
+
+const trends = new Map();
+
+function drawPrice([symbol, price]) {
+  let trend = trends.get(symbol);
+  if (!trend) {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 59 20");
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.append(path);
+    const [value, change] = [element("span"), element("small")];
+    const cell = element("td", {}, svg);
+    $("prices").append(element("tr", {}, element("th", { scope: "row", textContent: symbol }), cell,
+      element("td", {}, value, change)));
+    trends.set(symbol, trend = { values: [], path, value, change, cell });
+  }
+  const { values, path, value, change } = trend;
+  values.push(price);
+  if (values.length > 60) values.shift();
+  const low = Math.min(...values), span = Math.max(...values) - low || 1;
+  const point = (value, i) => `${i ? "L" : "M"}${i + 60 - values.length} ${20 - 20 * (value - low) / span}`;
+  path.setAttribute("d", values.map(point).join(""));
+  const moved = 100 * (price / values[0] - 1);
+  value.textContent = price.toFixed(2);
+  change.textContent = (moved < 0 ? "▼ " : "▲ ") + Math.abs(moved).toFixed(2) + " %";
+  change.className = moved < 0 ? "down" : "up";
+  trend.cell.className = "trend " + change.className;
+}
+
+let drawnRoom = null;
+
+// The room, and the state of the connection.
+function show() {
+  if (drawnRoom !== room) {
+    // What is shown is kept while the page is in another room.
+    lists.set(drawnRoom, [...$("messages").children]);
+    drawnRoom = room;
+    const empty = element("li", { className: "empty", textContent: "Nobody has said anything here yet." });
+    $("messages").replaceChildren(...lists.get(room) ?? [empty]);
+    scrollToEnd();
+    $("room").textContent = room;
+    document.title = "#" + room + " · Chat";
+  }
+  const state = ws?.readyState ?? WebSocket.CLOSED;
+  if (state <= WebSocket.OPEN && Date.now() - heardAt > SILENCE) {
+    // The closing handshake would wait for who is not there.
+    const lost = ws.onclose;
+    ws.onopen = ws.onmessage = ws.onclose = null;
+    ws.close();
+    return lost({ code: 1006 });
+  }
+  $("state").dataset.state = state;
+  if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
+  const isAway = Boolean(name) && (retryAt > 0 || (state !== WebSocket.OPEN && attempts > 0));
+  $("banner").hidden = !isAway;
+  // Said once; the count is for eyes only.
+  const why = retryAt ? "The connection was lost." : "Connecting again …";
+  if ($("why").textContent !== why) $("why").textContent = why;
+  $("when").textContent = retryAt ? `Trying again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s.` : "";
+  $("now").hidden = !retryAt;
+}
+
+// ---- what people do
+
+$("say").onsubmit = event => {
+  event.preventDefault();
+  const text = $("text").value.trim();
+  if (!text) return;
+  const key = Array.from(crypto.getRandomValues(new Uint32Array(4)), n => n.toString(36)).join("-");
+  const message = draw(name, text, new Date());
+  message.id = "key-" + key;
+  message.classList.add("waiting");
+  waiting.set(key, [room, text]);
+  add(message);
+  say(key, text);
+  $("text").value = "";
+  scrollToEnd();
+};
+
+$("text").onkeydown = event => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("say").requestSubmit();
+  }
+};
+
+$("open-room").onsubmit = event => {
+  event.preventDefault();
+  enter($("new-room").value);
+  $("new-room").value = "";
+};
+
+$("login-form").onsubmit = event => {
+  event.preventDefault();
+  login($("name").value);
+};
+
+$("messages").onscroll = ({ target }) => {
+  isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 80;
+};
+new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
+
+$("login").oncancel = event => event.preventDefault();
+$("now").onclick = connect;
+window.ononline = () => retryAt && connect();
+window.onhashchange = () => enter(roomInAddress());
+setInterval(show, 500);
+
+connect();

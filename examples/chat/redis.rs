@@ -1,0 +1,167 @@
+//! [`Redis`]: what nodes share. A room's history is a stream; what is said goes to it and to all nodes in one step, so
+//! that they all hear it in its order. Who is where each node tells the others every few seconds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, Client, Msg, Script};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use websocket_proto::Backoff;
+
+use crate::Error;
+use crate::hub::{HISTORY, Hub, Present};
+use crate::messages::{Body, Said};
+use crate::token::{Secret, random_secret};
+
+/// A day after the last message a room's history is forgotten.
+const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Every node hears itself more often than this.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Adds to the history and tells all nodes.
+const SAY: &str = "
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'body', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
+";
+
+const PRESENCE: &str = "chat:presence";
+
+#[derive(Clone)]
+pub(crate) struct Redis {
+    client: Client,
+    /// For commands; it comes back by itself when it is lost.
+    commands: ConnectionManager,
+    node: Arc<str>,
+    secret: Secret,
+    is_heard: watch::Sender<bool>,
+}
+
+/// What a node tells of a room.
+#[derive(Serialize, Deserialize)]
+struct Presence {
+    node: String,
+    room: String,
+    present: Present,
+}
+
+impl Redis {
+    /// Connects, and proposes a secret for the nodes to sign with.
+    pub(crate) async fn connect(url: &str, node: &str, proposed: &Secret) -> Result<Self, Error> {
+        let client = Client::open(url)?;
+        let commands = client.get_connection_manager().await?;
+        let mut redis =
+            Self { client, commands, node: node.into(), secret: *proposed, is_heard: watch::Sender::new(false) };
+        redis.secret = redis.agree_on_secret().await?;
+        Ok(redis)
+    }
+
+    /// The secret with which all nodes sign.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The secret that Redis has, which is this node's if it had none.
+    async fn agree_on_secret(&self) -> Result<Secret, Error> {
+        let mut commands = self.commands.clone();
+        let _: bool = commands.set_nx("chat:secret", &self.secret).await?;
+        let secret: Vec<u8> = commands.get("chat:secret").await?;
+        Ok(secret.as_slice().try_into()?)
+    }
+
+    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
+        let script = Script::new(SAY);
+        let mut call = script.key(history(room));
+        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(HISTORY).arg(EXPIRY.as_secs());
+        Ok(call.invoke_async(&mut self.commands.clone()).await?)
+    }
+
+    /// What a room holds, oldest first.
+    pub(crate) async fn history(&self, room: &str) -> Result<Vec<Said>, Error> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(history(room)).arg("-").arg("+");
+        let entries: Vec<(String, (String, String))> = range.query_async(&mut self.commands.clone()).await?;
+        entries.iter().map(|(id, (_, body))| parse_said(id, body)).collect()
+    }
+
+    pub(crate) async fn tell_presence(&self, room: &str, present: &Present) -> Result<(), Error> {
+        let presence = Presence { node: self.node.to_string(), room: room.to_owned(), present: present.clone() };
+        Ok(self.commands.clone().publish(PRESENCE, serde_json::to_string(&presence)?).await?)
+    }
+
+    /// Whether what is said elsewhere reaches this node.
+    pub(crate) fn is_heard(&self) -> bool {
+        *self.is_heard.borrow()
+    }
+
+    pub(crate) async fn wait_until_heard(&self) {
+        let _ = self.is_heard.subscribe().wait_for(|is_heard| *is_heard).await;
+    }
+
+    /// Hears what other nodes have to say, for ever.
+    pub(crate) async fn listen(self, hub: Arc<Hub>) {
+        let mut backoff = Backoff::new(random_secret().unwrap_or_default()).cap(Duration::from_secs(5));
+        loop {
+            let began = Instant::now();
+            let heard = self.hear(&hub).await;
+            // Now this node is deaf. Its clients are sent away, and let in again when it is not: then they get from the
+            // history whatever was said meanwhile.
+            self.is_heard.send_replace(false);
+            hub.send_away();
+            if let Err(error) = heard {
+                eprintln!("Redis is lost: {error}");
+            }
+            backoff.opened_for(began.elapsed());
+            sleep(backoff.next_delay()).await;
+        }
+    }
+
+    async fn hear(&self, hub: &Hub) -> Result<(), Error> {
+        let mut subscription = self.client.get_async_pubsub().await?;
+        subscription.psubscribe(said("*")).await?;
+        subscription.subscribe(PRESENCE).await?;
+        if self.agree_on_secret().await? != self.secret {
+            return Err("Redis was emptied, and other nodes agreed on another secret: start this one anew".into());
+        }
+        self.is_heard.send_replace(true);
+        let mut messages = subscription.on_message();
+        // A connection that is dead without a word is known by not hearing oneself.
+        while let Some(message) = timeout(SILENCE, messages.next()).await? {
+            let _: Option<()> = hear_message(&message, hub);
+        }
+        Err("the subscription has ended".into())
+    }
+}
+
+/// Passes a message on, if it is one.
+fn hear_message(message: &Msg, hub: &Hub) -> Option<()> {
+    let payload: String = message.get_payload().ok()?;
+    if message.get_channel_name() == PRESENCE {
+        let Presence { node, room, present } = serde_json::from_str(&payload).ok()?;
+        hub.hear_presence(&node, &room, present);
+    } else {
+        let (id, body) = payload.split_once(' ')?;
+        let room = message.get_channel_name().strip_prefix(&said(""))?;
+        hub.hear(room, &parse_said(id, body).ok()?);
+    }
+    Some(())
+}
+
+fn parse_said(id: &str, body: &str) -> Result<Said, Error> {
+    Ok(Said { id: id.parse()?, body: serde_json::from_str(body)? })
+}
+
+/// The stream that is a room's history.
+fn history(room: &str) -> String {
+    format!("chat:history:{room}")
+}
+
+/// The channel on which nodes hear what is said in a room.
+fn said(room: &str) -> String {
+    format!("chat:said:{room}")
+}

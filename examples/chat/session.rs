@@ -1,0 +1,241 @@
+//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whatever comes first:
+//! bytes, room to write, something said in the room, new prices, the clock.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use websocket_proto::{CloseCode, Connection, Event, Input, Output, Prepared, State, Timeouts, Timers};
+
+use crate::hub::{Hub, Seat, Unheard};
+use crate::messages::{Body, FromPage, Id, ToPage, clean_text, is_key, is_room_name};
+use crate::token::Tokens;
+
+/// The most bytes of a message: what can be said, were each of its characters escaped.
+pub(crate) const MAX_MESSAGE: usize = 16 << 10;
+
+/// While so many bytes wait for a client, it is not read, and nothing more is put to them.
+const MAX_WAITING: usize = 64 << 10;
+
+/// How long a client may take not a byte while something waits.
+const STALL: Duration = Duration::from_secs(5);
+
+/// How long a client may take to join a room.
+const JOINING: Duration = Duration::from_secs(10);
+
+/// A client that is silent for 5 s is pinged, which also is how its latency is known.
+const TIMEOUTS: Timeouts<Duration> = Timeouts::new().keep_alive(Duration::from_secs(5), Duration::from_secs(20));
+
+pub(crate) struct Session<'c> {
+    ws: Connection,
+    output: Output,
+    timers: Timers<Instant>,
+    hub: &'c Arc<Hub>,
+    tokens: &'c Tokens,
+    /// Where it is, once it has joined a room.
+    seat: Option<Seat>,
+    prices: watch::Receiver<Prepared>,
+    /// Changes when all are to go, and come again.
+    leaving: watch::Receiver<()>,
+    allowance: Allowance,
+    /// When it is too late: to join, if it has not; to take something of what waits, if it does not.
+    join_by: Instant,
+    take_by: Option<Instant>,
+}
+
+impl<'c> Session<'c> {
+    /// For a connection that is open.
+    pub(crate) fn new(ws: Connection, output: Output, hub: &'c Arc<Hub>, tokens: &'c Tokens) -> Self {
+        let now = Instant::now();
+        Self {
+            ws,
+            output,
+            timers: Timers::new(now, TIMEOUTS),
+            hub,
+            tokens,
+            seat: None,
+            prices: hub.prices(),
+            leaving: hub.leaving(),
+            allowance: Allowance::full(now),
+            join_by: now + JOINING,
+            take_by: None,
+        }
+    }
+
+    /// Serves it to its end, beginning with what came right behind the request.
+    pub(crate) async fn serve(mut self, tcp: &mut TcpStream, mut ahead: Vec<u8>) -> io::Result<()> {
+        let (mut reader, mut writer) = tcp.split();
+        let mut buffer = vec![0; 4 << 10];
+        self.receive(&mut ahead).await;
+        loop {
+            self.look_at_the_clock(Instant::now())?;
+            if self.ws.is_closed() && self.output.is_empty() {
+                return Ok(());
+            }
+            let (is_open, waits) = (!self.ws.is_closed(), !self.output.is_empty());
+            let has_room = is_open && self.output.len() < MAX_WAITING;
+            let wake_at = self.wake_at();
+            tokio::select! {
+                read = reader.read(&mut buffer), if has_room => match read? {
+                    0 => while self.ws.receive_eof().is_some() {},
+                    read => self.receive(&mut buffer[..read]).await,
+                },
+                written = writer.write_buf(&mut self.output), if waits => {
+                    written?;
+                    self.take_by = None;
+                }
+                said = next(&mut self.seat), if has_room => match said {
+                    Ok(message) => self.send(&message),
+                    Err(Unheard) => self.close(CloseCode::POLICY_VIOLATION, "too slow"),
+                },
+                Ok(()) = self.prices.changed(), if has_room && self.seat.is_some() => {
+                    let prices = self.prices.borrow_and_update().clone();
+                    self.send(&prices);
+                }
+                Ok(()) = self.leaving.changed(), if is_open => {
+                    self.ws.close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
+                }
+                () = sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    async fn receive(&mut self, read: &mut [u8]) {
+        let mut input = Input::new(read);
+        while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
+            match event {
+                Event::Text(text) => match serde_json::from_str(&text) {
+                    Ok(FromPage::Join { token, room, last }) => self.join(&token, &room, last).await,
+                    Ok(FromPage::Say { key, text }) => self.say(key, &text).await,
+                    Err(_) => self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1"),
+                },
+                Event::Binary(_) => self.close(CloseCode::UNSUPPORTED_DATA, "text only"),
+                Event::Pong(payload) => {
+                    if let Some(round_trip) = self.timers.pong(Instant::now(), &payload) {
+                        let milliseconds = (round_trip.as_secs_f64() * 1e4).round() / 10.0;
+                        self.tell(&ToPage::Latency { milliseconds });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn join(&mut self, token: &str, room: &str, last: Option<Id>) {
+        let Some(name) = self.tokens.name(token) else {
+            return self.close(CloseCode::UNAUTHORIZED, "log in first");
+        };
+        if !is_room_name(room) || !self.allowance.take(Instant::now()) {
+            return self.close(CloseCode::POLICY_VIOLATION, "no such room, or too many messages");
+        }
+        // Out of the old room before it is in the next.
+        self.seat = None;
+        match self.hub.join(room, &name, last).await {
+            Ok((seat, messages, missing)) => {
+                self.tell(&ToPage::Welcome { room, name: &name, node: self.hub.node(), messages: &messages, missing });
+                self.seat = Some(seat);
+                self.prices.mark_changed();
+            }
+            Err(error) => {
+                eprintln!("cannot join {room}: {error}");
+                self.close(CloseCode::TRY_AGAIN_LATER, "not now");
+            }
+        }
+    }
+
+    async fn say(&mut self, key: String, text: &str) {
+        let Some(seat) = &self.seat else {
+            return self.close(CloseCode::POLICY_VIOLATION, "join a room first");
+        };
+        if !is_key(&key) {
+            return self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1");
+        }
+        let Some(text) = clean_text(text) else {
+            return self.tell(&ToPage::Refused { key: &key, why: "1 to 1000 characters, please" });
+        };
+        if !self.allowance.take(Instant::now()) {
+            return self.tell(&ToPage::Refused { key: &key, why: "too fast: two messages a second" });
+        }
+        let body = Body { name: seat.name().to_owned(), text, key };
+        if let Err(error) = self.hub.say(seat.room(), &body).await {
+            eprintln!("cannot pass a message on: {error}");
+            self.tell(&ToPage::Refused { key: &body.key, why: "not passed on: try again" });
+        }
+    }
+
+    fn tell(&mut self, message: &ToPage<'_>) {
+        self.send(&Prepared::text(&message.json()));
+    }
+
+    /// Everything is sent prepared, so that no connection ever holds a compressor.
+    fn send(&mut self, message: &Prepared) {
+        // Who is leaving misses it.
+        let _ = self.ws.send_prepared(message, &mut self.output);
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &str) {
+        self.seat = None;
+        self.ws.close(code, reason, &mut self.output);
+    }
+
+    /// Does what is due.
+    fn look_at_the_clock(&mut self, now: Instant) -> io::Result<()> {
+        self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
+        if self.join_by().is_some_and(|join_by| join_by <= now) {
+            self.close(CloseCode::TIMEOUT, "join a room");
+        }
+        if self.output.is_empty() {
+            self.take_by = None;
+        } else if *self.take_by.get_or_insert(now + STALL) <= now {
+            // A Close would wait behind the rest.
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+
+    /// When to do so again at the latest.
+    fn wake_at(&self) -> Instant {
+        let soonest = [self.timers.poll_timeout(), self.join_by(), self.take_by].into_iter().flatten().min();
+        soonest.unwrap_or_else(|| Instant::now() + STALL)
+    }
+
+    fn join_by(&self) -> Option<Instant> {
+        (self.seat.is_none() && self.ws.state() == State::Open).then_some(self.join_by)
+    }
+}
+
+/// What comes next in the room; nothing ever, outside one.
+async fn next(seat: &mut Option<Seat>) -> Result<Prepared, Unheard> {
+    match seat {
+        Some(seat) => seat.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ten messages at once, then two a second.
+struct Allowance {
+    messages: f64,
+    counted: Instant,
+}
+
+impl Allowance {
+    const MOST: f64 = 10.0;
+    const A_SECOND: f64 = 2.0;
+
+    fn full(now: Instant) -> Self {
+        Self { messages: Self::MOST, counted: now }
+    }
+
+    /// Whether one more may pass.
+    fn take(&mut self, now: Instant) -> bool {
+        let grown = self.messages + Self::A_SECOND * (now - self.counted).as_secs_f64();
+        self.counted = now;
+        let may_pass = grown >= 1.0;
+        self.messages = grown.min(Self::MOST) - f64::from(u8::from(may_pass));
+        may_pass
+    }
+}

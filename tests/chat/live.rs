@@ -1,0 +1,276 @@
+//! The chat as a process, and clients that speak to it over real sockets, each by this crate's own connection.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use websocket_proto::handshake::Response;
+use websocket_proto::{ClientRequest, Closed, Config, Connection, Deflate, Event, Input, Output};
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that ends with the test.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Without a chance to say goodbye.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The example, with its page and its rooms.
+pub(crate) struct Chat {
+    pub(crate) process: Running,
+    /// Where it listens.
+    pub(crate) address: String,
+}
+
+impl Chat {
+    /// On a port of its own.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", arguments)
+    }
+
+    pub(crate) fn start_on(address: &str, arguments: &[&str]) -> Self {
+        // Cargo builds the examples beside the tests.
+        let test = std::env::current_exe().expect("a test has a path");
+        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
+        let program: PathBuf = profile.join("examples").join("chat");
+        let mut command = Command::new(program);
+        command.arg(address).args(arguments).stdout(Stdio::piped());
+        let mut chat = command.spawn().expect("cargo test builds the examples");
+        let mut line = String::new();
+        BufReader::new(chat.stdout.take().expect("it is piped"))
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let process = Running(chat);
+        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
+        Self { process, address: address.unwrap_or_else(|| panic!("{line:?}")).to_owned() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/chat", self.address)
+    }
+
+    /// A token for this name.
+    pub(crate) fn token(&self, name: &str) -> String {
+        let (head, token) = self.http("POST", "/login", &json!({ "name": name }).to_string());
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        token
+    }
+
+    /// The head and the body of the answer to a request.
+    pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (String, String) {
+        exchange(&mut connect(&self.address), method, path, body)
+    }
+
+    /// Somebody in a room, and what the chat welcomed them with.
+    pub(crate) fn join(&self, name: &str, room: &str) -> (Client<TcpStream>, Value) {
+        let mut client = self.client();
+        let welcome = client.join(&self.token(name), room, None);
+        (client, welcome)
+    }
+
+    /// A client that has not joined a room.
+    pub(crate) fn client(&self) -> Client<TcpStream> {
+        Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("it is let in")
+    }
+}
+
+/// Has people join by one node while others talk by another: each hears all of it, in order, and nothing twice,
+/// whenever they come.
+pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
+    const TALKERS: usize = 8;
+    // What each may say at once, and all of it in the history.
+    const EACH: usize = 9;
+    let heard = thread::scope(|scope| {
+        for talker in 0..TALKERS {
+            let (mut client, _) = talkers.join("Talker", "rust");
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let text = format!("{talker} {n}");
+                    client.say(&text);
+                    client.next(|message| message["text"] == *text);
+                }
+            });
+        }
+        let joining = (0..24).map(|n| {
+            let mut client = joiners.client();
+            let token = joiners.token("Joiner");
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(n));
+                let welcome = client.join(&token, "rust", None);
+                let mut heard: Vec<_> = welcome["messages"].as_array().expect("a list").clone();
+                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.hear()));
+                heard.iter().map(|said| said["id"].to_string()).collect::<Vec<_>>()
+            })
+        });
+        let joining: Vec<_> = joining.collect();
+        joining.into_iter().map(|thread| thread.join().expect("it hears all")).collect::<Vec<_>>()
+    });
+    let (_, welcome) = joiners.join("Last", "rust");
+    let all: Vec<_> =
+        welcome["messages"].as_array().expect("a list").iter().map(|said| said["id"].to_string()).collect();
+    assert_eq!(all.len(), TALKERS * EACH);
+    for heard in heard {
+        assert_eq!(heard, all);
+    }
+}
+
+/// A socket that fails a test instead of waiting for ever.
+pub(crate) fn connect(address: &str) -> TcpStream {
+    let tcp = TcpStream::connect(address).expect("it listens");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+    tcp.set_nodelay(true).expect("an open socket");
+    tcp
+}
+
+/// One request over HTTP, whose answer ends with the connection.
+pub(crate) fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, body: &str) -> (String, String) {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let _ = write!(request, "Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    // TLS peers may end without saying so.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?} is no answer"));
+    (head.to_owned(), body.to_owned())
+}
+
+/// A WebSocket client over a blocking stream.
+pub(crate) struct Client<S> {
+    pub(crate) stream: S,
+    ws: Connection,
+    output: Output,
+    events: VecDeque<Event<'static>>,
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A client that the server has let in, or how it refused.
+    pub(crate) fn open(stream: S, request: &ClientRequest) -> Result<Self, Box<Response>> {
+        let mut output = Output::new();
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).expect("the system has randomness");
+        let config = Config::new().max_message_size(64 << 20).deflate(Deflate::new());
+        let ws = Connection::client(request, config, seed, &mut output).expect("a valid request");
+        let mut client = Self { stream, ws, output, events: VecDeque::new() };
+        match client.event() {
+            Event::Open(_) => Ok(client),
+            Event::Rejected(response) => Err(Box::new(response)),
+            event => panic!("{event:?}"),
+        }
+    }
+
+    /// The next thing that happens.
+    pub(crate) fn event(&mut self) -> Event<'static> {
+        let mut buffer = vec![0; 64 << 10];
+        while self.events.is_empty() {
+            // What cannot be written to a server that is gone, it may have answered before.
+            let _ = self.output.write_to(&mut self.stream);
+            let read = match self.stream.read(&mut buffer) {
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                    panic!("nothing comes")
+                }
+                read => read.unwrap_or(0),
+            };
+            let mut input = Input::new(&mut buffer[..read]);
+            while let Some(event) =
+                if read == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
+            {
+                self.events.push_back(event.into_owned());
+            }
+        }
+        // What was owed for it: a pong, a Close.
+        let _ = self.output.write_to(&mut self.stream);
+        self.events.pop_front().expect("there is one")
+    }
+
+    /// How it ends, whatever comes before that.
+    pub(crate) fn end(&mut self) -> Closed {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.event() {
+                Event::Closed(closed) => return closed,
+                event => assert!(Instant::now() < deadline, "{event:?} and no end"),
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string());
+    }
+
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.output.write_to(&mut self.stream).expect("the server reads");
+    }
+
+    /// The next message that is such a one, whatever comes before it.
+    pub(crate) fn next(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.event() {
+                Event::Text(text) => {
+                    let message: Value = serde_json::from_str(&text).expect("JSON");
+                    if is_it(&message) {
+                        return message;
+                    }
+                }
+                Event::Closed(closed) => panic!("{closed}"),
+                _ => {}
+            }
+            assert!(Instant::now() < deadline, "it does not come");
+        }
+    }
+
+    /// Enters a room; returns the welcome.
+    pub(crate) fn join(&mut self, token: &str, room: &str, last: Option<&Value>) -> Value {
+        self.send(&json!({ "type": "join", "token": token, "room": room, "last": last }));
+        self.next(|message| message["type"] == "welcome")
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.send(&json!({ "type": "say", "key": "", "text": text }));
+    }
+
+    /// The next thing that is said in the room.
+    pub(crate) fn hear(&mut self) -> Value {
+        self.next(|message| message["type"] == "said")
+    }
+
+    /// Waits until exactly these are in the room.
+    pub(crate) fn until_present(&mut self, names: &[&str]) {
+        self.next(|message| message["type"] == "present" && message["names"] == json!(names));
+    }
+}
+
+/// The texts of messages, in order.
+pub(crate) fn texts(welcome: &Value) -> Vec<&str> {
+    let messages = welcome["messages"].as_array().expect("a welcome has messages");
+    messages.iter().map(|said| said["text"].as_str().expect("a text")).collect()
+}
+
+/// Asks again and again.
+pub(crate) fn wait_until(what: &str, mut is_it: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_it() {
+        assert!(Instant::now() < deadline, "it does not come to be: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,275 @@
+//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler is
+//! ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, and two nodes that
+//! share a Redis behind nginx, over TLS.
+
+mod browser;
+mod chromium;
+mod live;
+mod nodes;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use websocket_proto::{ClientRequest, Event};
+
+use live::{Chat, Client, connect, join_while_others_talk, texts};
+
+#[test]
+fn what_one_says_the_others_hear_and_whoever_joins_later() {
+    let chat = Chat::start(&[]);
+    let (mut ada, welcome) = chat.join("Ada", "lobby");
+    assert_eq!((&welcome["name"], &welcome["room"], texts(&welcome)), (&json!("Ada"), &json!("lobby"), vec![]));
+    let (mut bob, _) = chat.join("Bob", "lobby");
+    let (mut eve, _) = chat.join("Eve", "elsewhere");
+    ada.say("  hello,\n<b>Bob</b> \u{1f600} ");
+    for client in [&mut ada, &mut bob] {
+        let said = client.hear();
+        assert_eq!((&said["name"], &said["text"]), (&json!("Ada"), &json!("hello,\n<b>Bob</b> \u{1f600}")));
+    }
+    bob.say("hello, Ada");
+    assert_eq!(ada.hear()["name"], "Bob");
+    let (_carol, welcome) = chat.join("Carol", "lobby");
+    assert_eq!(texts(&welcome), ["hello,\n<b>Bob</b> \u{1f600}", "hello, Ada"]);
+    assert_eq!(welcome["missing"], false);
+    // What was said in a room stays in it: the first that is heard elsewhere was said there.
+    eve.say("is anybody here?");
+    assert_eq!(eve.hear()["name"], "Eve");
+}
+
+#[test]
+fn everybody_sees_who_comes_and_goes() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    ada.until_present(&["Ada"]);
+    let (mut bob, _) = chat.join("Bob", "lobby");
+    ada.until_present(&["Ada", "Bob"]);
+    // Out of one room and into another, which everybody learns of.
+    bob.join(&chat.token("Bob"), "bobs-place", None);
+    ada.until_present(&["Ada"]);
+    let rooms = ada.next(|message| message["type"] == "rooms");
+    assert!(rooms["rooms"].as_array().expect("a list").contains(&json!(["bobs-place", 1])), "{rooms}");
+    bob.until_present(&["Bob"]);
+    let (bob, _) = chat.join("Bob", "lobby");
+    ada.until_present(&["Ada", "Bob"]);
+    drop(bob);
+    ada.until_present(&["Ada"]);
+}
+
+#[test]
+fn pages_of_other_sites_are_refused() {
+    let chat = Chat::start(&[]);
+    let open = |chat: &Chat, origin: &str| {
+        let request = ClientRequest::new(chat.url()).origin(origin);
+        Client::open(connect(&chat.address), &request).map(|_| ()).map_err(|response| response.status())
+    };
+    assert_eq!(open(&chat, &format!("http://{}", chat.address)), Ok(()));
+    for origin in ["http://evil.example", &format!("http://{}.evil.example", chat.address), "null"] {
+        assert_eq!(open(&chat, origin), Err(403), "{origin}");
+    }
+    // A server behind TLS is told what its pages' origin is, and then takes no other.
+    let behind = Chat::start(&["--origin", "https://chat.example"]);
+    assert_eq!(open(&behind, "https://chat.example"), Ok(()));
+    assert_eq!(open(&behind, &format!("http://{}", behind.address)), Err(403));
+    let nowhere = ClientRequest::new(format!("ws://{}/nowhere", chat.address));
+    assert_eq!(Client::open(connect(&chat.address), &nowhere).map(|_| ()).expect_err("no such path").status(), 404);
+}
+
+#[test]
+fn nobody_joins_without_a_token_of_the_servers() {
+    let chat = Chat::start(&[]);
+    let token = chat.token("Ada");
+    let (claim, signature) = token.rsplit_once('.').expect("it is signed");
+    let (name, expiry) = claim.split_once('.').expect("it expires");
+    let later = format!("{name}.9{expiry}.{signature}");
+    let strangers = Chat::start(&[]).token("Ada");
+    for forged in ["", "Ada", claim, &later, &strangers, &token[..token.len() - 1]] {
+        let mut client = chat.client();
+        client.send(&json!({ "type": "join", "token": forged, "room": "lobby" }));
+        assert_eq!(client.end().code(), 3000, "{forged}");
+    }
+    let mut client = chat.client();
+    client.say("I have not joined");
+    assert_eq!(client.end().code(), 1008);
+}
+
+#[test]
+fn names_rooms_and_messages_have_bounds() {
+    let chat = Chat::start(&[]);
+    let log_in = |name: &str| chat.http("POST", "/login", &json!({ "name": name }).to_string()).0[9..12].to_owned();
+    for name in ["Ada", "Żółw 2", "o'Neill", &"x".repeat(24)] {
+        assert_eq!(log_in(name), "200", "{name}");
+    }
+    // U+202E turns the direction of writing.
+    for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)] {
+        assert_eq!(log_in(name), "400", "{name:?}");
+    }
+    assert_eq!(log_in(&"x".repeat(2000)), "413");
+    for room in ["", "Lobby", "a b", "../x", &"x".repeat(25)] {
+        let mut client = chat.client();
+        client.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": room }));
+        assert_eq!(client.end().code(), 1008, "{room:?}");
+    }
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    for text in ["", " \n ", "\u{0}", &"x".repeat(1001)] {
+        ada.say(text);
+        ada.next(|message| message["type"] == "refused");
+    }
+    ada.say(&"€".repeat(1000));
+    assert_eq!(ada.hear()["text"], "€".repeat(1000));
+    ada.say(&"x".repeat(20_000));
+    assert_eq!(ada.end().code(), 1009);
+}
+
+#[test]
+fn who_talks_too_fast_is_not_passed_on() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    let began = Instant::now();
+    for n in 0..30 {
+        ada.say(&n.to_string());
+    }
+    let answers = (0..30).map(|_| ada.next(|message| message["type"] == "said" || message["type"] == "refused"));
+    let heard = answers.filter(|answer| answer["type"] == "said").count();
+    // One of the ten was for joining; two more a second.
+    let allowed = 9 + 2 * (began.elapsed().as_secs() as usize + 1);
+    assert!((9..=allowed).contains(&heard), "{heard} of at most {allowed}");
+}
+
+#[test]
+fn who_comes_back_gets_what_was_missed_and_nothing_twice() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    let (mut bob, _) = chat.join("Bob", "lobby");
+    ada.say("one");
+    let last = bob.hear()["id"].clone();
+    drop(bob);
+    for text in ["two", "three"] {
+        ada.say(text);
+        ada.hear();
+    }
+    let mut bob = chat.client();
+    let welcome = bob.join(&chat.token("Bob"), "lobby", Some(&last));
+    assert_eq!((texts(&welcome), &welcome["missing"]), (vec!["one", "two", "three"][1..].to_vec(), &json!(false)));
+    ada.say("four");
+    assert_eq!(bob.hear()["text"], "four");
+    // What the room has never had, it cannot go on from.
+    let welcome = chat.client().join(&chat.token("Bob"), "lobby", Some(&json!("1-0")));
+    assert_eq!((texts(&welcome).len(), &welcome["missing"]), (4, &json!(true)));
+}
+
+#[test]
+fn whenever_one_joins_nothing_is_lost_or_comes_twice() {
+    let chat = Chat::start(&[]);
+    join_while_others_talk(&chat, &chat);
+}
+
+#[test]
+fn a_room_holds_its_last_hundred_messages() {
+    let chat = Chat::start(&[]);
+    // Each says what it may at once.
+    for speaker in 0..12 {
+        let (mut client, _) = chat.join("Speaker", "rust");
+        for n in 0..9 {
+            client.say(&(speaker * 9 + n).to_string());
+            client.hear();
+        }
+    }
+    let (_, welcome) = chat.join("Ada", "rust");
+    let expected: Vec<_> = (8..108).map(|n| n.to_string()).collect();
+    assert_eq!(texts(&welcome), expected);
+}
+
+#[test]
+fn prices_are_pushed() {
+    let chat = Chat::start(&["--tick", "100"]);
+    let (mut ada, _) = chat.join("Ada", "markets");
+    let prices: HashSet<_> = (0..10)
+        .map(|_| {
+            let tick = ada.next(|message| message["type"] == "prices");
+            let prices = tick["prices"].as_array().expect("a list").clone();
+            assert!(prices.iter().all(|price| price[0].is_string() && price[1].as_f64().is_some_and(|p| p > 0.0)));
+            json!(prices).to_string()
+        })
+        .collect();
+    assert!(prices.len() > 1, "they move");
+}
+
+#[test]
+fn the_keep_alive_tells_the_latency() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    let latency = ada.next(|message| message["type"] == "latency");
+    let milliseconds = latency["milliseconds"].as_f64().expect("a number");
+    assert!((0.0..5000.0).contains(&milliseconds), "{latency}");
+}
+
+#[test]
+fn who_does_not_read_is_dropped_and_the_others_are_served() {
+    // What is said and the prices, more of them than a socket's buffers take in a second.
+    let chat = Chat::start(&["--tick", "1"]);
+    let (mut slow, _) = chat.join("Slow", "lobby");
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    ada.until_present(&["Ada", "Slow"]);
+    let began = Instant::now();
+    // Prices and people come while nobody reads for the slow one; it leaves the room because it is dropped.
+    ada.until_present(&["Ada"]);
+    assert!(began.elapsed() > Duration::from_secs(4), "it had five seconds to take something");
+    ada.say("still here");
+    assert_eq!(ada.hear()["text"], "still here");
+    // Without a Close, which would have waited behind the rest.
+    let closed = slow.end();
+    assert_eq!(closed.code(), 1006, "{closed}");
+}
+
+#[test]
+fn who_never_joins_is_sent_away() {
+    let chat = Chat::start(&[]);
+    assert_eq!(chat.client().end().code(), 3008);
+}
+
+#[test]
+fn clients_are_told_to_come_again_when_the_server_ends() {
+    let mut chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    let terminated = std::process::Command::new("kill").arg(chat.process.0.id().to_string()).status();
+    assert!(terminated.expect("there is kill").success());
+    assert_eq!(ada.end().code(), 1012);
+    assert!(chat.process.0.wait().expect("it ends").success());
+}
+
+#[test]
+fn the_page_and_nothing_else_is_served() {
+    let chat = Chat::start(&[]);
+    for (path, media_type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        let (head, body) = chat.http("GET", path, "");
+        assert!(head.starts_with("HTTP/1.1 200 ") && !body.is_empty(), "{path}: {head}");
+        assert!(head.contains(&format!("\r\nContent-Type: {media_type}; charset=utf-8\r\n")), "{head}");
+        // Nothing inline, nothing from elsewhere: markup that slipped in would not run.
+        assert!(head.contains("default-src 'none'; script-src 'self';") && !head.contains("unsafe"), "{head}");
+    }
+    let status = |method: &str, path: &str| chat.http(method, path, "").0[9..12].to_owned();
+    assert_eq!(status("GET", "/../Cargo.toml"), "404");
+    assert_eq!(status("DELETE", "/"), "405");
+    assert_eq!(status("POST", "/login"), "400");
+    // Whatever comes instead of a request, the next one is answered.
+    for garbage in [b"\x16\x03\x01\r\n\r\n".as_slice(), b"GET / HTTP/1.1\r\n", "x".repeat(40_000).as_bytes()] {
+        let _ = connect(&chat.address).write_all(garbage);
+    }
+    assert_eq!(status("GET", "/"), "200");
+}
+
+#[test]
+fn the_echo_echoes_and_closes_as_it_is_asked() {
+    let chat = Chat::start(&[]);
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    for text in ["hello", "", "close", "close 1005 not a code to send", &"x".repeat(10_000)] {
+        client.send_text(text);
+        assert_eq!(client.event(), Event::Text(text.into()));
+    }
+    client.send_text("close 4321 for a reason");
+    let closed = client.end();
+    assert_eq!((closed.code(), closed.reason()), (4321, "for a reason"));
+}

@@ -1,0 +1,220 @@
+//! Two nodes that share a Redis, behind nginx as `examples/chat/nginx.conf` has it, with clients that speak TLS.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use websocket_proto::{ClientRequest, Event};
+
+use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, texts, wait_until};
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+#[test]
+#[ignore = "needs redis-server, nginx and openssl"]
+fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
+    let redis = Redis::start("shared");
+    let nginx_port = free_port();
+    let origin = format!("https://localhost:{nginx_port}");
+    let arguments = ["--redis", &redis.url, "--origin", &origin];
+    let mut nodes = [Chat::start(&arguments), Chat::start(&arguments)];
+    let nginx = Nginx::start(&redis.directory, nginx_port, &nodes);
+
+    let token = nginx.token("Ada");
+    let (mut ada, welcome) = nginx.join(&token, None);
+    let ada_is_on = welcome["node"].clone();
+    // nginx takes the nodes in turn.
+    let token = nginx.token("Bob");
+    let (mut bob, welcome) = (0..20)
+        .map(|_| nginx.join(&token, None))
+        .find(|(_, welcome)| welcome["node"] != ada_is_on)
+        .expect("there are two nodes");
+    let bob_is_on = welcome["node"].clone();
+    for client in [&mut ada, &mut bob] {
+        client.until_present(&["Ada", "Bob"]);
+    }
+    ada.say("hello over there");
+    bob.say("hello yourself");
+    let heard = [&mut ada, &mut bob].map(|client| [client.hear(), client.hear()]);
+    assert_eq!(heard[0], heard[1], "the same, in the same order, whoever hears it where");
+    let mut said: Vec<_> = heard[0].iter().map(|said| (said["name"].as_str(), said["text"].as_str())).collect();
+    said.sort_unstable();
+    assert_eq!(said, [(Some("Ada"), Some("hello over there")), (Some("Bob"), Some("hello yourself"))]);
+
+    // Bob's node dies. Only it knows Bob, and there is Carol by it who will not come back.
+    let of_bob = nodes.iter().position(|node| node.join("Carol", "lobby").1["node"] == bob_is_on).expect("one is");
+    let (_carol, _) = nodes[of_bob].join("Carol", "lobby");
+    ada.until_present(&["Ada", "Bob", "Carol"]);
+    nodes[of_bob].process.kill();
+    assert_eq!(bob.end().code(), 1006);
+    for text in ["one", "two", "three"] {
+        ada.say(text);
+        ada.hear();
+    }
+    // The same address and the same token lead to the other node, which knows what was said while nobody was there.
+    let (mut bob, welcome) = nginx.join(&token, Some(&heard[1][1]["id"]));
+    assert_eq!((&welcome["node"], &welcome["name"], &welcome["missing"]), (&ada_is_on, &json!("Bob"), &json!(false)));
+    assert_eq!(texts(&welcome), ["one", "two", "three"]);
+    bob.say("back again");
+    assert_eq!(ada.hear()["text"], "back again");
+    // In the end Carol is missed.
+    ada.until_present(&["Ada", "Bob"]);
+
+    // What is logged of all this has no token in it.
+    let log = fs::read_to_string(redis.directory.join("access.log")).expect("nginx logs");
+    assert!(log.contains("GET /chat HTTP/1.1\" 101") && !log.contains(&token), "{log}");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn without_redis_clients_are_sent_away_until_it_is_there_again() {
+    let mut redis = Redis::start("lost");
+    let chat = Chat::start(&["--redis", &redis.url]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    ada.say("before");
+    ada.hear();
+    redis.process.kill();
+    assert_eq!(ada.end().code(), 1012);
+    // Refused, rather than let into a room where nothing would be heard.
+    let mut refused = chat.client();
+    refused.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
+    assert_eq!(refused.end().code(), 1013);
+    redis.restart();
+    let mut attempt = None;
+    wait_until("the chat lets people in", || {
+        let mut client = chat.client();
+        client.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
+        attempt = (!matches!(client.event(), Event::Closed(_))).then_some(client);
+        attempt.is_some()
+    });
+    let mut ada = attempt.expect("it let her in");
+    ada.say("after");
+    assert_eq!(ada.hear()["text"], "after");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
+    let redis = Redis::start("joining");
+    let arguments = ["--redis", &redis.url];
+    join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
+}
+
+/// A Redis of the test's own, on a socket in a directory of the test's own.
+struct Redis {
+    process: Running,
+    directory: PathBuf,
+    url: String,
+}
+
+impl Redis {
+    fn start(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("chat-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("a temporary directory");
+        let url = format!("redis+unix://{}", directory.join("redis").display());
+        Self { process: Self::run(&directory), directory, url }
+    }
+
+    fn restart(&mut self) {
+        self.process = Self::run(&self.directory);
+    }
+
+    fn run(directory: &Path) -> Running {
+        let socket = directory.join("redis");
+        let _ = fs::remove_file(&socket);
+        let mut redis = Command::new("redis-server");
+        redis.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).arg("--dir").arg(directory);
+        let process = Running(redis.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
+        wait_until("Redis listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        process
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// nginx, which does TLS for the nodes.
+struct Nginx {
+    _process: Running,
+    address: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Nginx {
+    fn start(directory: &Path, port: u16, nodes: &[Chat; 2]) -> Self {
+        let certificate = directory.join("chat.pem");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]).arg("-out").arg(&certificate);
+        openssl.arg("-keyout").arg(directory.join("chat.key")).stderr(Stdio::null());
+        assert!(openssl.status().expect("openssl is installed").success());
+
+        let directory = directory.to_str().expect("text");
+        let configuration = include_str!("../../examples/chat/nginx.conf")
+            .replace("127.0.0.1:9001", &nodes[0].address)
+            .replace("127.0.0.1:9002", &nodes[1].address)
+            .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
+            .replace("/etc/ssl", directory)
+            .replace("http {", &format!("http {{ access_log {directory}/access.log;"));
+        let file = format!("{directory}/nginx.conf");
+        fs::write(&file, configuration).expect("a directory");
+        let mut nginx = Command::new("nginx");
+        nginx.args([
+            "-p",
+            directory,
+            "-c",
+            &file,
+            "-e",
+            "stderr",
+            "-g",
+            "daemon off; master_process off; pid nginx.pid;",
+        ]);
+        let process = Running(nginx.spawn().expect("nginx is installed"));
+        let address = format!("127.0.0.1:{port}");
+        wait_until("nginx listens", || TcpStream::connect(&address).is_ok());
+
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("one that can be trusted");
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Self { _process: process, address, tls: Arc::new(tls) }
+    }
+
+    fn token(&self, name: &str) -> String {
+        let login = json!({ "name": name }).to_string();
+        let (head, token) = exchange(&mut self.connect(), "POST", "/login", &login);
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        token
+    }
+
+    /// Somebody in the lobby, who has seen so much of it.
+    fn join(&self, token: &str, last: Option<&Value>) -> (Client<Tls>, Value) {
+        let host = format!("localhost:{}", self.address.rsplit_once(':').expect("a port").1);
+        let request = ClientRequest::new(format!("wss://{host}/chat")).origin(format!("https://{host}"));
+        let mut client = Client::open(self.connect(), &request).expect("it is let in");
+        let welcome = client.join(token, "lobby", last);
+        (client, welcome)
+    }
+
+    fn connect(&self) -> Tls {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tls = ClientConnection::new(self.tls.clone(), name).expect("a configuration");
+        StreamOwned::new(tls, connect(&self.address))
+    }
+}
+
+/// A port that nobody listens on; nginx cannot be asked which it got.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
