@@ -87,7 +87,9 @@ impl Connection {
         let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
         self.position = self.position.wrapping_add((header.len() + len) as u64);
         if first == BINARY {
-            apply_mask(key, payload);
+            if second & MASK != 0 {
+                apply_mask(key, payload);
+            }
             self.count_received(len, true);
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
@@ -157,6 +159,7 @@ impl Connection {
         }
     }
 
+    /// More of a message that is gathered, and what follows it if that was its end.
     #[inline(never)]
     fn receive_gathering<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         match self.gather_more(input) {
