@@ -44,9 +44,14 @@ pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn 
 /// For one message, the cost of the start taken off. Whole tapes, as reads cut messages in the same places then.
 fn instructions(row: &Row, name: &str) -> f64 {
     let round = if row.work.reads == Reads::UpTo(1) { 64 } else { row.work.payloads().len() };
-    let (few, many) = (collected(row, name, round), collected(row, name, 2 * round));
-    (many.instructions - few.instructions) as f64 / (many.messages - few.messages) as f64
+    // So many that how a start varies does not show.
+    let rounds = (ENOUGH / (round * row.work.size.max(1))).max(1);
+    let (few, many) = (collected(row, name, round), collected(row, name, (1 + rounds) * round));
+    (many.instructions as f64 - few.instructions as f64) / (many.messages - few.messages) as f64
 }
+
+/// Bytes of payload.
+const ENOUGH: usize = 1 << 20;
 
 struct Collected {
     messages: u64,
