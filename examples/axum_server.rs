@@ -12,7 +12,7 @@
 //! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens its
 //!   WebSockets there as well.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> ExitCode {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    match serve(&address).await {
+    match listen(&address).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cannot listen on {address}: {error}");
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(address: &str) -> io::Result<()> {
+async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}/", listener.local_addr()?);
     let routes = Router::new().route("/", get("The WebSocket is at /echo.\n")).route("/echo", any(open));
@@ -68,8 +68,12 @@ async fn open(mut request: Request) -> Response {
         let stream = hyper::upgrade::on(&mut request);
         // A server draws no mask keys: its seed counts for nothing.
         let ws = Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
-        // A peer that goes away ends its own task and nothing else.
-        tokio::spawn(async move { echo(&mut TokioIo::new(stream.await.map_err(io::Error::other)?), ws).await });
+        tokio::spawn(async move {
+            // It comes once the response is sent, unless the peer has gone away before.
+            if let Ok(stream) = stream.await {
+                serve(TokioIo::new(stream), ws).await;
+            }
+        });
     }
     match answer.into_http() {
         Ok(response) => response.map(Body::from),
@@ -77,9 +81,27 @@ async fn open(mut request: Request) -> Response {
     }
 }
 
-/// Drives a connection to its end. Nothing in it knows which HTTP is underneath.
-async fn echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), mut ws: Connection) -> io::Result<()> {
-    let (mut buffer, mut output) = (vec![0; 16 << 10], Output::new());
+/// Serves a connection to its end. Nothing from here on knows which HTTP is underneath.
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection) {
+    let mut output = Output::new();
+    let driven = drive(&mut stream, &mut ws, &mut output).await;
+    // However it ended, the application hears of it.
+    while let Some(event) = ws.receive_eof() {
+        echo(event, &mut ws, &mut output);
+    }
+    // RFC 6455 §7.1.1: the server closes first, and reads to the end. (Over HTTP/2 these are END_STREAM flags.)
+    if driven.is_ok() && stream.shutdown().await.is_ok() {
+        let _ = timeout(GRACE, copy(&mut stream, &mut sink())).await;
+    }
+}
+
+/// Reads, answers and looks at the time until the connection is over and all is written.
+async fn drive(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ws: &mut Connection,
+    output: &mut Output,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 << 10];
     let mut timers = Timers::new(Instant::now(), Timeouts::new());
     while !ws.is_closed() {
         let due = timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
@@ -87,22 +109,23 @@ async fn echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), mut ws: Connec
         if let Ok(read) = timeout_at(due, stream.read(&mut buffer)).await {
             let n = read?;
             let mut input = Input::new(&mut buffer[..n]);
-            while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-                // A message that cannot be sent, because the connection is closing, has nowhere else to go.
-                match event {
-                    Event::Text(text) => drop(ws.send_text(&text, &mut output)),
-                    Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
-                    _ => {}
-                }
+            while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
+                echo(event, ws, output);
             }
         }
-        timers.handle_timeout(Instant::now(), &mut ws, &mut output);
-        // Until it is written nothing more is read: a peer that takes nothing is not answered without end.
-        timeout(GRACE, stream.write_all_buf(&mut output)).await.map_err(|_| ErrorKind::TimedOut)??;
+        timers.handle_timeout(Instant::now(), ws, output);
+        // Until all is written nothing more is read: a peer that takes nothing is not answered without end.
+        timeout(GRACE, stream.write_all_buf(output)).await??;
         stream.flush().await?;
     }
-    // RFC 6455 §7.1.1: the server closes first, and reads to the end. (Over HTTP/2 these are END_STREAM flags.)
-    stream.shutdown().await?;
-    let _ = timeout(GRACE, copy(stream, &mut sink())).await;
     Ok(())
+}
+
+fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    match event {
+        Event::Text(text) => drop(ws.send_text(&text, output)),
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        _ => {}
+    }
 }

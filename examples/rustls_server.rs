@@ -47,9 +47,8 @@ fn listen(address: &str, cert_file: Option<&str>) -> Result<(TcpListener, Arc<Se
     // `PrivateKeyDer::from_pem_file`, of `rustls::pki_types`.
     let made = rcgen::generate_simple_self_signed(["localhost", "127.0.0.1", "::1"].map(String::from))?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let mut tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+    let mut tls =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into())?;
     // Whoever would speak only HTTP/2 is told so before it starts to.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let listener = TcpListener::bind(address)?;
@@ -82,9 +81,12 @@ fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Box<dyn Error>> {
     // The first read shakes hands. Where that fails, rustls has told the peer why, in an alert that has to arrive.
     let served = drive(&mut tls);
     tls.conn.send_close_notify();
-    let ended = tls.flush();
+    // Not `flush`: if the hands were not shaken it would go on with that, and wait for the peer.
+    while tls.conn.wants_write() {
+        tls.conn.write_tls(&mut tls.sock)?;
+    }
     linger(&tls.sock)?;
-    Ok(served.and(ended)?)
+    Ok(served?)
 }
 
 fn drive(tls: &mut Tls) -> io::Result<()> {

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h2::ext::Protocol;
-use h2::{RecvStream, SendStream, client::SendRequest};
+use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use http::{Method, Request, StatusCode};
-use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role,
-};
+use tokio::time::timeout;
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -197,15 +196,21 @@ fn what_is_no_opening_is_refused_over_http1() {
 async fn messages_come_back_over_http2() {
     let server = Server::start();
     let mut sender = server.http2().await;
-    for config in [Config::new(), Config::new().deflate(Deflate::new())] {
-        let (mut ws, send, stream) = open_http2(&server, &mut sender, config.clone()).await;
-        assert_eq!(ws.uses_deflate(), config != Config::new());
+    // All on the same HTTP/2 connection.
+    let (plain, mut send, _) = open_http2(&server, &mut sender, Config::new()).await;
+    let compressed = open_http2(&server, &mut sender, Config::new().deflate(Deflate::new())).await;
+    let other = open_http2(&server, &mut sender, Config::new()).await;
+    assert!(compressed.0.uses_deflate() && !plain.uses_deflate());
+    // RFC 8441 §5: "RST exceptions are represented with the RST_STREAM frame [RFC7540] with a CANCEL error code". It ends
+    // its own stream and nothing else.
+    send.send_reset(Reason::CANCEL);
+    for (mut ws, send, stream) in [compressed, other] {
         let mut output = Output::new();
         let expected = speak(&mut ws, &mut output);
-        let said = tokio::time::timeout(PATIENCE, drive_http2(ws, output, send, stream)).await.expect("it ends in time");
-        assert!(said == expected);
+        let driven = drive_http2(ws, output, send, stream);
+        assert!(timeout(PATIENCE, driven).await.expect("it ends in time") == expected);
     }
-    // The same HTTP/2 connection serves the ordinary route all the time.
+    // And the ordinary route is there all the time.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);
 }
