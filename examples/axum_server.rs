@@ -9,8 +9,8 @@
 //!   status that the RFCs ask for.
 //! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
 //!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
-//! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens its
-//!   WebSockets there as well.
+//! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens a
+//!   WebSocket there as well.
 
 use std::io;
 use std::process::ExitCode;

@@ -201,8 +201,8 @@ async fn messages_come_back_over_http2() {
     let compressed = open_http2(&server, &mut sender, Config::new().deflate(Deflate::new())).await;
     let other = open_http2(&server, &mut sender, Config::new()).await;
     assert!(compressed.0.uses_deflate() && !plain.uses_deflate());
-    // RFC 8441 §5: "RST exceptions are represented with the RST_STREAM frame [RFC7540] with a CANCEL error code". It ends
-    // its own stream and nothing else.
+    // RFC 8441 §5: what is a reset of TCP otherwise is RST_STREAM here, with CANCEL. It ends its own stream and nothing
+    // else.
     send.send_reset(Reason::CANCEL);
     for (mut ws, send, stream) in [compressed, other] {
         let mut output = Output::new();

@@ -169,7 +169,7 @@ fn a_server_that_is_not_trusted_is_not_spoken_to() {
     assert!(server.client(&[&server.ca()[..], &["--send", "x"]].concat()).1);
 }
 
-/// RFC 8446 §6.1: "Each party MUST send a "close_notify" alert before closing its write side of the connection".
+/// RFC 8446 §6.1: "Each party MUST send a "`close_notify`" alert before closing its write side of the connection".
 #[test]
 fn the_server_says_goodbye_after_its_close() {
     let server = Server::start("goodbye");
@@ -208,7 +208,7 @@ fn a_goodbye_and_a_cut_without_a_close_are_answered() {
 fn garbage_is_answered_by_an_alert() {
     let server = Server::start("garbage");
     let mut witness = server.open();
-    for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0; 70_000], &[0xff; 5]] {
+    for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &vec![0; 70_000], &[0xff; 5]] {
         let mut tcp = server.tcp();
         tcp.write_all(garbage).expect("it reads on");
         let mut answer = Vec::new();
@@ -224,7 +224,7 @@ fn garbage_is_answered_by_an_alert() {
 }
 
 /// RFC 7301 §3.2: "In the event that the server supports no protocols that the client advertises, then the server SHALL
-/// respond with a fatal "no_application_protocol" alert."
+/// respond with a fatal "`no_application_protocol`" alert."
 #[test]
 fn who_speaks_only_http2_is_told_so() {
     let server = Server::start("alpn");
