@@ -231,7 +231,7 @@ async fn open_http2(
     (Connection::upgraded(Role::Client, negotiated, config, [7; 32]), send, response.into_body())
 }
 
-/// Drives the connection until the server ends the stream, which RFC 8441 §5 has END_STREAM for.
+/// Drives the connection until the server ends the stream, which RFC 8441 §5 has `END_STREAM` for.
 async fn drive_http2(
     mut ws: Connection,
     mut output: Output,
