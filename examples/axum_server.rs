@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example axum_server --features http -- [ADDR]`
 //!
-//! `/` is an ordinary route; `/echo` is the WebSocket, which gives messages back. Over HTTP/1.1 it is asked for by GET with
-//! `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to send; both
-//! on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
+//! `/` is an ordinary route; `/echo` is the WebSocket, which gives messages back. Over HTTP/1.1 it is asked for by GET
+//! with `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to
+//! send; both on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
 //! - **The route takes any method**: over HTTP/2 it is CONNECT. What is no opening is refused by the handler, with the
 //!   status that the RFCs ask for.
 //! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has

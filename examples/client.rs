@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example client -- URL [--ca FILE] [--subprotocol NAME]… [--send TEXT]… [--echo]`
 //!
-//! For a `wss` URL, rustls stands between TCP and the connection. It trusts the certificate authorities that the platform
-//! does or, instead of them, those in the PEM file after `--ca`.
+//! For a `wss` URL, rustls stands between TCP and the connection. It trusts the certificate authorities that the
+//! platform does or, instead of them, those in the PEM file after `--ca`.
 //!
 //! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`, or
 //! `FAILED WHY` if the connection never opened, which is also the only case with an exit status other than 0. Closes

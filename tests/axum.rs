@@ -114,8 +114,8 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
     }
 }
 
-/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2), and a
-/// Close; returns what has to come back.
+/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2), and
+/// a Close; returns what has to come back.
 fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     ws.send_text("hello €", output).expect("it is open");
@@ -253,7 +253,7 @@ async fn drive_http2(
     said
 }
 
-/// RFC 8441 §4, §5; a CONNECT without `:protocol` is the one of RFC 9110 §9.3.6, which a WebSocket server does not serve.
+/// RFC 8441 §4, §5.
 #[tokio::test]
 async fn what_is_no_opening_is_refused_over_http2() {
     let server = Server::start();

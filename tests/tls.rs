@@ -1,4 +1,4 @@
-//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers of this test.
+//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
