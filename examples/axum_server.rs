@@ -1,0 +1,131 @@
+//! A WebSocket beside ordinary routes, on axum: one handler for HTTP/1.1 and for HTTP/2.
+//!
+//! `cargo run --release --example axum_server --features http -- [ADDR]`
+//!
+//! `/` is an ordinary route; `/echo` is the WebSocket, which gives messages back. Over HTTP/1.1 it is asked for by GET
+//! with `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to
+//! send; both on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
+//! - **The route takes any method**: over HTTP/2 it is CONNECT. What is no opening is refused by the handler, with the
+//!   status that the RFCs ask for.
+//! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
+//!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
+//! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens a
+//!   WebSocket there as well.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use hyper::ext::Protocol;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout, timeout_at};
+use websocket_proto::handshake::{self, Bootstrap};
+use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output, Reject, Role, Timeouts, Timers};
+
+/// How long a peer may take nothing of what it is sent, and in the end to close its side.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    match listen(&address).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot listen on {address}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn listen(address: &str) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on http://{}/", listener.local_addr()?);
+    let routes = Router::new().route("/", get("The WebSocket is at /echo.\n")).route("/echo", any(open));
+    axum::serve(listener, routes).await
+}
+
+/// Answers an opening, and hands the stream behind it to a task that drives the connection.
+async fn open(mut request: Request) -> Response {
+    let config = Config::new().deflate(Deflate::new());
+    let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
+    let (answer, negotiated) = match handshake::Request::from_http(&request, protocol) {
+        // Here is the place to look at the Origin, a cookie, the subprotocols.
+        Ok(asked) => match asked.accept(&Accept::new(), &config) {
+            Ok((answer, negotiated)) => (answer, Some(negotiated)),
+            Err(error) => (error.into_request().reject(&Reject::internal_server_error()), None),
+        },
+        Err(kind) => (kind.answer(Bootstrap::of(request.version())), None),
+    };
+    if let Some(negotiated) = negotiated {
+        let stream = hyper::upgrade::on(&mut request);
+        // A server draws no mask keys: its seed counts for nothing.
+        let ws = Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
+        tokio::spawn(async move {
+            // It comes once the response is sent, unless the peer has gone away before.
+            if let Ok(stream) = stream.await {
+                serve(TokioIo::new(stream), ws).await;
+            }
+        });
+    }
+    match answer.into_http() {
+        Ok(response) => response.map(Body::from),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Serves a connection to its end. Nothing from here on knows which HTTP is underneath.
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection) {
+    let mut output = Output::new();
+    let driven = drive(&mut stream, &mut ws, &mut output).await;
+    // However it ended, the application hears of it.
+    while let Some(event) = ws.receive_eof() {
+        echo(event, &mut ws, &mut output);
+    }
+    // RFC 6455 §7.1.1: the server closes first, and reads to the end. (Over HTTP/2 these are END_STREAM flags.)
+    if driven.is_ok() && stream.shutdown().await.is_ok() {
+        let _ = timeout(GRACE, copy(&mut stream, &mut sink())).await;
+    }
+}
+
+/// Reads, answers and looks at the time until the connection is over and all is written.
+async fn drive(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ws: &mut Connection,
+    output: &mut Output,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 << 10];
+    let mut timers = Timers::new(Instant::now(), Timeouts::new());
+    while !ws.is_closed() {
+        let due = timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        // A read that is given up has taken nothing.
+        if let Ok(read) = timeout_at(due, stream.read(&mut buffer)).await {
+            let n = read?;
+            let mut input = Input::new(&mut buffer[..n]);
+            while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
+                echo(event, ws, output);
+            }
+        }
+        timers.handle_timeout(Instant::now(), ws, output);
+        // Until all is written nothing more is read: a peer that takes nothing is not answered without end.
+        timeout(GRACE, stream.write_all_buf(output)).await??;
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    match event {
+        Event::Text(text) => drop(ws.send_text(&text, output)),
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        _ => {}
+    }
+}

@@ -1,0 +1,274 @@
+//! `axum_server`, as a program over loopback: its WebSocket and its ordinary route, over HTTP/1.1 to the crate's own
+//! client, and over HTTP/2 with prior knowledge to a client on `h2`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use h2::ext::Protocol;
+use h2::{Reason, RecvStream, SendStream, client::SendRequest};
+use http::{Method, Request, StatusCode};
+use tokio::time::timeout;
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
+
+/// Long enough for anything that has to happen, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The server, which ends with the test, and where it listens.
+struct Server {
+    program: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+impl Server {
+    fn start() -> Self {
+        let test = std::env::current_exe().expect("a test has a path");
+        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
+        let mut command = Command::new(profile.join("examples").join("axum_server"));
+        let mut program =
+            command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
+        let mut line = String::new();
+        let stdout = program.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
+        let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { program, address }
+    }
+
+    fn tcp(&self) -> TcpStream {
+        let tcp = TcpStream::connect(&self.address).expect("it listens");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        tcp
+    }
+
+    fn websocket(&self, scheme: &str) -> ClientRequest {
+        ClientRequest::new(format!("{scheme}://{}/echo", self.address))
+    }
+
+    /// Sends this request over HTTP/1.1, to the end of the response.
+    fn answer(&self, request: &str) -> String {
+        let mut tcp = self.tcp();
+        let lines = "HTTP/1.1\r\nHost: localhost\r\nConnection: close";
+        tcp.write_all(request.replace("HTTP/1.1", lines).as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).expect("it ends, in text");
+        answer
+    }
+
+    /// A client over HTTP/2 that knows what the server allows.
+    async fn http2(&self) -> SendRequest<Bytes> {
+        let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("it listens");
+        let (mut sender, connection) = h2::client::handshake(tcp).await.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        // RFC 8441 §3: a client asks only after the server's SETTINGS have come, which an answer proves.
+        let (status, body) = request(&mut sender, Request::get(format!("http://{}/", self.address))).await;
+        assert_eq!((status, &*body), (StatusCode::OK, &b"The WebSocket is at /echo.\n"[..]));
+        assert!(sender.is_extended_connect_protocol_enabled());
+        sender
+    }
+}
+
+/// Sends a request without a body, to the end of the response.
+async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builder) -> (StatusCode, Vec<u8>) {
+    let request = request.body(()).expect("a good request");
+    let (response, _) = sender.send_request(request, true).expect("it is open");
+    let response = response.await.expect("an answer");
+    let (status, mut stream, mut body) = (response.status(), response.into_body(), Vec::new());
+    while let Some(data) = stream.data().await {
+        let data = data.expect("it ends in order");
+        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        body.extend(data);
+    }
+    (status, body)
+}
+
+/// What a connection did, as far as it matters here.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Open,
+    Message(MessageKind, Vec<u8>),
+    Closed(u16, bool),
+}
+
+/// Receives it all; 0 bytes are the end of the stream.
+fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Said>) {
+    let is_end = bytes.is_empty();
+    let mut input = Input::new(bytes);
+    while let Some(event) = if is_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
+        said.push(match event {
+            Event::Open(_) => Said::Open,
+            Event::Text(text) => Said::Message(MessageKind::Text, text.into_owned().into_bytes()),
+            Event::Binary(data) => Said::Message(MessageKind::Binary, data.into_owned()),
+            Event::Closed(closed) => Said::Closed(closed.code(), closed.was_clean()),
+            event => panic!("{event:?}"),
+        });
+    }
+}
+
+/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2), and
+/// a Close; returns what has to come back.
+fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
+    let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    ws.send_text("hello €", output).expect("it is open");
+    ws.send_binary(&noise, output).expect("it is open");
+    ws.send_text("", output).expect("it is open");
+    ws.close(CloseCode::new(4000).expect("a private code"), "bye", output);
+    vec![
+        Said::Message(MessageKind::Text, "hello €".into()),
+        Said::Message(MessageKind::Binary, noise),
+        Said::Message(MessageKind::Text, Vec::new()),
+        Said::Closed(4000, true),
+    ]
+}
+
+#[test]
+fn messages_come_back_over_http1() {
+    let server = Server::start();
+    for config in [Config::new(), Config::new().deflate(Deflate::new())] {
+        let (mut tcp, mut output, mut said) = (server.tcp(), Output::new(), Vec::new());
+        let offers_deflate = config != Config::new();
+        let mut ws = Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("a good request");
+        let mut expected = vec![Said::Open];
+        let mut buffer = vec![0; 16 << 10];
+        while !ws.is_closed() {
+            output.write_to(&mut tcp).expect("it reads");
+            let n = tcp.read(&mut buffer).expect("something comes in time");
+            receive(&mut ws, &mut buffer[..n], &mut output, &mut said);
+            if said == [Said::Open] && expected.len() == 1 {
+                assert_eq!(ws.uses_deflate(), offers_deflate);
+                expected.extend(speak(&mut ws, &mut output));
+            }
+        }
+        assert!(said == expected);
+        assert_eq!(tcp.read(&mut buffer).expect("it ends, without a reset"), 0);
+    }
+}
+
+/// A client that does not wait (a proxy may put it together so): what hyper read behind the request is not lost.
+#[test]
+fn frames_behind_the_request_are_read() {
+    let server = Server::start();
+    let mut tcp = server.tcp();
+    let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let frames = b"\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8";
+    tcp.write_all(&[request.as_bytes(), frames].concat()).expect("it reads");
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
+    assert!(answer.ends_with(b"\r\n\r\n\x81\x02hi\x88\x02\x03\xe8"), "{}", answer.escape_ascii());
+}
+
+/// RFC 6455 §4.2.1, §4.2.2, §4.4; RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
+#[test]
+fn what_is_no_opening_is_refused_over_http1() {
+    let server = Server::start();
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    for (request, status, header) in [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "200 OK", "content-length: 27"),
+        ("GET /echo HTTP/1.1\r\n\r\n".to_owned(), "426 Upgrade Required", "upgrade: websocket"),
+        (format!("POST /echo HTTP/1.1\r\n{upgrade}{version}\r\n"), "405 Method Not Allowed", "allow: GET"),
+        (format!("GET /echo HTTP/1.1\r\n{upgrade}\r\n"), "400 Bad Request", ""),
+        (
+            format!("GET /echo HTTP/1.1\r\n{upgrade}Sec-WebSocket-Version: 12\r\n\r\n"),
+            "426 Upgrade Required",
+            "sec-websocket-version: 13",
+        ),
+        (format!("GET /nowhere HTTP/1.1\r\n{upgrade}{version}\r\n"), "404 Not Found", ""),
+    ] {
+        let answer = server.answer(&request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}{answer}");
+        assert!(answer.contains(header), "{request}{answer}");
+    }
+}
+
+#[tokio::test]
+async fn messages_come_back_over_http2() {
+    let server = Server::start();
+    let mut sender = server.http2().await;
+    // All on the same HTTP/2 connection.
+    let (plain, mut send, _) = open_http2(&server, &mut sender, Config::new()).await;
+    let compressed = open_http2(&server, &mut sender, Config::new().deflate(Deflate::new())).await;
+    let other = open_http2(&server, &mut sender, Config::new()).await;
+    assert!(compressed.0.uses_deflate() && !plain.uses_deflate());
+    // RFC 8441 §5: what is a reset of TCP otherwise is RST_STREAM here, with CANCEL. It ends its own stream and nothing
+    // else.
+    send.send_reset(Reason::CANCEL);
+    for (mut ws, send, stream) in [compressed, other] {
+        let mut output = Output::new();
+        let expected = speak(&mut ws, &mut output);
+        let driven = drive_http2(ws, output, send, stream);
+        assert!(timeout(PATIENCE, driven).await.expect("it ends in time") == expected);
+    }
+    // And the ordinary route is there all the time.
+    let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+/// RFC 8441 §5: the opening, with the pseudo-header `:protocol`.
+async fn open_http2(
+    server: &Server,
+    sender: &mut SendRequest<Bytes>,
+    config: Config,
+) -> (Connection, SendStream<Bytes>, RecvStream) {
+    let handshake = server.websocket("ws").extended_connect(&config).expect("a good request");
+    let mut request = handshake.to_http().expect("it is not too large");
+    request.extensions_mut().insert(Protocol::from_static("websocket"));
+    let (response, send) = sender.send_request(request, false).expect("it is open");
+    let response = response.await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    let (_, negotiated) = handshake.check_http(&response).expect("it accepts");
+    (Connection::upgraded(Role::Client, negotiated, config, [7; 32]), send, response.into_body())
+}
+
+/// Drives the connection until the server ends the stream, which RFC 8441 §5 has `END_STREAM` for.
+async fn drive_http2(
+    mut ws: Connection,
+    mut output: Output,
+    mut send: SendStream<Bytes>,
+    mut stream: RecvStream,
+) -> Vec<Said> {
+    let mut said = Vec::new();
+    loop {
+        if !output.is_empty() {
+            send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
+        }
+        let Some(data) = stream.data().await else { break };
+        let mut data = Vec::from(data.expect("it ends in order"));
+        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        receive(&mut ws, &mut data, &mut output, &mut said);
+    }
+    receive(&mut ws, &mut [], &mut output, &mut said);
+    send.send_data(Bytes::new(), true).expect("the server reads to the end");
+    said
+}
+
+/// RFC 8441 §4, §5.
+#[tokio::test]
+async fn what_is_no_opening_is_refused_over_http2() {
+    let server = Server::start();
+    let mut sender = server.http2().await;
+    let uri = format!("http://{}/echo", server.address);
+    let connect = |protocol, version| {
+        let request = Request::builder().method(Method::CONNECT).uri(&uri).header("sec-websocket-version", version);
+        request.extension(Protocol::from_static(protocol))
+    };
+    for (asked, status) in [
+        (Request::get(&uri), StatusCode::METHOD_NOT_ALLOWED),
+        (connect("connect-udp", "13"), StatusCode::NOT_IMPLEMENTED),
+        (connect("websocket", "12"), StatusCode::BAD_REQUEST),
+        (connect("websocket", "13").uri(format!("http://{}/nowhere", server.address)), StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(request(&mut sender, asked).await.0, status);
+    }
+}

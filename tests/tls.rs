@@ -1,0 +1,269 @@
+//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output};
+
+/// Long enough for anything that has to happen, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that ends with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The server, where it listens, and its certificate.
+struct Server {
+    _program: Program,
+    port: u16,
+    cert_file: PathBuf,
+}
+
+impl Server {
+    /// The test's name keeps its file apart from others'.
+    fn start(test: &str) -> Self {
+        let cert_file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
+        let mut command = example("rustls_server");
+        command.arg("127.0.0.1:0").arg("--cert-file").arg(&cert_file).stdout(Stdio::piped());
+        let mut program = command.spawn().expect("cargo test builds the examples");
+        let mut line = String::new();
+        let stdout = program.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let port = line.trim().strip_prefix("listening on wss://127.0.0.1:").and_then(|rest| rest.strip_suffix('/'));
+        let port = port.unwrap_or_else(|| panic!("{line:?}")).parse().expect("a port");
+        Self { _program: Program(program), port, cert_file }
+    }
+
+    fn tcp(&self) -> TcpStream {
+        let tcp = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+        tcp
+    }
+
+    /// A TLS stream that trusts the server's certificate and offers these protocols.
+    fn tls(&self, alpn: &[&str]) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.cert_file).expect("it wrote it")).expect("a certificate");
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").expect("a name");
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a good config"), self.tcp())
+    }
+
+    fn open(&self) -> Client {
+        let mut client = Client::start(self.tls(&["http/1.1"]), self.port);
+        let mut is_open = false;
+        while !is_open {
+            client.turn(|event| is_open |= matches!(event, Event::Open(_)));
+        }
+        client
+    }
+
+    /// Runs the example client to its end; returns what it says, and whether it succeeded.
+    fn client(&self, arguments: &[&str]) -> (Vec<String>, bool) {
+        run_client(&format!("wss://localhost:{}/", self.port), arguments)
+    }
+
+    fn ca(&self) -> [&str; 2] {
+        ["--ca", self.cert_file.to_str().expect("text")]
+    }
+}
+
+fn run_client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
+    let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
+    let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
+    (lines, output.status.success())
+}
+
+/// Cargo builds the examples beside the tests.
+fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned();
+    Command::new(profile.join("examples").join(name))
+}
+
+/// The crate's own client on TLS.
+struct Client {
+    tls: StreamOwned<ClientConnection, TcpStream>,
+    ws: Connection,
+    output: Output,
+}
+
+impl Client {
+    fn start(tls: StreamOwned<ClientConnection, TcpStream>, port: u16) -> Self {
+        let (request, mut output) = (ClientRequest::new(format!("wss://localhost:{port}/")), Output::new());
+        let ws = Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request");
+        Self { tls, ws, output }
+    }
+
+    /// Writes what waits, reads once, and tells of what that brought. An end without a goodbye is an error: rustls's
+    /// `UnexpectedEof`.
+    fn turn(&mut self, mut tell: impl FnMut(Event<'_>)) {
+        self.output.write_to(&mut self.tls).expect("it reads");
+        let mut buffer = vec![0; 16 << 10];
+        let n = self.tls.read(&mut buffer).expect("something comes in time");
+        let Self { ws, output, .. } = self;
+        let mut input = Input::new(&mut buffer[..n]);
+        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
+            tell(event);
+        }
+    }
+
+    fn echo(&mut self, text: &str) {
+        self.ws.send_text(text, &mut self.output).expect("it is open");
+        let mut echoed = None;
+        while echoed.is_none() {
+            self.turn(|event| match event {
+                Event::Text(text) => echoed = Some(text.into_owned()),
+                event => panic!("{event:?}"),
+            });
+        }
+        assert!(echoed.as_deref() == Some(text));
+    }
+}
+
+#[test]
+fn the_client_and_the_server_talk_over_tls() {
+    let server = Server::start("talk");
+    // Longer than a TLS record, which has at most 16 KiB (RFC 8446 §5.1).
+    let long = "x".repeat(100_000);
+    let arguments = [&server.ca()[..], &["--send", "hello", "--send", &long]].concat();
+    let expected = ["OPEN", "MSG text 5", "MSG text 100000", "CLOSED 1000"].map(str::to_owned);
+    assert_eq!(server.client(&arguments), (expected.to_vec(), true));
+}
+
+#[test]
+fn large_messages_come_back() {
+    let server = Server::start("large");
+    let mut client = server.open();
+    client.echo("");
+    client.echo(&"€".repeat(300_000));
+    client.echo("small again");
+}
+
+/// Another server's certificate is not this one's, and the platform knows neither.
+#[test]
+fn a_server_that_is_not_trusted_is_not_spoken_to() {
+    let (server, other) = (Server::start("trusted"), Server::start("other"));
+    for ca in [&other.ca()[..], &[]] {
+        let (lines, succeeded) = server.client(ca);
+        assert!(lines.len() == 1 && lines[0].starts_with("FAILED invalid peer certificate"), "{lines:?}");
+        assert!(!succeeded);
+    }
+    // None of them has done it any harm.
+    assert!(server.client(&[&server.ca()[..], &["--send", "x"]].concat()).1);
+}
+
+/// RFC 8446 §6.1: "Each party MUST send a "`close_notify`" alert before closing its write side of the connection".
+#[test]
+fn the_server_says_goodbye_after_its_close() {
+    let server = Server::start("goodbye");
+    let mut client = server.open();
+    client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
+    let mut last: Option<Closed> = None;
+    while !client.ws.is_closed() {
+        client.turn(|event| match event {
+            Event::Closed(closed) => last = Some(closed),
+            event => panic!("{event:?}"),
+        });
+    }
+    let closed = last.expect("Closed is the last event");
+    assert_eq!((closed.code(), closed.was_clean()), (4000, true));
+}
+
+#[test]
+fn a_goodbye_and_a_cut_without_a_close_are_answered() {
+    let server = Server::start("cut");
+    for says_goodbye in [true, false] {
+        let Client { mut tls, .. } = server.open();
+        if says_goodbye {
+            tls.conn.send_close_notify();
+            tls.flush().expect("it reads");
+        } else {
+            tls.sock.shutdown(Shutdown::Write).expect("an open socket");
+        }
+        let mut rest = Vec::new();
+        tls.read_to_end(&mut rest).expect("a goodbye");
+        assert_eq!(rest, b"", "there is nothing to answer in WebSocket's terms");
+    }
+}
+
+/// RFC 8446 §6.2: a peer that cannot go on sends an alert, here of the content type 21.
+#[test]
+fn garbage_is_answered_by_an_alert() {
+    let server = Server::start("garbage");
+    let mut witness = server.open();
+    for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &vec![0; 70_000], &[0xff; 5]] {
+        let mut tcp = server.tcp();
+        tcp.write_all(garbage).expect("it reads on");
+        let mut answer = Vec::new();
+        tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+        assert_eq!(answer.first(), Some(&21), "{answer:x?}");
+    }
+    // Some say nothing, or stop in the middle of their ClientHello.
+    for beginning in [&b""[..], b"\x16\x03\x01\x02"] {
+        drop(server.tcp().write_all(beginning));
+    }
+    witness.echo("alive");
+    server.open().echo("at home");
+}
+
+/// RFC 7301 §3.2: "In the event that the server supports no protocols that the client advertises, then the server SHALL
+/// respond with a fatal "`no_application_protocol`" alert."
+#[test]
+fn who_speaks_only_http2_is_told_so() {
+    let server = Server::start("alpn");
+    let error = server.tls(&["h2"]).read(&mut [0]).expect_err("an alert");
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
+fn the_client_says_goodbye_after_the_close() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("tls-client-goodbye.pem");
+    std::fs::write(&ca, made.cert.pem()).expect("there is room");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("a good pair");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("wss://localhost:{}/", listener.local_addr().expect("it is bound").port());
+    let client = thread::spawn(move || run_client(&url, &["--ca", ca.to_str().expect("text")]));
+
+    let (tcp, _) = listener.accept().expect("the client comes");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+    let mut tls = StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp);
+    let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
+    while !ws.is_closed() {
+        let n = tls.read(&mut buffer).expect("something comes in time");
+        let mut input = Input::new(&mut buffer[..n]);
+        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
+            if let Event::Request(request) = event {
+                ws.accept(request, &mut output);
+                ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+            }
+        }
+        output.write_to(&mut tls).expect("it reads");
+    }
+    // RFC 6455 §7.1.1: the server closes first.
+    tls.conn.send_close_notify();
+    tls.flush().expect("it reads");
+    // rustls would call an end without it UnexpectedEof.
+    assert_eq!(tls.read(&mut buffer).expect("a goodbye"), 0);
+    let said = client.join().expect("it ends");
+    assert_eq!(said, (vec!["OPEN".into(), "CLOSED 1000".into()], true));
+}
