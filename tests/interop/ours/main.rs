@@ -1,7 +1,9 @@
 //! Our client of the interoperability tests: has everything echoed by a peer's server, compares, and closes.
 //!
-//! `interop_client URL`, run by `tests/interop/run`. Offers permessage-deflate and the subprotocol `chat`. Prints a word
+//! `interop_client URL`, run by `tests/interop/run`. At `/socket.io/` it speaks that protocol; elsewhere it offers permessage-deflate and the subprotocol `chat`. Prints a word
 //! for each thing that was exchanged; exits with 1 and says why if something came back as something else.
+
+mod socketio;
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -26,7 +28,11 @@ fn main() -> ExitCode {
         eprintln!("usage: interop_client URL");
         return ExitCode::from(2);
     };
-    match exchange(&url).and_then(|()| be_closed(&url)) {
+    let exchanged = match Uri::parse(&url) {
+        Ok(uri) if uri.resource().starts_with("/socket.io/") => socketio::exchange(&url),
+        _ => exchange(&url).and_then(|()| be_closed(&url)),
+    };
+    match exchanged {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
