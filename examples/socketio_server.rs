@@ -112,7 +112,8 @@ impl Session {
                 self.ws.reject(request, &bad_request, &mut self.output);
             }
             Event::Text(text) => {
-                if self.engine_packet(&text).is_none() {
+                let understood = self.engine_packet(&text).is_some();
+                if !understood {
                     self.close(CloseCode::POLICY_VIOLATION, "a packet that this server does not speak");
                 }
             }

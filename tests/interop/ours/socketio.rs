@@ -33,7 +33,9 @@ pub(super) fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
                 if !text.starts_with(wanted) {
                     return Err(format!("wanted {wanted}, had {text}").into());
                 }
-                println!("{word}");
+                if !word.is_empty() {
+                    println!("{word}");
+                }
                 if !answer.is_empty() {
                     ws.send_text(answer, output)?;
                 }

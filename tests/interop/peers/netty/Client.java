@@ -59,7 +59,7 @@ public class Client extends SimpleChannelInboundHandler<WebSocketFrame> {
         channel.write(new TextWebSocketFrame(false, 0, whole.substring(0, 3)));
         channel.write(new ContinuationWebSocketFrame(false, 0, whole.substring(3, 8)));
         channel.writeAndFlush(new ContinuationWebSocketFrame(true, 0, whole.substring(8))).sync();
-        client.expect(TEXTS.get(2));
+        client.expect(whole);
         System.out.println("fragments");
 
         ByteBuf payload = Unpooled.copiedBuffer("are you there?".getBytes());
