@@ -57,9 +57,8 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
                     println!("deflate");
                 }
             }
-            // Unasked, as some servers keep their clients alive.
-            (Event::Ping(_), _) => return Ok(()),
-            (Event::Closed(_), None) => return Ok(()),
+            // A ping may come unasked: some servers keep their clients alive.
+            (Event::Ping(_), _) | (Event::Closed(_), None) => return Ok(()),
             (event, Some(step)) => {
                 step.check(&event)?;
                 steps.pop_front();
