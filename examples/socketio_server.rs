@@ -2,10 +2,10 @@
 //!
 //! `cargo run --release --example socketio_server -- [ADDR] [--ping MILLISECONDS]`
 //!
-//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back as it came, with one
-//! binary attachment if it has one; if an acknowledgement is asked for, it has the event's arguments instead. `--ping` is
-//! the interval of Engine.IO's pings, which are text messages, not WebSocket's. There is no long polling, and no
-//! namespace but `/`.
+//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back as it came, with
+//! one binary attachment if it has one; if an acknowledgement is asked for, it has the event's arguments instead.
+//! `--ping` is the interval of Engine.IO's pings, which are text messages, not WebSocket's. There is no long polling, and
+//! no namespace but `/`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
