@@ -247,6 +247,28 @@ fn the_client_says_why_it_never_opened() {
 }
 
 #[test]
+fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
+    let (_server, address, _) = listening("socketio_server", &["--ping", "20"]);
+    let url = format!("ws://{address}/socket.io/?transport=websocket&EIO=4");
+    let output = example("interop_client").arg(&url).output().expect("cargo test builds the examples");
+    let words = str::from_utf8(&output.stdout).expect("text");
+    assert!(output.status.success(), "{words} {:?}", str::from_utf8(&output.stderr));
+    // Pings come at any time.
+    let words: HashSet<&str> = words.lines().collect();
+    assert_eq!(words, HashSet::from(["connect", "event", "acknowledgement", "attachment", "ping", "close"]));
+
+    for path in ["", "socket.io/?EIO=3&transport=websocket", "socket.io/?EIO=4&transport=polling"] {
+        let url = format!("ws://{address}/{path}");
+        assert_eq!(client(&url, &[]), (vec!["FAILED HTTP status 400".into()], false), "{path}");
+    }
+    // No packet of Engine.IO, none of Socket.IO, an event without a name, two attachments.
+    for packet in ["", "9", "4", "42", "42[]", r#"42{"a":1}"#, r#"452-["a",1]"#] {
+        let (lines, _) = client(&url, &["--send", packet]);
+        assert_eq!(lines.last().map(String::as_str), Some("CLOSED 1008"), "{packet}");
+    }
+}
+
+#[test]
 fn messages_come_back_through_the_relay() {
     for arguments in [&[][..], &["--no-deflate"]] {
         let (_server, address) = echo_server(arguments);
