@@ -90,7 +90,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connecti
         echo(event, &mut ws, &mut output);
     }
     // RFC 6455 §7.1.1: the server closes first, and reads to the end. (Over HTTP/2 these are END_STREAM flags.)
-    if driven.is_ok() && stream.shutdown().await.is_ok() {
+    if driven.is_ok() && timeout(GRACE, stream.shutdown()).await.is_ok_and(|shut| shut.is_ok()) {
         let _ = timeout(GRACE, copy(&mut stream, &mut sink())).await;
     }
 }
@@ -115,8 +115,13 @@ async fn drive(
         }
         timers.handle_timeout(Instant::now(), ws, output);
         // Until all is written nothing more is read: a peer that takes nothing is not answered without end.
-        timeout(GRACE, stream.write_all_buf(output)).await??;
-        stream.flush().await?;
+        while !output.is_empty() {
+            if timeout(GRACE, stream.write_buf(output)).await?? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        // Over HTTP/2 this is what waits for the peer.
+        timeout(GRACE, stream.flush()).await??;
     }
     Ok(())
 }

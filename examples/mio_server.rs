@@ -5,7 +5,7 @@
 //! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong, and
 //! for the closing, instead of the defaults of `Timeouts`. What such a loop has to keep in mind:
 //! - **Memory.** One read buffer and one `Output` serve everybody. Only what a socket does not take at once becomes that
-//!   peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no heap;
+//!   peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no heap but for the name of a subprotocol;
 //!   compression, which is shared through the `Output`, adds nothing to it.
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, nothing is read from it: TCP tells it to wait.
 //! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and who

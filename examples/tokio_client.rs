@@ -13,7 +13,7 @@
 //!   until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only when
 //!   it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
 //! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be written;
-//!   the channel then holds up the thread that reads them. Nor is the server read from while more than that waits.
+//!   the channel then holds up the thread that reads them. What the server sends is printed as it comes.
 //! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
 //!   acknowledgement by the application could tell.
 
@@ -37,7 +37,7 @@ use websocket_proto::{
 
 const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout MILLISECONDS]";
 
-/// While this many bytes wait to be written, no line is sent and nothing is read.
+/// While this many bytes wait to be written, no line is sent.
 const MAX_OUTPUT: usize = 256 << 10;
 
 #[tokio::main(flavor = "current_thread")]

@@ -18,7 +18,8 @@
 //! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
 //!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
 //!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
-//!   price is a connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can
+//!   price is a connection that nobody has logged in on, for 10 seconds at most (but `/echo` asks for no login, and
+//!   is for trying things out: a public server would leave it away). There are no passwords: anybody can
 //!   take any name.
 //! - **Slow readers**: who takes not a byte for 5 seconds while something waits, or falls 256 messages behind the room,
 //!   is dropped. Of the prices such a client misses the old ones: only the last are ever kept.

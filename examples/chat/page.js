@@ -33,7 +33,10 @@ function connect() {
   clearTimeout(retry);
   retryAt = 0;
   if (!token) return login(name);
-  if (ws) ws.onopen = ws.onmessage = ws.onclose = null;
+  if (ws) {
+    ws.onopen = ws.onmessage = ws.onclose = null;
+    ws.close();
+  }
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
   heardAt = Date.now();
   ws.onopen = () => {
@@ -108,7 +111,10 @@ async function login(wanted) {
 
 const receive = {
   welcome({ room: entered, node, messages, missing }) {
-    if (entered !== room) return;
+    if (entered !== room) {
+      isIn = false;
+      return;
+    }
     isIn = true;
     $("node").textContent = node;
     if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
@@ -269,7 +275,8 @@ $("say").onsubmit = event => {
   message.classList.add("waiting");
   waiting.set(key, [room, text]);
   add(message);
-  say(key, text);
+  // Until the room has said welcome it waits: then what is missing there is sent.
+  if (isIn) say(key, text);
   $("text").value = "";
   scrollToEnd();
 };

@@ -87,6 +87,8 @@ impl<'c> Session<'c> {
                 written = writer.write_buf(&mut self.output), if waits => {
                     written?;
                     self.take_by = None;
+                    // Who takes what it is sent is alive, though nothing is read from it meanwhile.
+                    self.timers.received(Instant::now());
                 }
                 said = next(&mut self.seat), if has_room => match said {
                     Ok(message) => self.send(&message),
@@ -132,6 +134,10 @@ impl<'c> Session<'c> {
         if !is_room_name(room) || !self.allowance.take(Instant::now()) {
             return self.close(CloseCode::POLICY_VIOLATION, "no such room, or too many messages");
         }
+        // A welcome is long: who asks for many at once and reads none gets no more.
+        if self.output.len() >= MAX_WAITING {
+            return self.close(CloseCode::POLICY_VIOLATION, "too slow");
+        }
         // Out of the old room before it is in the next.
         self.seat = None;
         match self.hub.join(room, &name, last).await {
@@ -163,7 +169,8 @@ impl<'c> Session<'c> {
         let body = Body { name: seat.name().to_owned(), text, key };
         if let Err(error) = self.hub.say(seat.room(), &body).await {
             eprintln!("cannot pass a message on: {error}");
-            self.tell(&ToPage::Refused { key: &body.key, why: "not passed on: try again" });
+            // It may have been passed on all the same: the page comes back, and says again what the history lacks.
+            self.close(CloseCode::TRY_AGAIN_LATER, "not now");
         }
     }
 

@@ -233,7 +233,8 @@ fn who_never_joins_is_sent_away() {
 fn clients_are_told_to_come_again_when_the_server_ends() {
     let mut chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
-    let terminated = std::process::Command::new("kill").arg(chat.process.0.id().to_string()).status();
+    let terminated =
+        std::process::Command::new("sh").args(["-c", "kill $0", &chat.process.0.id().to_string()]).status();
     assert!(terminated.expect("there is kill").success());
     assert_eq!(ada.end().code(), 1012);
     assert!(chat.process.0.wait().expect("it ends").success());

@@ -31,7 +31,7 @@ impl Drop for Program {
 impl Program {
     #[cfg(unix)]
     fn interrupt(&self) {
-        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let status = Command::new("sh").args(["-c", "kill -INT $0", &self.0.id().to_string()]).status();
         assert!(status.expect("there is a kill").success());
     }
 
