@@ -87,8 +87,6 @@ impl<'c> Session<'c> {
                 written = writer.write_buf(&mut self.output), if waits => {
                     written?;
                     self.take_by = None;
-                    // Who takes what it is sent is alive, though nothing is read from it meanwhile.
-                    self.timers.received(Instant::now());
                 }
                 said = next(&mut self.seat), if has_room => match said {
                     Ok(message) => self.send(&message),
