@@ -21,6 +21,11 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
+    /// What a first frame's opcode says.
+    pub(crate) fn of(opcode: Opcode) -> Self {
+        if opcode == Opcode::Text { Self::Text } else { Self::Binary }
+    }
+
     /// The opcode of its first frame.
     pub(crate) fn opcode(self) -> Opcode {
         match self {

@@ -79,7 +79,7 @@ impl Connection {
         }
         let held = self.held();
         if held.message.is_none() {
-            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            let kind = MessageKind::of(frame.opcode);
             held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
         }
         self.reading = Reading::Payload(Frame { is_gathered: true, ..frame });
@@ -145,7 +145,7 @@ impl Connection {
         output: &mut Output,
     ) -> Step<'i> {
         let message = held.message.get_or_insert_with(|| {
-            let kind = if frame.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+            let kind = MessageKind::of(frame.opcode);
             Message::start(kind, frame.compressed, Vec::new())
         });
         if let Some(fault) = message.fault() {

@@ -24,7 +24,7 @@ use crate::counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 use crate::deflate::Agreed;
 use crate::event::Event;
-use crate::frame::{EncodedHeader, FrameHeader, Opcode};
+use crate::frame::Opcode;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
@@ -417,43 +417,5 @@ impl Connection {
             }
         }
         self.put_frame(true, Opcode::Close, body.get(..len).unwrap_or_default(), output);
-    }
-
-    /// RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
-    /// that it sends to the client."
-    #[inline]
-    fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
-        let len = if self.role == Role::Server {
-            let header = FrameHeader { fin, rsv: 0, opcode, mask: None, payload_len: payload.len() as u64 }.encode();
-            output.put_frame(&header, None, payload)
-        } else {
-            self.put_masked_frame(fin, opcode, payload, output)
-        };
-        self.count_wire(len);
-    }
-
-    /// Apart, so that a server's way is short enough to become part of its caller. Returns the frame's length.
-    #[inline(never)]
-    fn put_masked_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) -> usize {
-        let key = self.mask_key();
-        let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 }.encode();
-        output.put_frame(&header, Some(key), payload)
-    }
-
-    #[inline]
-    fn header(&mut self, fin: bool, rsv: u8, opcode: Opcode, len: usize) -> (EncodedHeader, Option<[u8; 4]>) {
-        let mask = (self.role == Role::Client).then(|| self.mask_key());
-        (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
-    }
-
-    /// A client has keys as long as it may send.
-    #[inline]
-    fn mask_key(&mut self) -> [u8; 4] {
-        self.held.as_mut().and_then(|held| held.keys.as_mut()).map(MaskKeys::key).unwrap_or_default()
-    }
-
-    #[inline]
-    fn count_wire(&mut self, bytes: usize) {
-        self.counts.sent_wire = self.counts.sent_wire.wrapping_add(bytes as u64);
     }
 }

@@ -141,8 +141,7 @@ impl Connection {
         self.reading =
             Reading::Payload(Frame { opcode, fin: true, compressed: false, is_gathered: true, key, remaining });
         let held = self.held();
-        let kind = if is_text { MessageKind::Text } else { MessageKind::Binary };
-        held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
+        held.message = Some(Message::start(MessageKind::of(opcode), false, core::mem::take(&mut held.spare)));
         self.busy = true;
     }
 

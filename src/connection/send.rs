@@ -1,10 +1,11 @@
 //! Messages and control frames going out.
 
 use super::held::Sending;
-use super::{Connection, Phase, State};
+use super::{Connection, Phase, Role, State};
 use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
 use crate::error::{Error, SendError};
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{EncodedHeader, FrameHeader, Opcode};
+use crate::mask::MaskKeys;
 use crate::message::MessageKind;
 use crate::output::Output;
 use crate::utf8::Utf8Stream;
@@ -272,6 +273,53 @@ impl Connection {
             State::Connecting => Err(SendError::Connecting),
             State::Closing | State::Closed => Err(SendError::Closing),
         }
+    }
+}
+
+/// Frames.
+impl Connection {
+    /// RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
+    /// that it sends to the client."
+    #[inline]
+    pub(super) fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
+        let len = if self.role == Role::Server {
+            let header = FrameHeader { fin, rsv: 0, opcode, mask: None, payload_len: payload.len() as u64 }.encode();
+            output.put_frame(&header, None, payload)
+        } else {
+            self.put_masked_frame(fin, opcode, payload, output)
+        };
+        self.count_wire(len);
+    }
+
+    /// Apart, so that a server's way is short enough to become part of its caller. Returns the frame's length.
+    #[inline(never)]
+    fn put_masked_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) -> usize {
+        let key = self.mask_key();
+        let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 }.encode();
+        output.put_frame(&header, Some(key), payload)
+    }
+
+    #[inline]
+    pub(super) fn header(
+        &mut self,
+        fin: bool,
+        rsv: u8,
+        opcode: Opcode,
+        len: usize,
+    ) -> (EncodedHeader, Option<[u8; 4]>) {
+        let mask = (self.role == Role::Client).then(|| self.mask_key());
+        (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
+    }
+
+    /// A client has keys as long as it may send.
+    #[inline]
+    fn mask_key(&mut self) -> [u8; 4] {
+        self.held.as_mut().and_then(|held| held.keys.as_mut()).map(MaskKeys::key).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn count_wire(&mut self, bytes: usize) {
+        self.counts.sent_wire = self.counts.sent_wire.wrapping_add(bytes as u64);
     }
 }
 
