@@ -391,3 +391,15 @@ fn a_key_of_zeros_is_legal() {
     rows!("6455-5.3-6");
     assert_eq!(every_cut(server, &hex("81 85 00 00 00 00 48 65 6c 6c 6f")).events, [text("Hello")]);
 }
+
+/// An event takes its frame off the input and no more: the rest can go elsewhere.
+#[test]
+fn what_is_behind_a_frame_stays() {
+    for role in ROLES {
+        let mut input = from_peer_of(role, &[(0x81, b"one"), (0x82, b"two")]);
+        let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+        let mut input = Input::new(&mut input);
+        assert_eq!(ws.receive(&mut input, &mut output), Some(text("one")));
+        assert_eq!(input.into_rest(), from_peer_of(role, &[(0x82, b"two")]));
+    }
+}
