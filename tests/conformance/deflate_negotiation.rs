@@ -319,6 +319,7 @@ fn every_wish_and_every_answer() {
 #[test]
 fn offers() {
     rows!("7692-5-1", "7692-7.1.1.1-1", "7692-7.1.1.2-1", "7692-7.1.2.1-1", "7692-7.1.2.2-1", "6455-9-1", "6455-9.1-4");
+    assert_eq!(Deflate::default(), Deflate::new());
     let nothing = || wishing([Refuse; 4]);
     for (deflate, expected) in [
         (nothing(), "permessage-deflate"),

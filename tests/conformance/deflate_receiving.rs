@@ -332,3 +332,31 @@ fn a_header_can_show_that_it_is_too_much() {
         assert!(opens(&[], 0x82, limit) && !opens(&[], 0x82, limit + 1));
     }
 }
+
+/// What hardly compresses takes more bytes on the wire than are looked at together, and comes in parts all the same.
+#[test]
+fn much_in_one_read_comes_in_parts() {
+    rows!("7692-6-9");
+    let data = noise(20_000, 5);
+    let message = data.chunks(7000).fold(Writer::default(), |writer, data| writer.stored(false, data)).message();
+    for (role, size) in ROLES.into_iter().flat_map(|role| [(role, 1000), (role, 6000), (role, 1 << 20)]) {
+        let config = Config::new().part_size(size).deflate(Deflate::new());
+        let line = extensions("permessage-deflate");
+        let mut ws =
+            if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+        let outcome = feed(&mut ws, [&from_peer_of(role, &[(0xc2, &message), (0xc1, HELLO)])[..]]);
+        let (mut parts, mut ends, mut texts) = (Vec::new(), 0, 0);
+        for event in outcome.events {
+            match event {
+                Event::BinaryPart { data: part, first, last } => {
+                    assert_eq!((first, part.len() <= size, ends), (parts.is_empty(), true, 0));
+                    parts.extend_from_slice(&part);
+                    ends += usize::from(last);
+                }
+                Event::TextPart { text, first: true, last: true } if text == "Hello" => texts += 1,
+                event => panic!("{event:?}"),
+            }
+        }
+        assert!(parts == data && (ends, texts) == (1, 1), "parts of {size}");
+    }
+}

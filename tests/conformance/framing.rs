@@ -267,9 +267,13 @@ fn lengths_not_in_their_minimal_form_fail() {
     ];
     for form in longer_than_need_be {
         for (role, first_byte) in [(Role::Server, 0x81), (Role::Server, 0x02), (Role::Client, 0x81)] {
-            let input = header_from_peer_of(role, &[&[first_byte], form].concat());
-            let outcome = every_cut(|| open(role, &Config::new()), &input);
-            assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthNotMinimal, 0);
+            let header = header_from_peer_of(role, &[&[first_byte], form].concat());
+            // It fails without the payload, and is not saved by it.
+            for payload in [0, 125] {
+                let input = [&header, &vec![b'a'; payload][..]].concat();
+                let outcome = every_cut(|| open(role, &Config::new()), &input);
+                assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthNotMinimal, 0);
+            }
         }
     }
 }
