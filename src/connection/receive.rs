@@ -408,3 +408,6 @@ impl Connection {
 pub(super) fn invalid_utf8(start: u64, index: usize) -> ProtocolError {
     ProtocolError { kind: ProtocolErrorKind::InvalidUtf8, offset: start.saturating_add(index as u64) }
 }
+
+#[cfg(test)]
+mod tests;
