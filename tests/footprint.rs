@@ -273,6 +273,14 @@ fn a_recycled_buffer_serves_again() {
     }
 }
 
+/// Where nothing is given back, nothing is kept.
+#[test]
+fn no_buffer_is_no_spare() {
+    let mut ws = open_server(Config::new());
+    let ((), allocations, _, _) = measure(|| ws.recycle(Vec::new()));
+    assert_eq!(allocations, 0);
+}
+
 /// The header of a control frame announces bytes, too, and brings none.
 #[test]
 fn a_header_alone_holds_nothing() {
