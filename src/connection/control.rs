@@ -78,8 +78,8 @@ impl Connection {
         self.put_close(echo, "", output);
         let closed = Closed::cleanly(status, reason);
         match self.role {
-            // RFC 6455 §7.1.1: "the server MUST close the underlying TCP connection immediately; the client SHOULD
-            // wait for the server to close the connection".
+            // RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately; the client SHOULD wait
+            // for the server to close the connection but MAY close the connection at any time".
             Role::Server => {
                 self.end(closed);
                 Ok(Break(self.report_end()))
