@@ -15,8 +15,8 @@ use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::text;
 
-/// So many bytes and more are not few.
-const FEW: usize = 16;
+/// From so many bytes on, a read goes the usual way: gathering them one by one would cost more.
+const FEW_BYTES: usize = 16;
 
 /// What one step brought: go on, or come back with this.
 pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, ProtocolError>;
@@ -202,7 +202,7 @@ impl Connection {
     fn receive_few(&mut self, input: &mut Input<'_>) -> bool {
         let Reading::Payload(frame) = &mut self.reading else { return false };
         let bytes = input.peek();
-        if bytes.len() >= FEW || bytes.len() as u64 >= frame.remaining {
+        if bytes.len() >= FEW_BYTES || bytes.len() as u64 >= frame.remaining {
             return false;
         }
         let message = self.held.as_mut().and_then(|held| held.message.as_mut());
