@@ -10,8 +10,9 @@
 //! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
 //!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
 //! - **hyper takes a write whole**, however little the peer's HTTP/2 window allows, and a few of them ahead: what is
-//!   written in pieces stays here until the peer takes it, and `--grace` is how long it may take nothing. Then this side
-//!   lets go of the stream; what hyper has taken it keeps until the peer opens the window or ends the TCP connection.
+//!   written in pieces stays here until the peer takes it, and `--grace` is how long it may take nothing. Then this
+//!   side lets go of the stream; what hyper has taken it keeps until the peer opens the window or ends the TCP
+//!   connection.
 //! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens a
 //!   WebSocket there as well.
 
@@ -90,8 +91,8 @@ async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
     }
 }
 
-/// Serves a connection to its end. Nothing from here on knows which HTTP is underneath. `grace` is how long the peer may
-/// take nothing of what it is sent, and in the end to close its side.
+/// Serves a connection to its end. Nothing from here on knows which HTTP is underneath. `grace` is how long the peer
+/// may take nothing of what it is sent, and in the end to close its side.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection, grace: Duration) {
     let mut output = Output::new();
     let driven = drive(&mut stream, &mut ws, &mut output, grace).await;

@@ -2,11 +2,11 @@
 //!
 //! `cargo run --release --example socketio_server -- [ADDR] [--ping MILLISECONDS] [--patience MILLISECONDS]`
 //!
-//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back with the same JSON,
-//! though the keys of an object may come in another order, and with its binary attachment if it has one; if an
-//! acknowledgement is asked for, it has the event's arguments instead. `--ping` is the interval of Engine.IO's pings, which
-//! are text messages, not WebSocket's; `--patience` is how long the client may take to send its request, to answer a ping,
-//! and to answer a Close. There is no long polling, and no namespace but `/`.
+//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back with the same
+//! JSON, though the keys of an object may come in another order, and with its binary attachment if it has one; if an
+//! acknowledgement is asked for, it has the event's arguments instead. `--ping` is the interval of Engine.IO's pings,
+//! which are text messages, not WebSocket's; `--patience` is how long the client may take to send its request, to
+//! answer a ping, and to answer a Close. There is no long polling, and no namespace but `/`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -257,8 +257,8 @@ async fn drive_http2(
     said
 }
 
-/// RFC 9113 §6.9: who gives no credit takes nothing, while its stream is as open as can be. The server's patience ends: when
-/// the window opens after all, there comes what hyper had taken, and neither the rest nor a Close.
+/// RFC 9113 §6.9: who gives no credit takes nothing, while its stream is as open as can be. The server's patience ends:
+/// when the window opens after all, there comes what hyper had taken, and neither the rest nor a Close.
 #[tokio::test]
 async fn who_keeps_its_window_closed_is_let_go() {
     let server = Server::start(&["--grace", "300"]);

@@ -159,9 +159,9 @@ fn large_messages_come_back() {
     client.echo("small again");
 }
 
-/// RFC 6455 §4.1, 5: "If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail the
-/// WebSocket Connection_". Another server's certificate is not this one's, though it says the same; and the platform knows
-/// neither.
+/// RFC 6455 §4.1, 5: "If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail
+/// the WebSocket Connection_". Another server's certificate is not this one's, though it says the same; and the
+/// platform knows neither.
 #[test]
 fn a_server_that_is_not_trusted_is_not_spoken_to() {
     let (server, other) = (Server::start("trusted"), Server::start("other"));

@@ -142,8 +142,8 @@ fn a_byte_now_and_then_keeps_alive() {
     }
 }
 
-/// A slow reader: it sends nothing, and its ping waits behind what it has not taken. What it takes now and then proves that
-/// it is alive, until it takes nothing for longer than the validity and the wait for the pong.
+/// A slow reader: it sends nothing, and its ping waits behind what it has not taken. What it takes now and then proves
+/// that it is alive, until it takes nothing for longer than the validity and the wait for the pong.
 #[test]
 fn who_takes_what_waited_is_alive() {
     let (mut ws, mut output) = (opened(Role::Server), Output::new());

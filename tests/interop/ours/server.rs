@@ -1,7 +1,7 @@
 //! Our server of the interoperability tests: what the peers' servers in `tests/interop/peers` are.
 //!
-//! `interop_server`, run by `tests/interop/run`. Gives messages back, closes with 4002 when the text is `close`, and prints
-//! with which code and reason each connection ended. Selects permessage-deflate and the subprotocol `chat`.
+//! `interop_server`, run by `tests/interop/run`. Gives messages back, closes with 4002 when the text is `close`, and
+//! prints with which code and reason each connection ended. Selects permessage-deflate and the subprotocol `chat`.
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};

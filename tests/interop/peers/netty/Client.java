@@ -120,7 +120,11 @@ public class Client extends SimpleChannelInboundHandler<WebSocketFrame> {
     @Override
     protected void channelRead0(ChannelHandlerContext context, WebSocketFrame frame) {
         if (frame instanceof TextWebSocketFrame text) received.add(text.text());
-        else if (frame instanceof CloseWebSocketFrame close) received.add(("closed " + close.statusCode() + " " + close.reasonText()).strip());
+        else if (frame instanceof CloseWebSocketFrame close) received.add(closed(close));
         else received.add(frame.content().copy());
+    }
+
+    static String closed(CloseWebSocketFrame close) {
+        return ("closed " + close.statusCode() + " " + close.reasonText()).strip();
     }
 }
