@@ -346,6 +346,10 @@ impl Connection {
 /// §7.2.2). Messages may still arrive until the peer answers.
 impl Connection {
     /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
+    ///
+    /// In [`State::Connecting`] nothing goes out: a server's client sees the transport close without an HTTP response.
+    /// To send one, call [`reject`](Self::reject) with the request, or, while that is still under way,
+    /// [`time_out`](Self::time_out) with [`Timeout::Opening`](crate::Timeout::Opening).
     pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
         self.start_closing(Some(code), cut_reason(reason), output);
     }

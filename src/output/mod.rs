@@ -193,7 +193,7 @@ impl Output {
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) counts as success if anything was written before it. Bytes
     /// written before an error are gone from the output.
     #[cfg(feature = "std")]
-    pub fn write_to(&mut self, writer: &mut impl std::io::Write) -> std::io::Result<usize> {
+    pub fn write_to(&mut self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
         use std::io::ErrorKind::{Interrupted, WouldBlock, WriteZero};
 
         let mut total = 0_usize;
@@ -213,7 +213,7 @@ impl Output {
     }
 
     #[cfg(feature = "std")]
-    fn write_once(&self, writer: &mut impl std::io::Write) -> std::io::Result<usize> {
+    fn write_once(&self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
         if self.splices().is_empty() {
             return writer.write(self.own());
         }
