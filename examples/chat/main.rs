@@ -21,8 +21,9 @@
 //!   price is a connection that nobody has logged in on, for 10 seconds at most (but `/echo` asks for no login, and
 //!   is for trying things out: a public server would leave it away). There are no passwords: anybody can
 //!   take any name.
-//! - **Slow readers**: who takes not a byte for 5 seconds while something waits, or falls 256 messages behind the room,
-//!   is dropped. Of the prices such a client misses the old ones: only the last are ever kept.
+//! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
+//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices such a client misses the old
+//!   ones: only the last are ever kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
 //!   seen.
@@ -117,8 +118,10 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // Left alone, the system would take megabytes for a slow reader before it shows as one. Connections inherit it.
-    socket.set_send_buffer_size(64 << 10)?;
+    // Left alone, the system would take megabytes for a slow reader before it shows as one. And it says that there is
+    // room only when much of this is free: whoever takes less than that in `session::STALL` shows as taking nothing.
+    // Connections inherit it.
+    socket.set_send_buffer_size(16 << 10)?;
     socket.bind(address)?;
     socket.listen(1024)
 }

@@ -45,6 +45,8 @@ pub(crate) struct Session<'c> {
     /// When it is too late: to join, if it has not; to take something of what waits, if it does not.
     join_by: Instant,
     take_by: Option<Instant>,
+    /// Whether the socket took less than there was.
+    is_full: bool,
 }
 
 impl<'c> Session<'c> {
@@ -63,6 +65,7 @@ impl<'c> Session<'c> {
             allowance: Allowance::full(now),
             join_by: now + JOINING,
             take_by: None,
+            is_full: false,
         }
     }
 
@@ -87,6 +90,13 @@ impl<'c> Session<'c> {
                 written = writer.write_buf(&mut self.output), if waits => {
                     written?;
                     self.take_by = None;
+                    // While much waits the client is not read, and cannot answer a ping that is behind all that. But a
+                    // full socket has room again only if the client took something: it is there. (A socket with room
+                    // proves nothing. Were that to count, prices alone would prove it every second.)
+                    if self.is_full {
+                        self.timers.received(Instant::now());
+                    }
+                    self.is_full = !self.output.is_empty();
                 }
                 said = next(&mut self.seat), if has_room => match said {
                     Ok(message) => self.send(&message),

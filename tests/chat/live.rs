@@ -86,6 +86,18 @@ impl Chat {
         (client, welcome)
     }
 
+    /// Has 108 things said in a room, more than it holds.
+    pub(crate) fn fill(&self, room: &str, text: impl Fn(usize) -> String) {
+        // Each says what it may at once.
+        for speaker in 0..12 {
+            let (mut client, _) = self.join("Speaker", room);
+            for n in 0..9 {
+                client.say(&text(speaker * 9 + n));
+                client.hear();
+            }
+        }
+    }
+
     /// A client that has not joined a room.
     pub(crate) fn client(&self) -> Client<TcpStream> {
         Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("it is let in")
@@ -164,10 +176,13 @@ pub(crate) struct Client<S> {
 impl<S: Read + Write> Client<S> {
     /// A client that the server has let in, or how it refused.
     pub(crate) fn open(stream: S, request: &ClientRequest) -> Result<Self, Box<Response>> {
+        Self::open_with(stream, request, Config::new().max_message_size(64 << 20).deflate(Deflate::new()))
+    }
+
+    pub(crate) fn open_with(stream: S, request: &ClientRequest, config: Config) -> Result<Self, Box<Response>> {
         let mut output = Output::new();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the system has randomness");
-        let config = Config::new().max_message_size(64 << 20).deflate(Deflate::new());
         let ws = Connection::client(request, config, seed, &mut output).expect("a valid request");
         let mut client = Self { stream, ws, output, events: VecDeque::new() };
         match client.event() {

@@ -1,6 +1,6 @@
-//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler is
-//! ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, and two nodes that
-//! share a Redis behind nginx, over TLS.
+//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler, or
+//! half a minute, is ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, two
+//! nodes that share a Redis behind nginx, over TLS, and a client that reads slowly.
 
 mod browser;
 mod chromium;
@@ -8,11 +8,13 @@ mod live;
 mod nodes;
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use websocket_proto::{ClientRequest, Event};
+use websocket_proto::{ClientRequest, Config, Event};
 
 use live::{Chat, Client, connect, join_while_others_talk, texts};
 
@@ -168,14 +170,7 @@ fn whenever_one_joins_nothing_is_lost_or_comes_twice() {
 #[test]
 fn a_room_holds_its_last_hundred_messages() {
     let chat = Chat::start(&[]);
-    // Each says what it may at once.
-    for speaker in 0..12 {
-        let (mut client, _) = chat.join("Speaker", "rust");
-        for n in 0..9 {
-            client.say(&(speaker * 9 + n).to_string());
-            client.hear();
-        }
-    }
+    chat.fill("rust", |n| n.to_string());
     let (_, welcome) = chat.join("Ada", "rust");
     let expected: Vec<_> = (8..108).map(|n| n.to_string()).collect();
     assert_eq!(texts(&welcome), expected);
@@ -221,6 +216,58 @@ fn who_does_not_read_is_dropped_and_the_others_are_served() {
     // Without a Close, which would have waited behind the rest.
     let closed = slow.end();
     assert_eq!(closed.code(), 1006, "{closed}");
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn who_reads_slowly_but_steadily_stays() {
+    let chat = Chat::start(&[]);
+    // As long as messages may be, and not compressed: the welcome takes longer than the keep-alive waits for anything.
+    chat.fill("rust", |_| "\u{1f600}".repeat(1000));
+    let token = chat.token("Slow");
+    let (slow, request) = (Slow::connect(&chat.address), ClientRequest::new(chat.url()));
+    let mut slow = Client::open_with(slow, &request, Config::new()).expect("it is let in");
+    let began = Instant::now();
+    let welcome = slow.join(&token, "rust", None);
+    assert_eq!(texts(&welcome).len(), 100);
+    assert!(began.elapsed() > Duration::from_secs(27), "{:?} is not slow", began.elapsed());
+    slow.say("that was long");
+    assert_eq!(slow.hear()["text"], "that was long");
+}
+
+/// A stream that is read at 12,000 bytes a second.
+struct Slow(TcpStream);
+
+impl Slow {
+    /// With a small buffer: a large one would take at once what it then takes nothing more for.
+    fn connect(address: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let tcp = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(8 << 10)?;
+            socket.connect(address.parse().expect("an address")).await?.into_std()
+        });
+        let tcp = tcp.expect("it listens");
+        tcp.set_nonblocking(false).expect("an open socket");
+        Self(tcp)
+    }
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(Duration::from_millis(100));
+        self.0.read(&mut buffer[..1200])
+    }
+}
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[test]
