@@ -14,10 +14,10 @@ use crate::messages::{Body, Id, Said, ToPage};
 use crate::redis::Redis;
 
 /// The rooms that are always there.
-const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
+pub(crate) const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
 
 /// With those that people make: the next one takes the place of an empty one.
-const MAX_ROOMS: usize = 100;
+pub(crate) const MAX_ROOMS: usize = 100;
 
 /// How many messages a room holds.
 pub(crate) const HISTORY: usize = 100;

@@ -25,6 +25,8 @@
 //!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices such a client misses the old
 //!   ones: only the last are ever kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
+//! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
+//!   one that is empty. Redis holds the history of as many, and forgets that of the longest silent one for the next.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
 //!   seen.
 

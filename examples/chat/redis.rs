@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
 use crate::Error;
-use crate::hub::{HISTORY, Hub, Present};
+use crate::hub::{HISTORY, Hub, MAX_ROOMS, Present, ROOMS};
 use crate::messages::{Body, Said};
 use crate::token::{Secret, random_secret};
 
@@ -23,11 +23,19 @@ const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every node hears itself more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds to the history and tells all nodes.
+/// Adds to a room's history and tells all nodes. As many rooms have a history as a node has rooms: for one more, that of
+/// the room in which nobody has spoken for longest is forgotten, or names made up by the thousand would fill Redis. (It
+/// deletes a key that it was not called with, which one Redis allows, and a cluster does not.)
 const SAY: &str = "
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'body', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
+local history, rooms = unpack(KEYS)
+local channel, body, max_messages, expiry, max_rooms, is_lasting = unpack(ARGV)
+local id = redis.call('XADD', history, 'MAXLEN', max_messages, '*', 'body', body)
+redis.call('EXPIRE', history, expiry)
+redis.call('ZADD', rooms, is_lasting == '1' and 'inf' or id:match('%d+'), history)
+while redis.call('ZCARD', rooms) > tonumber(max_rooms) do
+  redis.call('DEL', redis.call('ZPOPMIN', rooms)[1])
+end
+redis.call('PUBLISH', channel, id .. ' ' .. body)
 ";
 
 const PRESENCE: &str = "chat:presence";
@@ -77,7 +85,8 @@ impl Redis {
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
         let script = Script::new(SAY);
         let mut call = script.key(history(room));
-        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(HISTORY).arg(EXPIRY.as_secs());
+        call.key("chat:rooms").arg(said(room)).arg(serde_json::to_string(body)?);
+        call.arg(HISTORY).arg(EXPIRY.as_secs()).arg(MAX_ROOMS).arg(ROOMS.contains(&room));
         Ok(call.invoke_async(&mut self.commands.clone()).await?)
     }
 

@@ -106,6 +106,31 @@ fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
     join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
+#[test]
+#[ignore = "needs redis-server"]
+fn redis_holds_no_more_rooms_than_a_node_however_many_are_made() {
+    let redis = Redis::start("rooms");
+    let chat = Chat::start(&["--redis", &redis.url]);
+    let token = chat.token("Ada");
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    ada.say("first of all");
+    ada.hear();
+    // Each makes as many as it may at once: 120, where a node has a hundred.
+    for maker in 0..24 {
+        let mut client = chat.client();
+        for room in 0..5 {
+            client.join(&token, &format!("room-{maker}-{room}"), None);
+            client.say("here");
+            client.hear();
+        }
+    }
+    assert_eq!(redis.count("chat:history:*"), 100);
+    // The lobby is always there; of the others, the last.
+    for (room, held) in [("lobby", vec!["first of all"]), ("room-0-0", vec![]), ("room-23-4", vec!["here"])] {
+        assert_eq!(texts(&chat.join("Ada", room).1), held, "{room}");
+    }
+}
+
 /// A Redis of the test's own, on a socket in a directory of the test's own.
 struct Redis {
     process: Running,
@@ -124,6 +149,14 @@ impl Redis {
 
     fn restart(&mut self) {
         self.process = Self::run(&self.directory);
+    }
+
+    /// How many keys are like this.
+    fn count(&self, pattern: &str) -> usize {
+        let mut connection = redis::Client::open(self.url.as_str()).and_then(|client| client.get_connection());
+        let keys: redis::RedisResult<Vec<String>> =
+            redis::cmd("KEYS").arg(pattern).query(connection.as_mut().expect("Redis listens"));
+        keys.expect("it answers").len()
     }
 
     fn run(directory: &Path) -> Running {
