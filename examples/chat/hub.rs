@@ -14,7 +14,7 @@ use crate::messages::{Body, Id, Said, ToPage};
 use crate::redis::Redis;
 
 /// The rooms that are always there.
-pub(crate) const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
+const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
 
 /// With those that people make: the next one takes the place of an empty one.
 pub(crate) const MAX_ROOMS: usize = 100;
@@ -193,14 +193,16 @@ impl Hub {
         if node == self.node {
             return;
         }
-        if let Some(room) = self.rooms().room(room) {
-            let before = room.elsewhere.get(node).map(|elsewhere| &elsewhere.present);
-            room.changed |= before.unwrap_or(&Present::default()) != &present;
-            if present.count == 0 {
-                room.elsewhere.remove(node);
-            } else {
-                room.elsewhere.insert(node.to_owned(), Elsewhere { present, heard: Instant::now() });
+        let mut rooms = self.rooms();
+        if present.count == 0 {
+            // No room is made, and none forgotten for it, to have nobody in it.
+            if let Some(room) = rooms.by_name.get_mut(room) {
+                room.changed |= room.elsewhere.remove(node).is_some();
             }
+        } else if let Some(room) = rooms.room(room) {
+            let elsewhere = Elsewhere { present, heard: Instant::now() };
+            room.changed |= room.elsewhere.get(node).is_none_or(|before| before.present != elsewhere.present);
+            room.elsewhere.insert(node.to_owned(), elsewhere);
         }
     }
 
@@ -253,12 +255,12 @@ impl Hub {
                 repeated = Instant::now();
                 self.rooms().forget();
             }
-            let changed = self.rooms().announce();
-            if let Some(redis) = &self.redis {
-                for (room, present) in if repeats { self.rooms().present() } else { changed } {
-                    // If it cannot be told now, it will be in a few seconds.
-                    let _ = redis.tell_presence(&room, &present).await;
-                }
+            let present = self.rooms().announce(repeats);
+            if let Some(redis) = &self.redis
+                && !present.is_empty()
+            {
+                // If it cannot be told now, it will be in a few seconds.
+                let _ = redis.tell_presence(&present).await;
             }
         }
     }
@@ -269,40 +271,45 @@ impl Hub {
     }
 }
 
+/// Whether this room is always there.
+pub(crate) fn is_lasting(room: &str) -> bool {
+    ROOMS.contains(&room)
+}
+
 impl Rooms {
     /// The room of this name, which may be made for it; none if there are too many, and somebody in each.
     fn room(&mut self, name: &str) -> Option<&mut Room> {
         if !self.by_name.contains_key(name) && self.by_name.len() >= MAX_ROOMS {
-            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !ROOMS.contains(&name.as_str());
-            let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| room.last)?.0.clone();
+            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !is_lasting(name);
+            // Rather one of which all nodes have been told that it is empty.
+            let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| (room.changed, room.last))?.0.clone();
             self.by_name.remove(&idle);
         }
         Some(self.by_name.entry(name.to_owned()).or_insert_with(Room::empty))
     }
 
-    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those.
-    fn announce(&mut self) -> Vec<(String, Present)> {
-        let mut changed = Vec::new();
+    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those; if it
+    /// is time to repeat it, also in all others that matter, by which other nodes learn that this one is alive.
+    fn announce(&mut self, repeats: bool) -> Vec<(String, Present)> {
+        let (mut has_changed, mut present) = (false, Vec::new());
         for (name, room) in &mut self.by_name {
-            if std::mem::take(&mut room.changed) {
+            let changed = std::mem::take(&mut room.changed);
+            if changed {
                 room.tell_presence();
-                changed.push((name.clone(), room.present()));
+            }
+            has_changed |= changed;
+            if changed || repeats && (is_lasting(name) || !room.here.is_empty()) {
+                present.push((name.clone(), room.present()));
             }
         }
-        if !changed.is_empty() {
+        if has_changed {
             let rooms: Vec<_> = self.by_name.iter().map(|(name, room)| (name.as_str(), room.count())).collect();
             let message = Prepared::text(&ToPage::Rooms { rooms: &rooms }.json());
             for room in self.by_name.values() {
                 let _ = room.feed.send(Told { id: None, message: message.clone() });
             }
         }
-        changed
-    }
-
-    /// Who is in the rooms by way of this node. Other nodes learn from it that this one is alive.
-    fn present(&self) -> Vec<(String, Present)> {
-        let matters = |(name, room): &(&String, &Room)| ROOMS.contains(&name.as_str()) || !room.here.is_empty();
-        self.by_name.iter().filter(matters).map(|(name, room)| (name.clone(), room.present())).collect()
+        present
     }
 
     /// Forgets nodes that have not been heard of.

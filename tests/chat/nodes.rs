@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -104,6 +106,30 @@ fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
     let redis = Redis::start("joining");
     let arguments = ["--redis", &redis.url];
     join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn whenever_one_leaves_the_other_node_learns_of_it_at_once() {
+    let redis = Redis::start("leaving");
+    let arguments = ["--redis", &redis.url];
+    let (here, there) = (Chat::start(&arguments), Chat::start(&arguments));
+    let (mut ada, _) = here.join("Ada", "lobby");
+    let rooms = (0..70).map(|n| format!("room-{n}"));
+    let mut people: Vec<_> = rooms.map(|room| there.join("Bob", &room)).collect();
+    let people_elsewhere = |message: &Value| {
+        let rooms = message["rooms"].as_array()?;
+        Some(rooms.iter().filter(|room| room[0] != "lobby" && room[1] != 0).count())
+    };
+    ada.next(|message| people_elsewhere(message) == Some(70));
+    // For longer than the four seconds after which a node repeats who is there: also just before it does.
+    while people.pop().is_some() {
+        thread::sleep(Duration::from_millis(70));
+    }
+    // A node that is silent about a room is forgotten after 12 s.
+    let left = Instant::now();
+    ada.next(|message| people_elsewhere(message) == Some(0));
+    assert!(left.elapsed() < Duration::from_secs(4), "{:?}", left.elapsed());
 }
 
 #[test]
