@@ -39,7 +39,8 @@ mod redis;
 mod session;
 mod token;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +105,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());
     let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins });
 
-    println!("listening on http://{}/", listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
     tokio::select! {
         () = accept(listener, chat) => {}
         () = stop() => {
@@ -141,7 +142,7 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
                 });
             }
             Err(error) => {
-                eprintln!("cannot accept a connection: {error}");
+                log(format_args!("cannot accept a connection: {error}"));
                 // Out of file descriptors: some will come back.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -223,6 +224,11 @@ async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
         io::Result::Ok(())
     };
     timeout(Duration::from_secs(2), to_the_end).await?
+}
+
+/// Tells whoever started this. They may have closed its error stream, for which `eprintln` would panic.
+fn log(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// Waits until this process is asked to end.

@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
-use crate::Error;
 use crate::hub::{HISTORY, Hub, MAX_ROOMS, Present, is_lasting};
 use crate::messages::{Body, Said};
 use crate::token::{Secret, random_secret};
+use crate::{Error, log};
 
 /// A day after the last message a room's history is forgotten.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -130,7 +130,7 @@ impl Redis {
             self.is_heard.send_replace(false);
             hub.send_away();
             if let Err(error) = heard {
-                eprintln!("Redis is lost: {error}");
+                log(format_args!("Redis is lost: {error}"));
             }
             backoff.opened_for(began.elapsed());
             sleep(backoff.next_delay()).await;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use websocket_proto::{CloseCode, Connection, Event, Input, Output, Prepared, State, Timeouts, Timers};
 
 use crate::hub::{Hub, Seat, Unheard};
+use crate::log;
 use crate::messages::{Body, FromPage, Id, ToPage, clean_text, is_key, is_room_name};
 use crate::token::Tokens;
 
@@ -155,7 +156,7 @@ impl<'c> Session<'c> {
                 self.prices.mark_changed();
             }
             Err(error) => {
-                eprintln!("cannot join {room}: {error}");
+                log(format_args!("cannot join {room}: {error}"));
                 self.close(CloseCode::TRY_AGAIN_LATER, "not now");
             }
         }
@@ -176,7 +177,7 @@ impl<'c> Session<'c> {
         }
         let body = Body { name: seat.name().to_owned(), text, key };
         if let Err(error) = self.hub.say(seat.room(), &body).await {
-            eprintln!("cannot pass a message on: {error}");
+            log(format_args!("cannot pass a message on: {error}"));
             // It may have been passed on all the same: the page comes back, and says again what the history lacks.
             self.close(CloseCode::TRY_AGAIN_LATER, "not now");
         }

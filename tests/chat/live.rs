@@ -47,12 +47,23 @@ impl Chat {
     }
 
     pub(crate) fn start_on(address: &str, arguments: &[&str]) -> Self {
+        Self::run(address, arguments, Stdio::inherit())
+    }
+
+    /// With an error stream whose other end is closed.
+    pub(crate) fn start_unheard(arguments: &[&str]) -> Self {
+        let mut chat = Self::run("127.0.0.1:0", arguments, Stdio::piped());
+        drop(chat.process.0.stderr.take());
+        chat
+    }
+
+    fn run(address: &str, arguments: &[&str], errors: Stdio) -> Self {
         // Cargo builds the examples beside the tests.
         let test = std::env::current_exe().expect("a test has a path");
         let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
         let program: PathBuf = profile.join("examples").join("chat");
         let mut command = Command::new(program);
-        command.arg(address).args(arguments).stdout(Stdio::piped());
+        command.arg(address).args(arguments).stdout(Stdio::piped()).stderr(errors);
         let mut chat = command.spawn().expect("cargo test builds the examples");
         let mut line = String::new();
         BufReader::new(chat.stdout.take().expect("it is piped"))

@@ -77,7 +77,8 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
 #[ignore = "needs redis-server"]
 fn without_redis_clients_are_sent_away_until_it_is_there_again() {
     let mut redis = Redis::start("lost");
-    let chat = Chat::start(&["--redis", &redis.url]);
+    // It has to say so, to nobody.
+    let chat = Chat::start_unheard(&["--redis", &redis.url]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say("before");
     ada.hear();
