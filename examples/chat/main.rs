@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use websocket_proto::handshake::{Answer, Bootstrap, Negotiated, Request, parse_request};
 use websocket_proto::{Accept, Config, Connection, Deflate, HandshakeErrorKind, Output, Reject, Role};
@@ -94,12 +94,12 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let listener = listen(&arguments.address).await?;
     let node = token::random_name()?;
-    let secret = token::random_secret()?;
+    let (proposed, secret) = watch::channel(token::random_secret()?);
     let redis = match &arguments.redis {
-        Some(url) => Some(Redis::connect(url, &node, &secret).await?),
+        Some(url) => Some(Redis::connect(url, &node, proposed).await?),
         None => None,
     };
-    let tokens = Tokens::new(redis.as_ref().map_or(&secret, Redis::secret));
+    let tokens = Tokens::new(secret);
     let hub = Hub::new(node, redis, prices::start(arguments.tick));
     Hub::start(&hub).await;
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());

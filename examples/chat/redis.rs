@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, PubSub};
 use redis::{AsyncCommands, Client, Msg, Script};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ pub(crate) struct Redis {
     /// For commands; it comes back by itself when it is lost.
     commands: ConnectionManager,
     node: Arc<str>,
-    secret: Secret,
+    secret: watch::Sender<Secret>,
     is_heard: watch::Sender<bool>,
 }
 
@@ -60,27 +60,23 @@ struct Presence<'p> {
 }
 
 impl Redis {
-    /// Connects, and proposes a secret for the nodes to sign with.
-    pub(crate) async fn connect(url: &str, node: &str, proposed: &Secret) -> Result<Self, Error> {
+    /// Connects, and has this be the secret on which the nodes agree, unless they have one.
+    pub(crate) async fn connect(url: &str, node: &str, secret: watch::Sender<Secret>) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let commands = client.get_connection_manager().await?;
-        let mut redis =
-            Self { client, commands, node: node.into(), secret: *proposed, is_heard: watch::Sender::new(false) };
-        redis.secret = redis.agree_on_secret().await?;
+        let redis = Self { client, commands, node: node.into(), secret, is_heard: watch::Sender::new(false) };
+        redis.agree_on_secret().await?;
         Ok(redis)
     }
 
-    /// The secret with which all nodes sign.
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
-    }
-
-    /// The secret that Redis has, which is this node's if it had none.
-    async fn agree_on_secret(&self) -> Result<Secret, Error> {
+    /// The secret with which all nodes sign is the first that one of them proposed.
+    async fn agree_on_secret(&self) -> Result<(), Error> {
         let mut commands = self.commands.clone();
-        let _: bool = commands.set_nx("chat:secret", &self.secret).await?;
-        let secret: Vec<u8> = commands.get("chat:secret").await?;
-        Ok(secret.as_slice().try_into()?)
+        let proposed = *self.secret.borrow();
+        let _: bool = commands.set_nx("chat:secret", &proposed).await?;
+        let agreed: Vec<u8> = commands.get("chat:secret").await?;
+        self.secret.send_replace(agreed.as_slice().try_into()?);
+        Ok(())
     }
 
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
@@ -138,12 +134,7 @@ impl Redis {
     }
 
     async fn hear(&self, hub: &Hub) -> Result<(), Error> {
-        let mut subscription = self.client.get_async_pubsub().await?;
-        subscription.psubscribe(said("*")).await?;
-        subscription.subscribe(PRESENCE).await?;
-        if self.agree_on_secret().await? != self.secret {
-            return Err("Redis was emptied, and other nodes agreed on another secret: start this one anew".into());
-        }
+        let mut subscription = timeout(SILENCE, self.subscribe()).await??;
         self.is_heard.send_replace(true);
         let mut messages = subscription.on_message();
         // A connection that is dead without a word is known by not hearing oneself.
@@ -151,6 +142,15 @@ impl Redis {
             let _: Option<()> = hear_message(&message, hub);
         }
         Err("the subscription has ended".into())
+    }
+
+    async fn subscribe(&self) -> Result<PubSub, Error> {
+        let mut subscription = self.client.get_async_pubsub().await?;
+        subscription.psubscribe(said("*")).await?;
+        subscription.subscribe(PRESENCE).await?;
+        // It may have been emptied. The tokens of before are worth nothing then: whoever has one logs in again.
+        self.agree_on_secret().await?;
+        Ok(subscription)
     }
 }
 

@@ -89,16 +89,47 @@ fn without_redis_clients_are_sent_away_until_it_is_there_again() {
     refused.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
     assert_eq!(refused.end().code(), 1013);
     redis.restart();
+    let mut ada = let_in(&chat);
+    ada.say("after");
+    assert_eq!(ada.hear()["text"], "after");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn nodes_agree_on_a_secret_also_when_redis_was_emptied() {
+    let redis = Redis::start("secret");
+    let nodes = [(); 2].map(|()| Chat::start_unheard(&["--redis", &redis.url]));
+    let old = nodes[0].token("Ada");
+    let mut clients = nodes.each_ref().map(|node| node.join("Ada", "lobby").0);
+    // Another node was first to propose one. These learn of it when they subscribe again.
+    let mut emptied = redis::pipe();
+    emptied.cmd("FLUSHALL").set("chat:secret", &[7u8; 32]).cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]);
+    emptied.exec(&mut redis.connect()).expect("Redis does it");
+    for client in &mut clients {
+        assert_eq!(client.end().code(), 1012);
+    }
+    for node in &nodes {
+        let_in(node);
+    }
+    // What one signs the other knows, and nobody knows what was signed before.
+    for (signer, node) in [(0, 1), (1, 0)] {
+        nodes[node].client().join(&nodes[signer].token("Ada"), "lobby", None);
+        let mut refused = nodes[node].client();
+        refused.send(&json!({ "type": "join", "token": old, "room": "lobby" }));
+        assert_eq!(refused.end().code(), 3000);
+    }
+}
+
+/// Somebody whom a node lets in, sooner or later.
+fn let_in(node: &Chat) -> Client<TcpStream> {
     let mut attempt = None;
     wait_until("the chat lets people in", || {
-        let mut client = chat.client();
-        client.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
+        let mut client = node.client();
+        client.send(&json!({ "type": "join", "token": node.token("Ada"), "room": "lobby" }));
         attempt = (!matches!(client.event(), Event::Closed(_))).then_some(client);
         attempt.is_some()
     });
-    let mut ada = attempt.expect("it let her in");
-    ada.say("after");
-    assert_eq!(ada.hear()["text"], "after");
+    attempt.expect("it let her in")
 }
 
 #[test]
@@ -180,10 +211,13 @@ impl Redis {
 
     /// How many keys are like this.
     fn count(&self, pattern: &str) -> usize {
-        let mut connection = redis::Client::open(self.url.as_str()).and_then(|client| client.get_connection());
-        let keys: redis::RedisResult<Vec<String>> =
-            redis::cmd("KEYS").arg(pattern).query(connection.as_mut().expect("Redis listens"));
-        keys.expect("it answers").len()
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut self.connect()).expect("Redis answers");
+        keys.len()
+    }
+
+    fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url.as_str()).expect("a URL");
+        client.get_connection().expect("Redis listens")
     }
 
     fn run(directory: &Path) -> Running {
