@@ -22,6 +22,9 @@ pub(crate) const MAX_ROOMS: usize = 100;
 /// How many messages a room holds.
 pub(crate) const HISTORY: usize = 100;
 
+/// How many keys of messages a room remembers, to pass none on twice: it is as if it held so many messages.
+pub(crate) const MAX_KEYS: usize = 1000;
+
 /// How far a reader may fall behind its room.
 const MAX_BEHIND: usize = 256;
 
@@ -57,6 +60,8 @@ struct Room {
     elsewhere: BTreeMap<String, Elsewhere>,
     /// What was said; nothing if Redis has it.
     history: VecDeque<Said>,
+    /// The keys of this and of more, in order; nothing if Redis has them.
+    keys: VecDeque<String>,
     last: Id,
     /// Whether somebody came or went since it was told.
     changed: bool,
@@ -120,20 +125,35 @@ impl Hub {
         Ok(Seat { hub: self.clone(), room: name_of_room.into(), name: name.into(), number, feed, seen: None })
     }
 
-    /// Says something in a room, to everybody who is in it on any node.
-    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
+    /// Says something in a room, to everybody who is in it on any node; or tells that it was said before.
+    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
         if let Some(redis) = &self.redis {
             // It comes back, as to all nodes, by `hear`.
             return redis.say(room, body).await;
         }
         let mut rooms = self.rooms();
         let room = rooms.room(room).ok_or("the room is gone")?;
+        if !body.key.is_empty() {
+            // Of those who say something again, most do so soon.
+            if room.keys.iter().rev().any(|key| *key == body.key) {
+                return Ok(Outcome::Known);
+            }
+            room.keys.push_back(body.key.clone());
+            room.keys.drain(..room.keys.len().saturating_sub(MAX_KEYS));
+        }
         let said = Said { id: room.last.next(), body: body.clone() };
         room.tell(&said);
         room.history.push_back(said);
         room.history.drain(..room.history.len().saturating_sub(HISTORY));
-        Ok(())
+        Ok(Outcome::Said)
     }
+}
+
+/// What became of something that was to be said.
+pub(crate) enum Outcome {
+    Said,
+    /// It was said before: who says it again did not hear so.
+    Known,
 }
 
 /// A place in a room; the room is left when it is dropped.
@@ -329,6 +349,7 @@ impl Room {
             here: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             history: VecDeque::new(),
+            keys: VecDeque::new(),
             last: Id::default(),
             changed: true,
         }

@@ -28,7 +28,8 @@
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
 //!   one that is empty. Redis holds the history of as many, and forgets that of the longest silent one for the next.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
-//!   seen.
+//!   seen. Of its last 1000 it remembers the keys: what a page says again, because it did not hear that it was passed
+//!   on, comes once.
 
 mod echo;
 mod http;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum FromPage {
     /// Enters a room, and leaves the one before; `last` is the last message that was seen in it.
     Join { token: String, room: String, last: Option<Id> },
-    /// Says something. The page makes the key up, to know its message again when it comes back.
+    /// Says something. The page draws the key, to know its message again when it comes back, and to be able to say it again
+    /// if it has not: a key that is not empty is passed on once, of as many as a room remembers.
     Say { key: String, text: String },
 }
 
@@ -33,6 +34,8 @@ pub(crate) enum ToPage<'a> {
     Prices { prices: &'a [(&'a str, f64)] },
     /// What the last keep-alive ping and its pong took, in milliseconds.
     Latency { milliseconds: f64 },
+    /// What the page said with this key was passed on already, and the room may hold it no more.
+    Known { key: &'a str },
     /// What the page said with this key was not passed on.
     Refused { key: &'a str, why: &'a str },
 }

@@ -151,8 +151,12 @@ const receive = {
   latency({ milliseconds }) {
     $("latency").textContent = milliseconds.toFixed(milliseconds < 10 ? 1 : 0) + " ms";
   },
+  known({ key }) {
+    waiting.delete(key);
+    shown(key)?.classList.remove("waiting");
+  },
   refused({ key, why }) {
-    const message = $("key-" + key);
+    const message = shown(key);
     waiting.delete(key);
     message?.classList.replace("waiting", "refused");
     message?.lastElementChild.after(element("small", { textContent: why }));
@@ -175,6 +179,11 @@ function add(item) {
   // As much as a page of messages is kept; older ones go.
   while (messages.children.length > 500) messages.firstElementChild.remove();
   if (isAtEnd) scrollToEnd();
+}
+
+// What is shown of a message of one's own, in whatever room it was typed.
+function shown(key) {
+  return [[...$("messages").children], ...lists.values()].flat().find(({ id }) => id === "key-" + key);
 }
 
 // Whoever reads the newest goes on to.

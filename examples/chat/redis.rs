@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
-use crate::hub::{HISTORY, Hub, MAX_ROOMS, Present, is_lasting};
+use crate::hub::{HISTORY, Hub, MAX_KEYS, MAX_ROOMS, Outcome, Present, is_lasting};
 use crate::messages::{Body, Said};
 use crate::token::{Secret, random_secret};
 use crate::{Error, log};
@@ -24,19 +24,28 @@ const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every node hears itself more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds to a room's history and tells all nodes. As many rooms have a history as a node has rooms: for one more, that of
+/// Adds to a room's history and tells all nodes, unless the room remembers the key. As many rooms have a history as a node has rooms: for one more, that of
 /// the room in which nobody has spoken for longest is forgotten, or names made up by the thousand would fill Redis. (It
-/// deletes a key that it was not called with, which one Redis allows, and a cluster does not.)
+/// deletes what it was not called with, which one Redis allows, and a cluster does not.)
 const SAY: &str = "
-local history, rooms = unpack(KEYS)
-local channel, body, max_messages, expiry, max_rooms, is_lasting = unpack(ARGV)
+local history, keys, rooms = unpack(KEYS)
+local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_lasting = unpack(ARGV)
+if key ~= '' then
+  if redis.call('ZADD', keys, 'NX', redis.call('TIME')[1], key) == 0 then
+    return 0
+  end
+  redis.call('ZREMRANGEBYRANK', keys, 0, -1 - max_keys)
+  redis.call('EXPIRE', keys, expiry)
+end
 local id = redis.call('XADD', history, 'MAXLEN', max_messages, '*', 'body', body)
 redis.call('EXPIRE', history, expiry)
 redis.call('ZADD', rooms, is_lasting == '1' and 'inf' or id:match('%d+'), history)
 while redis.call('ZCARD', rooms) > tonumber(max_rooms) do
-  redis.call('DEL', redis.call('ZPOPMIN', rooms)[1])
+  local forgotten = redis.call('ZPOPMIN', rooms)[1]
+  redis.call('DEL', forgotten, forgotten .. ':keys')
 end
 redis.call('PUBLISH', channel, id .. ' ' .. body)
+return 1
 ";
 
 const PRESENCE: &str = "chat:presence";
@@ -79,12 +88,14 @@ impl Redis {
         Ok(())
     }
 
-    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
-        let script = Script::new(SAY);
-        let mut call = script.key(history(room));
-        call.key("chat:rooms").arg(said(room)).arg(serde_json::to_string(body)?);
-        call.arg(HISTORY).arg(EXPIRY.as_secs()).arg(MAX_ROOMS).arg(is_lasting(room));
-        Ok(call.invoke_async(&mut self.commands.clone()).await?)
+    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
+        let (script, history) = (Script::new(SAY), history(room));
+        let mut call = script.key(&history);
+        call.key(format!("{history}:keys")).key("chat:rooms");
+        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(&body.key);
+        call.arg(HISTORY).arg(MAX_KEYS).arg(MAX_ROOMS).arg(EXPIRY.as_secs()).arg(is_lasting(room));
+        let is_said = call.invoke_async(&mut self.commands.clone()).await?;
+        Ok(if is_said { Outcome::Said } else { Outcome::Known })
     }
 
     /// What a room holds, oldest first.

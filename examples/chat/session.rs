@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use websocket_proto::{CloseCode, Connection, Event, Input, Output, Prepared, State, Timeouts, Timers};
 
-use crate::hub::{Hub, Seat, Unheard};
+use crate::hub::{Hub, Outcome, Seat, Unheard};
 use crate::log;
 use crate::messages::{Body, FromPage, Id, ToPage, clean_text, is_key, is_room_name};
 use crate::token::Tokens;
@@ -176,10 +176,14 @@ impl<'c> Session<'c> {
             return self.tell(&ToPage::Refused { key: &key, why: "too fast: two messages a second" });
         }
         let body = Body { name: seat.name().to_owned(), text, key };
-        if let Err(error) = self.hub.say(seat.room(), &body).await {
-            log(format_args!("cannot pass a message on: {error}"));
-            // It may have been passed on all the same: the page comes back, and says again what the history lacks.
-            self.close(CloseCode::TRY_AGAIN_LATER, "not now");
+        match self.hub.say(seat.room(), &body).await {
+            Ok(Outcome::Said) => {}
+            Ok(Outcome::Known) => self.tell(&ToPage::Known { key: &body.key }),
+            Err(error) => {
+                log(format_args!("cannot pass a message on: {error}"));
+                // It may have been passed on all the same: the page comes back, and says again what the history lacks.
+                self.close(CloseCode::TRY_AGAIN_LATER, "not now");
+            }
         }
     }
 

@@ -155,6 +155,23 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     }
 }
 
+/// Has somebody say something by one node, who does not hear whether it was passed on, and so says it again by another;
+/// meanwhile more was said than the room holds.
+pub(crate) fn said_again(first: &Chat, then: &Chat) {
+    let (mut ada, _) = first.join("Ada", "rust");
+    ada.say_with("a-key", "once");
+    assert_eq!(ada.hear()["key"], "a-key");
+    drop(ada);
+    first.fill("rust", |n| n.to_string());
+    let (mut ada, welcome) = then.join("Ada", "rust");
+    assert!(!texts(&welcome).contains(&"once"), "the room does not hold it");
+    ada.say_with("a-key", "once");
+    let answer = ada.next(|message| ["said", "known", "refused"].iter().any(|kind| message["type"] == **kind));
+    assert_eq!(answer, json!({ "type": "known", "key": "a-key" }));
+    ada.say_with("another-key", "once more");
+    assert_eq!(ada.hear()["text"], "once more");
+}
+
 /// A socket that fails a test instead of waiting for ever.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("it listens");
@@ -272,7 +289,12 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.send(&json!({ "type": "say", "key": "", "text": text }));
+        self.say_with("", text);
+    }
+
+    /// By a key, to be known again.
+    pub(crate) fn say_with(&mut self, key: &str, text: &str) {
+        self.send(&json!({ "type": "say", "key": key, "text": text }));
     }
 
     /// The next thing that is said in the room.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use websocket_proto::{ClientRequest, Config, Event};
 
-use live::{Chat, Client, connect, join_while_others_talk, texts};
+use live::{Chat, Client, connect, join_while_others_talk, said_again, texts};
 
 #[test]
 fn what_one_says_the_others_hear_and_whoever_joins_later() {
@@ -174,6 +174,12 @@ fn a_room_holds_its_last_hundred_messages() {
     let (_, welcome) = chat.join("Ada", "rust");
     let expected: Vec<_> = (8..108).map(|n| n.to_string()).collect();
     assert_eq!(texts(&welcome), expected);
+}
+
+#[test]
+fn what_is_said_again_is_passed_on_once() {
+    let chat = Chat::start(&[]);
+    said_again(&chat, &chat);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, texts, wait_until};
+use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -171,22 +171,31 @@ fn redis_holds_no_more_rooms_than_a_node_however_many_are_made() {
     let chat = Chat::start(&["--redis", &redis.url]);
     let token = chat.token("Ada");
     let (mut ada, _) = chat.join("Ada", "lobby");
-    ada.say("first of all");
+    ada.say_with("first", "first of all");
     ada.hear();
     // Each makes as many as it may at once: 120, where a node has a hundred.
     for maker in 0..24 {
         let mut client = chat.client();
         for room in 0..5 {
             client.join(&token, &format!("room-{maker}-{room}"), None);
-            client.say("here");
+            client.say_with(&room.to_string(), "here");
             client.hear();
         }
     }
-    assert_eq!(redis.count("chat:history:*"), 100);
+    // What was said in each, and by which keys; besides, there are the list of these and the nodes' secret.
+    assert_eq!((redis.count("chat:history:*:keys"), redis.count("chat:*")), (100, 202));
     // The lobby is always there; of the others, the last.
     for (room, held) in [("lobby", vec!["first of all"]), ("room-0-0", vec![]), ("room-23-4", vec!["here"])] {
         assert_eq!(texts(&chat.join("Ada", room).1), held, "{room}");
     }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn what_is_said_again_by_another_node_is_passed_on_once() {
+    let redis = Redis::start("again");
+    let arguments = ["--redis", &redis.url];
+    said_again(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.
