@@ -88,6 +88,8 @@ function roomInAddress() {
 async function login(wanted) {
   try {
     const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    // So says a proxy whose servers are away.
+    if (response && response.status >= 500) throw response;
     if (response && response.ok) {
       [name, token] = [wanted, await response.text()];
       sessionStorage.setItem("name", name);
@@ -110,7 +112,10 @@ async function login(wanted) {
 // ---- what the server says
 
 const receive = {
-  welcome({ room: entered, node, messages, missing }) {
+  welcome({ room: entered, name: own, node, messages, missing }) {
+    // As the server took it, without blanks around it.
+    name = own;
+    sessionStorage.setItem("name", name);
     if (entered !== room) {
       isIn = false;
       return;
