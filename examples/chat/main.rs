@@ -18,9 +18,11 @@
 //! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
 //!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
 //!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
-//!   price is a connection that nobody has logged in on, for 10 seconds at most (but `/echo` asks for no login, and
-//!   is for trying things out: a public server would leave it away). There are no passwords: anybody can
+//!   price is a connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can
 //!   take any name.
+//! - **Without a login** there is `/echo`, for trying things out: a hundred connections at once, each closed after ten
+//!   minutes. A public server would leave it away.
+//! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
 //!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices such a client misses the old
 //!   ones: only the last are ever kept.
@@ -75,6 +77,8 @@ struct Chat {
     config: Config,
     /// The only ones from which pages may come; if there are none, only this server's own.
     origins: Vec<String>,
+    /// Places at `/echo`.
+    echoes: Semaphore,
 }
 
 #[tokio::main]
@@ -104,7 +108,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let hub = Hub::new(node, redis, prices::start(arguments.tick));
     Hub::start(&hub).await;
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());
-    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins });
+    let echoes = Semaphore::new(echo::PLACES);
+    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins, echoes });
 
     let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
     tokio::select! {
@@ -155,33 +160,44 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut head = Vec::new();
     let ahead = timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await??;
-    let mut output = Output::new();
     match parse_request(&head) {
         Ok(request) => {
-            let path = request.path().to_owned();
-            let (answer, negotiated) = chat.answer(request);
-            answer.write_http1(&mut output);
-            if let Some(negotiated) = negotiated {
-                let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
-                if path == "/echo" {
-                    echo::serve(&mut tcp, ws, output, ahead).await?;
-                } else {
-                    Session::new(ws, output, &chat.hub, &chat.tokens).serve(&mut tcp, ahead).await?;
-                }
-            } else {
-                timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
-            }
+            // This may last for days, in which nobody needs the head.
+            drop(head);
+            serve_websocket(&mut tcp, request, ahead, chat).await?;
         }
         // A page, or a login.
         Err(HandshakeErrorKind::Upgrade | HandshakeErrorKind::Method) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
         Err(kind) => {
+            let mut output = Output::new();
             kind.answer(Bootstrap::Upgrade).write_http1(&mut output);
             timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
         }
     }
     linger(&mut tcp).await
+}
+
+async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {
+    let is_echo = request.path() == "/echo";
+    // Kept to the end.
+    let place = is_echo.then(|| chat.echoes.try_acquire());
+    let (answer, negotiated) = match place {
+        Some(Err(_)) => (request.reject(&Reject::service_unavailable().body("too many try this out\n")), None),
+        _ => chat.answer(request),
+    };
+    let mut output = Output::new();
+    answer.write_http1(&mut output);
+    let Some(negotiated) = negotiated else {
+        return timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?;
+    };
+    let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
+    if is_echo {
+        echo::serve(tcp, ws, output, ahead).await
+    } else {
+        Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, ahead).await
+    }
 }
 
 impl Chat {

@@ -75,6 +75,7 @@ impl<'c> Session<'c> {
         let (mut reader, mut writer) = tcp.split();
         let mut buffer = vec![0; 4 << 10];
         self.receive(&mut ahead).await;
+        drop(ahead);
         loop {
             self.look_at_the_clock(Instant::now())?;
             if self.ws.is_closed() && self.output.is_empty() {

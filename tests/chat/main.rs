@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use websocket_proto::{ClientRequest, Config, Event};
 
-use live::{Chat, Client, connect, join_while_others_talk, said_again, texts};
+use live::{Chat, Client, connect, join_while_others_talk, said_again, texts, wait_until};
 
 #[test]
 fn what_one_says_the_others_hear_and_whoever_joins_later() {
@@ -326,4 +326,17 @@ fn the_echo_echoes_and_closes_as_it_is_asked() {
     client.send_text("close 4321 for a reason");
     let closed = client.end();
     assert_eq!((closed.code(), closed.reason()), (4321, "for a reason"));
+}
+
+#[test]
+fn the_echo_has_places_for_a_hundred() {
+    let chat = Chat::start(&[]);
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let open = || Client::open(connect(&chat.address), &request);
+    let mut clients: Vec<_> = (0..100).map(|_| open().expect("there is a place")).collect();
+    assert_eq!(open().map(|_| ()).expect_err("there is none").status(), 503);
+    // The chat has others.
+    chat.join("Ada", "lobby");
+    clients.pop();
+    wait_until("there is a place again", || open().is_ok());
 }
