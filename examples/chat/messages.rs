@@ -71,11 +71,15 @@ impl ToPage<'_> {
     }
 }
 
+/// The letters that cannot be seen: of what Unicode calls alphanumeric all that is also `Default_Ignorable_Code_Point`,
+/// fillers in Hangul. With them a name could look like another, or like none.
+const UNSEEN: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// A name that can be shown, if this is one: letters of any script, digits, and a little between them. What turns the
 /// direction of writing, or cannot be seen, is not among it.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     let name = name.trim();
-    let is_clean = name.chars().all(|c| c.is_alphanumeric() || " ._-'".contains(c));
+    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !UNSEEN.contains(&c) || " ._-'".contains(c));
     ((1..=24).contains(&name.chars().count()) && is_clean).then(|| name.to_owned())
 }
 

@@ -100,11 +100,12 @@ fn nobody_joins_without_a_token_of_the_servers() {
 fn names_rooms_and_messages_have_bounds() {
     let chat = Chat::start(&[]);
     let log_in = |name: &str| chat.http("POST", "/login", &json!({ "name": name }).to_string()).0[9..12].to_owned();
-    for name in ["Ada", "Żółw 2", "o'Neill", &"x".repeat(24)] {
+    for name in ["Ada", "Żółw 2", "o'Neill", "한글", &"x".repeat(24)] {
         assert_eq!(log_in(name), "200", "{name}");
     }
-    // U+202E turns the direction of writing.
-    for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)] {
+    // U+202E turns the direction of writing; U+3164 is a letter that cannot be seen, as are the three after it.
+    let unseen = ["\u{3164}", "A\u{115f}da", "A\u{1160}da", "A\u{ffa0}da"];
+    for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)].into_iter().chain(unseen) {
         assert_eq!(log_in(name), "400", "{name:?}");
     }
     assert_eq!(log_in(&"x".repeat(2000)), "413");
