@@ -25,7 +25,7 @@ pub(crate) const HISTORY: usize = 100;
 /// How many keys of messages a room remembers, to pass none on twice: it is as if it held so many messages.
 pub(crate) const MAX_KEYS: usize = 1000;
 
-/// How far a reader may fall behind its room.
+/// How many messages a reader may fall behind its room.
 const MAX_BEHIND: usize = 256;
 
 /// How many names are told of those who are in a room.
@@ -48,12 +48,17 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct Rooms {
     by_name: BTreeMap<String, Room>,
+    /// What is told of all of them.
+    list: watch::Sender<Option<Prepared>>,
     /// How many seats there have been: the next one's number.
     seats: u64,
 }
 
 struct Room {
     feed: broadcast::Sender<Told>,
+    /// What is told of who is in it. Who cannot follow misses what was told before, as with the list of rooms: nobody who
+    /// comes and goes all the time can drive out slow readers.
+    people: watch::Sender<Option<Prepared>>,
     /// The names of those who are here, by seat.
     here: BTreeMap<u64, String>,
     /// Who is in it by way of other nodes.
@@ -79,10 +84,10 @@ pub(crate) struct Present {
     pub(crate) names: BTreeSet<String>,
 }
 
-/// What goes to everybody in a room; with an id if the history has it too.
+/// What was said, as it goes to everybody in a room.
 #[derive(Clone)]
 struct Told {
-    id: Option<Id>,
+    id: Id,
     message: Prepared,
 }
 
@@ -118,11 +123,13 @@ impl Hub {
         let mut rooms = self.rooms();
         rooms.seats += 1;
         let number = rooms.seats;
+        let list = rooms.list.subscribe();
         let room = rooms.room(name_of_room).ok_or("all rooms are taken")?;
         room.here.insert(number, name.to_owned());
         room.changed = true;
-        let feed = room.feed.subscribe();
-        Ok(Seat { hub: self.clone(), room: name_of_room.into(), name: name.into(), number, feed, seen: None })
+        let (feed, people) = (room.feed.subscribe(), room.people.subscribe());
+        let (hub, room, name) = (self.clone(), name_of_room.to_owned(), name.to_owned());
+        Ok(Seat { hub, room, name, number, feed, people, list, seen: None })
     }
 
     /// Says something in a room, to everybody who is in it on any node; or tells that it was said before.
@@ -163,6 +170,8 @@ pub(crate) struct Seat {
     name: String,
     number: u64,
     feed: broadcast::Receiver<Told>,
+    people: watch::Receiver<Option<Prepared>>,
+    list: watch::Receiver<Option<Prepared>>,
     seen: Option<Id>,
 }
 
@@ -181,10 +190,19 @@ impl Seat {
     /// What comes next. To drop the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Prepared, Unheard> {
         loop {
-            match self.feed.recv().await {
-                Ok(told) if told.id.is_some() && told.id <= self.seen => {}
-                Ok(told) => return Ok(told.message),
-                Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Unheard),
+            let latest = tokio::select! {
+                // What was said first; who is in the room before the list, as it was told.
+                biased;
+                told = self.feed.recv() => match told {
+                    Ok(told) if Some(told.id) <= self.seen => continue,
+                    Ok(told) => return Ok(told.message),
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Unheard),
+                },
+                Ok(()) = self.people.changed() => &mut self.people,
+                Ok(()) = self.list.changed() => &mut self.list,
+            };
+            if let Some(message) = latest.borrow_and_update().clone() {
+                return Ok(message);
             }
         }
     }
@@ -324,10 +342,7 @@ impl Rooms {
         }
         if has_changed {
             let rooms: Vec<_> = self.by_name.iter().map(|(name, room)| (name.as_str(), room.count())).collect();
-            let message = Prepared::text(&ToPage::Rooms { rooms: &rooms }.json());
-            for room in self.by_name.values() {
-                let _ = room.feed.send(Told { id: None, message: message.clone() });
-            }
+            self.list.send_replace(Some(Prepared::text(&ToPage::Rooms { rooms: &rooms }.json())));
         }
         present
     }
@@ -346,6 +361,7 @@ impl Room {
     fn empty() -> Self {
         Self {
             feed: broadcast::Sender::new(MAX_BEHIND),
+            people: watch::Sender::new(None),
             here: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             history: VecDeque::new(),
@@ -359,7 +375,7 @@ impl Room {
         self.last = said.id;
         let message = Prepared::text(&ToPage::Said(said).json());
         // Nobody may be here.
-        let _ = self.feed.send(Told { id: Some(said.id), message });
+        let _ = self.feed.send(Told { id: said.id, message });
     }
 
     fn tell_presence(&self) {
@@ -367,7 +383,7 @@ impl Room {
         let names: BTreeSet<_> = self.here.values().chain(elsewhere).map(String::as_str).collect();
         let names: Vec<_> = names.into_iter().take(MAX_NAMES).collect();
         let message = Prepared::text(&ToPage::Present { count: self.count(), names: &names }.json());
-        let _ = self.feed.send(Told { id: None, message });
+        self.people.send_replace(Some(message));
     }
 
     fn count(&self) -> usize {

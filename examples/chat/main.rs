@@ -24,8 +24,8 @@
 //!   minutes. A public server would leave it away.
 //! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
-//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices such a client misses the old
-//!   ones: only the last are ever kept.
+//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such a
+//!   client misses what is old: only the last is ever kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
 //!   one that is empty. Redis holds the history of as many, and forgets that of the longest silent one for the next.
