@@ -26,7 +26,8 @@
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
 //!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such a
 //!   client misses what is old: only the last is ever kept.
-//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
+//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on; who
+//!   goes on regardless, a hundred times, is sent away.
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
 //!   one that is empty. Redis holds the history of as many, and forgets that of the longest silent one for the next.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has

@@ -89,10 +89,11 @@ pub(crate) fn is_room_name(name: &str) -> bool {
     (1..=24).contains(&name.len()) && is_clean
 }
 
-/// Something that can be said, if this is: 1 to 1000 characters, of which none is a control character but line ends.
+/// Something that can be said, if this is: 1 to 1000 characters, of which none is a control character but line ends and
+/// tabs.
 pub(crate) fn clean_text(text: &str) -> Option<String> {
     let text = text.trim();
-    let is_clean = text.chars().all(|c| c == '\n' || !c.is_control());
+    let is_clean = text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control());
     ((1..=1000).contains(&text.chars().count()) && is_clean).then(|| text.to_owned())
 }
 

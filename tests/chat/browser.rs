@@ -228,14 +228,14 @@ fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
           document.getElementById(field).value = value;
           document.getElementById(form).requestSubmit();
         };
-        for (let n = 0; n < 12; n++) submit('say', 'text', n);
+        for (let n = 0; n < 30; n++) submit('say', 'text', n);
         submit('open-room', 'new-room', 'elsewhere');";
     browser.evaluate(&tab, &format!("(() => {{ {script} }})()"));
     browser.wait_for(&tab, "document.querySelector('#rooms [aria-current] .count')?.textContent === '1'");
     assert_eq!(browser.evaluate(&tab, "document.getElementById('room').textContent"), "elsewhere");
     browser.evaluate(&tab, "location.hash = '#lobby'");
-    browser.wait_for(&tab, "document.querySelectorAll('.message').length === 12");
+    browser.wait_for(&tab, "document.querySelectorAll('.message').length === 30");
     browser.wait_for(&tab, "document.querySelectorAll('.message.waiting').length === 0");
     assert_ne!(browser.evaluate(&tab, "document.querySelectorAll('.message.refused').length"), 0);
-    assert_eq!(browser.evaluate(&tab, "document.querySelectorAll('.message.mine').length"), 12);
+    assert_eq!(browser.evaluate(&tab, "document.querySelectorAll('.message.mine').length"), 30);
 }

@@ -119,8 +119,10 @@ fn names_rooms_and_messages_have_bounds() {
         ada.say(text);
         ada.next(|message| message["type"] == "refused");
     }
-    ada.say(&"€".repeat(1000));
-    assert_eq!(ada.hear()["text"], "€".repeat(1000));
+    for text in ["if so:\n\tindented", &"€".repeat(1000)] {
+        ada.say(text);
+        assert_eq!(ada.hear()["text"], text);
+    }
     ada.say(&"x".repeat(20_000));
     assert_eq!(ada.end().code(), 1009);
 }
@@ -138,6 +140,31 @@ fn who_talks_too_fast_is_not_passed_on() {
     // One of the ten was for joining; two more a second.
     let allowed = 9 + 2 * (began.elapsed().as_secs() as usize + 1);
     assert!((9..=allowed).contains(&heard), "{heard} of at most {allowed}");
+}
+
+#[test]
+fn who_goes_on_regardless_is_sent_away() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    // What the rate allows, what it refuses, and what it does not even refuse; valid or not.
+    for n in 0..200 {
+        ada.say(if n % 2 == 0 { "again" } else { "" });
+    }
+    assert_eq!(ada.end().code(), 1008);
+}
+
+#[test]
+fn who_is_sent_away_does_not_come_in_by_the_same_connection() {
+    let chat = Chat::start(&[]);
+    let token = chat.token("Ghost");
+    let (mut bob, _) = chat.join("Bob", "lobby");
+    bob.until_present(&["Bob"]);
+    let mut ghost = chat.client();
+    ghost.send_text("not a message of chat.v1");
+    ghost.send(&json!({ "type": "join", "token": token, "room": "lobby" }));
+    let (_carol, _) = chat.join("Carol", "lobby");
+    let present = bob.next(|message| message["type"] == "present");
+    assert_eq!(present["names"], json!(["Bob", "Carol"]));
 }
 
 #[test]
