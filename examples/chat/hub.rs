@@ -22,7 +22,7 @@ pub(crate) const MAX_ROOMS: usize = 100;
 /// How many messages a room holds.
 pub(crate) const HISTORY: usize = 100;
 
-/// How many keys of messages a room remembers, to pass none on twice: it is as if it held so many messages.
+/// Of how many messages a room remembers the keys: who says something again after so many others may be heard twice.
 pub(crate) const MAX_KEYS: usize = 1000;
 
 /// How many messages a reader may fall behind its room.
@@ -56,8 +56,8 @@ struct Rooms {
 
 struct Room {
     feed: broadcast::Sender<Told>,
-    /// What is told of who is in it. Who cannot follow misses what was told before, as with the list of rooms: nobody who
-    /// comes and goes all the time can drive out slow readers.
+    /// What is told of who is in it. Who cannot follow misses what was told before, as with the list of rooms: nobody
+    /// who comes and goes all the time can drive out slow readers.
     people: watch::Sender<Option<Prepared>>,
     /// The names of those who are here, by seat.
     here: BTreeMap<u64, String>,
@@ -326,8 +326,8 @@ impl Rooms {
         Some(self.by_name.entry(name.to_owned()).or_insert_with(Room::empty))
     }
 
-    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those; if it
-    /// is time to repeat it, also in all others that matter, by which other nodes learn that this one is alive.
+    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those; if
+    /// it is time to repeat it, also in all others that matter, by which other nodes learn that this one is alive.
     fn announce(&mut self, repeats: bool) -> Vec<(String, Present)> {
         let (mut has_changed, mut present) = (false, Vec::new());
         for (name, room) in &mut self.by_name {

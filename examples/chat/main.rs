@@ -24,12 +24,13 @@
 //!   minutes. A public server would leave it away.
 //! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
-//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such a
-//!   client misses what is old: only the last is ever kept.
+//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such
+//!   a client misses what is old: only the last is ever kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on; who
 //!   goes on regardless, a hundred times, is sent away.
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
-//!   one that is empty. Redis holds the history of as many, and forgets that of the longest silent one for the next.
+//!   one that is empty, or is refused. Redis holds the history of as many, and forgets that of the longest silent one
+//!   for the next.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
 //!   seen. Of its last 1000 it remembers the keys: what a page says again, because it did not hear that it was passed
 //!   on, comes once.
@@ -63,7 +64,9 @@ use crate::token::Tokens;
 
 const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS]";
 
-/// Connections at once, of any kind; the next ones wait to be accepted.
+/// Connections at once, of any kind; the next ones wait to be accepted. For each there may wait `session::MAX_WAITING`,
+/// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all read as slowly as they may that is 5 GB,
+/// so a machine with less takes fewer.
 const MAX_CONNECTIONS: usize = 10_000;
 
 /// How long a request may take to arrive, and its answer to be taken.

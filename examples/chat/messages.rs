@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum FromPage {
     /// Enters a room, and leaves the one before; `last` is the last message that was seen in it.
     Join { token: String, room: String, last: Option<Id> },
-    /// Says something. The page draws the key, to know its message again when it comes back, and to be able to say it again
-    /// if it has not: a key that is not empty is passed on once, of as many as a room remembers.
+    /// Says something. The page draws the key, to know its message again when it comes back, and to be able to say it
+    /// again if it has not: a key that is not empty is passed on once, of as many as a room remembers.
     Say { key: String, text: String },
 }
 

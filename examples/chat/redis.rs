@@ -24,9 +24,10 @@ const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every node hears itself more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds to a room's history and tells all nodes, unless the room remembers the key. As many rooms have a history as a node has rooms: for one more, that of
-/// the room in which nobody has spoken for longest is forgotten, or names made up by the thousand would fill Redis. (It
-/// deletes what it was not called with, which one Redis allows, and a cluster does not.)
+/// Adds to a room's history and tells all nodes, unless the room remembers the key. As many rooms have a history as a
+/// node has rooms: for one more, that of the room in which nobody has spoken for longest is forgotten, or names made up
+/// by the thousand would fill Redis. (It deletes what it was not called with, which one Redis allows, and a cluster
+/// does not.)
 const SAY: &str = "
 local history, keys, rooms = unpack(KEYS)
 local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_lasting = unpack(ARGV)
@@ -106,8 +107,8 @@ impl Redis {
         entries.iter().map(|(id, (_, body))| parse_said(id, body)).collect()
     }
 
-    /// Tells other nodes who is in these rooms, at once: one after the other, a hundred rooms would take a hundred times as
-    /// long.
+    /// Tells other nodes who is in these rooms, at once: one after the other, a hundred rooms would take a hundred
+    /// times as long.
     pub(crate) async fn tell_presence(&self, rooms: &[(String, Present)]) -> Result<(), Error> {
         let mut publications = redis::pipe();
         for (room, present) in rooms {

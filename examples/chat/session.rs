@@ -195,7 +195,8 @@ impl<'c> Session<'c> {
     }
 
     fn refuse(&mut self, key: &str, why: &str) {
-        // Compressed, a message of 16 KiB comes in some 30 bytes: to read those at any pace would be much work for little.
+        // Compressed, a message of 16 KiB comes in some 30 bytes: to read those at any pace would be much work for
+        // little.
         if self.refusals.take(Instant::now()) {
             self.tell(&ToPage::Refused { key, why });
         } else {

@@ -1,6 +1,6 @@
-//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler, or
-//! half a minute, is ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, two
-//! nodes that share a Redis behind nginx, over TLS, and a client that reads slowly.
+//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler,
+//! or half a minute, is ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium,
+//! two nodes that share a Redis behind nginx, over TLS, and a client that reads slowly.
 
 mod browser;
 mod chromium;
