@@ -16,7 +16,7 @@
 //! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens a
 //!   WebSocket there as well.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
 
 async fn listen(address: &str, grace: Duration) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    println!("listening on http://{}/", listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
     let routes = Router::new().route("/", get("The WebSocket is at /echo.\n")).route("/echo", any(open));
     axum::serve(listener, routes.with_state(grace)).await
 }
