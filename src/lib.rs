@@ -56,8 +56,9 @@
 //! # Where to read on
 //! - [The contract](guide::contract) at length: in what order, what a fault looks like, what never happens.
 //! - [A connection's life](guide::life), with a diagram of its states.
-//! - [Recipes](guide::recipes): [blocking sockets](guide::recipes::blocking), [event loops](guide::recipes::event_loop),
-//!   [tokio](guide::recipes::tokio), [TLS](guide::recipes::tls), [broadcasts](guide::recipes::broadcast),
+//! - [Recipes](guide::recipes): [blocking sockets](guide::recipes::blocking),
+//!   [event loops](guide::recipes::event_loop), [tokio](guide::recipes::tokio),
+//!   [TLS](guide::recipes::tls), [broadcasts](guide::recipes::broadcast),
 //!   [huge messages](guide::recipes::huge_messages), [keep-alive](guide::recipes::keep_alive),
 //!   [reconnecting](guide::recipes::reconnecting), [proxies](guide::recipes::proxies),
 //!   [browsers' rules](guide::recipes::browser).
@@ -65,9 +66,9 @@
 //! - [Coming from](guide::coming_from) tungstenite, fastwebsockets or wsproto.
 //!
 //! # What is where
-//! | | |
+//! | for | there is |
 //! |---|---|
-//! | the connection | [`Connection`] takes [`Input`], gives [`Event`]s, fills an [`Output`]; its [`Role`], its [`State`] |
+//! | the connection | [`Connection`] takes [`Input`], gives [`Event`]s, fills an [`Output`]; [`Role`], [`State`] |
 //! | limits and choices | [`Config`], and in it `Deflate` |
 //! | opening, as a server | [`handshake::Request`]; [`Accept`] or [`Reject`] |
 //! | opening, as a client | [`ClientRequest`], [`uri::Uri`]; [`handshake::Response`] |

@@ -3,7 +3,8 @@
 //!
 //! - [`contract`]: what you do, what the crate does, in what order, and what never happens.
 //! - [`life`]: a connection from `Connecting` to `Closed`, with all the ways between them.
-//! - [`recipes`]: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies, browsers.
+//! - [`recipes`]: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
+//!   browsers.
 //! - [`memory`]: what a million connections take, added up.
 //! - [`coming_from`]: tungstenite, fastwebsockets and wsproto, side by side with this.
 //!

@@ -1,7 +1,7 @@
 //! Sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies, browsers.
 //!
-//! Each of these is small enough to read, and leaves out what another one is about. Put together, with all that slow, dead
-//! and hostile peers call for, they are the programs in `examples/` of the repository.
+//! Each of these is small enough to read, and leaves out what another one is about. Put together, with all that slow,
+//! dead and hostile peers call for, they are the programs in `examples/` of the repository.
 
 #[doc = include_str!("blocking.md")]
 pub mod blocking {}
