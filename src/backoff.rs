@@ -1,4 +1,4 @@
-//! [`Backoff`]: how long a client waits before it connects again.
+//! [`Backoff`]: how long a client waits before it connects again. To wait, and to connect, is the caller's.
 
 use core::fmt;
 use core::time::Duration;

@@ -1,4 +1,5 @@
-//! How a connection ends: close codes (RFC 6455 §7.4) and the [`Closed`] that the last event carries.
+//! How a connection ends, as values: close codes (RFC 6455 §7.4) and the [`Closed`] that the last event carries. When
+//! it ends is not decided here.
 
 use alloc::boxed::Box;
 use alloc::string::String;

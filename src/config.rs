@@ -1,4 +1,4 @@
-//! [`Config`]: every limit and choice of a connection, in one const builder.
+//! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
 
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///

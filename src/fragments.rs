@@ -1,4 +1,4 @@
-//! [`Fragments`]: a large message that lets others pass.
+//! [`Fragments`]: a large message that lets others pass: cut here, and sent by the connection.
 
 use crate::connection::Connection;
 use crate::error::SendError;

@@ -1,4 +1,4 @@
-//! [`Prepared`]: one message, framed once for any number of connections.
+//! [`Prepared`]: one message, framed once for any number of connections, none of which it knows.
 
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;

@@ -1,4 +1,5 @@
-//! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor.
+//! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor. The streams in that
+//! are `deflate`'s.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

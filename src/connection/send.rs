@@ -1,4 +1,4 @@
-//! Messages and control frames going out.
+//! Messages and control frames going out; of what came in, nothing counts here but the state it led to.
 
 use super::held::Sending;
 use super::{Connection, Phase, Role, State};

@@ -1,4 +1,5 @@
-//! permessage-deflate (RFC 7692): what is wished for, what was agreed, and the compressors that do it.
+//! permessage-deflate (RFC 7692): what is wished for, what was agreed, and the compressors that do it. Which messages
+//! they are used on is the connection's business.
 
 mod codec;
 mod negotiation;

@@ -1,4 +1,5 @@
-//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself.
+//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself. Whether to accept
+//! is the caller's to say.
 
 use alloc::format;
 use alloc::string::String;

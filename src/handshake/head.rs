@@ -1,4 +1,5 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse.
+//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse. What they say is judged
+//! elsewhere.
 
 use alloc::string::String;
 use alloc::vec::Vec;

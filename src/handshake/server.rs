@@ -1,4 +1,4 @@
-//! The server's reading of an opening request (RFC 6455 §4.2.1).
+//! The server's reading of an opening request (RFC 6455 §4.2.1): a pure function of the head, which answers nothing.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
