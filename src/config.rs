@@ -34,7 +34,7 @@
 /// ```
 /// use websocket_proto::Config;
 ///
-/// const CONFIG: Config = Config::new().max_message_size(64 << 10).max_fragments(100);
+/// const CONFIG: Config = Config::new().max_message_size(64 << 10).max_frame_size(16 << 10).max_fragments(100);
 /// # let _ = CONFIG;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -223,6 +223,7 @@ impl Connection {
     /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
     ///
     /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// assert_eq!(server.role(), Role::Server);
     /// let mut output = Output::new();
     /// // As in hyper's `Parts::read_buf`.
     /// let mut read_ahead = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";

@@ -38,6 +38,19 @@ pub(crate) use negotiation::{Agreed, check_response, offer_header};
 /// let config = Config::new().deflate(small);
 /// # let _ = config;
 /// ```
+/// A client that has memory, and a slow line:
+/// ```
+/// # use websocket_proto::{Deflate, Parameter};
+/// let thorough = Deflate::new()
+///     .level(9)
+///     .window_bits(15)
+///     .memory_level(9)
+///     .threshold(16)
+///     .peer_window_bits(15)
+///     .server_max_window_bits(Parameter::Refuse)
+///     .client_no_context_takeover(Parameter::Refuse);
+/// # let _ = thorough;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a builder: pass it to Config::deflate"]
 pub struct Deflate {

@@ -53,10 +53,14 @@ impl Accept {
 ///
 /// # Examples
 /// ```
-/// # use websocket_proto::{Accept, Connection, Output, Reject, handshake::Request};
+/// # use websocket_proto::handshake::{AcceptErrorKind, Request};
+/// # use websocket_proto::{Accept, Connection, Output, Reject};
 /// fn accept_or_fail(ws: &mut Connection, request: Request, accept: &Accept, output: &mut Output) {
 ///     if let Err(error) = ws.accept_with(request, accept, output) {
-///         eprintln!("{error}");
+///         // Subprotocol or Header: a mistake here. NotDeciding: the client has gone, which happens.
+///         if error.kind() != AcceptErrorKind::NotDeciding {
+///             eprintln!("{error}");
+///         }
 ///         ws.reject(error.into_request(), &Reject::internal_server_error(), output);
 ///     }
 /// }
