@@ -105,6 +105,7 @@
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in
 //!   [`Response::retry_after`](handshake::Response::retry_after). Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // But for two islands, each with its reason, its figures and a safe twin that it is tested against.
 #![deny(unsafe_code)]
 // No input may make the crate panic: nothing that can, is used outside its tests.
@@ -130,6 +131,7 @@ mod fragments;
 pub mod frame;
 // Text, and examples of what the default features have.
 #[cfg(any(doc, all(doctest, feature = "deflate", feature = "std")))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 pub mod handshake;
 mod input;
