@@ -1,5 +1,10 @@
 //! Sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies, browsers.
 //!
+//! - To drive a connection: [`blocking`], [`event_loop`], [`tokio`]; with [`tls`] in between.
+//! - To send and receive: [`broadcast`], [`huge_messages`].
+//! - To stay connected: [`keep_alive`], [`reconnecting`], [`proxies`].
+//! - To be a browser: [`browser`].
+//!
 //! Each of these is small enough to read, and leaves out what another one is about. Put together, with all that slow,
 //! dead and hostile peers call for, they are the programs in `examples/` of the repository.
 
