@@ -33,7 +33,9 @@ fn corpus_is_what_is_made_and_holds_the_properties() {
         if std::env::var_os("REGENERATE_CORPUS").is_some() {
             write(&directory, &made);
         }
-        let committed = read(&directory);
+        // The published package is without the fuzz crate and its corpus: there, what is made is run.
+        let is_package = !Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").exists();
+        let committed = if is_package { made.clone() } else { read(&directory) };
         assert!(committed.keys().eq(made.keys()), "{target}: {:?}", committed.keys());
         for (name, seed) in committed {
             assert!(seed == made[&name], "{target}/{name} is not what is made");

@@ -1,4 +1,5 @@
-//! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection.
+//! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection. The message that they
+//! come in the middle of is not touched.
 
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{Break, Continue};

@@ -1,4 +1,4 @@
-//! Data frames coming in: messages lent, gathered, or handed out in parts.
+//! Data frames coming in: messages lent, gathered, or handed out in parts. Nothing is answered here.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
 //! The opening handshake's share of a connection: HTTP heads as they arrive, the caller's decision, and the bytes
-//! that came too early.
+//! that came too early. What a head has to say is `handshake`'s to judge.
 
 use alloc::vec::Vec;
 

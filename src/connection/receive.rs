@@ -1,4 +1,5 @@
-//! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything.
+//! Frames coming in: a hot path for what is most of all traffic, and a cold one that knows everything. Nothing goes out
+//! from here but the Close of a connection that failed.
 
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{self, Break, Continue};

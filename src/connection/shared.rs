@@ -1,4 +1,5 @@
-//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections.
+//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections. None of these
+//! bytes is changed here.
 
 use bytes::Bytes;
 

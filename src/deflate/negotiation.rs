@@ -1,4 +1,5 @@
-//! Negotiating permessage-deflate (RFC 7692 §5, §7.1): reading offers, answering one, checking the answer.
+//! Negotiating permessage-deflate (RFC 7692 §5, §7.1): reading offers, answering one, checking the answer. Nothing is
+//! compressed here.
 
 use alloc::format;
 use alloc::string::String;

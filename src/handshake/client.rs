@@ -1,4 +1,5 @@
-//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5).
+//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5), checked as a whole and made into headers. Its nonce comes
+//! from outside.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse.
+//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse. What they say is judged
+//! elsewhere.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,6 +22,7 @@ use crate::error::HandshakeErrorKind;
 /// let request = parse_request(b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
 ///     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n")?;
 /// assert_eq!(request.headers().get("host"), Some(b"example.com".as_slice()));
+/// assert_eq!(request.headers().get_all("Cookie").count(), 0);
 /// assert_eq!(request.headers().iter().count(), 5);
 /// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
 /// ```

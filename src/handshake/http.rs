@@ -1,4 +1,5 @@
-//! The opening handshake in the types of the `http` crate, which hyper, axum and many others speak.
+//! The opening handshake in the types of the `http` crate, which hyper, axum and many others speak. It translates, and
+//! decides nothing.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! [`Negotiated`]: what an opening handshake leaves behind.
+//! [`Negotiated`]: what an opening handshake leaves behind, with nothing of HTTP in it.
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -1,4 +1,5 @@
-//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5).
+//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5): a pure function of the head and of what was asked
+//! for.
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! The server's reading of an opening request (RFC 6455 §4.2.1).
+//! The server's reading of an opening request (RFC 6455 §4.2.1): a pure function of the head, which answers nothing.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -75,6 +75,18 @@ impl Request {
     }
 
     /// The query, still percent-encoded, without its `?`; `None` if there is no `?`.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::handshake::parse_request;
+    ///
+    /// let request = parse_request(b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+    ///     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n")?;
+    /// assert_eq!((request.resource(), request.path()), ("/chat?room=1", "/chat"));
+    /// assert_eq!((request.query(), request.host()), (Some("room=1"), "example.com"));
+    /// assert!(request.extensions().is_empty());
+    /// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
+    /// ```
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.resource().split_once('?').map(|(_, query)| query)

@@ -1,4 +1,5 @@
-//! [`Output`]: everything owed to the peer, in order, until the caller has written it.
+//! [`Output`]: everything owed to the peer, in order, until the caller has written it. It knows no connection, and no
+//! transport but the caller's writer.
 
 mod buffered;
 mod splices;
