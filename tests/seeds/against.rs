@@ -30,6 +30,7 @@ pub(crate) fn sockudo() -> Corpus {
     let others = [
         ("pmd-cut-short", DEFLATE, "c103f248cdc107f248cdc9c90700"),
         ("pmd-nothing-behind-a-final-block", DEFLATE, "c107f348cdc9c90700"),
+        ("pmd-window-from-before-a-final-block", DEFLATE, "c108f348cdc9c9070000c105f200110000"),
         ("pmd-empty-payload-before-another", DEFLATE, "c100c107f248cdc9c90700"),
         // 0xff, and 600 times "a".
         ("pmd-no-text-and-too-long", DEFLATE, "c109fa9f380a46010d0000"),

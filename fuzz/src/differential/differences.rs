@@ -34,6 +34,7 @@ pub const TUNGSTENITE: &[Difference] = &[
 ];
 
 pub const SOCKUDO: &[Difference] = &[
+    DEFLATE_WINDOW,
     DEFLATE_LEFT_OVER,
     DEFLATE_CUT_SHORT,
     DEFLATE_EMPTY,
@@ -99,6 +100,12 @@ const FAULT_IN_FRAGMENT: Difference = Difference {
     },
 };
 
+const DEFLATE_WINDOW: Difference = Difference {
+    name: "7692-7.2.1-5",
+    what: What::Steps,
+    applies: |case| case.our_fault() == Some(1007) && case.faults.has(Cause::WindowEnded),
+};
+
 const DEFLATE_CUT_SHORT: Difference = Difference {
     name: "7692-7.2.2-7",
     what: What::Steps,
@@ -143,6 +150,7 @@ const REASON_ECHOED: Difference = Difference {
 #[derive(Debug)]
 pub(crate) struct Case<'o> {
     setup: &'o Setup,
+    /// Of the stream, if the steps differ.
     faults: Faults,
     agreed: &'o [Step],
     ours: &'o [Step],
@@ -152,9 +160,11 @@ pub(crate) struct Case<'o> {
 }
 
 impl<'o> Case<'o> {
-    pub(super) fn new(setup: &'o Setup, ours: &'o Outcome, theirs: &'o Outcome, faults: Faults) -> Self {
+    pub(super) fn new(setup: &'o Setup, stream: &[u8], ours: &'o Outcome, theirs: &'o Outcome) -> Self {
         let same = ours.steps.iter().zip(&theirs.steps).take_while(|(ours, theirs)| ours == theirs).count();
         let ((agreed, ours_alone), theirs_alone) = (ours.steps.split_at(same), &theirs.steps[same..]);
+        let is_same = ours_alone.is_empty() && theirs_alone.is_empty();
+        let faults = if is_same { Faults::default() } else { Faults::of(setup, stream) };
         Self { setup, faults, agreed, ours: ours_alone, theirs: theirs_alone, sent: [&ours.sent, &theirs.sent] }
     }
 

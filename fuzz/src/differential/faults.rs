@@ -1,6 +1,6 @@
 //! What is wrong with a stream, by a model that has all of it at hand: whoever finds a fault must find one of these.
 
-use std::str::from_utf8;
+use std::str::{Utf8Error, from_utf8};
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -34,12 +34,16 @@ pub(crate) enum Cause {
     DeflateCutShort,
     /// One of these two is behind a block that says that it is the last.
     BehindFinalBlock,
+    /// It would be DEFLATE, had it the window from before a block that says that it is the last.
+    WindowEnded,
 }
 
 impl Cause {
     fn close_code(self) -> u16 {
         match self {
-            Self::NotUtf8 | Self::NotDeflate | Self::DeflateCutShort | Self::BehindFinalBlock => 1007,
+            Self::NotUtf8 | Self::NotDeflate | Self::DeflateCutShort | Self::BehindFinalBlock | Self::WindowEnded => {
+                1007
+            }
             Self::FrameTooBig | Self::MessageTooBig => 1009,
             _ => 1002,
         }
@@ -143,16 +147,21 @@ impl Walk<'_> {
         let (is_text, is_compressed) = (frame.opcode == 1, frame.rsv & 4 != 0);
         let message = self.message.get_or_insert(Message { is_text, is_compressed, gathered: Vec::new() });
         message.gathered.extend_from_slice(&frame.payload);
-        let inflated = message.is_compressed.then(|| Inflated::new(&self.compressed, &message.gathered, frame.fin));
-        let content = inflated.as_ref().map_or(&message.gathered, |inflated| &inflated.content);
-        let is_faulty = |error: std::str::Utf8Error| frame.fin || error.error_len().is_some();
-        let deflate = |is: fn(&Inflated) -> bool| inflated.as_ref().is_some_and(is);
+        let inflate = |keeps_window| Inflated::new(&self.compressed, &message.gathered, frame.fin, keeps_window);
+        // What a last block leaves of the window, RFC 7692 does not say.
+        let readings = match message.is_compressed {
+            true => vec![inflate(false), inflate(true)],
+            false => vec![Inflated { content: message.gathered.clone(), ..Inflated::default() }],
+        };
+        let is_faulty = |error: Utf8Error| frame.fin || error.error_len().is_some();
+        let any = |is: &dyn Fn(&Inflated) -> bool| readings.iter().any(is);
         let checks = [
-            (deflate(|it| it.is_invalid), Cause::NotDeflate),
-            (deflate(|it| it.is_cut_short), Cause::DeflateCutShort),
-            (deflate(|it| it.has_final_block && (it.is_invalid || it.is_cut_short)), Cause::BehindFinalBlock),
-            (content.len() > MAX_MESSAGE, Cause::MessageTooBig),
-            (message.is_text && from_utf8(content).is_err_and(is_faulty), Cause::NotUtf8),
+            (any(&|it| it.is_invalid), Cause::NotDeflate),
+            (any(&|it| it.is_cut_short), Cause::DeflateCutShort),
+            (any(&|it| it.has_final_block && (it.is_invalid || it.is_cut_short)), Cause::BehindFinalBlock),
+            (any(&|it| it.is_invalid) && any(&|it| !it.is_invalid), Cause::WindowEnded),
+            (any(&|it| it.content.len() > MAX_MESSAGE), Cause::MessageTooBig),
+            (message.is_text && any(&|it| from_utf8(&it.content).is_err_and(is_faulty)), Cause::NotUtf8),
         ];
         self.faults.causes.extend(checks.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, cause)| *cause));
         if frame.fin {
@@ -166,6 +175,7 @@ impl Walk<'_> {
 }
 
 /// A compressed message, or the first part of one.
+#[derive(Default)]
 struct Inflated {
     content: Vec<u8>,
     is_invalid: bool,
@@ -175,10 +185,10 @@ struct Inflated {
 
 impl Inflated {
     /// RFC 7692 §7.2.2, after the messages whose window it has.
-    fn new(before: &[Vec<u8>], payload: &[u8], is_whole: bool) -> Self {
+    fn new(before: &[Vec<u8>], payload: &[u8], is_whole: bool, keeps_window: bool) -> Self {
         // An empty block which is the last: it is seen only where a block can begin.
         const LAST: &[u8] = b"\x01\0\0\xff\xff";
-        let mut inflater = Inflater::default();
+        let mut inflater = Inflater { keeps_window, ..Inflater::default() };
         for message in before {
             inflater.read(&with_tail(message));
         }
@@ -201,6 +211,9 @@ fn with_tail(message: &[u8]) -> Vec<u8> {
 struct Inflater {
     state: Box<DecompressorOxide>,
     output: Vec<u8>,
+    /// Where in the output the window begins.
+    window: usize,
+    keeps_window: bool,
     final_blocks: usize,
     is_invalid: bool,
 }
@@ -213,7 +226,8 @@ impl Inflater {
         while !self.is_invalid {
             let start = self.output.len();
             self.output.resize(start + 4096, 0);
-            let (status, read, written) = decompress(&mut self.state, compressed, &mut self.output, start, FLAGS);
+            let place = &mut self.output[self.window..];
+            let (status, read, written) = decompress(&mut self.state, compressed, place, start - self.window, FLAGS);
             self.output.truncate(start + written);
             compressed = &compressed[read..];
             match status {
@@ -223,6 +237,9 @@ impl Inflater {
                 TINFLStatus::Done => {
                     *self.state = DecompressorOxide::new();
                     self.final_blocks += 1;
+                    if !self.keeps_window {
+                        self.window = self.output.len();
+                    }
                     if compressed.is_empty() {
                         return true;
                     }

@@ -17,7 +17,6 @@ use crate::harness::deflate::frames;
 use crate::harness::peers::flag;
 use crate::harness::wire::{Decoder, Item};
 use differences::Case;
-use faults::Faults;
 
 /// Small, so that short inputs reach them.
 const MAX_FRAME: usize = 300;
@@ -49,8 +48,9 @@ fn compare(data: &[u8], flags: u8, peer: fn(&Setup, &[u8]) -> Outcome, intended:
         assert_eq!(ours, ours::run(&setup, &stream), "what follows a fault does not change it");
     }
     let theirs = peer(&setup, &stream);
-    let case = Case::new(&setup, &ours, &theirs, Faults::of(&setup, &stream));
-    case.differences(intended).unwrap_or_else(|| panic!("{stream:x?}\nours: {ours:x?}\ntheirs: {theirs:x?}\n{case:x?}"))
+    let case = Case::new(&setup, &stream, &ours, &theirs);
+    case.differences(intended)
+        .unwrap_or_else(|| panic!("received: {stream:x?}\nours: {ours:x?}\ntheirs: {theirs:x?}\n{case:x?}"))
 }
 
 #[derive(Debug)]
