@@ -149,9 +149,10 @@ impl Walk<'_> {
         message.gathered.extend_from_slice(&frame.payload);
         let inflate = |keeps_window| Inflated::new(&self.compressed, &message.gathered, frame.fin, keeps_window);
         // What a last block leaves of the window, RFC 7692 does not say.
-        let readings = match message.is_compressed {
-            true => vec![inflate(false), inflate(true)],
-            false => vec![Inflated { content: message.gathered.clone(), ..Inflated::default() }],
+        let readings = if message.is_compressed {
+            vec![inflate(false), inflate(true)]
+        } else {
+            vec![Inflated { content: message.gathered.clone(), ..Inflated::default() }]
         };
         let is_faulty = |error: Utf8Error| frame.fin || error.error_len().is_some();
         let any = |is: &dyn Fn(&Inflated) -> bool| readings.iter().any(is);
