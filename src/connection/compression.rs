@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Connection;
-use super::frame::Frame;
+use super::reading::Frame;
 use crate::deflate::{Codecs, Compressor, Decompressor, Step};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;

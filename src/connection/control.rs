@@ -4,7 +4,7 @@
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{Break, Continue};
 
-use super::frame::{Frame, Reading};
+use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
 use super::{Connection, Phase, Role};
 use crate::close::{CloseCode, CloseStatus, Closed};

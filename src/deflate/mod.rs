@@ -5,7 +5,7 @@ mod codec;
 mod negotiation;
 
 pub(crate) use codec::{Codecs, Compressor, Decompressor, Step};
-pub(crate) use negotiation::{Agreed, check_response, offer_header};
+pub(crate) use negotiation::{Agreed, offer_header};
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
 ///

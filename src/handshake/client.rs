@@ -130,9 +130,8 @@ impl ClientRequest {
             // With the space: some servers split there and nowhere else.
             put("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
         }
-        #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate {
-            put("Sec-WebSocket-Extensions", crate::deflate::offer_header(deflate).as_bytes());
+        if let Some(offer) = Negotiated::offer_extensions(config) {
+            put("Sec-WebSocket-Extensions", offer.as_bytes());
         }
         if let Some(origin) = &self.origin {
             put("Origin", origin.as_bytes());

@@ -225,11 +225,11 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
 
 /// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
 pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
-    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_upgrade(head)))
+    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_request_head(head)))
 }
 
 /// Checks a request that asks by [`Bootstrap::Upgrade`].
-pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
+pub(super) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let RequestHead { method, target, minor_version, headers } = head;

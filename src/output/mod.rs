@@ -93,7 +93,7 @@ const KEPT_CAPACITY: usize = 128 << 10;
 const KEPT_ENTRIES: usize = 64;
 
 /// A payload of this many bytes is better held by reference than copied.
-pub(crate) const SHARED_MIN: usize = 16 << 10;
+pub(crate) const REFERENCE_MIN: usize = 16 << 10;
 
 impl Output {
     /// An empty output. Allocates nothing.
@@ -250,9 +250,9 @@ impl Output {
         header.as_ref().len() + payload.len()
     }
 
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`SHARED_MIN`] bytes on. A frame
+    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A frame
     /// that was prepared whole, for many connections, has all of it in `payload`.
-    pub(crate) fn put_shared(&mut self, header: &[u8], payload: Bytes) {
+    pub(crate) fn put_by_reference(&mut self, header: &[u8], payload: Bytes) {
         self.put(header);
         let own = self.own().len();
         self.aside.get_or_insert_default().splices.push(own, payload);
