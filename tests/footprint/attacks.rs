@@ -219,3 +219,18 @@ fn header_lists() {
         }
     }
 }
+
+/// `Config`'s docs state one formula.
+#[test]
+fn the_sum_is_the_documented_one() {
+    let sum = |head: usize, headers: usize, gathered: usize, pongs: usize| {
+        6 * head + 40 * (headers + 3) + (gathered + 3) * 3 / 2 + 3 * (pongs + 131) + (24 << 10)
+    };
+    assert_eq!(Config::new().max_memory(), sum(16 << 10, 100, 1 << 20, 16 << 10));
+    assert_eq!(SMALL.max_memory(), sum(8 << 10, 50, 64 << 10, 2 << 10));
+    assert_eq!(SMALL.part_size(4).max_memory(), sum(8 << 10, 50, 4, 2 << 10));
+    #[cfg(feature = "deflate")]
+    assert_eq!(SMALL.deflate(websocket_proto::Deflate::new()).max_memory(), SMALL.max_memory() + (48 << 10));
+    // No message is too long to be counted.
+    assert_eq!(SMALL.max_message_size(usize::MAX).max_memory(), usize::MAX);
+}
