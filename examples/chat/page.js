@@ -20,8 +20,8 @@ const element = (tag, properties = {}, ...children) => {
 
 let ws = null, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
 let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
-// The room that is shown, and whether the server has let the page in.
-let room = roomInAddress(), isIn = false;
+// The room that is shown, whether the server has let the page in, and how many times it was asked to and has not yet.
+let room = roomInAddress(), isIn = false, joining = 0;
 // By room: the last message that was seen, and what is shown.
 const last = new Map(), lists = new Map();
 // What was typed and has not come back yet, by key: [room, text].
@@ -38,6 +38,7 @@ function connect() {
     ws.close();
   }
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
+  joining = 0;
   heardAt = Date.now();
   ws.onopen = () => {
     openedAt = Date.now();
@@ -71,6 +72,7 @@ function again() {
 // The token goes into the first message, because a URL would be logged; with it goes where to go on.
 function join() {
   isIn = false;
+  joining += 1;
   ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
 }
 
@@ -87,7 +89,8 @@ function roomInAddress() {
 
 async function login(wanted) {
   try {
-    const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    const response = wanted && await fetch("/login",
+      { method: "POST", body: JSON.stringify({ name: wanted }), signal: AbortSignal.timeout(SILENCE) });
     // So says a proxy whose servers are away.
     if (response && response.status >= 500) throw response;
     if (response && response.ok) {
@@ -112,14 +115,14 @@ async function login(wanted) {
 // ---- what the server says
 
 const receive = {
-  welcome({ room: entered, name: own, node, messages, missing }) {
+  welcome({ name: own, node, messages, missing }) {
     // As the server took it, without blanks around it.
     name = own;
     sessionStorage.setItem("name", name);
-    if (entered !== room) {
-      isIn = false;
-      return;
-    }
+    // Each welcome answers a join, in order. Only the last is for where the page is now: one before may be for the same
+    // room, in which it has been twice.
+    joining -= 1;
+    if (joining > 0) return;
     isIn = true;
     $("node").textContent = node;
     if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
@@ -131,8 +134,9 @@ const receive = {
     // What still comes from the room before is in its history.
     if (!isIn) return;
     last.set(room, id);
-    const isMine = waiting.delete(key);
-    const place = isMine && $("key-" + key);
+    waiting.delete(key);
+    // It may have been said twice, on two connections: then its place is here also if it is known already.
+    const place = $("key-" + key);
     const message = draw(author, text, new Date(Number(id.split("-")[0])));
     if (place) place.replaceWith(message);
     else add(message);

@@ -160,7 +160,8 @@ impl Redis {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.psubscribe(said("*")).await?;
         subscription.subscribe(PRESENCE).await?;
-        // It may have been emptied. The tokens of before are worth nothing then: whoever has one logs in again.
+        // It may have been emptied, and another node have been first to propose a secret: then the tokens of before are
+        // worth nothing, and whoever has one logs in again.
         self.agree_on_secret().await?;
         Ok(subscription)
     }

@@ -368,3 +368,43 @@ fn the_echo_has_places_for_a_hundred() {
     clients.pop();
     wait_until("there is a place again", || open().is_ok());
 }
+
+#[test]
+fn nobody_keeps_a_place_at_the_echo_by_talking() {
+    let (chat, began) = (Chat::start(&["--echo", "1000"]), Instant::now());
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let closed = loop {
+        client.send_text("still here");
+        match client.event() {
+            Event::Closed(closed) => break closed,
+            event => assert_eq!(event, Event::Text("still here".into())),
+        }
+        assert!(began.elapsed() < live::PATIENCE, "it is for ever");
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(closed.code(), 3008);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn there_are_a_hundred_rooms_and_no_more_while_somebody_is_in_each() {
+    let chat = Chat::start(&[]);
+    let token = chat.token("Ada");
+    let enter = |room: &str| {
+        let mut client = chat.client();
+        client.send(&json!({ "type": "join", "token": token, "room": room }));
+        (!matches!(client.event(), Event::Closed(_))).then_some(client)
+    };
+    // With the three that are always there.
+    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("there is room")).collect();
+    let mut refused = chat.client();
+    refused.send(&json!({ "type": "join", "token": token, "room": "one-more" }));
+    assert_eq!(refused.end().code(), 1013);
+    // The others are there for whoever comes.
+    for room in ["lobby", "room-0"] {
+        chat.join("Bob", room);
+    }
+    people.pop();
+    wait_until("one takes the place of the empty one", || enter("one-more").is_some());
+}
