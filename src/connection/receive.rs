@@ -1,5 +1,5 @@
-//! Frames coming in: what is unusual about them, and what is wrong. Whole messages go a short way, in `hot`. Nothing goes
-//! out from here but the Close of a connection that failed.
+//! Frames coming in: what is unusual about them, and what is wrong. Whole messages go a short way, in `hot`. Nothing
+//! goes out from here but the Close of a connection that failed.
 
 use core::ops::ControlFlow::{self, Break, Continue};
 
