@@ -1,4 +1,4 @@
-//! [`Backoff`]: how long a client waits before it connects again.
+//! [`Backoff`]: how long a client waits before it connects again. To wait, and to connect, is the caller's.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,10 +10,10 @@ use crate::handshake::Response;
 
 /// The delays between a client's attempts to connect: random, and growing with each failure.
 ///
-/// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent reconnect
-/// attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary exponential
-/// backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt, from
-/// [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at once come back one by one.
+/// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent
+/// reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary
+/// exponential backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt,
+/// from [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at once come back one by one.
 ///
 /// It has no clock and waits for nothing: it says how long to.
 ///
@@ -24,7 +24,11 @@ use crate::handshake::Response;
 ///
 /// // A seed is 32 bytes from the operating system's random source: the same one for all clients would have them all
 /// // come back at once.
-/// let mut backoff = Backoff::new([7; 32]).base(Duration::from_secs(2));
+/// let mut backoff = Backoff::new([7; 32])
+///     .base(Duration::from_secs(2))
+///     .cap(Duration::from_secs(300))
+///     .reset_after(Duration::from_secs(60))
+///     .max_retry_after(Duration::from_secs(600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// assert!(backoff.next_delay() <= Duration::from_secs(4));
 /// // Connected, for an hour: the count starts anew.

@@ -20,8 +20,8 @@ const element = (tag, properties = {}, ...children) => {
 
 let ws = null, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
 let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
-// The room that is shown, and whether the server has let the page in.
-let room = roomInAddress(), isIn = false;
+// The room that is shown, whether the server has let the page in, and how many times it was asked to and has not yet.
+let room = roomInAddress(), isIn = false, joining = 0;
 // By room: the last message that was seen, and what is shown.
 const last = new Map(), lists = new Map();
 // What was typed and has not come back yet, by key: [room, text].
@@ -38,6 +38,7 @@ function connect() {
     ws.close();
   }
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
+  joining = 0;
   heardAt = Date.now();
   ws.onopen = () => {
     openedAt = Date.now();
@@ -71,6 +72,7 @@ function again() {
 // The token goes into the first message, because a URL would be logged; with it goes where to go on.
 function join() {
   isIn = false;
+  joining += 1;
   ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
 }
 
@@ -87,7 +89,10 @@ function roomInAddress() {
 
 async function login(wanted) {
   try {
-    const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    const response = wanted && await fetch("/login",
+      { method: "POST", body: JSON.stringify({ name: wanted }), signal: AbortSignal.timeout(SILENCE) });
+    // So says a proxy whose servers are away.
+    if (response && response.status >= 500) throw response;
     if (response && response.ok) {
       [name, token] = [wanted, await response.text()];
       sessionStorage.setItem("name", name);
@@ -110,11 +115,14 @@ async function login(wanted) {
 // ---- what the server says
 
 const receive = {
-  welcome({ room: entered, node, messages, missing }) {
-    if (entered !== room) {
-      isIn = false;
-      return;
-    }
+  welcome({ name: own, node, messages, missing }) {
+    // As the server took it, without blanks around it.
+    name = own;
+    sessionStorage.setItem("name", name);
+    // Each welcome answers a join, in order. Only the last is for where the page is now: one before may be for the same
+    // room, in which it has been twice.
+    joining -= 1;
+    if (joining > 0) return;
     isIn = true;
     $("node").textContent = node;
     if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
@@ -126,8 +134,9 @@ const receive = {
     // What still comes from the room before is in its history.
     if (!isIn) return;
     last.set(room, id);
-    const isMine = waiting.delete(key);
-    const place = isMine && $("key-" + key);
+    waiting.delete(key);
+    // It may have been said twice, on two connections: then its place is here also if it is known already.
+    const place = $("key-" + key);
     const message = draw(author, text, new Date(Number(id.split("-")[0])));
     if (place) place.replaceWith(message);
     else add(message);
@@ -151,8 +160,12 @@ const receive = {
   latency({ milliseconds }) {
     $("latency").textContent = milliseconds.toFixed(milliseconds < 10 ? 1 : 0) + " ms";
   },
+  known({ key }) {
+    waiting.delete(key);
+    shown(key)?.classList.remove("waiting");
+  },
   refused({ key, why }) {
-    const message = $("key-" + key);
+    const message = shown(key);
     waiting.delete(key);
     message?.classList.replace("waiting", "refused");
     message?.lastElementChild.after(element("small", { textContent: why }));
@@ -175,6 +188,11 @@ function add(item) {
   // As much as a page of messages is kept; older ones go.
   while (messages.children.length > 500) messages.firstElementChild.remove();
   if (isAtEnd) scrollToEnd();
+}
+
+// What is shown of a message of one's own, in whatever room it was typed.
+function shown(key) {
+  return [[...$("messages").children], ...lists.values()].flat().find(({ id }) => id === "key-" + key);
 }
 
 // Whoever reads the newest goes on to.

@@ -1,4 +1,5 @@
-//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6).
+//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6). What a header is for is not
+//! known here.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -131,8 +132,8 @@ impl ByteSet {
 /// element takes more memory than its bytes in the head.
 const MAX_DELIMITERS: usize = 100;
 
-/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for at
-/// least one element.
+/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for
+/// at least one element.
 fn parse_list<'v, T>(
     values: impl IntoIterator<Item = &'v [u8]>,
     element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,

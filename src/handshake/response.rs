@@ -1,4 +1,5 @@
-//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5).
+//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5): a pure function of the head and of what was asked
+//! for.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -83,8 +84,8 @@ impl Response {
         elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
     }
 
-    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any status.
-    /// The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
+    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any
+    /// status. The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
     ///
     /// A date is counted from the response's own Date, so that no clock is needed: without one, or without the feature
     /// `std`, it is not understood. A date in the past is no time at all.
@@ -129,7 +130,7 @@ pub(crate) fn check_response(
     // and Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they
     // were in [RFC6455]."
     if let Some(accept) = &offer.accept {
-        check_upgrade(&head, accept)?;
+        check_switch(&head, accept)?;
     }
     let ResponseHead { status, headers, .. } = head;
     // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
@@ -147,7 +148,7 @@ pub(crate) fn check_response(
 }
 
 /// What a 101 response has to say of the switch.
-fn check_upgrade(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
+fn check_switch(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let ResponseHead { minor_version, headers, .. } = head;

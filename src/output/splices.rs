@@ -1,4 +1,5 @@
-//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself.
+//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
+//! touched here.
 
 use alloc::collections::VecDeque;
 
@@ -70,8 +71,8 @@ impl Splices {
         }
     }
 
-    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one that
-    /// is longer than Windows can take is cut: what follows it comes in the next call.
+    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one
+    /// that is longer than Windows can take is cut: what follows it comes in the next call.
     #[cfg(feature = "std")]
     pub(super) fn fill<'o>(&'o self, own: &'o [u8], slices: &mut [std::io::IoSlice<'o>]) -> usize {
         let room = slices.len();

@@ -165,7 +165,8 @@ fn an_endless_response() {
     }
 }
 
-/// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is accepted.
+/// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is
+/// accepted.
 #[test]
 fn early_data() {
     let early = |len| frame(false, Opcode::Binary, Some(KEY), &vec![1; len]);

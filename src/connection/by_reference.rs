@@ -1,11 +1,12 @@
-//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections.
+//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections. None of these
+//! bytes is changed here.
 
 use bytes::Bytes;
 
 use super::{Connection, Role};
 use crate::error::SendError;
 use crate::message::MessageKind;
-use crate::output::{Output, SHARED_MIN};
+use crate::output::{Output, REFERENCE_MIN};
 use crate::prepared::Prepared;
 use crate::utf8;
 
@@ -13,11 +14,11 @@ use crate::utf8;
 const COPIED: usize = 64;
 
 /// # Sending by reference
-/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks what
-/// it sends, and compression makes new bytes: both copy.
+/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks
+/// what it sends, and compression makes new bytes: both copy.
 impl Connection {
-    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB or
-    /// more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
+    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB
+    /// or more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and if text is not UTF-8.
@@ -35,7 +36,7 @@ impl Connection {
             utf8::check(&payload).map_err(|_| SendError::InvalidUtf8)?;
         }
         let compress = self.deflates(payload.len());
-        if self.role == Role::Client || compress || payload.len() < SHARED_MIN {
+        if self.role == Role::Client || compress || payload.len() < REFERENCE_MIN {
             return self.send_whole(kind.opcode(), &payload, compress, output);
         }
         if let Err(error) = self.check_sending(payload.len(), output) {
@@ -44,7 +45,7 @@ impl Connection {
         let (header, _) = self.header(true, 0, kind.opcode(), payload.len());
         let len = payload.len();
         self.count_wire(header.as_ref().len() + len);
-        output.put_shared(header.as_ref(), payload);
+        output.put_by_reference(header.as_ref(), payload);
         self.count_sent(len, true, false, output);
         Ok(())
     }
@@ -69,7 +70,7 @@ impl Connection {
         let frame = if compress { self.compressed_frame(prepared)? } else { prepared.frame() };
         self.count_wire(frame.len());
         if frame.len() > COPIED {
-            output.put_shared(&[], frame);
+            output.put_by_reference(&[], frame);
         } else {
             output.put(&frame);
         }
