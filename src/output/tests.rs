@@ -408,7 +408,7 @@ fn appending_nothing_moves_no_memory() {
 #[test]
 fn appending_bytes_makes_no_lists() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put_shared(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
     shared.count_message(1, false);
     shared.advance(3);
     shared.put(b"\x8a\0");

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::config::Config;
+use crate::frame::FrameHeader;
 use crate::handshake::Negotiated;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
@@ -126,15 +127,5 @@ fn few_bytes_are_taken_out_of_the_middle() {
         assert_eq!(take(60, 15), (true, 0));
         assert_eq!(take(75, 1), (true, 0));
         assert_eq!((ws.position, is_gathering(&ws)), ((header + 76) as u64, true));
-    }
-}
-
-#[test]
-fn a_header_that_is_all_there_is_read_at_once() {
-    for role in ROLES {
-        let (mut bytes, header) = frame(role, 0x89, b"a ping");
-        assert_eq!(open(role, Config::new()).read_whole_header(&Input::new(&mut bytes)), Some(header));
-        let mut cut = bytes[..header - 1].to_vec();
-        assert_eq!(open(role, Config::new()).read_whole_header(&Input::new(&mut cut)), None);
     }
 }
