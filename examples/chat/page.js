@@ -323,6 +323,8 @@ $("messages").onscroll = ({ target }) => {
 new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
 
 $("login").oncancel = event => event.preventDefault();
+// A browser closes it all the same when Escape is pressed twice.
+$("login").onclose = () => token || $("login").showModal();
 $("now").onclick = connect;
 window.ononline = () => retryAt && connect();
 window.onhashchange = () => enter(roomInAddress());
