@@ -166,3 +166,6 @@ impl Connection {
         is_taken
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -404,6 +404,20 @@ fn appending_nothing_moves_no_memory() {
     assert!(shared.bytes.capacity() >= 1000 && backlog.bytes.capacity() == 0);
 }
 
+/// Lists that are empty are not worth one.
+#[test]
+fn appending_bytes_makes_no_lists() {
+    let (mut shared, mut backlog) = (Output::new(), Output::new());
+    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.count_message(1, false);
+    shared.advance(3);
+    shared.put(b"\x8a\0");
+    backlog.put(b"\x8a\0");
+    backlog.append(&mut shared);
+    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
+}
+
 /// What is written makes room only where there is none.
 #[test]
 fn bytes_move_only_for_want_of_room() {
