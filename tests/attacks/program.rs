@@ -24,7 +24,7 @@ impl Program {
         command.arg("127.0.0.1:0").args(arguments).stdout(Stdio::piped());
         // What is freed goes back to the operating system at once, so that what is measured is what the server holds.
         // By default glibc keeps some of what it once had.
-        command.env("MALLOC_MMAP_THRESHOLD_", "16384");
+        command.env("MALLOC_MMAP_THRESHOLD_", "2048");
         let mut server = command.spawn().expect("cargo test builds the examples");
         let mut line = String::new();
         let stdout = server.stdout.take().expect("it is piped");
