@@ -12,8 +12,8 @@
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, nothing is read from it: TCP tells it to wait.
 //! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and who
 //!   can go on queues up again behind the others, after a few reads. Where messages are compressed, a byte may become a
-//!   thousand, to be compressed again: reads are smaller then, and those for whom there was much to do wait in a queue
-//!   of their own, of which one at a time has a turn. So bombs slow each other down, and nobody else.
+//!   thousand, to be compressed again: so reads are smaller then, and of those for whom there once was much to do, as of
+//!   those of whom nothing is known yet, only one has a turn between the turns of all others. Bombs slow each other down.
 //! - **Time.** The clock is read once a turn of the loop. A message moves its peer's deadline back, but not the alarm
 //!   that was set for it: that goes off early, finds nothing due, and is set anew. So messages do not touch the alarms.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
@@ -41,6 +41,10 @@ const READ_SIZE: usize = 64 << 10;
 const READ_SIZE_COMPRESSED: usize = 1 << 10;
 /// More bytes of messages than this in a turn are much to do.
 const MUCH: u64 = 256 << 10;
+/// The kinds of peers that queue up apart.
+const LIGHT: usize = 0;
+const UNKNOWN: usize = 1;
+const HEAVY: usize = 2;
 /// How often a peer may read, and how many may be accepted, before it is the others' turn.
 const READS: usize = 2;
 const ACCEPTS: usize = 64;
@@ -77,10 +81,8 @@ struct Server {
     accept_at: Option<Instant>,
     /// A peer's key is its token.
     peers: Slab<Peer>,
-    /// Whose turn it is.
-    queue: VecDeque<usize>,
-    /// The same, of those for whom there was much to do since they last paused.
-    slow_queue: VecDeque<usize>,
+    /// Whose turn it is, by kind.
+    queues: [VecDeque<usize>; 3],
     /// When which peer has a turn whatever else happens.
     alarms: BTreeSet<(Instant, usize)>,
     /// Shared by all; the output is empty whenever a peer's turn is over.
@@ -99,8 +101,7 @@ impl Server {
             listener: TcpListener::from_std(listener),
             accept_at: None,
             peers: Slab::new(),
-            queue: VecDeque::new(),
-            slow_queue: VecDeque::new(),
+            queues: Default::default(),
             alarms: BTreeSet::new(),
             buffer: vec![0; READ_SIZE],
             output: Output::new(),
@@ -133,19 +134,18 @@ impl Server {
                 self.enqueue(key, false);
             }
             // Who queues up again meanwhile has waited for everybody else, and for what is new, when it is its turn.
-            for _ in 0..self.queue.len() {
-                let Some(key) = self.queue.pop_front() else { break };
-                self.turn(key, now);
-            }
-            if let Some(key) = self.slow_queue.pop_front() {
-                self.turn(key, now);
+            for (kind, turns) in [(LIGHT, self.queues[LIGHT].len()), (UNKNOWN, 1), (HEAVY, 1)] {
+                for _ in 0..turns {
+                    let Some(key) = self.queues[kind].pop_front() else { break };
+                    self.turn(key, now);
+                }
             }
         }
     }
 
     /// How long nothing has to be done if nothing happens.
     fn patience(&self) -> Option<Duration> {
-        if !(self.queue.is_empty() && self.slow_queue.is_empty()) {
+        if self.queues.iter().any(|queue| !queue.is_empty()) {
             return Some(Duration::ZERO);
         }
         let alarm = self.alarms.first().map(|(at, _)| *at);
@@ -188,7 +188,7 @@ impl Server {
         peer.is_readable |= is_readable;
         if !peer.is_queued {
             peer.is_queued = true;
-            if peer.work > MUCH { &mut self.slow_queue } else { &mut self.queue }.push_back(key);
+            self.queues[peer.kind()].push_back(key);
         }
     }
 
@@ -198,7 +198,7 @@ impl Server {
         let before = peer.ws.counters().received.message_bytes;
         let goes_on = peer.turn(now, &mut self.buffer, &mut self.output).unwrap_or(false);
         let received = peer.ws.counters().received.message_bytes - before;
-        peer.work = if peer.is_readable { peer.work.max(received) } else { 0 };
+        peer.work = peer.work.max((received > 0).then_some(received));
         if !goes_on {
             return self.remove(key);
         }
@@ -244,8 +244,8 @@ struct Peer {
     /// Its place in one of the server's queues, and among the alarms.
     is_queued: bool,
     alarm: Option<Instant>,
-    /// The most bytes of messages that a turn brought since it last paused.
-    work: u64,
+    /// The most bytes of messages that a turn brought, once one did.
+    work: Option<u64>,
 }
 
 impl Peer {
@@ -260,7 +260,7 @@ impl Peer {
             grace: None,
             is_queued: false,
             alarm: None,
-            work: 0,
+            work: None,
         }
     }
 
@@ -335,6 +335,10 @@ impl Peer {
     fn read_size(&self) -> usize {
         let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
         if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
+    }
+
+    fn kind(&self) -> usize {
+        self.work.map_or(UNKNOWN, |work| if work > MUCH { HEAVY } else { LIGHT })
     }
 
     fn due(&self) -> Option<Instant> {

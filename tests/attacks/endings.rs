@@ -1,8 +1,5 @@
 //! Ends where none is expected, and ends that do not come.
 
-use std::thread;
-use std::time::Duration;
-
 use crate::peer::{Peer, REQUEST, frame, sum_up};
 use crate::stage::{Report, Stage, Tally};
 
@@ -79,13 +76,13 @@ pub(crate) fn never_closing_the_transport(stage: &Stage) -> Report {
     for (peer, end) in peers.iter_mut().zip(ends.iter().cycle()) {
         peer.send(end);
     }
-    while !peers.iter().all(Peer::was_reset) {
-        for peer in &mut peers {
+    stage.wait_for("they are given up", || {
+        for peer in peers.iter_mut().filter(|peer| !peer.was_reset()) {
             peer.poll();
             peer.push(b"\x81\x80\0\0\0\0");
         }
-        thread::sleep(Duration::from_millis(20));
-    }
+        peers.iter().all(Peer::was_reset)
+    });
     stage.wait_for_the_end(&mut peers);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["1000", "1002", "1007"]);

@@ -61,17 +61,12 @@ pub(crate) fn messages_to_one_who_never_reads(stage: &Stage) -> Report {
 /// Sends the same again and again and reads nothing, until the server has ended them all; then takes what is left.
 fn flood(stage: &Stage, peers: &mut [Peer], bytes: &[u8]) {
     let mut places = vec![0; peers.len()];
-    while !peers.iter().all(Peer::is_over) {
-        let mut taken = 0;
+    stage.wait_for("they are given up", || {
         for (peer, place) in peers.iter_mut().zip(&mut places).filter(|(peer, _)| !peer.is_over()) {
-            let n = peer.push(&bytes[*place..]);
-            *place = (*place + n) % bytes.len();
-            taken += n;
+            *place = (*place + peer.push(&bytes[*place..])) % bytes.len();
         }
-        if taken == 0 {
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
+        peers.iter().all(Peer::is_over)
+    });
     stage.wait_for_the_end(peers);
 }
 
