@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        println!("listening on ws://{address}/");
+        let _ = writeln!(io::stdout(), "listening on ws://{address}/");
     }
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {

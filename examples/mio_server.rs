@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Err(error) => eprintln!("cannot listen on {address}: {error}"),
         Ok(mut server) => {
             if let Ok(address) = server.listener.local_addr() {
-                println!("listening on ws://{address}/");
+                let _ = writeln!(io::stdout(), "listening on ws://{address}/");
             }
             let Err(error) = server.run();
             eprintln!("cannot go on: {error}");

@@ -55,7 +55,7 @@ fn listen(address: &str, cert_file: Option<&str>) -> Result<(TcpListener, Arc<Se
     if let Some(path) = cert_file {
         std::fs::write(path, made.cert.pem())?;
     }
-    println!("listening on wss://{}/", listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "listening on wss://{}/", listener.local_addr()?);
     Ok((listener, Arc::new(tls)))
 }
 

@@ -1,11 +1,12 @@
 //! A blocking Socket.IO server: the smallest Engine.IO 4 and Socket.IO 5 that serve their client over WebSocket.
 //!
-//! `cargo run --release --example socketio_server -- [ADDR] [--ping MILLISECONDS]`
+//! `cargo run --release --example socketio_server -- [ADDR] [--ping MILLISECONDS] [--patience MILLISECONDS]`
 //!
-//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back as it came, with
-//! one binary attachment if it has one; if an acknowledgement is asked for, it has the event's arguments instead.
-//! `--ping` is the interval of Engine.IO's pings, which are text messages, not WebSocket's. There is no long polling, and
-//! no namespace but `/`.
+//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back with the same
+//! JSON, though the keys of an object may come in another order, and with its binary attachment if it has one; if an
+//! acknowledgement is asked for, it has the event's arguments instead. `--ping` is the interval of Engine.IO's pings,
+//! which are text messages, not WebSocket's; `--patience` is how long the client may take to send its request, to
+//! answer a ping, and to answer a Close. There is no long polling, and no namespace but `/`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,16 +16,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use websocket_proto::handshake::{Reject, Request};
-use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output};
+use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output, State};
 
-const USAGE: &str = "usage: socketio_server [ADDR] [--ping MILLISECONDS]";
+const USAGE: &str = "usage: socketio_server [ADDR] [--ping MILLISECONDS] [--patience MILLISECONDS]";
 
-/// How long the client may take to send its request, to answer a ping, and to answer a Close.
-const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_PAYLOAD: usize = 1_000_000;
 
 fn main() -> ExitCode {
-    let Some((address, interval)) = arguments() else {
+    let Some((address, pace)) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -36,12 +35,12 @@ fn main() -> ExitCode {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        println!("listening on ws://{address}/");
+        let _ = writeln!(io::stdout(), "listening on ws://{address}/");
     }
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
             // A peer that resets, or stops reading, ends its own thread and nothing else.
-            thread::Builder::new().spawn(move || drop(Session::new(interval).serve(tcp)))
+            thread::Builder::new().spawn(move || drop(Session::new(pace).serve(tcp)))
         });
         if let Err(error) = served {
             // Whoever started this may have closed its error stream.
@@ -52,10 +51,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the arguments say.
+#[derive(Clone, Copy)]
+struct Pace {
+    ping: Duration,
+    patience: Duration,
+}
+
 struct Session {
     ws: Connection,
     output: Output,
-    interval: Duration,
+    pace: Pace,
     /// When to ping; or, if the client owes something, when to give up on it.
     due: Instant,
     owes: bool,
@@ -64,15 +70,15 @@ struct Session {
 }
 
 impl Session {
-    fn new(interval: Duration) -> Self {
+    fn new(pace: Pace) -> Self {
         let ws = Connection::server(Config::new().max_message_size(MAX_PAYLOAD));
-        let due = Instant::now() + PATIENCE;
-        Self { ws, output: Output::new(), interval, due, owes: true, announced: None }
+        let due = Instant::now() + pace.patience;
+        Self { ws, output: Output::new(), pace, due, owes: true, announced: None }
     }
 
     fn serve(&mut self, mut tcp: TcpStream) -> io::Result<()> {
         tcp.set_nodelay(true)?;
-        tcp.set_write_timeout(Some(PATIENCE))?;
+        tcp.set_write_timeout(Some(self.pace.patience))?;
         let mut buffer = vec![0; 16 << 10];
         while !self.ws.is_closed() {
             if let Some(n) = read(&mut tcp, &mut buffer, self.due)? {
@@ -101,8 +107,8 @@ impl Session {
                 let open = json!({
                     "sid": identifier(),
                     "upgrades": [],
-                    "pingInterval": self.interval.as_millis() as u64,
-                    "pingTimeout": PATIENCE.as_millis() as u64,
+                    "pingInterval": self.pace.ping.as_millis() as u64,
+                    "pingTimeout": self.pace.patience.as_millis() as u64,
                     "maxPayload": MAX_PAYLOAD,
                 });
                 self.say(&format!("0{open}"));
@@ -111,6 +117,8 @@ impl Session {
                 let bad_request = Reject::new(400).expect("it is a refusal");
                 self.ws.reject(request, &bad_request, &mut self.output);
             }
+            // It may come until the client has seen the server's Close, and is not to put off the end.
+            Event::Text(_) | Event::Binary(_) if self.ws.state() != State::Open => {}
             Event::Text(text) => {
                 let understood = self.engine_packet(&text).is_some();
                 if !understood {
@@ -164,11 +172,11 @@ impl Session {
     }
 
     fn expect(&mut self) {
-        (self.owes, self.due) = (true, Instant::now() + PATIENCE);
+        (self.owes, self.due) = (true, Instant::now() + self.pace.patience);
     }
 
     fn rest(&mut self) {
-        (self.owes, self.due) = (false, Instant::now() + self.interval);
+        (self.owes, self.due) = (false, Instant::now() + self.pace.ping);
     }
 }
 
@@ -243,15 +251,17 @@ fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn arguments() -> Option<(String, Duration)> {
-    let (mut address, mut interval) = (None, Duration::from_secs(25));
+fn arguments() -> Option<(String, Pace)> {
+    let (mut address, mut pace) = (None, Pace { ping: Duration::from_secs(25), patience: Duration::from_secs(20) });
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        let mut milliseconds = || arguments.next()?.parse().ok().filter(|count| *count > 0).map(Duration::from_millis);
         match argument.as_str() {
-            "--ping" => interval = Duration::from_millis(arguments.next()?.parse().ok()?),
+            "--ping" => pace.ping = milliseconds()?,
+            "--patience" => pace.patience = milliseconds()?,
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),
         }
     }
-    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), interval))
+    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), pace))
 }

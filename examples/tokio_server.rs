@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        println!("listening on ws://{address}/");
+        let _ = writeln!(io::stdout(), "listening on ws://{address}/");
     }
     // One for all its life: a signal that comes between two of them would be missed.
     let mut interrupt = pin!(signal::ctrl_c());

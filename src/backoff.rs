@@ -1,4 +1,4 @@
-//! [`Backoff`]: how long a client waits before it connects again.
+//! [`Backoff`]: how long a client waits before it connects again. To wait, and to connect, is the caller's.
 
 use core::fmt;
 use core::time::Duration;
@@ -24,7 +24,11 @@ use crate::handshake::Response;
 ///
 /// // A seed is 32 bytes from the operating system's random source: the same one for all clients would have them all
 /// // come back at once.
-/// let mut backoff = Backoff::new([7; 32]).base(Duration::from_secs(2));
+/// let mut backoff = Backoff::new([7; 32])
+///     .base(Duration::from_secs(2))
+///     .cap(Duration::from_secs(300))
+///     .reset_after(Duration::from_secs(60))
+///     .max_retry_after(Duration::from_secs(600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// assert!(backoff.next_delay() <= Duration::from_secs(4));
 /// // Connected, for an hour: the count starts anew.

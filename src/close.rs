@@ -1,4 +1,5 @@
-//! How a connection ends: close codes (RFC 6455 §7.4) and the [`Closed`] that the last event carries.
+//! How a connection ends, as values: close codes (RFC 6455 §7.4) and the [`Closed`] that the last event carries. When
+//! it ends is not decided here.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -190,6 +191,20 @@ impl Closed {
     }
 
     /// Why the connection was failed, if it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use bytes::Buf;
+    /// use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind, Input, Output};
+    ///
+    /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
+    /// let mut read = *b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
+    /// let Some(Event::Closed(closed)) = server.receive(&mut Input::new(&mut read), &mut output) else { unreachable!() };
+    /// let Some(Error::Handshake(error)) = closed.error() else { unreachable!() };
+    /// assert_eq!((error.kind(), error.status(), error.offset()), (HandshakeErrorKind::Upgrade, 426, 37));
+    /// assert_eq!(error.to_string(), "opening handshake: no upgrade to websocket at byte 37 (RFC 6455 §4)");
+    /// assert!(output.chunk().starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"));
+    /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.parts.error.as_ref()

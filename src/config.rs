@@ -1,4 +1,4 @@
-//! [`Config`]: every limit and choice of a connection, in one const builder.
+//! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
 
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///
@@ -34,7 +34,7 @@
 /// ```
 /// use websocket_proto::Config;
 ///
-/// const CONFIG: Config = Config::new().max_message_size(64 << 10).max_fragments(100);
+/// const CONFIG: Config = Config::new().max_message_size(64 << 10).max_frame_size(16 << 10).max_fragments(100);
 /// # let _ = CONFIG;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! [`Event`]: what the connection has to say to the application.
+//! [`Event`]: what the connection has to say to the application. It borrows from the read buffer, never from the
+//! connection.
 
 use alloc::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! [`Fragments`]: a large message that lets others pass.
+//! [`Fragments`]: a large message that lets others pass: cut here, and sent by the connection.
 
 use crate::connection::Connection;
 use crate::error::SendError;
@@ -84,6 +84,14 @@ impl<'d> Fragments<'d> {
     }
 
     /// The same message, sent uncompressed whatever was agreed, for instance because it is compressed already.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::Fragments;
+    ///
+    /// let photo = Fragments::binary(b"\xff\xd8\xff ...", 16 << 10).uncompressed();
+    /// assert!(!photo.is_finished());
+    /// ```
     pub fn uncompressed(mut self) -> Self {
         self.compress = false;
         self

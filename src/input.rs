@@ -1,4 +1,4 @@
-//! [`Input`]: the bytes just read, lent to the connection and handed back inside events.
+//! [`Input`]: the bytes just read, lent to the connection and handed back inside events. It owns none of them.
 
 /// Bytes read from the transport, being consumed by [`Connection::receive`](crate::Connection::receive).
 ///

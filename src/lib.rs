@@ -12,15 +12,16 @@
 //! 3. [`Event::Closed`] is the last event and comes exactly once. Once [`Connection::is_closed`] and the output is
 //!    written, close the transport.
 //!
-//! ```no_run
-//! # use std::io::{self, Read};
-//! # use std::net::TcpStream;
-//! # use websocket_proto::{Config, Connection, Event, Input, Output};
-//! fn serve(mut tcp: TcpStream) -> io::Result<()> {
+//! A whole server's connection, over whatever reads and writes:
+//! ```
+//! use std::io::{self, Read, Write};
+//! use websocket_proto::{Config, Connection, Event, Input, Output};
+//!
+//! fn serve(mut socket: impl Read + Write) -> io::Result<()> {
 //!     let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
 //!     let mut ws = Connection::server(Config::new());
 //!     while !ws.is_closed() {
-//!         let n = tcp.read(&mut buffer)?;
+//!         let n = socket.read(&mut buffer)?;
 //!         let mut input = Input::new(&mut buffer[..n]);
 //!         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
 //!             match event {
@@ -30,11 +31,53 @@
 //!                 _ => {}
 //!             }
 //!         }
-//!         output.write_to(&mut tcp)?;
+//!         output.write_to(&mut socket)?;
 //!     }
 //!     Ok(())
 //! }
+//! # /// A socket in memory: what it has to be read, and what was written.
+//! # struct Socket<'s>(&'s [u8], &'s mut Vec<u8>);
+//! # impl Read for Socket<'_> {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> { self.0.read(buffer) }
+//! # }
+//! # impl Write for Socket<'_> {
+//! #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.1.write(bytes) }
+//! #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+//! # }
+//! # let session = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//! #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
+//! #     \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x80\0\0\0\0";
+//! # let mut written = Vec::new();
+//! # serve(Socket(session, &mut written))?;
+//! # assert!(written.starts_with(b"HTTP/1.1 101 ") && written.ends_with(b"\x81\x05Hello\x88\x00"));
+//! # Ok::<_, io::Error>(())
 //! ```
+//!
+//! # Where to read on
+//! - [The contract](guide::contract) at length: in what order, what a fault looks like, what never happens.
+//! - [A connection's life](guide::life), with a diagram of its states.
+//! - [Recipes](guide::recipes): [blocking sockets](guide::recipes::blocking),
+//!   [event loops](guide::recipes::event_loop), [tokio](guide::recipes::tokio),
+//!   [TLS](guide::recipes::tls), [broadcasts](guide::recipes::broadcast),
+//!   [huge messages](guide::recipes::huge_messages), [keep-alive](guide::recipes::keep_alive),
+//!   [reconnecting](guide::recipes::reconnecting), [proxies](guide::recipes::proxies),
+//!   [browsers' rules](guide::recipes::browser).
+//! - [Memory](guide::memory), for a million connections.
+//! - [Coming from](guide::coming_from) tungstenite, fastwebsockets or wsproto.
+//!
+//! # What is where
+//! | for | there is |
+//! |---|---|
+//! | the connection | [`Connection`] takes [`Input`], gives [`Event`]s, fills an [`Output`]; [`Role`], [`State`] |
+//! | limits and choices | [`Config`], and in it `Deflate` |
+//! | opening, as a server | [`handshake::Request`]; [`Accept`] or [`Reject`] |
+//! | opening, as a client | [`ClientRequest`], [`uri::Uri`]; [`handshake::Response`] |
+//! | opening, where something else speaks HTTP | [`handshake`], [`Connection::upgraded`] |
+//! | the end | [`Closed`], [`CloseCode`], [`CloseStatus`]; why, in [`Error`] |
+//! | sending what is large, or to many | [`Fragments`], [`Prepared`] |
+//! | time | [`Timers`] and [`Timeouts`]; for clients, [`Backoff`] |
+//! | numbers | [`Counters`] |
+//! | the parts, for proxies and codecs | [`frame`], [`mask`] |
 //!
 //! # What the shape gives
 //! - **Events borrow the caller's buffer, never the connection**, so the loop can answer while it holds one, and a
@@ -62,6 +105,7 @@
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in
 //!   [`Response::retry_after`](handshake::Response::retry_after). Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // But for two islands, each with its reason, its figures and a safe twin that it is tested against.
 #![deny(unsafe_code)]
 // No input may make the crate panic: nothing that can, is used outside its tests.
@@ -85,6 +129,10 @@ mod error;
 mod event;
 mod fragments;
 pub mod frame;
+// Text, and examples of what the default features have.
+#[cfg(any(doc, all(doctest, feature = "deflate", feature = "std")))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
+pub mod guide;
 pub mod handshake;
 mod input;
 pub mod mask;

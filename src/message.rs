@@ -182,7 +182,7 @@ impl Message {
         let room = expected.min(self.free().max(memory.capacity()));
         match &mut self.buffer {
             Buffer::Binary(data) => {
-                append(data, memory, room, write);
+                append_within(data, memory, room, write);
                 Ok(())
             }
             Buffer::Text(text) => text.append(memory, room, write),
@@ -283,7 +283,7 @@ impl Message {
         self.fault = read.err();
         self.delivered = self.delivered.saturating_add(payload.len() as u64);
         let first = !core::mem::replace(&mut self.is_started, true);
-        Ok(Some(payload.part(first, last)))
+        Ok(Some(payload.into_part(first, last)))
     }
 
     /// What is wrong behind the part that was handed out last.
@@ -310,14 +310,14 @@ impl<'i> Payload<'i> {
         }
     }
 
-    pub(crate) fn whole(self) -> Event<'i> {
+    pub(crate) fn into_whole(self) -> Event<'i> {
         match self {
             Self::Text(text) => Event::Text(text),
             Self::Binary(data) => Event::Binary(data),
         }
     }
 
-    pub(crate) fn part(self, first: bool, last: bool) -> Event<'i> {
+    pub(crate) fn into_part(self, first: bool, last: bool) -> Event<'i> {
         match self {
             Self::Text(text) => Event::TextPart { text, first, last },
             Self::Binary(data) => Event::BinaryPart { data, first, last },
@@ -328,7 +328,7 @@ impl<'i> Payload<'i> {
 /// Appends what `write` puts at the front of a place for so many bytes; it says how many it were. Begins in `memory`, if
 /// there is any: what it holds already need not be filled with zeros again.
 #[cfg(feature = "deflate")]
-pub(crate) fn append(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+pub(crate) fn append_within(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
     let len = bytes.len();
     // Only instead of nothing: the bytes that are there, text that was looked at perhaps, stay.
     if len == 0 && memory.capacity() > 0 {

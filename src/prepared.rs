@@ -1,4 +1,4 @@
-//! [`Prepared`]: one message, framed once for any number of connections.
+//! [`Prepared`]: one message, framed once for any number of connections, none of which it knows.
 
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
@@ -68,6 +68,14 @@ impl Prepared {
 
     /// The same message, which is sent uncompressed whatever was agreed, as by
     /// [`send_text_uncompressed`](crate::Connection::send_text_uncompressed).
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::Prepared;
+    ///
+    /// let photo = Prepared::binary(b"\xff\xd8\xff ...").uncompressed();
+    /// # let _ = photo;
+    /// ```
     #[must_use]
     pub fn uncompressed(mut self) -> Self {
         self.compress = false;

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::mask::kernel;
 #[cfg(feature = "deflate")]
-use crate::message::append;
+use crate::message::append_within;
 use crate::utf8::{self, Utf8Error};
 
 /// Unmasks a payload where it lies, and takes it for text if it is.
@@ -74,7 +74,7 @@ impl TextBuffer {
         self.check(pending)
     }
 
-    /// As [`append`], and looks at it as [`push`](Self::push) does.
+    /// As [`append_within`], and looks at it as [`push`](Self::push) does.
     #[cfg(feature = "deflate")]
     pub(crate) fn append(
         &mut self,
@@ -83,7 +83,7 @@ impl TextBuffer {
         write: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<(), Utf8Error> {
         let pending = self.pending();
-        append(&mut self.bytes, memory, room, write);
+        append_within(&mut self.bytes, memory, room, write);
         self.check(pending)
     }
 

@@ -32,9 +32,10 @@ use crate::output::Output;
 ///
 /// How the connection ends, and what the peer is told, [`Timeout`] says; [`Connection::time_out`] does it.
 ///
-/// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either leave
-/// the timers alone, or mean them as a limit on how long a peer may fail to take what it asked for. Nor can a ping be
-/// answered that is not written.
+/// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either
+/// leave the timers alone, or mean them as a limit on how long a peer may fail to take what it asked for. Nor can a
+/// ping be answered that is not written: a slow reader's waits behind what the socket does not take. That such a peer
+/// is alive, it proves by taking some of it: tell the timers by [`received`](Self::received).
 ///
 /// # Examples
 /// Over a blocking socket:
@@ -161,6 +162,11 @@ where
     /// Notes that bytes came from the peer now, for callers who know it better than the next
     /// [`handle_timeout`](Self::handle_timeout): from the socket's time stamps, or because they call that only when it is
     /// due. Call it when the bytes are read, before they are received.
+    ///
+    /// Call it, too, when a socket that was full takes bytes again: it has room only because the peer took some, so a
+    /// slow reader is alive. Only then. What a socket takes that was not full proves nothing, since it would take as
+    /// much for a peer that is gone; and who calls this at every write will hardly send a ping, because each call puts
+    /// the next one off, and will not find out that the peer is dead until the socket is full.
     pub fn received(&mut self, now: I) {
         self.hear(now);
         self.is_told = true;

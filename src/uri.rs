@@ -1,4 +1,4 @@
-//! ws and wss URIs (RFC 6455 §3): where to connect, and what to ask for.
+//! ws and wss URIs (RFC 6455 §3): where to connect, and what to ask for. No name is looked up.
 
 use alloc::format;
 use alloc::string::{String, ToString};

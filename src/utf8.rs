@@ -1,4 +1,5 @@
-//! UTF-8 that arrives in pieces (RFC 6455 §8.1), refused at the first byte that cannot be.
+//! UTF-8 that arrives in pieces (RFC 6455 §8.1), refused at the first byte that cannot be. No text is kept but the
+//! beginning of a character.
 
 /// Checks text that arrives in pieces, cut anywhere, carrying at most three bytes of a character over.
 #[derive(Clone, Copy, Debug, Default)]

@@ -30,12 +30,16 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let test = std::env::current_exe().expect("a test has a path");
         let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
         let mut command = Command::new(profile.join("examples").join("axum_server"));
-        let mut program =
-            command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
+        let mut program = command
+            .arg("127.0.0.1:0")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cargo test builds the examples");
         let mut line = String::new();
         let stdout = program.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
@@ -92,7 +96,7 @@ async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builde
 }
 
 /// What a connection did, as far as it matters here.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Said {
     Open,
     Message(MessageKind, Vec<u8>),
@@ -132,7 +136,7 @@ fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
 
 #[test]
 fn messages_come_back_over_http1() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     for config in [Config::new(), Config::new().deflate(Deflate::new())] {
         let (mut tcp, mut output, mut said) = (server.tcp(), Output::new(), Vec::new());
         let offers_deflate = config != Config::new();
@@ -156,7 +160,7 @@ fn messages_come_back_over_http1() {
 /// A client that does not wait (a proxy may put it together so): what hyper read behind the request is not lost.
 #[test]
 fn frames_behind_the_request_are_read() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -171,7 +175,7 @@ fn frames_behind_the_request_are_read() {
 /// RFC 6455 §4.2.1, §4.2.2, §4.4; RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
 #[test]
 fn what_is_no_opening_is_refused_over_http1() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let version = "Sec-WebSocket-Version: 13\r\n";
     for (request, status, header) in [
@@ -194,7 +198,7 @@ fn what_is_no_opening_is_refused_over_http1() {
 
 #[tokio::test]
 async fn messages_come_back_over_http2() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     let mut sender = server.http2().await;
     // All on the same HTTP/2 connection.
     let (plain, mut send, _) = open_http2(&server, &mut sender, Config::new()).await;
@@ -253,10 +257,33 @@ async fn drive_http2(
     said
 }
 
+/// RFC 9113 §6.9: who gives no credit takes nothing, while its stream is as open as can be. The server's patience ends:
+/// when the window opens after all, there comes what hyper had taken, and neither the rest nor a Close.
+#[tokio::test]
+async fn who_keeps_its_window_closed_is_let_go() {
+    let server = Server::start(&["--grace", "300"]);
+    let mut sender = server.http2().await;
+    let (mut ws, mut send, mut stream) = open_http2(&server, &mut sender, Config::new()).await;
+    let (mut output, mut said) = (Output::new(), Vec::new());
+    let complete = speak(&mut ws, &mut output);
+    send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while let Some(data) = timeout(PATIENCE, stream.data()).await.expect("it ends in time") {
+        let mut data = Vec::from(data.expect("it ends in order"));
+        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        receive(&mut ws, &mut data, &mut output, &mut said);
+    }
+    receive(&mut ws, &mut [], &mut output, &mut said);
+    assert!(said == [complete[0].clone(), Said::Closed(1006, false)], "{} events", said.len());
+    // It was that stream alone.
+    let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
 /// RFC 8441 §4, §5.
 #[tokio::test]
 async fn what_is_no_opening_is_refused_over_http2() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     let mut sender = server.http2().await;
     let uri = format!("http://{}/echo", server.address);
     let connect = |protocol, version| {

@@ -268,6 +268,35 @@ fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
     }
 }
 
+/// A client that answers no Close, and talks on: pongs of Engine.IO, and what would be closed for once more.
+#[test]
+fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
+    let (_server, address, _) = listening("socketio_server", &["--ping", "100", "--patience", "1000"]);
+    let mut tcp = TcpStream::connect(&address).expect("it listens");
+    tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("an open socket");
+    let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
+    let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
+    // No packet begins with a 9.
+    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("it reads");
+    let mut talking = tcp.try_clone().expect("a descriptor");
+    let talked = thread::spawn(move || {
+        for packet in [b"3", b"9"].into_iter().cycle().take(400) {
+            thread::sleep(Duration::from_millis(50));
+            if talking.write_all(&packet_frame(packet)).is_err() {
+                return true;
+            }
+        }
+        false
+    });
+    let mut answer = Vec::new();
+    // To its end, which may be a reset: what has come until then is there.
+    let _ = tcp.read_to_end(&mut answer);
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a response") + 4;
+    let opcodes: Vec<_> = frames(answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Text, Opcode::Close]);
+    assert!(talked.join().expect("it does not panic"), "it was still listened to after 20 s");
+}
+
 #[test]
 fn messages_come_back_through_the_relay() {
     for arguments in [&[][..], &["--no-deflate"]] {

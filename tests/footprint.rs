@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, State};
+use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, State};
 
 /// Counts what the current thread allocates: tests run beside each other.
 struct Counting;
@@ -167,6 +167,24 @@ fn an_idle_server_holds_nothing() {
     }
 }
 
+/// With a subprotocol there is a place for its name, and the name.
+#[test]
+fn an_idle_server_with_a_subprotocol_holds_its_name() {
+    const NAME: &str = "chat";
+    let offer = format!("Sec-WebSocket-Protocol: {NAME}\r\n\r\n");
+    let mut head = [&REQUEST[..REQUEST.len() - 2], offer.as_bytes()].concat();
+    let (ws, _, held, _) = measure(|| {
+        let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
+        let mut input = Input::new(&mut head);
+        let Some(Event::Request(request)) = ws.receive(&mut input, &mut output) else { panic!("no request") };
+        ws.accept_with(request, &Accept::new().subprotocol(NAME), &mut output).expect("it was offered");
+        assert_eq!(ws.receive(&mut input, &mut output), None);
+        ws
+    });
+    assert_eq!(ws.subprotocol(), Some(NAME));
+    assert!(held <= (200 + NAME.len()).cast_signed(), "{held}");
+}
+
 /// A client holds its generator of mask keys, and nothing else.
 #[test]
 fn an_idle_client_holds_its_keys() {
@@ -175,7 +193,7 @@ fn an_idle_client_holds_its_keys() {
         deliver(&mut ws, &mut frame(true, Opcode::Binary, None, &[1; 5000]), 100, &mut Output::new());
         ws
     });
-    assert!(held <= 576, "{held} bytes, {:?}", ws.state());
+    assert!(held <= 520, "{held} bytes, {:?}", ws.state());
 }
 
 /// After the end nothing is held but what the last event says, and a buffer given back too late is not kept.

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use bytes::Buf;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, State};
+use bytes::{Buf, Bytes};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, MessageKind, Output, State};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -99,6 +99,18 @@ fn a_writer_that_fails_loses_nothing() {
     writer.most = 3;
     assert_eq!(output.write_to(&mut writer).unwrap(), 7);
     assert_eq!(writer.written, b"\x81\x05hello");
+}
+
+/// Of whatever kind the transport is: a driver for TCP and TLS has one of two behind a pointer.
+#[test]
+fn a_writer_may_be_a_trait_object() {
+    let (mut ws, mut output) = server();
+    ws.send_text("hello", &mut output).unwrap();
+    ws.send_bytes(MessageKind::Binary, Bytes::from(vec![7; 16 << 10]), &mut output).unwrap();
+    let mut written = Vec::new();
+    let transport: &mut dyn Write = &mut written;
+    assert_eq!(output.write_to(transport).unwrap(), 7 + 4 + (16 << 10));
+    assert!(output.is_empty() && written.starts_with(b"\x81\x05hello\x82\x7e\x40\x00\x07"));
 }
 
 /// A socket that is full after some bytes is not an error.

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +15,9 @@ use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Even
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the client says, line by line, and whether it succeeded.
+type Said = (Vec<String>, bool);
 
 /// A program that ends with the test.
 struct Program(Child);
@@ -74,8 +77,8 @@ impl Server {
         client
     }
 
-    /// Runs the example client to its end; returns what it says, and whether it succeeded.
-    fn client(&self, arguments: &[&str]) -> (Vec<String>, bool) {
+    /// Runs the example client to its end.
+    fn client(&self, arguments: &[&str]) -> Said {
         run_client(&format!("wss://localhost:{}/", self.port), arguments)
     }
 
@@ -84,7 +87,7 @@ impl Server {
     }
 }
 
-fn run_client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
+fn run_client(url: &str, arguments: &[&str]) -> Said {
     let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
     let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
     (lines, output.status.success())
@@ -156,14 +159,15 @@ fn large_messages_come_back() {
     client.echo("small again");
 }
 
-/// Another server's certificate is not this one's, and the platform knows neither.
+/// RFC 6455 §4.1, 5: "If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail
+/// the WebSocket Connection_". Another server's certificate is not this one's, though it says the same; and the
+/// platform knows neither.
 #[test]
 fn a_server_that_is_not_trusted_is_not_spoken_to() {
     let (server, other) = (Server::start("trusted"), Server::start("other"));
-    for ca in [&other.ca()[..], &[]] {
-        let (lines, succeeded) = server.client(ca);
-        assert!(lines.len() == 1 && lines[0].starts_with("FAILED invalid peer certificate"), "{lines:?}");
-        assert!(!succeeded);
+    for (ca, why) in [(&other.ca()[..], "BadSignature"), (&[], "UnknownIssuer")] {
+        let expected = vec![format!("FAILED invalid peer certificate: {why}")];
+        assert_eq!(server.client(ca), (expected, false));
     }
     // None of them has done it any harm.
     assert!(server.client(&[&server.ca()[..], &["--send", "x"]].concat()).1);
@@ -232,10 +236,10 @@ fn who_speaks_only_http2_is_told_so() {
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
 
-#[test]
-fn the_client_says_goodbye_after_the_close() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("tls-client-goodbye.pem");
+/// A server here: the client, which is run against it and trusts its certificate, and the stream to it.
+fn serve_client(test: &str, name: &str) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
     std::fs::write(&ca, made.cert.pem()).expect("there is room");
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let config = ServerConfig::builder().with_no_client_auth();
@@ -243,10 +247,27 @@ fn the_client_says_goodbye_after_the_close() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("wss://localhost:{}/", listener.local_addr().expect("it is bound").port());
     let client = thread::spawn(move || run_client(&url, &["--ca", ca.to_str().expect("text")]));
-
     let (tcp, _) = listener.accept().expect("the client comes");
     tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    let mut tls = StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp);
+    (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp))
+}
+
+/// RFC 9525 §6: whoever signed it, a certificate is good for the names that stand in it.
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let (client, mut tls) = serve_client("other-name", "example.org");
+    // RFC 8446 §6.2: an alert, and not a byte of a request.
+    let error = tls.read(&mut [0]).expect_err("an alert");
+    assert!(error.to_string().contains("BadCertificate"), "{error}");
+    let (lines, succeeded) = client.join().expect("it ends");
+    assert!(lines.len() == 1 && !succeeded, "{lines:?}");
+    assert!(lines[0].starts_with("FAILED invalid peer certificate: certificate not valid for name \"localhost\""));
+    assert!(lines[0].contains("example.org"), "{lines:?}");
+}
+
+#[test]
+fn the_client_says_goodbye_after_the_close() {
+    let (client, mut tls) = serve_client("client-goodbye", "localhost");
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
     while !ws.is_closed() {
         let n = tls.read(&mut buffer).expect("something comes in time");

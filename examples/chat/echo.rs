@@ -1,5 +1,5 @@
 //! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
-//! it close with them.
+//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`].
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use websocket_proto::{CloseCode, Connection, Event, Input, Output};
 
-/// How long a peer may be silent, or take nothing.
+/// How many at once; the next ones are refused.
+pub(crate) const PLACES: usize = 100;
+
+/// How long it may last, whatever is said.
+const LONGEST: Duration = Duration::from_secs(10 * 60);
+
+/// How long a peer may be silent, or take to read what it is sent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves a connection that is open, and whose peer has sent so much ahead.
@@ -19,13 +25,21 @@ pub(crate) async fn serve(
     mut output: Output,
     ahead: Vec<u8>,
 ) -> io::Result<()> {
+    if let Ok(ended) = timeout(LONGEST, drive(tcp, &mut ws, &mut output, ahead)).await {
+        return ended;
+    }
+    ws.close(CloseCode::TIMEOUT, "ten minutes are over", &mut output);
+    timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?
+}
+
+async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ahead: Vec<u8>) -> io::Result<()> {
     let mut buffer = ahead;
     loop {
         let mut input = Input::new(&mut buffer);
-        while let Some(event) = ws.receive(&mut input, &mut output) {
-            echo(event, &mut ws, &mut output);
+        while let Some(event) = ws.receive(&mut input, output) {
+            echo(event, ws, output);
         }
-        timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
+        timeout(PATIENCE, tcp.write_all_buf(output)).await??;
         if ws.is_closed() {
             return Ok(());
         }

@@ -17,12 +17,15 @@ use crate::redis::Redis;
 const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
 
 /// With those that people make: the next one takes the place of an empty one.
-const MAX_ROOMS: usize = 100;
+pub(crate) const MAX_ROOMS: usize = 100;
 
 /// How many messages a room holds.
 pub(crate) const HISTORY: usize = 100;
 
-/// How far a reader may fall behind its room.
+/// Of how many messages a room remembers the keys: who says something again after so many others may be heard twice.
+pub(crate) const MAX_KEYS: usize = 1000;
+
+/// How many messages a reader may fall behind its room.
 const MAX_BEHIND: usize = 256;
 
 /// How many names are told of those who are in a room.
@@ -45,18 +48,25 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct Rooms {
     by_name: BTreeMap<String, Room>,
+    /// What is told of all of them.
+    list: watch::Sender<Option<Prepared>>,
     /// How many seats there have been: the next one's number.
     seats: u64,
 }
 
 struct Room {
     feed: broadcast::Sender<Told>,
+    /// What is told of who is in it. Who cannot follow misses what was told before, as with the list of rooms: nobody
+    /// who comes and goes all the time can drive out slow readers.
+    people: watch::Sender<Option<Prepared>>,
     /// The names of those who are here, by seat.
     here: BTreeMap<u64, String>,
     /// Who is in it by way of other nodes.
     elsewhere: BTreeMap<String, Elsewhere>,
     /// What was said; nothing if Redis has it.
     history: VecDeque<Said>,
+    /// The keys of this and of more, in order; nothing if Redis has them.
+    keys: VecDeque<String>,
     last: Id,
     /// Whether somebody came or went since it was told.
     changed: bool,
@@ -74,10 +84,10 @@ pub(crate) struct Present {
     pub(crate) names: BTreeSet<String>,
 }
 
-/// What goes to everybody in a room; with an id if the history has it too.
+/// What was said, as it goes to everybody in a room.
 #[derive(Clone)]
 struct Told {
-    id: Option<Id>,
+    id: Id,
     message: Prepared,
 }
 
@@ -113,27 +123,44 @@ impl Hub {
         let mut rooms = self.rooms();
         rooms.seats += 1;
         let number = rooms.seats;
+        let list = rooms.list.subscribe();
         let room = rooms.room(name_of_room).ok_or("all rooms are taken")?;
         room.here.insert(number, name.to_owned());
         room.changed = true;
-        let feed = room.feed.subscribe();
-        Ok(Seat { hub: self.clone(), room: name_of_room.into(), name: name.into(), number, feed, seen: None })
+        let (feed, people) = (room.feed.subscribe(), room.people.subscribe());
+        let (hub, room, name) = (self.clone(), name_of_room.to_owned(), name.to_owned());
+        Ok(Seat { hub, room, name, number, feed, people, list, seen: None })
     }
 
-    /// Says something in a room, to everybody who is in it on any node.
-    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
+    /// Says something in a room, to everybody who is in it on any node; or tells that it was said before.
+    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
         if let Some(redis) = &self.redis {
             // It comes back, as to all nodes, by `hear`.
             return redis.say(room, body).await;
         }
         let mut rooms = self.rooms();
         let room = rooms.room(room).ok_or("the room is gone")?;
+        if !body.key.is_empty() {
+            // Of those who say something again, most do so soon.
+            if room.keys.iter().rev().any(|key| *key == body.key) {
+                return Ok(Outcome::Known);
+            }
+            room.keys.push_back(body.key.clone());
+            room.keys.drain(..room.keys.len().saturating_sub(MAX_KEYS));
+        }
         let said = Said { id: room.last.next(), body: body.clone() };
         room.tell(&said);
         room.history.push_back(said);
         room.history.drain(..room.history.len().saturating_sub(HISTORY));
-        Ok(())
+        Ok(Outcome::Said)
     }
+}
+
+/// What became of something that was to be said.
+pub(crate) enum Outcome {
+    Said,
+    /// It was said before: who says it again did not hear so.
+    Known,
 }
 
 /// A place in a room; the room is left when it is dropped.
@@ -143,6 +170,8 @@ pub(crate) struct Seat {
     name: String,
     number: u64,
     feed: broadcast::Receiver<Told>,
+    people: watch::Receiver<Option<Prepared>>,
+    list: watch::Receiver<Option<Prepared>>,
     seen: Option<Id>,
 }
 
@@ -161,10 +190,19 @@ impl Seat {
     /// What comes next. To drop the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Prepared, Unheard> {
         loop {
-            match self.feed.recv().await {
-                Ok(told) if told.id.is_some() && told.id <= self.seen => {}
-                Ok(told) => return Ok(told.message),
-                Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Unheard),
+            let latest = tokio::select! {
+                // What was said first; who is in the room before the list, as it was told.
+                biased;
+                told = self.feed.recv() => match told {
+                    Ok(told) if Some(told.id) <= self.seen => continue,
+                    Ok(told) => return Ok(told.message),
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Unheard),
+                },
+                Ok(()) = self.people.changed() => &mut self.people,
+                Ok(()) = self.list.changed() => &mut self.list,
+            };
+            if let Some(message) = latest.borrow_and_update().clone() {
+                return Ok(message);
             }
         }
     }
@@ -193,14 +231,16 @@ impl Hub {
         if node == self.node {
             return;
         }
-        if let Some(room) = self.rooms().room(room) {
-            let before = room.elsewhere.get(node).map(|elsewhere| &elsewhere.present);
-            room.changed |= before.unwrap_or(&Present::default()) != &present;
-            if present.count == 0 {
-                room.elsewhere.remove(node);
-            } else {
-                room.elsewhere.insert(node.to_owned(), Elsewhere { present, heard: Instant::now() });
+        let mut rooms = self.rooms();
+        if present.count == 0 {
+            // No room is made, and none forgotten for it, to have nobody in it.
+            if let Some(room) = rooms.by_name.get_mut(room) {
+                room.changed |= room.elsewhere.remove(node).is_some();
             }
+        } else if let Some(room) = rooms.room(room) {
+            let elsewhere = Elsewhere { present, heard: Instant::now() };
+            room.changed |= room.elsewhere.get(node).is_none_or(|before| before.present != elsewhere.present);
+            room.elsewhere.insert(node.to_owned(), elsewhere);
         }
     }
 
@@ -253,12 +293,12 @@ impl Hub {
                 repeated = Instant::now();
                 self.rooms().forget();
             }
-            let changed = self.rooms().announce();
-            if let Some(redis) = &self.redis {
-                for (room, present) in if repeats { self.rooms().present() } else { changed } {
-                    // If it cannot be told now, it will be in a few seconds.
-                    let _ = redis.tell_presence(&room, &present).await;
-                }
+            let present = self.rooms().announce(repeats);
+            if let Some(redis) = &self.redis
+                && !present.is_empty()
+            {
+                // If it cannot be told now, it will be in a few seconds.
+                let _ = redis.tell_presence(&present).await;
             }
         }
     }
@@ -269,40 +309,42 @@ impl Hub {
     }
 }
 
+/// Whether this room is always there.
+pub(crate) fn is_lasting(room: &str) -> bool {
+    ROOMS.contains(&room)
+}
+
 impl Rooms {
     /// The room of this name, which may be made for it; none if there are too many, and somebody in each.
     fn room(&mut self, name: &str) -> Option<&mut Room> {
         if !self.by_name.contains_key(name) && self.by_name.len() >= MAX_ROOMS {
-            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !ROOMS.contains(&name.as_str());
-            let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| room.last)?.0.clone();
+            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !is_lasting(name);
+            // Rather one of which all nodes have been told that it is empty.
+            let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| (room.changed, room.last))?.0.clone();
             self.by_name.remove(&idle);
         }
         Some(self.by_name.entry(name.to_owned()).or_insert_with(Room::empty))
     }
 
-    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those.
-    fn announce(&mut self) -> Vec<(String, Present)> {
-        let mut changed = Vec::new();
+    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those; if
+    /// it is time to repeat it, also in all others that matter, by which other nodes learn that this one is alive.
+    fn announce(&mut self, repeats: bool) -> Vec<(String, Present)> {
+        let (mut has_changed, mut present) = (false, Vec::new());
         for (name, room) in &mut self.by_name {
-            if std::mem::take(&mut room.changed) {
+            let changed = std::mem::take(&mut room.changed);
+            if changed {
                 room.tell_presence();
-                changed.push((name.clone(), room.present()));
+            }
+            has_changed |= changed;
+            if changed || repeats && (is_lasting(name) || !room.here.is_empty()) {
+                present.push((name.clone(), room.present()));
             }
         }
-        if !changed.is_empty() {
+        if has_changed {
             let rooms: Vec<_> = self.by_name.iter().map(|(name, room)| (name.as_str(), room.count())).collect();
-            let message = Prepared::text(&ToPage::Rooms { rooms: &rooms }.json());
-            for room in self.by_name.values() {
-                let _ = room.feed.send(Told { id: None, message: message.clone() });
-            }
+            self.list.send_replace(Some(Prepared::text(&ToPage::Rooms { rooms: &rooms }.json())));
         }
-        changed
-    }
-
-    /// Who is in the rooms by way of this node. Other nodes learn from it that this one is alive.
-    fn present(&self) -> Vec<(String, Present)> {
-        let matters = |(name, room): &(&String, &Room)| ROOMS.contains(&name.as_str()) || !room.here.is_empty();
-        self.by_name.iter().filter(matters).map(|(name, room)| (name.clone(), room.present())).collect()
+        present
     }
 
     /// Forgets nodes that have not been heard of.
@@ -319,9 +361,11 @@ impl Room {
     fn empty() -> Self {
         Self {
             feed: broadcast::Sender::new(MAX_BEHIND),
+            people: watch::Sender::new(None),
             here: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             history: VecDeque::new(),
+            keys: VecDeque::new(),
             last: Id::default(),
             changed: true,
         }
@@ -331,7 +375,7 @@ impl Room {
         self.last = said.id;
         let message = Prepared::text(&ToPage::Said(said).json());
         // Nobody may be here.
-        let _ = self.feed.send(Told { id: Some(said.id), message });
+        let _ = self.feed.send(Told { id: said.id, message });
     }
 
     fn tell_presence(&self) {
@@ -339,7 +383,7 @@ impl Room {
         let names: BTreeSet<_> = self.here.values().chain(elsewhere).map(String::as_str).collect();
         let names: Vec<_> = names.into_iter().take(MAX_NAMES).collect();
         let message = Prepared::text(&ToPage::Present { count: self.count(), names: &names }.json());
-        let _ = self.feed.send(Told { id: None, message });
+        self.people.send_replace(Some(message));
     }
 
     fn count(&self) -> usize {

@@ -18,14 +18,22 @@
 //! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
 //!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
 //!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
-//!   price is a connection that nobody has logged in on, for 10 seconds at most (but `/echo` asks for no login, and
-//!   is for trying things out: a public server would leave it away). There are no passwords: anybody can
+//!   price is a connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can
 //!   take any name.
-//! - **Slow readers**: who takes not a byte for 5 seconds while something waits, or falls 256 messages behind the room,
-//!   is dropped. Of the prices such a client misses the old ones: only the last are ever kept.
-//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on.
+//! - **Without a login** there is `/echo`, for trying things out: a hundred connections at once, each closed after ten
+//!   minutes. A public server would leave it away.
+//! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
+//! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
+//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such
+//!   a client misses what is old: only the last is ever kept.
+//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on; who
+//!   goes on regardless, a hundred times, is sent away.
+//! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
+//!   one that is empty, or is refused. Redis holds the history of as many, and forgets that of the longest silent one
+//!   for the next.
 //! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
-//!   seen.
+//!   seen. Of its last 1000 it remembers the keys: what a page says again, because it did not hear that it was passed
+//!   on, comes once.
 
 mod echo;
 mod http;
@@ -36,14 +44,15 @@ mod redis;
 mod session;
 mod token;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use websocket_proto::handshake::{Answer, Bootstrap, Negotiated, Request, parse_request};
 use websocket_proto::{Accept, Config, Connection, Deflate, HandshakeErrorKind, Output, Reject, Role};
@@ -55,7 +64,9 @@ use crate::token::Tokens;
 
 const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS]";
 
-/// Connections at once, of any kind; the next ones wait to be accepted.
+/// Connections at once, of any kind; the next ones wait to be accepted. For each there may wait `session::MAX_WAITING`,
+/// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all read as slowly as they may that is 5 GB,
+/// so a machine with less takes fewer.
 const MAX_CONNECTIONS: usize = 10_000;
 
 /// How long a request may take to arrive, and its answer to be taken.
@@ -70,6 +81,8 @@ struct Chat {
     config: Config,
     /// The only ones from which pages may come; if there are none, only this server's own.
     origins: Vec<String>,
+    /// Places at `/echo`.
+    echoes: Semaphore,
 }
 
 #[tokio::main]
@@ -90,18 +103,19 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let listener = listen(&arguments.address).await?;
     let node = token::random_name()?;
-    let secret = token::random_secret()?;
+    let (proposed, secret) = watch::channel(token::random_secret()?);
     let redis = match &arguments.redis {
-        Some(url) => Some(Redis::connect(url, &node, &secret).await?),
+        Some(url) => Some(Redis::connect(url, &node, proposed).await?),
         None => None,
     };
-    let tokens = Tokens::new(redis.as_ref().map_or(&secret, Redis::secret));
+    let tokens = Tokens::new(secret);
     let hub = Hub::new(node, redis, prices::start(arguments.tick));
     Hub::start(&hub).await;
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());
-    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins });
+    let echoes = Semaphore::new(echo::PLACES);
+    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins, echoes });
 
-    println!("listening on http://{}/", listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
     tokio::select! {
         () = accept(listener, chat) => {}
         () = stop() => {
@@ -117,8 +131,10 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // Left alone, the system would take megabytes for a slow reader before it shows as one. Connections inherit it.
-    socket.set_send_buffer_size(64 << 10)?;
+    // Left alone, the system would take megabytes for a slow reader before it shows as one. And it says that there is
+    // room only when much of this is free: whoever takes less than that in `session::STALL` shows as taking nothing.
+    // Connections inherit it.
+    socket.set_send_buffer_size(16 << 10)?;
     socket.bind(address)?;
     socket.listen(1024)
 }
@@ -136,7 +152,7 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
                 });
             }
             Err(error) => {
-                eprintln!("cannot accept a connection: {error}");
+                log(format_args!("cannot accept a connection: {error}"));
                 // Out of file descriptors: some will come back.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -148,33 +164,44 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut head = Vec::new();
     let ahead = timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await??;
-    let mut output = Output::new();
     match parse_request(&head) {
         Ok(request) => {
-            let path = request.path().to_owned();
-            let (answer, negotiated) = chat.answer(request);
-            answer.write_http1(&mut output);
-            if let Some(negotiated) = negotiated {
-                let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
-                if path == "/echo" {
-                    echo::serve(&mut tcp, ws, output, ahead).await?;
-                } else {
-                    Session::new(ws, output, &chat.hub, &chat.tokens).serve(&mut tcp, ahead).await?;
-                }
-            } else {
-                timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
-            }
+            // This may last for days, in which nobody needs the head.
+            drop(head);
+            serve_websocket(&mut tcp, request, ahead, chat).await?;
         }
         // A page, or a login.
         Err(HandshakeErrorKind::Upgrade | HandshakeErrorKind::Method) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
         Err(kind) => {
+            let mut output = Output::new();
             kind.answer(Bootstrap::Upgrade).write_http1(&mut output);
             timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
         }
     }
     linger(&mut tcp).await
+}
+
+async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {
+    let is_echo = request.path() == "/echo";
+    // Kept to the end.
+    let place = is_echo.then(|| chat.echoes.try_acquire());
+    let (answer, negotiated) = match place {
+        Some(Err(_)) => (request.reject(&Reject::service_unavailable().body("too many try this out\n")), None),
+        _ => chat.answer(request),
+    };
+    let mut output = Output::new();
+    answer.write_http1(&mut output);
+    let Some(negotiated) = negotiated else {
+        return timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?;
+    };
+    let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
+    if is_echo {
+        echo::serve(tcp, ws, output, ahead).await
+    } else {
+        Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, ahead).await
+    }
 }
 
 impl Chat {
@@ -218,6 +245,11 @@ async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
         io::Result::Ok(())
     };
     timeout(Duration::from_secs(2), to_the_end).await?
+}
+
+/// Tells whoever started this. They may have closed its error stream, for which `eprintln` would panic.
+fn log(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// Waits until this process is asked to end.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum FromPage {
     /// Enters a room, and leaves the one before; `last` is the last message that was seen in it.
     Join { token: String, room: String, last: Option<Id> },
-    /// Says something. The page makes the key up, to know its message again when it comes back.
+    /// Says something. The page draws the key, to know its message again when it comes back, and to be able to say it
+    /// again if it has not: a key that is not empty is passed on once, of as many as a room remembers.
     Say { key: String, text: String },
 }
 
@@ -33,6 +34,8 @@ pub(crate) enum ToPage<'a> {
     Prices { prices: &'a [(&'a str, f64)] },
     /// What the last keep-alive ping and its pong took, in milliseconds.
     Latency { milliseconds: f64 },
+    /// What the page said with this key was passed on already, and the room may hold it no more.
+    Known { key: &'a str },
     /// What the page said with this key was not passed on.
     Refused { key: &'a str, why: &'a str },
 }
@@ -68,11 +71,15 @@ impl ToPage<'_> {
     }
 }
 
+/// The letters that cannot be seen: of what Unicode calls alphanumeric all that is also `Default_Ignorable_Code_Point`,
+/// fillers in Hangul. With them a name could look like another, or like none.
+const UNSEEN: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// A name that can be shown, if this is one: letters of any script, digits, and a little between them. What turns the
 /// direction of writing, or cannot be seen, is not among it.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     let name = name.trim();
-    let is_clean = name.chars().all(|c| c.is_alphanumeric() || " ._-'".contains(c));
+    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !UNSEEN.contains(&c) || " ._-'".contains(c));
     ((1..=24).contains(&name.chars().count()) && is_clean).then(|| name.to_owned())
 }
 
@@ -82,10 +89,11 @@ pub(crate) fn is_room_name(name: &str) -> bool {
     (1..=24).contains(&name.len()) && is_clean
 }
 
-/// Something that can be said, if this is: 1 to 1000 characters, of which none is a control character but line ends.
+/// Something that can be said, if this is: 1 to 1000 characters, of which none is a control character but line ends and
+/// tabs.
 pub(crate) fn clean_text(text: &str) -> Option<String> {
     let text = text.trim();
-    let is_clean = text.chars().all(|c| c == '\n' || !c.is_control());
+    let is_clean = text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control());
     ((1..=1000).contains(&text.chars().count()) && is_clean).then(|| text.to_owned())
 }
 

@@ -88,6 +88,8 @@ function roomInAddress() {
 async function login(wanted) {
   try {
     const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    // So says a proxy whose servers are away.
+    if (response && response.status >= 500) throw response;
     if (response && response.ok) {
       [name, token] = [wanted, await response.text()];
       sessionStorage.setItem("name", name);
@@ -110,7 +112,10 @@ async function login(wanted) {
 // ---- what the server says
 
 const receive = {
-  welcome({ room: entered, node, messages, missing }) {
+  welcome({ room: entered, name: own, node, messages, missing }) {
+    // As the server took it, without blanks around it.
+    name = own;
+    sessionStorage.setItem("name", name);
     if (entered !== room) {
       isIn = false;
       return;
@@ -151,8 +156,12 @@ const receive = {
   latency({ milliseconds }) {
     $("latency").textContent = milliseconds.toFixed(milliseconds < 10 ? 1 : 0) + " ms";
   },
+  known({ key }) {
+    waiting.delete(key);
+    shown(key)?.classList.remove("waiting");
+  },
   refused({ key, why }) {
-    const message = $("key-" + key);
+    const message = shown(key);
     waiting.delete(key);
     message?.classList.replace("waiting", "refused");
     message?.lastElementChild.after(element("small", { textContent: why }));
@@ -175,6 +184,11 @@ function add(item) {
   // As much as a page of messages is kept; older ones go.
   while (messages.children.length > 500) messages.firstElementChild.remove();
   if (isAtEnd) scrollToEnd();
+}
+
+// What is shown of a message of one's own, in whatever room it was typed.
+function shown(key) {
+  return [[...$("messages").children], ...lists.values()].flat().find(({ id }) => id === "key-" + key);
 }
 
 // Whoever reads the newest goes on to.

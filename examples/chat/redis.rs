@@ -1,21 +1,22 @@
 //! [`Redis`]: what nodes share. A room's history is a stream; what is said goes to it and to all nodes in one step, so
 //! that they all hear it in its order. Who is where each node tells the others every few seconds.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, PubSub};
 use redis::{AsyncCommands, Client, Msg, Script};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
-use crate::Error;
-use crate::hub::{HISTORY, Hub, Present};
+use crate::hub::{HISTORY, Hub, MAX_KEYS, MAX_ROOMS, Outcome, Present, is_lasting};
 use crate::messages::{Body, Said};
 use crate::token::{Secret, random_secret};
+use crate::{Error, log};
 
 /// A day after the last message a room's history is forgotten.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,11 +24,29 @@ const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every node hears itself more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds to the history and tells all nodes.
+/// Adds to a room's history and tells all nodes, unless the room remembers the key. As many rooms have a history as a
+/// node has rooms: for one more, that of the room in which nobody has spoken for longest is forgotten, or names made up
+/// by the thousand would fill Redis. (It deletes what it was not called with, which one Redis allows, and a cluster
+/// does not.)
 const SAY: &str = "
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'body', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
+local history, keys, rooms = unpack(KEYS)
+local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_lasting = unpack(ARGV)
+if key ~= '' then
+  if redis.call('ZADD', keys, 'NX', redis.call('TIME')[1], key) == 0 then
+    return 0
+  end
+  redis.call('ZREMRANGEBYRANK', keys, 0, -1 - max_keys)
+  redis.call('EXPIRE', keys, expiry)
+end
+local id = redis.call('XADD', history, 'MAXLEN', max_messages, '*', 'body', body)
+redis.call('EXPIRE', history, expiry)
+redis.call('ZADD', rooms, is_lasting == '1' and 'inf' or id:match('%d+'), history)
+while redis.call('ZCARD', rooms) > tonumber(max_rooms) do
+  local forgotten = redis.call('ZPOPMIN', rooms)[1]
+  redis.call('DEL', forgotten, forgotten .. ':keys')
+end
+redis.call('PUBLISH', channel, id .. ' ' .. body)
+return 1
 ";
 
 const PRESENCE: &str = "chat:presence";
@@ -38,47 +57,46 @@ pub(crate) struct Redis {
     /// For commands; it comes back by itself when it is lost.
     commands: ConnectionManager,
     node: Arc<str>,
-    secret: Secret,
+    secret: watch::Sender<Secret>,
     is_heard: watch::Sender<bool>,
 }
 
 /// What a node tells of a room.
 #[derive(Serialize, Deserialize)]
-struct Presence {
-    node: String,
-    room: String,
-    present: Present,
+struct Presence<'p> {
+    node: &'p str,
+    room: &'p str,
+    present: Cow<'p, Present>,
 }
 
 impl Redis {
-    /// Connects, and proposes a secret for the nodes to sign with.
-    pub(crate) async fn connect(url: &str, node: &str, proposed: &Secret) -> Result<Self, Error> {
+    /// Connects, and has this be the secret on which the nodes agree, unless they have one.
+    pub(crate) async fn connect(url: &str, node: &str, secret: watch::Sender<Secret>) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let commands = client.get_connection_manager().await?;
-        let mut redis =
-            Self { client, commands, node: node.into(), secret: *proposed, is_heard: watch::Sender::new(false) };
-        redis.secret = redis.agree_on_secret().await?;
+        let redis = Self { client, commands, node: node.into(), secret, is_heard: watch::Sender::new(false) };
+        redis.agree_on_secret().await?;
         Ok(redis)
     }
 
-    /// The secret with which all nodes sign.
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
-    }
-
-    /// The secret that Redis has, which is this node's if it had none.
-    async fn agree_on_secret(&self) -> Result<Secret, Error> {
+    /// The secret with which all nodes sign is the first that one of them proposed.
+    async fn agree_on_secret(&self) -> Result<(), Error> {
         let mut commands = self.commands.clone();
-        let _: bool = commands.set_nx("chat:secret", &self.secret).await?;
-        let secret: Vec<u8> = commands.get("chat:secret").await?;
-        Ok(secret.as_slice().try_into()?)
+        let proposed = *self.secret.borrow();
+        let _: bool = commands.set_nx("chat:secret", &proposed).await?;
+        let agreed: Vec<u8> = commands.get("chat:secret").await?;
+        self.secret.send_replace(agreed.as_slice().try_into()?);
+        Ok(())
     }
 
-    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<(), Error> {
-        let script = Script::new(SAY);
-        let mut call = script.key(history(room));
-        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(HISTORY).arg(EXPIRY.as_secs());
-        Ok(call.invoke_async(&mut self.commands.clone()).await?)
+    pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
+        let (script, history) = (Script::new(SAY), history(room));
+        let mut call = script.key(&history);
+        call.key(format!("{history}:keys")).key("chat:rooms");
+        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(&body.key);
+        call.arg(HISTORY).arg(MAX_KEYS).arg(MAX_ROOMS).arg(EXPIRY.as_secs()).arg(is_lasting(room));
+        let is_said = call.invoke_async(&mut self.commands.clone()).await?;
+        Ok(if is_said { Outcome::Said } else { Outcome::Known })
     }
 
     /// What a room holds, oldest first.
@@ -89,9 +107,15 @@ impl Redis {
         entries.iter().map(|(id, (_, body))| parse_said(id, body)).collect()
     }
 
-    pub(crate) async fn tell_presence(&self, room: &str, present: &Present) -> Result<(), Error> {
-        let presence = Presence { node: self.node.to_string(), room: room.to_owned(), present: present.clone() };
-        Ok(self.commands.clone().publish(PRESENCE, serde_json::to_string(&presence)?).await?)
+    /// Tells other nodes who is in these rooms, at once: one after the other, a hundred rooms would take a hundred
+    /// times as long.
+    pub(crate) async fn tell_presence(&self, rooms: &[(String, Present)]) -> Result<(), Error> {
+        let mut publications = redis::pipe();
+        for (room, present) in rooms {
+            let presence = Presence { node: &self.node, room, present: Cow::Borrowed(present) };
+            publications.publish(PRESENCE, serde_json::to_string(&presence)?);
+        }
+        Ok(publications.exec_async(&mut self.commands.clone()).await?)
     }
 
     /// Whether what is said elsewhere reaches this node.
@@ -114,7 +138,7 @@ impl Redis {
             self.is_heard.send_replace(false);
             hub.send_away();
             if let Err(error) = heard {
-                eprintln!("Redis is lost: {error}");
+                log(format_args!("Redis is lost: {error}"));
             }
             backoff.opened_for(began.elapsed());
             sleep(backoff.next_delay()).await;
@@ -122,12 +146,7 @@ impl Redis {
     }
 
     async fn hear(&self, hub: &Hub) -> Result<(), Error> {
-        let mut subscription = self.client.get_async_pubsub().await?;
-        subscription.psubscribe(said("*")).await?;
-        subscription.subscribe(PRESENCE).await?;
-        if self.agree_on_secret().await? != self.secret {
-            return Err("Redis was emptied, and other nodes agreed on another secret: start this one anew".into());
-        }
+        let mut subscription = timeout(SILENCE, self.subscribe()).await??;
         self.is_heard.send_replace(true);
         let mut messages = subscription.on_message();
         // A connection that is dead without a word is known by not hearing oneself.
@@ -136,6 +155,15 @@ impl Redis {
         }
         Err("the subscription has ended".into())
     }
+
+    async fn subscribe(&self) -> Result<PubSub, Error> {
+        let mut subscription = self.client.get_async_pubsub().await?;
+        subscription.psubscribe(said("*")).await?;
+        subscription.subscribe(PRESENCE).await?;
+        // It may have been emptied. The tokens of before are worth nothing then: whoever has one logs in again.
+        self.agree_on_secret().await?;
+        Ok(subscription)
+    }
 }
 
 /// Passes a message on, if it is one.
@@ -143,7 +171,7 @@ fn hear_message(message: &Msg, hub: &Hub) -> Option<()> {
     let payload: String = message.get_payload().ok()?;
     if message.get_channel_name() == PRESENCE {
         let Presence { node, room, present } = serde_json::from_str(&payload).ok()?;
-        hub.hear_presence(&node, &room, present);
+        hub.hear_presence(node, room, present.into_owned());
     } else {
         let (id, body) = payload.split_once(' ')?;
         let room = message.get_channel_name().strip_prefix(&said(""))?;

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use websocket_proto::{CloseCode, Connection, Event, Input, Output, Prepared, State, Timeouts, Timers};
 
-use crate::hub::{Hub, Seat, Unheard};
+use crate::hub::{Hub, Outcome, Seat, Unheard};
+use crate::log;
 use crate::messages::{Body, FromPage, Id, ToPage, clean_text, is_key, is_room_name};
 use crate::token::Tokens;
 
@@ -41,10 +42,14 @@ pub(crate) struct Session<'c> {
     prices: watch::Receiver<Prepared>,
     /// Changes when all are to go, and come again.
     leaving: watch::Receiver<()>,
-    allowance: Allowance,
+    /// What may be passed on, and what be refused.
+    messages: Allowance,
+    refusals: Allowance,
     /// When it is too late: to join, if it has not; to take something of what waits, if it does not.
     join_by: Instant,
     take_by: Option<Instant>,
+    /// Whether the socket took less than there was.
+    is_full: bool,
 }
 
 impl<'c> Session<'c> {
@@ -60,9 +65,11 @@ impl<'c> Session<'c> {
             seat: None,
             prices: hub.prices(),
             leaving: hub.leaving(),
-            allowance: Allowance::full(now),
+            messages: Allowance::full(10.0, 2.0, now),
+            refusals: Allowance::full(100.0, 10.0, now),
             join_by: now + JOINING,
             take_by: None,
+            is_full: false,
         }
     }
 
@@ -71,6 +78,7 @@ impl<'c> Session<'c> {
         let (mut reader, mut writer) = tcp.split();
         let mut buffer = vec![0; 4 << 10];
         self.receive(&mut ahead).await;
+        drop(ahead);
         loop {
             self.look_at_the_clock(Instant::now())?;
             if self.ws.is_closed() && self.output.is_empty() {
@@ -87,6 +95,13 @@ impl<'c> Session<'c> {
                 written = writer.write_buf(&mut self.output), if waits => {
                     written?;
                     self.take_by = None;
+                    // While much waits the client is not read, and cannot answer a ping that is behind all that. But a
+                    // full socket has room again only if the client took something: it is there. (A socket with room
+                    // proves nothing. Were that to count, prices alone would prove it every second.)
+                    if self.is_full {
+                        self.timers.received(Instant::now());
+                    }
+                    self.is_full = !self.output.is_empty();
                 }
                 said = next(&mut self.seat), if has_room => match said {
                     Ok(message) => self.send(&message),
@@ -107,7 +122,10 @@ impl<'c> Session<'c> {
     async fn receive(&mut self, read: &mut [u8]) {
         let mut input = Input::new(read);
         while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
+            // Who was sent away is not listened to, nor let in again; who is asked to come again may finish.
+            let is_sent_away = self.seat.is_none() && self.ws.state() != State::Open;
             match event {
+                Event::Text(_) if is_sent_away => {}
                 Event::Text(text) => match serde_json::from_str(&text) {
                     Ok(FromPage::Join { token, room, last }) => self.join(&token, &room, last).await,
                     Ok(FromPage::Say { key, text }) => self.say(key, &text).await,
@@ -129,7 +147,7 @@ impl<'c> Session<'c> {
         let Some(name) = self.tokens.name(token) else {
             return self.close(CloseCode::UNAUTHORIZED, "log in first");
         };
-        if !is_room_name(room) || !self.allowance.take(Instant::now()) {
+        if !is_room_name(room) || !self.messages.take(Instant::now()) {
             return self.close(CloseCode::POLICY_VIOLATION, "no such room, or too many messages");
         }
         // A welcome is long: who asks for many at once and reads none gets no more.
@@ -145,7 +163,7 @@ impl<'c> Session<'c> {
                 self.prices.mark_changed();
             }
             Err(error) => {
-                eprintln!("cannot join {room}: {error}");
+                log(format_args!("cannot join {room}: {error}"));
                 self.close(CloseCode::TRY_AGAIN_LATER, "not now");
             }
         }
@@ -159,16 +177,30 @@ impl<'c> Session<'c> {
             return self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1");
         }
         let Some(text) = clean_text(text) else {
-            return self.tell(&ToPage::Refused { key: &key, why: "1 to 1000 characters, please" });
+            return self.refuse(&key, "1 to 1000 characters, please, and none that cannot be shown");
         };
-        if !self.allowance.take(Instant::now()) {
-            return self.tell(&ToPage::Refused { key: &key, why: "too fast: two messages a second" });
+        if !self.messages.take(Instant::now()) {
+            return self.refuse(&key, "too fast: two messages a second");
         }
         let body = Body { name: seat.name().to_owned(), text, key };
-        if let Err(error) = self.hub.say(seat.room(), &body).await {
-            eprintln!("cannot pass a message on: {error}");
-            // It may have been passed on all the same: the page comes back, and says again what the history lacks.
-            self.close(CloseCode::TRY_AGAIN_LATER, "not now");
+        match self.hub.say(seat.room(), &body).await {
+            Ok(Outcome::Said) => {}
+            Ok(Outcome::Known) => self.tell(&ToPage::Known { key: &body.key }),
+            Err(error) => {
+                log(format_args!("cannot pass a message on: {error}"));
+                // It may have been passed on all the same: the page comes back, and says again what the history lacks.
+                self.close(CloseCode::TRY_AGAIN_LATER, "not now");
+            }
+        }
+    }
+
+    fn refuse(&mut self, key: &str, why: &str) {
+        // Compressed, a message of 16 KiB comes in some 30 bytes: to read those at any pace would be much work for
+        // little.
+        if self.refusals.take(Instant::now()) {
+            self.tell(&ToPage::Refused { key, why });
+        } else {
+            self.close(CloseCode::POLICY_VIOLATION, "far too many messages");
         }
     }
 
@@ -221,26 +253,25 @@ async fn next(seat: &mut Option<Seat>) -> Result<Prepared, Unheard> {
     }
 }
 
-/// Ten messages at once, then two a second.
+/// So many messages at once, then so many a second.
 struct Allowance {
-    messages: f64,
+    most: f64,
+    a_second: f64,
+    left: f64,
     counted: Instant,
 }
 
 impl Allowance {
-    const MOST: f64 = 10.0;
-    const A_SECOND: f64 = 2.0;
-
-    fn full(now: Instant) -> Self {
-        Self { messages: Self::MOST, counted: now }
+    fn full(most: f64, a_second: f64, now: Instant) -> Self {
+        Self { most, a_second, left: most, counted: now }
     }
 
     /// Whether one more may pass.
     fn take(&mut self, now: Instant) -> bool {
-        let grown = self.messages + Self::A_SECOND * (now - self.counted).as_secs_f64();
+        let grown = self.left + self.a_second * (now - self.counted).as_secs_f64();
         self.counted = now;
         let may_pass = grown >= 1.0;
-        self.messages = grown.min(Self::MOST) - f64::from(u8::from(may_pass));
+        self.left = grown.min(self.most) - f64::from(u8::from(may_pass));
         may_pass
     }
 }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use crate::Error;
 
@@ -15,17 +16,17 @@ const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Issues tokens and checks them: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256
 /// of what stands before it.
 ///
-/// The secret is drawn when the process starts, so that its end is the end of all tokens, or shared by Redis. The page
-/// logs in again with its name when a token is refused.
+/// The secret is drawn when the process starts, so that its end is the end of all tokens, or is the one on which the
+/// nodes agreed by Redis last. The page logs in again with its name when a token is refused.
 pub(crate) struct Tokens {
-    secret: Secret,
+    secret: watch::Receiver<Secret>,
 }
 
 pub(crate) type Secret = [u8; 32];
 
 impl Tokens {
-    pub(crate) fn new(secret: &Secret) -> Self {
-        Self { secret: *secret }
+    pub(crate) fn new(secret: watch::Receiver<Secret>) -> Self {
+        Self { secret }
     }
 
     /// A token for this name.
@@ -46,7 +47,7 @@ impl Tokens {
     }
 
     fn signer(&self, claim: &str) -> Hmac<Sha256> {
-        let signer = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
+        let signer = Hmac::<Sha256>::new_from_slice(&*self.secret.borrow()).expect("HMAC takes a key of any length");
         signer.chain_update(claim)
     }
 }

@@ -1,10 +1,7 @@
-//! The properties that the fuzz targets check, which the tests check as well.
-//!
-//! On a stable toolchain, keeping what is found apart from the committed corpus:
-//! ```sh
-//! mkdir -p target/corpus/server
-//! RUSTC_BOOTSTRAP=1 cargo fuzz run server target/corpus/server corpus/server
-//! ```
+//! The properties that the fuzz targets check, which the tests check as well, and the comparison with other
+//! implementations. README.md says how to run them.
 
+#[cfg(feature = "peers")]
+pub mod differential;
 #[path = "../../tests/harness/mod.rs"]
 pub mod harness;

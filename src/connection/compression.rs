@@ -1,10 +1,11 @@
-//! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor.
+//! permessage-deflate's share of a connection (RFC 7692 §6): which messages, with whose compressor. The streams in that
+//! are `deflate`'s.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Connection;
-use super::frame::Frame;
+use super::reading::Frame;
 use crate::deflate::{Codecs, Compressor, Decompressor, Step};
 use crate::error::{ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
@@ -20,6 +21,27 @@ const BLOCK: usize = 4 << 10;
 /// on.
 impl Connection {
     /// Whether permessage-deflate is in use, once the connection is open.
+    ///
+    /// # Examples
+    /// ```
+    /// use bytes::Buf;
+    /// use websocket_proto::handshake::parse_extended_connect;
+    /// use websocket_proto::{Accept, ClientRequest, Config, Connection, Deflate, Output, Role};
+    ///
+    /// let config = Config::new().deflate(Deflate::new());
+    /// let handshake = ClientRequest::new("wss://example.com/").extended_connect(&config)?;
+    /// let request = parse_extended_connect(handshake.headers().iter())?;
+    /// let (_, negotiated) = request.accept(&Accept::new(), &config)?;
+    /// assert!(negotiated.uses_deflate());
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
+    /// assert!(server.uses_deflate());
+    /// let mut output = Output::new();
+    /// server.send_text(&"na ".repeat(100), &mut output)?;
+    /// assert_eq!(output.chunk()[0], 0xc1, "FIN, RSV1, text: compressed");
+    /// assert!(output.len() < 20);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn uses_deflate(&self) -> bool {
         self.agreed.is_some()

@@ -1,9 +1,10 @@
-//! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection.
+//! Control frames coming in (RFC 6455 §5.5): a ping is answered, a Close ends the connection. The message that they
+//! come in the middle of is not touched.
 
 use alloc::borrow::Cow;
 use core::ops::ControlFlow::{Break, Continue};
 
-use super::frame::{Frame, Reading};
+use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
 use super::{Connection, Phase, Role};
 use crate::close::{CloseCode, CloseStatus, Closed};
@@ -78,8 +79,8 @@ impl Connection {
         self.put_close(echo, "", output);
         let closed = Closed::cleanly(status, reason);
         match self.role {
-            // RFC 6455 §7.1.1: "the server MUST close the underlying TCP connection immediately; the client SHOULD
-            // wait for the server to close the connection".
+            // RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately; the client SHOULD wait
+            // for the server to close the connection but MAY close the connection at any time".
             Role::Server => {
                 self.end(closed);
                 Ok(Break(self.report_end()))

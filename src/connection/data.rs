@@ -1,12 +1,12 @@
-//! Data frames coming in: messages lent, gathered, or handed out in parts.
+//! Data frames coming in: messages lent, gathered, or handed out in parts. Nothing is answered here.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use super::Connection;
-use super::frame::{Frame, Reading};
 use super::held::Held;
+use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
 use crate::error::ProtocolError;
 #[cfg(not(feature = "deflate"))]
@@ -54,7 +54,7 @@ impl Connection {
             Payload::Binary(Cow::Borrowed(payload))
         };
         self.count_received(payload.len(), true);
-        let event = if self.part_size == 0 { payload.whole() } else { payload.part(true, true) };
+        let event = if self.part_size == 0 { payload.into_whole() } else { payload.into_part(true, true) };
         Ok(self.deliver(event))
     }
 
@@ -130,7 +130,7 @@ impl Connection {
         self.count_received(payload.len(), true);
         // Whatever else could keep it busy was so before.
         self.busy = self.browser_rules && self.close_sent;
-        match self.deliver(payload.whole()) {
+        match self.deliver(payload.into_whole()) {
             Break(event) => Ok(event),
             Continue(()) => Ok(None),
         }
@@ -184,7 +184,7 @@ impl Connection {
             last.then(|| {
                 let payload = message.take();
                 self.count_received(payload.len(), true);
-                payload.whole()
+                payload.into_whole()
             })
         };
         if is_over {

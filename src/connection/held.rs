@@ -1,4 +1,5 @@
-//! What a connection has on the heap, when it has anything: all that is rare, behind one pointer.
+//! What a connection has on the heap, when it has anything: all that is rare, behind one pointer. When to free it is
+//! decided here, and nothing else.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,18 +1,20 @@
-//! [`Connection`]: the states of RFC 6455 and who may do what in each. The files beside it: `opening` until the
-//! handshake is over, `receive` for everything that comes in after it, `data` and `control` for the two sorts of frames
-//! in that, `send` for what the application sends, `shared` for what it sends by reference, `timeout` for a peer that
-//! takes too long, `compression` for permessage-deflate, `held` for what is on the heap.
+//! [`Connection`]: the states of RFC 6455 and who may do what in each. No byte that comes in is looked at in this file,
+//! but in those beside it: `opening` until the handshake is over, `receive` for everything after that, with `hot` for
+//! the short way of most of it, `data` and `control` for the two sorts of frames. The others: `send` for what the
+//! application sends, `by_reference` for what of it is not copied, `timeout` for a peer that takes too long,
+//! `compression` for permessage-deflate, `held` for what is on the heap, `reading` for how far a frame has come.
 
+mod by_reference;
 #[cfg(feature = "deflate")]
 mod compression;
 mod control;
 mod data;
-mod frame;
 mod held;
+mod hot;
 mod opening;
+mod reading;
 mod receive;
 mod send;
-mod shared;
 mod timeout;
 
 use alloc::boxed::Box;
@@ -29,9 +31,9 @@ use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
-use frame::Reading;
 use held::Held;
 use opening::Opening;
+use reading::Reading;
 
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///
@@ -222,6 +224,7 @@ impl Connection {
     /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
     ///
     /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// assert_eq!(server.role(), Role::Server);
     /// let mut output = Output::new();
     /// // As in hyper's `Parts::read_buf`.
     /// let mut read_ahead = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";

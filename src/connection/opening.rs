@@ -1,5 +1,5 @@
 //! The opening handshake's share of a connection: HTTP heads as they arrive, the caller's decision, and the bytes
-//! that came too early.
+//! that came too early. What a head has to say is `handshake`'s to judge.
 
 use alloc::vec::Vec;
 
@@ -182,7 +182,7 @@ impl Connection {
                 // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final
                 // response, even if the client does not expect one."
                 Ok(Some(head)) if matches!(head.status, 100 | 102..=199) => opening.scanner.restart(),
-                Ok(Some(head)) if head.status == 101 => return self.check_upgrade(opening, head),
+                Ok(Some(head)) if head.status == 101 => return self.finish_upgrade(opening, head),
                 // RFC 6455 §4.1, 1: "If the status code received from the server is not 101, the client handles the
                 // response per HTTP procedures."
                 Ok(Some(head)) => match Body::of(&head, opening.limit()) {
@@ -200,7 +200,7 @@ impl Connection {
         }
     }
 
-    fn check_upgrade(&mut self, opening: &Opening, head: ResponseHead) -> Option<Event<'static>> {
+    fn finish_upgrade(&mut self, opening: &Opening, head: ResponseHead) -> Option<Event<'static>> {
         let Stage::Response(offer) = &opening.stage else { return None };
         match check_response(head, offer, &opening.config) {
             Ok((response, negotiated)) => {

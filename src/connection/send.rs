@@ -1,4 +1,4 @@
-//! Messages and control frames going out.
+//! Messages and control frames going out; of what came in, nothing counts here but the state it led to.
 
 use super::held::Sending;
 use super::{Connection, Phase, Role, State};
@@ -71,6 +71,15 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
+    ///
+    /// # Examples
+    /// A secret beside what somebody else may have written (RFC 7692 §8):
+    /// ```
+    /// # use websocket_proto::{Connection, Output, SendError};
+    /// fn welcome(token: &str, name: &str, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
+    ///     ws.send_text_uncompressed(&format!("{token} {name}"), output)
+    /// }
+    /// ```
     pub fn send_text_uncompressed(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
         self.send_whole(Opcode::Text, text.as_bytes(), false, output)
     }
@@ -79,6 +88,14 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
+    ///
+    /// # Examples
+    /// ```
+    /// # use websocket_proto::{Connection, Output, SendError};
+    /// fn send_photo(jpeg: &[u8], ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
+    ///     ws.send_binary_uncompressed(jpeg, output)
+    /// }
+    /// ```
     pub fn send_binary_uncompressed(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
         self.send_whole(Opcode::Binary, data, false, output)
     }
@@ -88,6 +105,15 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send_fragment`](Self::send_fragment).
+    ///
+    /// # Examples
+    /// ```
+    /// # use websocket_proto::{Connection, MessageKind, Output, SendError};
+    /// fn send_film(mpeg: [&[u8]; 2], ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
+    ///     ws.send_fragment_uncompressed(MessageKind::Binary, mpeg[0], false, output)?;
+    ///     ws.send_fragment_uncompressed(MessageKind::Binary, mpeg[1], true, output)
+    /// }
+    /// ```
     pub fn send_fragment_uncompressed(
         &mut self,
         kind: MessageKind,
@@ -346,11 +372,27 @@ impl Connection {
 /// §7.2.2). Messages may still arrive until the peer answers.
 impl Connection {
     /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
+    ///
+    /// In [`State::Connecting`] nothing goes out: a server's client sees the transport close without an HTTP response.
+    /// To send one, call [`reject`](Self::reject) with the request, or, while that is still under way,
+    /// [`time_out`](Self::time_out) with [`Timeout::Opening`](crate::Timeout::Opening).
     pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
         self.start_closing(Some(code), cut_reason(reason), output);
     }
 
     /// Closes without saying why: the peer sees 1005.
+    ///
+    /// # Examples
+    /// ```
+    /// use bytes::Buf;
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{Config, Connection, Output, Role};
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// let mut output = Output::new();
+    /// server.close_without_code(&mut output);
+    /// assert_eq!(output.chunk(), b"\x88\x00");
+    /// ```
     pub fn close_without_code(&mut self, output: &mut Output) {
         self.start_closing(None, "", output);
     }

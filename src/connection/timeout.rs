@@ -20,7 +20,8 @@ impl Connection {
     /// The next [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives the last event. Its
     /// [`error`](Closed::error) is the timeout, except where the peer did say how it ends: a client that has both Closes
     /// and only waits for the transport to be closed ends as by `receive_eof`, and so does one that waits for the body of
-    /// a refusal, which is [reported](Event::Rejected) with as much of it as came.
+    /// a refusal, which is [reported](Event::Rejected) with as much of it as came. Messages that a client sent ahead of the
+    /// answer to its request are not delivered any more.
     ///
     /// A peer that is gone reads nothing more: write what is in the output as far as that goes without waiting.
     ///

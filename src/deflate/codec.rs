@@ -1,4 +1,5 @@
-//! The compressor and the decompressor: zlib streams that begin and end where messages do.
+//! The compressor and the decompressor: zlib streams that begin and end where messages do. Of frames and of limits they
+//! know nothing.
 
 use alloc::vec::Vec;
 

@@ -1,10 +1,11 @@
-//! permessage-deflate (RFC 7692): what is wished for, what was agreed, and the compressors that do it.
+//! permessage-deflate (RFC 7692): what is wished for, what was agreed, and the compressors that do it. Which messages
+//! they are used on is the connection's business.
 
 mod codec;
 mod negotiation;
 
 pub(crate) use codec::{Codecs, Compressor, Decompressor, Step};
-pub(crate) use negotiation::{Agreed, check_response, offer_header};
+pub(crate) use negotiation::{Agreed, offer_header};
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
 ///
@@ -36,6 +37,19 @@ pub(crate) use negotiation::{Agreed, check_response, offer_header};
 /// let small = Deflate::new().window_bits(9).memory_level(1).server_no_context_takeover(Parameter::Require);
 /// let config = Config::new().deflate(small);
 /// # let _ = config;
+/// ```
+/// A client that has memory, and a slow line:
+/// ```
+/// # use websocket_proto::{Deflate, Parameter};
+/// let thorough = Deflate::new()
+///     .level(9)
+///     .window_bits(15)
+///     .memory_level(9)
+///     .threshold(16)
+///     .peer_window_bits(15)
+///     .server_max_window_bits(Parameter::Refuse)
+///     .client_no_context_takeover(Parameter::Refuse);
+/// # let _ = thorough;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a builder: pass it to Config::deflate"]

@@ -1,4 +1,5 @@
-//! Negotiating permessage-deflate (RFC 7692 §5, §7.1): reading offers, answering one, checking the answer.
+//! Negotiating permessage-deflate (RFC 7692 §5, §7.1): reading offers, answering one, checking the answer. Nothing is
+//! compressed here.
 
 use alloc::format;
 use alloc::string::String;
@@ -52,6 +53,31 @@ impl Agreed {
         let offers = offers.iter().filter(|offer| offer.name == NAME);
         let response = offers.filter_map(Parameters::read).find_map(|offer| respond(offer, wanted))?;
         Some((Self::as_server(response, wanted), response.element()))
+    }
+
+    /// Checks what the server answered (RFC 7692 §5.1, §7.1); `None` fails the connection.
+    pub(crate) fn of_response(elements: &[Extension], wanted: &Deflate) -> Option<Self> {
+        // §5: a second element would use the same reserved bit.
+        let [element] = elements else { return None };
+        if element.name != NAME {
+            return None;
+        }
+        let response = Parameters::read(element)?;
+        let offer = Parameters::offer(wanted, Parameter::Prefer);
+        // What was required is in every offer, so that its absence corresponds to none.
+        let missing = wanted.server_takes_no_context() == Parameter::Require && !response.server_no_context_takeover
+            || wanted.server_max_window_bits == Parameter::Require && response.server_max_window_bits.is_none();
+        // A smaller window than asked for is fine, and so is one that was not asked for, as by an offer to settle for; a
+        // larger one than every offer asked for is not.
+        let too_large = Parameters::offer(wanted, Parameter::Require)
+            .server_max_window_bits
+            .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));
+        // §7.1.2.2: the client's own only if it was offered, and in a response always with a value.
+        let unasked = match (response.client_max_window_bits, offer.client_max_window_bits) {
+            (None, _) => wanted.client_max_window_bits == Parameter::Require,
+            (Some(answered), offered) => answered.is_none() || offered.is_none(),
+        };
+        if missing || too_large || unasked { None } else { Some(Self::as_client(response, wanted)) }
     }
 
     fn as_server(response: Parameters, wanted: &Deflate) -> Self {
@@ -129,31 +155,6 @@ pub(crate) fn offer_header(wanted: &Deflate) -> String {
         ..offer
     };
     format!("{}, {}", offer.element(), second.element())
-}
-
-/// Checks what the server answered (RFC 7692 §5.1, §7.1); `None` fails the connection.
-pub(crate) fn check_response(elements: &[Extension], wanted: &Deflate) -> Option<Agreed> {
-    // §5: a second element would use the same reserved bit.
-    let [element] = elements else { return None };
-    if element.name != NAME {
-        return None;
-    }
-    let response = Parameters::read(element)?;
-    let offer = Parameters::offer(wanted, Parameter::Prefer);
-    // What was required is in every offer, so that its absence corresponds to none.
-    let missing = wanted.server_takes_no_context() == Parameter::Require && !response.server_no_context_takeover
-        || wanted.server_max_window_bits == Parameter::Require && response.server_max_window_bits.is_none();
-    // A smaller window than asked for is fine, and so is one that was not asked for, as by an offer to settle for; a
-    // larger one than every offer asked for is not.
-    let too_large = Parameters::offer(wanted, Parameter::Require)
-        .server_max_window_bits
-        .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));
-    // §7.1.2.2: the client's own only if it was offered, and in a response always with a value.
-    let unasked = match (response.client_max_window_bits, offer.client_max_window_bits) {
-        (None, _) => wanted.client_max_window_bits == Parameter::Require,
-        (Some(answered), offered) => answered.is_none() || offered.is_none(),
-    };
-    if missing || too_large || unasked { None } else { Some(Agreed::as_client(response, wanted)) }
 }
 
 impl Parameters {

@@ -56,6 +56,15 @@ use crate::error::ProtocolErrorKind;
 use crate::input::Input;
 
 /// What a frame is (RFC 6455 §5.2, "Opcode"). Opcodes 3–7 and 11–15 are reserved and have no value here.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::frame::Opcode;
+///
+/// assert_eq!(Opcode::new(0x9), Some(Opcode::Ping));
+/// assert_eq!(Opcode::new(0x3), None);
+/// assert!(Opcode::Ping.is_control() && !Opcode::Text.is_control());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -111,7 +120,9 @@ impl Opcode {
 /// let (header, len) = FrameHeader::decode(bytes)?.expect("the header is whole");
 /// assert_eq!((header.opcode, header.fin, header.payload_len), (Opcode::Text, true, 5));
 /// assert_eq!(header.mask, Some([0x37, 0xfa, 0x21, 0x3d]));
-/// assert_eq!(header.encode().as_ref(), &bytes[..len]);
+/// let encoded = header.encode();
+/// assert_eq!(encoded.as_ref(), &bytes[..len]);
+/// assert!(encoded.as_ref().len() <= FrameHeader::MAX_LEN);
 /// # Ok::<_, websocket_proto::ProtocolErrorKind>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! [`FrameReader`]: frames from a stream that is cut anywhere, in the pieces in which they arrive.
+//! [`FrameReader`]: frames from a stream that is cut anywhere, in the pieces in which they arrive. It keeps no payload,
+//! and knows no message.
 
 use super::{FrameHeader, HeaderBuffer};
 use crate::error::ProtocolError;

@@ -1,4 +1,5 @@
-//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself.
+//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself. Whether to accept
+//! is the caller's to say.
 
 use alloc::format;
 use alloc::string::String;
@@ -52,10 +53,14 @@ impl Accept {
 ///
 /// # Examples
 /// ```
-/// # use websocket_proto::{Accept, Connection, Output, Reject, handshake::Request};
+/// # use websocket_proto::handshake::{AcceptErrorKind, Request};
+/// # use websocket_proto::{Accept, Connection, Output, Reject};
 /// fn accept_or_fail(ws: &mut Connection, request: Request, accept: &Accept, output: &mut Output) {
 ///     if let Err(error) = ws.accept_with(request, accept, output) {
-///         eprintln!("{error}");
+///         // Subprotocol or Header: a mistake here. NotDeciding: the client has gone, which happens.
+///         if error.kind() != AcceptErrorKind::NotDeciding {
+///             eprintln!("{error}");
+///         }
 ///         ws.reject(error.into_request(), &Reject::internal_server_error(), output);
 ///     }
 /// }

@@ -1,4 +1,5 @@
-//! The body of a refusal, as far as HTTP says where it ends and as much as is kept of it.
+//! The body of a refusal, as far as HTTP says where it ends and as much as is kept of it. What it says is not looked
+//! at.
 
 use alloc::vec::Vec;
 

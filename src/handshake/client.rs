@@ -1,4 +1,5 @@
-//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5).
+//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5), checked as a whole and made into headers. Its nonce comes
+//! from outside.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -129,9 +130,8 @@ impl ClientRequest {
             // With the space: some servers split there and nowhere else.
             put("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
         }
-        #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate {
-            put("Sec-WebSocket-Extensions", crate::deflate::offer_header(deflate).as_bytes());
+        if let Some(offer) = Negotiated::offer_extensions(config) {
+            put("Sec-WebSocket-Extensions", offer.as_bytes());
         }
         if let Some(origin) = &self.origin {
             put("Origin", origin.as_bytes());

@@ -1,4 +1,5 @@
-//! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220).
+//! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), of which another
+//! stack has made a header list.
 
 use super::Bootstrap;
 use super::fields::read_fields;

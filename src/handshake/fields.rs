@@ -1,6 +1,6 @@
 //! Header lists that come from, or go to, another HTTP stack: over HTTP/1.1, or in HTTP/2 and HTTP/3, where
 //! pseudo-headers come first, names are lower-case, and nothing belongs to the connection (RFC 9113 §8.2, §8.3; RFC
-//! 9114 §4.2, §4.3).
+//! 9114 §4.2, §4.3). What a request has to say is not decided here.
 
 use alloc::string::String;
 

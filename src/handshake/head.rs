@@ -1,4 +1,5 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse.
+//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse. What they say is judged
+//! elsewhere.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,6 +22,7 @@ use crate::error::HandshakeErrorKind;
 /// let request = parse_request(b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
 ///     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n")?;
 /// assert_eq!(request.headers().get("host"), Some(b"example.com".as_slice()));
+/// assert_eq!(request.headers().get_all("Cookie").count(), 0);
 /// assert_eq!(request.headers().iter().count(), 5);
 /// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
 /// ```
@@ -164,11 +166,11 @@ pub(crate) type Found<T> = (usize, Result<T, HandshakeErrorKind>);
 type Slot<'h> = MaybeUninit<httparse::Header<'h>>;
 
 /// Heads of up to so many headers, which is more than a browser sends, are parsed without an allocation.
-const FEW: usize = 64;
+const FEW_HEADERS: usize = 64;
 
 /// The request head that these bytes begin with. `None` if none does that is whole, well-formed and of no more headers.
 pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(usize, RequestHead<'_>)> {
-    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW], Vec::new());
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW_HEADERS], Vec::new());
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(bytes, slots(max_headers, &mut few, &mut many));
     let Ok(httparse::Status::Complete(len)) = parsed else { return None };
@@ -183,7 +185,7 @@ pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(us
 
 /// The response head that these bytes begin with, as [`parse_request_head`].
 pub(crate) fn parse_response_head(bytes: &[u8], max_headers: usize) -> Option<Found<ResponseHead>> {
-    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW], Vec::new());
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW_HEADERS], Vec::new());
     let mut response = httparse::Response::new(&mut []);
     let slots = slots(max_headers, &mut few, &mut many);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, slots);
@@ -236,7 +238,7 @@ impl HeadScanner {
         parse: impl FnOnce(&[u8], usize) -> Option<Found<T>>,
     ) -> Option<Found<T>> {
         let room = config.max_head_size.saturating_sub(self.seen) as usize;
-        let found = parse(piece.get(..room).unwrap_or(piece), FEW.min(config.max_headers.into()))?;
+        let found = parse(piece.get(..room).unwrap_or(piece), FEW_HEADERS.min(config.max_headers.into()))?;
         self.seen = self.seen.saturating_add(found.0 as u32);
         Some(found)
     }

@@ -1,4 +1,5 @@
-//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6).
+//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6). What a header is for is not
+//! known here.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! The opening handshake in the types of the `http` crate, which hyper, axum and many others speak.
+//! The opening handshake in the types of the `http` crate, which hyper, axum and many others speak. It translates, and
+//! decides nothing.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use super::fields::read_fields;
 use super::head::RequestHead;
 use super::negotiated::Negotiated;
 use super::response::Response;
-use super::server::{Request, check_upgrade};
+use super::server::{Request, check_request_head};
 use crate::error::HandshakeErrorKind;
 
 impl Bootstrap {
@@ -74,7 +75,7 @@ fn from_upgrade<B>(request: &HttpRequest<B>) -> Result<Request, HandshakeErrorKi
     let ([], headers) = read_fields(Bootstrap::Upgrade, request.headers(), [])?;
     let target = request.uri().to_string();
     let minor_version = u8::from(request.version() == Version::HTTP_11);
-    check_upgrade(RequestHead { method: request.method().as_str(), target: &target, minor_version, headers })
+    check_request_head(RequestHead { method: request.method().as_str(), target: &target, minor_version, headers })
 }
 
 fn from_extended_connect<B>(request: &HttpRequest<B>, protocol: Option<&str>) -> Result<Request, HandshakeErrorKind> {

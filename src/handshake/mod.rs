@@ -157,6 +157,17 @@ fn is_reserved_header(name: &str) -> bool {
 }
 
 /// Why a header given by the caller cannot be sent.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::HeaderError;
+/// use websocket_proto::{Reject, RejectError};
+///
+/// let refused = |name: &str, value: &str| Reject::forbidden().header(name, value).err();
+/// assert_eq!(refused("X-Reason", "two\r\nlines"), Some(RejectError::Header(HeaderError::Value)));
+/// assert_eq!(refused("Content-Length", "0"), Some(RejectError::Header(HeaderError::Reserved)));
+/// assert_eq!(refused("X-Reason", "closed on Mondays"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {

@@ -1,4 +1,4 @@
-//! [`Negotiated`]: what an opening handshake leaves behind.
+//! [`Negotiated`]: what an opening handshake leaves behind, with nothing of HTTP in it.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -7,7 +7,7 @@ use super::header::Extension;
 use super::server::Request;
 use crate::config::Config;
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, check_response};
+use crate::deflate::{Agreed, offer_header};
 use crate::error::HandshakeErrorKind;
 
 /// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection
@@ -61,6 +61,16 @@ impl Negotiated {
         self.deflate.is_some()
     }
 
+    /// The value of the header with which a client offers extensions, if it does.
+    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
+    pub(super) fn offer_extensions(config: &Config) -> Option<String> {
+        #[cfg(feature = "deflate")]
+        if let Some(wanted) = &config.deflate {
+            return Some(offer_header(wanted));
+        }
+        None
+    }
+
     /// A server's answer to the extensions that the request offers; returns the header that says so.
     #[cfg_attr(
         not(feature = "deflate"),
@@ -89,7 +99,7 @@ impl Negotiated {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| check_response(answered, wanted)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| Agreed::of_response(answered, wanted)) {
             self.deflate = Some(agreed);
             return Ok(());
         }

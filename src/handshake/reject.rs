@@ -1,4 +1,5 @@
 //! [`Reject`], and the answers to requests that are not accepted, by the caller or by the crate (RFC 6455 §4.2.2).
+//! Nothing is sent from here.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,5 @@
-//! The headers that decide about an opening request, over any HTTP, found in one pass.
+//! The headers that decide about an opening request, over any HTTP, found in one pass. The request line and
+//! pseudo-headers are not looked at.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;

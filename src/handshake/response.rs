@@ -1,4 +1,5 @@
-//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5).
+//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5): a pure function of the head and of what was asked
+//! for.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -129,7 +130,7 @@ pub(crate) fn check_response(
     // and Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they
     // were in [RFC6455]."
     if let Some(accept) = &offer.accept {
-        check_upgrade(&head, accept)?;
+        check_switch(&head, accept)?;
     }
     let ResponseHead { status, headers, .. } = head;
     // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
@@ -147,7 +148,7 @@ pub(crate) fn check_response(
 }
 
 /// What a 101 response has to say of the switch.
-fn check_upgrade(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
+fn check_switch(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let ResponseHead { minor_version, headers, .. } = head;

@@ -1,4 +1,4 @@
-//! The server's reading of an opening request (RFC 6455 §4.2.1).
+//! The server's reading of an opening request (RFC 6455 §4.2.1): a pure function of the head, which answers nothing.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -75,6 +75,18 @@ impl Request {
     }
 
     /// The query, still percent-encoded, without its `?`; `None` if there is no `?`.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::handshake::parse_request;
+    ///
+    /// let request = parse_request(b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+    ///     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n")?;
+    /// assert_eq!((request.resource(), request.path()), ("/chat?room=1", "/chat"));
+    /// assert_eq!((request.query(), request.host()), (Some("room=1"), "example.com"));
+    /// assert!(request.extensions().is_empty());
+    /// # Ok::<_, websocket_proto::HandshakeErrorKind>(())
+    /// ```
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.resource().split_once('?').map(|(_, query)| query)
@@ -213,11 +225,11 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
 
 /// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
 pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
-    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_upgrade(head)))
+    parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_request_head(head)))
 }
 
 /// Checks a request that asks by [`Bootstrap::Upgrade`].
-pub(super) fn check_upgrade(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
+pub(super) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let RequestHead { method, target, minor_version, headers } = head;

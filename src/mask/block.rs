@@ -1,4 +1,5 @@
-//! Octets that are loaded, combined and stored at once: as many as fit a register, or several.
+//! Octets that are loaded, combined and stored at once: as many as fit a register, or several. What they are combined
+//! for is the kernel's business.
 
 /// SAFETY of every method: the processor has the registers, and so many octets can be read or written there.
 pub(super) trait Block: Copy {

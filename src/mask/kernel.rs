@@ -1,4 +1,5 @@
 //! The XOR of masking, in the processor's widest registers, with a look at each octet's high bit on the way.
+//! Nothing is known here of frames but an encoded header that stands before the octets.
 //!
 //! One of the crate's two islands of unsafe code, with `text`. What it is for: one pass instead of two over what is
 //! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a message,

@@ -1,4 +1,4 @@
-//! Masking (RFC 6455 §5.3): the XOR itself, and where the keys come from.
+//! Masking (RFC 6455 §5.3): the XOR itself, and where the keys come from. Who masks, and when, is not known here.
 
 #[expect(unsafe_code, reason = "loads and stores of registers, of the kernel's island")]
 #[expect(clippy::inline_always, reason = "registers must not be passed through memory")]

@@ -1,4 +1,5 @@
-//! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`.
+//! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`. It
+//! counts them, and holds none.
 
 use alloc::collections::VecDeque;
 

@@ -1,4 +1,5 @@
-//! [`Output`]: everything owed to the peer, in order, until the caller has written it.
+//! [`Output`]: everything owed to the peer, in order, until the caller has written it. It knows no connection, and no
+//! transport but the caller's writer.
 
 mod buffered;
 mod splices;
@@ -92,7 +93,7 @@ const KEPT_CAPACITY: usize = 128 << 10;
 const KEPT_ENTRIES: usize = 64;
 
 /// A payload of this many bytes is better held by reference than copied.
-pub(crate) const SHARED_MIN: usize = 16 << 10;
+pub(crate) const REFERENCE_MIN: usize = 16 << 10;
 
 impl Output {
     /// An empty output. Allocates nothing.
@@ -193,7 +194,7 @@ impl Output {
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) counts as success if anything was written before it. Bytes
     /// written before an error are gone from the output.
     #[cfg(feature = "std")]
-    pub fn write_to(&mut self, writer: &mut impl std::io::Write) -> std::io::Result<usize> {
+    pub fn write_to(&mut self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
         use std::io::ErrorKind::{Interrupted, WouldBlock, WriteZero};
 
         let mut total = 0_usize;
@@ -213,7 +214,7 @@ impl Output {
     }
 
     #[cfg(feature = "std")]
-    fn write_once(&self, writer: &mut impl std::io::Write) -> std::io::Result<usize> {
+    fn write_once(&self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
         if self.splices().is_empty() {
             return writer.write(self.own());
         }
@@ -249,9 +250,9 @@ impl Output {
         header.as_ref().len() + payload.len()
     }
 
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`SHARED_MIN`] bytes on. A frame
+    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A frame
     /// that was prepared whole, for many connections, has all of it in `payload`.
-    pub(crate) fn put_shared(&mut self, header: &[u8], payload: Bytes) {
+    pub(crate) fn put_by_reference(&mut self, header: &[u8], payload: Bytes) {
         self.put(header);
         let own = self.own().len();
         self.aside.get_or_insert_default().splices.push(own, payload);

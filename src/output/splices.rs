@@ -1,4 +1,5 @@
-//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself.
+//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
+//! touched here.
 
 use alloc::collections::VecDeque;
 

@@ -143,7 +143,7 @@ fn apply(
         Operation::Shared { header, payload, counted } => {
             let message_bytes = if counted { payload.len() } else { 0 };
             let bytes = [header.clone(), payload.clone()].concat();
-            output.put_shared(&header, payload.into());
+            output.put_by_reference(&header, payload.into());
             output.count_message(message_bytes, false);
             model.0.push(Frame { bytes, message_bytes, ..Frame::default() });
         }
@@ -297,10 +297,10 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 /// Headers and payloads in turn, each payload where the caller has it, before and after a move to another output.
 #[test]
 fn shared_payloads_are_not_copied() {
-    let payloads = [7, 8].map(|byte| Bytes::from(alloc::vec![byte; SHARED_MIN]));
+    let payloads = [7, 8].map(|byte| Bytes::from(alloc::vec![byte; REFERENCE_MIN]));
     let mut output = Output::new();
     for payload in &payloads {
-        output.put_shared(b"\x82\x7e\x40\x00", payload.clone());
+        output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
     }
     let mut backlog = Output::new();
     backlog.put(b"first");
@@ -313,19 +313,19 @@ fn shared_payloads_are_not_copied() {
     assert!(is_same(&taken, &payloads[0][..100]));
     assert!(is_same(backlog.chunk(), &payloads[0][100..]));
 
-    backlog.advance(SHARED_MIN - 100 + 4);
-    let taken = backlog.copy_to_bytes(SHARED_MIN);
+    backlog.advance(REFERENCE_MIN - 100 + 4);
+    let taken = backlog.copy_to_bytes(REFERENCE_MIN);
     assert!(is_same(&taken, &payloads[1]) && backlog.is_empty());
 }
 
 /// A payload is let go of with its last byte, though more waits behind it.
 #[test]
 fn a_written_payload_is_let_go() {
-    let payload = Bytes::from(alloc::vec![7; SHARED_MIN]);
+    let payload = Bytes::from(alloc::vec![7; REFERENCE_MIN]);
     let mut output = Output::new();
-    output.put_shared(b"\x82\x7e\x40\x00", payload.clone());
+    output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
     output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"next");
-    output.advance(SHARED_MIN + 3);
+    output.advance(REFERENCE_MIN + 3);
     assert!(!payload.is_unique());
     output.advance(1);
     assert!(payload.is_unique() && output.len() == 6);
@@ -337,7 +337,7 @@ fn written_headers_do_not_pile_up() {
     let payload = Bytes::from(alloc::vec![7; 1 << 20]);
     let mut output = Output::new();
     for _ in 0..10_000 {
-        output.put_shared(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
+        output.put_by_reference(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
         output.advance(output.len() - payload.len());
     }
     assert!(output.chunk().len() == payload.len() && output.bytes.capacity() <= 100, "{}", output.bytes.capacity());
@@ -348,7 +348,7 @@ fn written_headers_do_not_pile_up() {
 fn headers_and_payloads_go_out_together() {
     let mut output = Output::new();
     for payload in ["one", "two"] {
-        output.put_shared(b"\x81\x03", payload.into());
+        output.put_by_reference(b"\x81\x03", payload.into());
     }
     output.put_frame(&EncodedHeader::of(b"\x89\x00"), None, b"");
     assert_eq!(vectored(&output, 8), [&b"\x81\x03"[..], b"one", b"\x81\x03", b"two", b"\x89\x00"]);
@@ -383,7 +383,7 @@ fn lists_are_made_when_needed_and_kept_while_small() {
     assert!(output.aside.is_none());
     for frames in [1, 10_000] {
         for _ in 0..frames {
-            output.put_shared(b"\x82\x01", Bytes::from_static(b"x"));
+            output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
             output.count_message(1, false);
         }
         output.advance(output.len());

@@ -214,3 +214,28 @@ fn the_page_comes_back_by_itself_and_brings_what_was_typed() {
     bob.say("welcome back");
     browser.wait_for(&tab, "[...document.querySelectorAll('#messages p')].pop().textContent === 'welcome back'");
 }
+
+#[test]
+#[ignore = "needs chromium"]
+fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
+    let chat = Chat::start(&[]);
+    let mut browser = Browser::start();
+    let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
+    browser.type_into(&tab, "#name", "  Ada ");
+    browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
+    // More than may be said at once, and on to another room before there is an answer.
+    let script = "const submit = (form, field, value) => {
+          document.getElementById(field).value = value;
+          document.getElementById(form).requestSubmit();
+        };
+        for (let n = 0; n < 30; n++) submit('say', 'text', n);
+        submit('open-room', 'new-room', 'elsewhere');";
+    browser.evaluate(&tab, &format!("(() => {{ {script} }})()"));
+    browser.wait_for(&tab, "document.querySelector('#rooms [aria-current] .count')?.textContent === '1'");
+    assert_eq!(browser.evaluate(&tab, "document.getElementById('room').textContent"), "elsewhere");
+    browser.evaluate(&tab, "location.hash = '#lobby'");
+    browser.wait_for(&tab, "document.querySelectorAll('.message').length === 30");
+    browser.wait_for(&tab, "document.querySelectorAll('.message.waiting').length === 0");
+    assert_ne!(browser.evaluate(&tab, "document.querySelectorAll('.message.refused').length"), 0);
+    assert_eq!(browser.evaluate(&tab, "document.querySelectorAll('.message.mine').length"), 30);
+}

@@ -47,12 +47,23 @@ impl Chat {
     }
 
     pub(crate) fn start_on(address: &str, arguments: &[&str]) -> Self {
+        Self::run(address, arguments, Stdio::inherit())
+    }
+
+    /// With an error stream whose other end is closed.
+    pub(crate) fn start_unheard(arguments: &[&str]) -> Self {
+        let mut chat = Self::run("127.0.0.1:0", arguments, Stdio::piped());
+        drop(chat.process.0.stderr.take());
+        chat
+    }
+
+    fn run(address: &str, arguments: &[&str], errors: Stdio) -> Self {
         // Cargo builds the examples beside the tests.
         let test = std::env::current_exe().expect("a test has a path");
         let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
         let program: PathBuf = profile.join("examples").join("chat");
         let mut command = Command::new(program);
-        command.arg(address).args(arguments).stdout(Stdio::piped());
+        command.arg(address).args(arguments).stdout(Stdio::piped()).stderr(errors);
         let mut chat = command.spawn().expect("cargo test builds the examples");
         let mut line = String::new();
         BufReader::new(chat.stdout.take().expect("it is piped"))
@@ -84,6 +95,18 @@ impl Chat {
         let mut client = self.client();
         let welcome = client.join(&self.token(name), room, None);
         (client, welcome)
+    }
+
+    /// Has 108 things said in a room, more than it holds.
+    pub(crate) fn fill(&self, room: &str, text: impl Fn(usize) -> String) {
+        // Each says what it may at once.
+        for speaker in 0..12 {
+            let (mut client, _) = self.join("Speaker", room);
+            for n in 0..9 {
+                client.say(&text(speaker * 9 + n));
+                client.hear();
+            }
+        }
     }
 
     /// A client that has not joined a room.
@@ -132,6 +155,23 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     }
 }
 
+/// Has somebody say something by one node, who does not hear whether it was passed on, and so says it again by another;
+/// meanwhile more was said than the room holds.
+pub(crate) fn said_again(first: &Chat, then: &Chat) {
+    let (mut ada, _) = first.join("Ada", "rust");
+    ada.say_with("a-key", "once");
+    assert_eq!(ada.hear()["key"], "a-key");
+    drop(ada);
+    first.fill("rust", |n| n.to_string());
+    let (mut ada, welcome) = then.join("Ada", "rust");
+    assert!(!texts(&welcome).contains(&"once"), "the room does not hold it");
+    ada.say_with("a-key", "once");
+    let answer = ada.next(|message| ["said", "known", "refused"].iter().any(|kind| message["type"] == **kind));
+    assert_eq!(answer, json!({ "type": "known", "key": "a-key" }));
+    ada.say_with("another-key", "once more");
+    assert_eq!(ada.hear()["text"], "once more");
+}
+
 /// A socket that fails a test instead of waiting for ever.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("it listens");
@@ -164,10 +204,13 @@ pub(crate) struct Client<S> {
 impl<S: Read + Write> Client<S> {
     /// A client that the server has let in, or how it refused.
     pub(crate) fn open(stream: S, request: &ClientRequest) -> Result<Self, Box<Response>> {
+        Self::open_with(stream, request, Config::new().max_message_size(64 << 20).deflate(Deflate::new()))
+    }
+
+    pub(crate) fn open_with(stream: S, request: &ClientRequest, config: Config) -> Result<Self, Box<Response>> {
         let mut output = Output::new();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the system has randomness");
-        let config = Config::new().max_message_size(64 << 20).deflate(Deflate::new());
         let ws = Connection::client(request, config, seed, &mut output).expect("a valid request");
         let mut client = Self { stream, ws, output, events: VecDeque::new() };
         match client.event() {
@@ -246,7 +289,12 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.send(&json!({ "type": "say", "key": "", "text": text }));
+        self.say_with("", text);
+    }
+
+    /// By a key, to be known again.
+    pub(crate) fn say_with(&mut self, key: &str, text: &str) {
+        self.send(&json!({ "type": "say", "key": key, "text": text }));
     }
 
     /// The next thing that is said in the room.

@@ -1,6 +1,6 @@
-//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler is
-//! ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium, and two nodes that
-//! share a Redis behind nginx, over TLS.
+//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler,
+//! or half a minute, is ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium,
+//! two nodes that share a Redis behind nginx, over TLS, and a client that reads slowly.
 
 mod browser;
 mod chromium;
@@ -8,13 +8,15 @@ mod live;
 mod nodes;
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use websocket_proto::{ClientRequest, Event};
+use websocket_proto::{ClientRequest, Config, Event};
 
-use live::{Chat, Client, connect, join_while_others_talk, texts};
+use live::{Chat, Client, connect, join_while_others_talk, said_again, texts, wait_until};
 
 #[test]
 fn what_one_says_the_others_hear_and_whoever_joins_later() {
@@ -98,11 +100,12 @@ fn nobody_joins_without_a_token_of_the_servers() {
 fn names_rooms_and_messages_have_bounds() {
     let chat = Chat::start(&[]);
     let log_in = |name: &str| chat.http("POST", "/login", &json!({ "name": name }).to_string()).0[9..12].to_owned();
-    for name in ["Ada", "Żółw 2", "o'Neill", &"x".repeat(24)] {
+    for name in ["Ada", "Żółw 2", "o'Neill", "한글", &"x".repeat(24)] {
         assert_eq!(log_in(name), "200", "{name}");
     }
-    // U+202E turns the direction of writing.
-    for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)] {
+    // U+202E turns the direction of writing; U+3164 is a letter that cannot be seen, as are the three after it.
+    let unseen = ["\u{3164}", "A\u{115f}da", "A\u{1160}da", "A\u{ffa0}da"];
+    for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)].into_iter().chain(unseen) {
         assert_eq!(log_in(name), "400", "{name:?}");
     }
     assert_eq!(log_in(&"x".repeat(2000)), "413");
@@ -116,8 +119,10 @@ fn names_rooms_and_messages_have_bounds() {
         ada.say(text);
         ada.next(|message| message["type"] == "refused");
     }
-    ada.say(&"€".repeat(1000));
-    assert_eq!(ada.hear()["text"], "€".repeat(1000));
+    for text in ["if so:\n\tindented", &"€".repeat(1000)] {
+        ada.say(text);
+        assert_eq!(ada.hear()["text"], text);
+    }
     ada.say(&"x".repeat(20_000));
     assert_eq!(ada.end().code(), 1009);
 }
@@ -135,6 +140,31 @@ fn who_talks_too_fast_is_not_passed_on() {
     // One of the ten was for joining; two more a second.
     let allowed = 9 + 2 * (began.elapsed().as_secs() as usize + 1);
     assert!((9..=allowed).contains(&heard), "{heard} of at most {allowed}");
+}
+
+#[test]
+fn who_goes_on_regardless_is_sent_away() {
+    let chat = Chat::start(&[]);
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    // What the rate allows, what it refuses, and what it does not even refuse; valid or not.
+    for n in 0..200 {
+        ada.say(if n % 2 == 0 { "again" } else { "" });
+    }
+    assert_eq!(ada.end().code(), 1008);
+}
+
+#[test]
+fn who_is_sent_away_does_not_come_in_by_the_same_connection() {
+    let chat = Chat::start(&[]);
+    let token = chat.token("Ghost");
+    let (mut bob, _) = chat.join("Bob", "lobby");
+    bob.until_present(&["Bob"]);
+    let mut ghost = chat.client();
+    ghost.send_text("not a message of chat.v1");
+    ghost.send(&json!({ "type": "join", "token": token, "room": "lobby" }));
+    let (_carol, _) = chat.join("Carol", "lobby");
+    let present = bob.next(|message| message["type"] == "present");
+    assert_eq!(present["names"], json!(["Bob", "Carol"]));
 }
 
 #[test]
@@ -168,17 +198,16 @@ fn whenever_one_joins_nothing_is_lost_or_comes_twice() {
 #[test]
 fn a_room_holds_its_last_hundred_messages() {
     let chat = Chat::start(&[]);
-    // Each says what it may at once.
-    for speaker in 0..12 {
-        let (mut client, _) = chat.join("Speaker", "rust");
-        for n in 0..9 {
-            client.say(&(speaker * 9 + n).to_string());
-            client.hear();
-        }
-    }
+    chat.fill("rust", |n| n.to_string());
     let (_, welcome) = chat.join("Ada", "rust");
     let expected: Vec<_> = (8..108).map(|n| n.to_string()).collect();
     assert_eq!(texts(&welcome), expected);
+}
+
+#[test]
+fn what_is_said_again_is_passed_on_once() {
+    let chat = Chat::start(&[]);
+    said_again(&chat, &chat);
 }
 
 #[test]
@@ -221,6 +250,58 @@ fn who_does_not_read_is_dropped_and_the_others_are_served() {
     // Without a Close, which would have waited behind the rest.
     let closed = slow.end();
     assert_eq!(closed.code(), 1006, "{closed}");
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn who_reads_slowly_but_steadily_stays() {
+    let chat = Chat::start(&[]);
+    // As long as messages may be, and not compressed: the welcome takes longer than the keep-alive waits for anything.
+    chat.fill("rust", |_| "\u{1f600}".repeat(1000));
+    let token = chat.token("Slow");
+    let (slow, request) = (Slow::connect(&chat.address), ClientRequest::new(chat.url()));
+    let mut slow = Client::open_with(slow, &request, Config::new()).expect("it is let in");
+    let began = Instant::now();
+    let welcome = slow.join(&token, "rust", None);
+    assert_eq!(texts(&welcome).len(), 100);
+    assert!(began.elapsed() > Duration::from_secs(27), "{:?} is not slow", began.elapsed());
+    slow.say("that was long");
+    assert_eq!(slow.hear()["text"], "that was long");
+}
+
+/// A stream that is read at 12,000 bytes a second.
+struct Slow(TcpStream);
+
+impl Slow {
+    /// With a small buffer: a large one would take at once what it then takes nothing more for.
+    fn connect(address: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let tcp = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(8 << 10)?;
+            socket.connect(address.parse().expect("an address")).await?.into_std()
+        });
+        let tcp = tcp.expect("it listens");
+        tcp.set_nonblocking(false).expect("an open socket");
+        Self(tcp)
+    }
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(Duration::from_millis(100));
+        self.0.read(&mut buffer[..1200])
+    }
+}
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[test]
@@ -273,4 +354,17 @@ fn the_echo_echoes_and_closes_as_it_is_asked() {
     client.send_text("close 4321 for a reason");
     let closed = client.end();
     assert_eq!((closed.code(), closed.reason()), (4321, "for a reason"));
+}
+
+#[test]
+fn the_echo_has_places_for_a_hundred() {
+    let chat = Chat::start(&[]);
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let open = || Client::open(connect(&chat.address), &request);
+    let mut clients: Vec<_> = (0..100).map(|_| open().expect("there is a place")).collect();
+    assert_eq!(open().map(|_| ()).expect_err("there is none").status(), 503);
+    // The chat has others.
+    chat.join("Ada", "lobby");
+    clients.pop();
+    wait_until("there is a place again", || open().is_ok());
 }

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -12,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, texts, wait_until};
+use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -75,7 +77,8 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
 #[ignore = "needs redis-server"]
 fn without_redis_clients_are_sent_away_until_it_is_there_again() {
     let mut redis = Redis::start("lost");
-    let chat = Chat::start(&["--redis", &redis.url]);
+    // It has to say so, to nobody.
+    let chat = Chat::start_unheard(&["--redis", &redis.url]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say("before");
     ada.hear();
@@ -86,16 +89,47 @@ fn without_redis_clients_are_sent_away_until_it_is_there_again() {
     refused.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
     assert_eq!(refused.end().code(), 1013);
     redis.restart();
+    let mut ada = let_in(&chat);
+    ada.say("after");
+    assert_eq!(ada.hear()["text"], "after");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn nodes_agree_on_a_secret_also_when_redis_was_emptied() {
+    let redis = Redis::start("secret");
+    let nodes = [(); 2].map(|()| Chat::start_unheard(&["--redis", &redis.url]));
+    let old = nodes[0].token("Ada");
+    let mut clients = nodes.each_ref().map(|node| node.join("Ada", "lobby").0);
+    // Another node was first to propose one. These learn of it when they subscribe again.
+    let mut emptied = redis::pipe();
+    emptied.cmd("FLUSHALL").set("chat:secret", &[7u8; 32]).cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]);
+    emptied.exec(&mut redis.connect()).expect("Redis does it");
+    for client in &mut clients {
+        assert_eq!(client.end().code(), 1012);
+    }
+    for node in &nodes {
+        let_in(node);
+    }
+    // What one signs the other knows, and nobody knows what was signed before.
+    for (signer, node) in [(0, 1), (1, 0)] {
+        nodes[node].client().join(&nodes[signer].token("Ada"), "lobby", None);
+        let mut refused = nodes[node].client();
+        refused.send(&json!({ "type": "join", "token": old, "room": "lobby" }));
+        assert_eq!(refused.end().code(), 3000);
+    }
+}
+
+/// Somebody whom a node lets in, sooner or later.
+fn let_in(node: &Chat) -> Client<TcpStream> {
     let mut attempt = None;
     wait_until("the chat lets people in", || {
-        let mut client = chat.client();
-        client.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
+        let mut client = node.client();
+        client.send(&json!({ "type": "join", "token": node.token("Ada"), "room": "lobby" }));
         attempt = (!matches!(client.event(), Event::Closed(_))).then_some(client);
         attempt.is_some()
     });
-    let mut ada = attempt.expect("it let her in");
-    ada.say("after");
-    assert_eq!(ada.hear()["text"], "after");
+    attempt.expect("it let her in")
 }
 
 #[test]
@@ -104,6 +138,64 @@ fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
     let redis = Redis::start("joining");
     let arguments = ["--redis", &redis.url];
     join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn whenever_one_leaves_the_other_node_learns_of_it_at_once() {
+    let redis = Redis::start("leaving");
+    let arguments = ["--redis", &redis.url];
+    let (here, there) = (Chat::start(&arguments), Chat::start(&arguments));
+    let (mut ada, _) = here.join("Ada", "lobby");
+    let rooms = (0..70).map(|n| format!("room-{n}"));
+    let mut people: Vec<_> = rooms.map(|room| there.join("Bob", &room)).collect();
+    let people_elsewhere = |message: &Value| {
+        let rooms = message["rooms"].as_array()?;
+        Some(rooms.iter().filter(|room| room[0] != "lobby" && room[1] != 0).count())
+    };
+    ada.next(|message| people_elsewhere(message) == Some(70));
+    // For longer than the four seconds after which a node repeats who is there: also just before it does.
+    while people.pop().is_some() {
+        thread::sleep(Duration::from_millis(70));
+    }
+    // A node that is silent about a room is forgotten after 12 s.
+    let left = Instant::now();
+    ada.next(|message| people_elsewhere(message) == Some(0));
+    assert!(left.elapsed() < Duration::from_secs(4), "{:?}", left.elapsed());
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn redis_holds_no_more_rooms_than_a_node_however_many_are_made() {
+    let redis = Redis::start("rooms");
+    let chat = Chat::start(&["--redis", &redis.url]);
+    let token = chat.token("Ada");
+    let (mut ada, _) = chat.join("Ada", "lobby");
+    ada.say_with("first", "first of all");
+    ada.hear();
+    // Each makes as many as it may at once: 120, where a node has a hundred.
+    for maker in 0..24 {
+        let mut client = chat.client();
+        for room in 0..5 {
+            client.join(&token, &format!("room-{maker}-{room}"), None);
+            client.say_with(&room.to_string(), "here");
+            client.hear();
+        }
+    }
+    // What was said in each, and by which keys; besides, there are the list of these and the nodes' secret.
+    assert_eq!((redis.count("chat:history:*:keys"), redis.count("chat:*")), (100, 202));
+    // The lobby is always there; of the others, the last.
+    for (room, held) in [("lobby", vec!["first of all"]), ("room-0-0", vec![]), ("room-23-4", vec!["here"])] {
+        assert_eq!(texts(&chat.join("Ada", room).1), held, "{room}");
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn what_is_said_again_by_another_node_is_passed_on_once() {
+    let redis = Redis::start("again");
+    let arguments = ["--redis", &redis.url];
+    said_again(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.
@@ -124,6 +216,17 @@ impl Redis {
 
     fn restart(&mut self) {
         self.process = Self::run(&self.directory);
+    }
+
+    /// How many keys are like this.
+    fn count(&self, pattern: &str) -> usize {
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut self.connect()).expect("Redis answers");
+        keys.len()
+    }
+
+    fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url.as_str()).expect("a URL");
+        client.get_connection().expect("Redis listens")
     }
 
     fn run(directory: &Path) -> Running {

@@ -134,7 +134,7 @@ fn receives_anything(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut 
     }
 }
 
-fn frames(masked: bool, data: &mut Bytes<'_>) -> Vec<u8> {
+pub fn frames(masked: bool, data: &mut Bytes<'_>) -> Vec<u8> {
     let (mut stream, mut is_inside) = (Vec::new(), false);
     while let Some(kind) = data.next() {
         let first = if kind & frame::RAW != 0 {

@@ -1,15 +1,16 @@
 //! What must hold whatever the bytes are, as plain functions: fuzz targets and property tests run the same ones.
 
-mod bytes;
+pub(crate) mod bytes;
 mod codec;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod opening;
 pub mod pair;
 pub mod parts;
+pub mod peers;
 mod side;
 pub mod stream;
-mod wire;
+pub(crate) mod wire;
 
 pub use codec::{frame, handshake};
 #[cfg(feature = "deflate")]

@@ -142,6 +142,28 @@ fn a_byte_now_and_then_keeps_alive() {
     }
 }
 
+/// A slow reader: it sends nothing, and its ping waits behind what it has not taken. What it takes now and then proves
+/// that it is alive, until it takes nothing for longer than the validity and the wait for the pong.
+#[test]
+fn who_takes_what_waited_is_alive() {
+    let (mut ws, mut output) = (opened(Role::Server), Output::new());
+    let mut timers = Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(30), seconds(20)));
+    timers.handle_timeout(seconds(0), &mut ws, &mut output);
+    ws.send_binary(&[7; 1000], &mut output).unwrap();
+    for taken in (0..20).map(|round| seconds(round * 45)) {
+        output.advance(10);
+        timers.received(taken);
+        timers.handle_timeout(taken, &mut ws, &mut output);
+        assert_eq!(timers.poll_timeout(), Some(taken + seconds(30)));
+        let before = output.len();
+        timers.handle_timeout(taken + seconds(30), &mut ws, &mut output);
+        // A ping, of 2 + 8 bytes.
+        assert_eq!((ws.state(), output.len()), (State::Open, before + 10));
+    }
+    timers.handle_timeout(seconds(19 * 45 + 50), &mut ws, &mut output);
+    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+}
+
 /// A peer that never answers a Close, and talks on.
 #[test]
 fn bytes_do_not_extend_the_closing() {

@@ -87,9 +87,16 @@ func fragments(url string) {
 	check(ws.Close())
 }
 
-// Sends more than the server takes.
 func beClosed(url string) {
 	ws, _ := dial(url, 0)
+	check(ws.WriteMessage(websocket.TextMessage, []byte("close")))
+	_, _, err := ws.ReadMessage()
+	if closed, ok := err.(*websocket.CloseError); !ok || closed.Code != 4002 || closed.Text != "von drüben ✓" {
+		log.Fatal(err)
+	}
+
+	// More than the server takes.
+	ws, _ = dial(url, 0)
 	check(ws.WriteMessage(websocket.BinaryMessage, make([]byte, 1<<20+1)))
 	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, 1009) {
 		log.Fatal(err)

@@ -50,14 +50,22 @@ static class Client
         Console.WriteLine("close-sent");
     }
 
-    // Sends more than the server takes.
     static async Task BeClosed(Uri url)
     {
-        var ws = await Open(url);
-        await Send(ws, new byte[(1 << 20) + 1], WebSocketMessageType.Binary, true);
-        var result = await ws.ReceiveAsync(new ArraySegment<byte>(new byte[125]), CancellationToken.None);
-        if ((int)result.CloseStatus != 1009) throw new Exception("closed with " + result.CloseStatus);
+        var closed = await ClosedFor(url, Encoding.UTF8.GetBytes("close"), WebSocketMessageType.Text);
+        if ((int)closed.CloseStatus != 4002 || closed.CloseStatusDescription != "von drüben ✓")
+            throw new Exception("closed with " + closed.CloseStatus + " " + closed.CloseStatusDescription);
+        // More than the server takes.
+        closed = await ClosedFor(url, new byte[(1 << 20) + 1], WebSocketMessageType.Binary);
+        if ((int)closed.CloseStatus != 1009) throw new Exception("closed with " + closed.CloseStatus);
         Console.WriteLine("close-received");
+    }
+
+    static async Task<WebSocketReceiveResult> ClosedFor(Uri url, byte[] message, WebSocketMessageType type)
+    {
+        var ws = await Open(url);
+        await Send(ws, message, type, true);
+        return await ws.ReceiveAsync(new ArraySegment<byte>(new byte[125]), CancellationToken.None);
     }
 
     static async Task<ClientWebSocket> Open(Uri url)

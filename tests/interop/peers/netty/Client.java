@@ -68,15 +68,19 @@ public class Client extends SimpleChannelInboundHandler<WebSocketFrame> {
         System.out.println("ping");
 
         channel.writeAndFlush(new CloseWebSocketFrame(4001, "bis später")).sync();
-        client.expect(4001);
+        client.expect("closed 4001");
         System.out.println("close-sent");
     }
 
-    // Sends more than the server takes.
     static void beClosed(URI url) throws Exception {
         Client client = new Client();
+        client.open(url).writeAndFlush(new TextWebSocketFrame("close"));
+        client.expect("closed 4002 von drüben ✓");
+
+        // More than the server takes.
+        client = new Client();
         client.open(url).writeAndFlush(new BinaryWebSocketFrame(Unpooled.buffer().writeZero((1 << 20) + 1)));
-        client.expect(1009);
+        client.expect("closed 1009");
         System.out.println("close-received");
     }
 
@@ -116,7 +120,11 @@ public class Client extends SimpleChannelInboundHandler<WebSocketFrame> {
     @Override
     protected void channelRead0(ChannelHandlerContext context, WebSocketFrame frame) {
         if (frame instanceof TextWebSocketFrame text) received.add(text.text());
-        else if (frame instanceof CloseWebSocketFrame close) received.add(close.statusCode());
+        else if (frame instanceof CloseWebSocketFrame close) received.add(closed(close));
         else received.add(frame.content().copy());
+    }
+
+    static String closed(CloseWebSocketFrame close) {
+        return ("closed " + close.statusCode() + " " + close.reasonText()).strip();
     }
 }

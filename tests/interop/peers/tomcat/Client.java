@@ -56,20 +56,25 @@ public class Client extends Endpoint {
         System.out.println("ping");
 
         session.close(new CloseReason(CloseCodes.getCloseCode(4001), "bis später"));
-        client.expect(4001);
+        // Its own code and reason: the answer's it does not tell.
+        client.expect("closed 4001 bis später");
         System.out.println("close-sent");
     }
 
-    // Sends more than the server takes.
     static void beClosed(URI url) throws Exception {
         Client client = new Client();
+        client.open(url).getBasicRemote().sendText("close");
+        client.expect("closed 4002 von drüben ✓");
+
+        // More than the server takes.
+        client = new Client();
         Session session = client.open(url);
         try {
             session.getBasicRemote().sendBinary(ByteBuffer.allocate((1 << 20) + 1));
         } catch (IOException closed) {
             // The server need not read all of it.
         }
-        client.expect(1009);
+        client.expect("closed 1009");
         System.out.println("close-received");
     }
 
@@ -102,7 +107,9 @@ public class Client extends Endpoint {
 
     @Override
     public void onClose(Session session, CloseReason reason) {
-        received.add(reason.getCloseCode().getCode());
+        // Without a phrase it is null.
+        String phrase = reason.getReasonPhrase() == null ? "" : " " + reason.getReasonPhrase();
+        received.add("closed " + reason.getCloseCode().getCode() + phrase);
     }
 
     // The buffer is the container's.

@@ -47,7 +47,11 @@ async def exchange(url):
 
 
 async def be_closed(url):
-    """Sends more than the server takes."""
+    ws = await connect(url)
+    await ws.write_message("close")
+    assert await ws.read_message() is None
+    assert (ws.close_code, ws.close_reason) == (4002, "von drüben ✓"), (ws.close_code, ws.close_reason)
+    # More than the server takes.
     ws = await connect(url)
     await ws.write_message(bytes((1 << 20) + 1), binary=True)
     assert await ws.read_message() is None

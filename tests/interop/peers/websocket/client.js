@@ -55,12 +55,15 @@ async function fragments() {
   ws.close();
 }
 
-// More than the server takes.
 async function beClosed() {
-  const ws = await open({ fragmentOutgoingMessages: false });
-  ws.sendBytes(Buffer.alloc((1 << 20) + 1));
-  const [code] = await once(ws, "close");
-  assert.strictEqual(code, 1009);
+  const asked = await open();
+  asked.sendUTF("close");
+  assert.deepStrictEqual(await once(asked, "close"), [4002, "von drüben ✓"]);
+
+  // More than the server takes.
+  const failed = await open({ fragmentOutgoingMessages: false });
+  failed.sendBytes(Buffer.alloc((1 << 20) + 1));
+  assert.strictEqual((await once(failed, "close"))[0], 1009);
   console.log("close-received");
 }
 

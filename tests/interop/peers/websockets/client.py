@@ -41,14 +41,22 @@ async def exchange(url):
 
 
 async def be_closed(url):
-    """Sends more than the server takes."""
+    closed = await closed_for(url, "close")
+    assert (closed.code, closed.reason) == (4002, "von drüben ✓"), closed
+    # More than the server takes.
+    closed = await closed_for(url, bytes((1 << 20) + 1))
+    assert closed.code == 1009, closed
+    print("close-received")
+
+
+async def closed_for(url, message):
+    """The Close that a message is answered by."""
     async with connect(url, subprotocols=["chat"]) as ws:
         try:
-            await ws.send(bytes((1 << 20) + 1))
-            await ws.recv()
+            await ws.send(message)
+            raise AssertionError(await ws.recv())
         except ConnectionClosed as closed:
-            assert closed.rcvd.code == 1009, closed
-            print("close-received")
+            return closed.rcvd
 
 
 async def main():

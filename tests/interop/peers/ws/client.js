@@ -50,12 +50,16 @@ async function exchange() {
   console.log("close-sent");
 }
 
-// More than the server takes.
 async function beClosed() {
-  const ws = await open();
-  ws.send(Buffer.alloc((1 << 20) + 1));
-  const [code] = await once(ws, "close");
-  assert.strictEqual(code, 1009);
+  const asked = await open();
+  asked.send("close");
+  const [code, reason] = await once(asked, "close");
+  assert.deepStrictEqual([code, reason.toString()], [4002, "von drüben ✓"]);
+
+  // More than the server takes.
+  const failed = await open();
+  failed.send(Buffer.alloc((1 << 20) + 1));
+  assert.strictEqual((await once(failed, "close"))[0], 1009);
   console.log("close-received");
 }
 

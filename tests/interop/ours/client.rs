@@ -77,7 +77,7 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     }
     // A peer should answer with the code that it had (RFC 6455 §5.5.1: "typically"); npm `websocket` answers with 1000.
     // What it had, it says itself.
-    if !closed.was_clean() {
+    if !closed.was_clean() || !matches!(closed.code(), 4001 | 1000) {
         return Err(format!("no answer to the Close: {closed:?}").into());
     }
     println!("close-sent");

@@ -1,11 +1,12 @@
-//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections.
+//! Messages that go out by reference: the caller's `Bytes`, and what was prepared for many connections. None of these
+//! bytes is changed here.
 
 use bytes::Bytes;
 
 use super::{Connection, Role};
 use crate::error::SendError;
 use crate::message::MessageKind;
-use crate::output::{Output, SHARED_MIN};
+use crate::output::{Output, REFERENCE_MIN};
 use crate::prepared::Prepared;
 use crate::utf8;
 
@@ -35,7 +36,7 @@ impl Connection {
             utf8::check(&payload).map_err(|_| SendError::InvalidUtf8)?;
         }
         let compress = self.deflates(payload.len());
-        if self.role == Role::Client || compress || payload.len() < SHARED_MIN {
+        if self.role == Role::Client || compress || payload.len() < REFERENCE_MIN {
             return self.send_whole(kind.opcode(), &payload, compress, output);
         }
         if let Err(error) = self.check_sending(payload.len(), output) {
@@ -44,7 +45,7 @@ impl Connection {
         let (header, _) = self.header(true, 0, kind.opcode(), payload.len());
         let len = payload.len();
         self.count_wire(header.as_ref().len() + len);
-        output.put_shared(header.as_ref(), payload);
+        output.put_by_reference(header.as_ref(), payload);
         self.count_sent(len, true, false, output);
         Ok(())
     }
@@ -69,7 +70,7 @@ impl Connection {
         let frame = if compress { self.compressed_frame(prepared)? } else { prepared.frame() };
         self.count_wire(frame.len());
         if frame.len() > COPIED {
-            output.put_shared(&[], frame);
+            output.put_by_reference(&[], frame);
         } else {
             output.put(&frame);
         }

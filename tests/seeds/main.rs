@@ -2,7 +2,9 @@
 //!
 //! `REGENERATE_CORPUS=1 cargo test --test seeds` writes it anew.
 
-#[expect(unreachable_pub, reason = "the library of the fuzz targets")]
+mod against;
+#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets")]
+#[path = "../harness/mod.rs"]
 mod harness;
 
 use std::collections::BTreeMap;
@@ -23,36 +25,54 @@ type Corpus = BTreeMap<String, Vec<u8>>;
 /// More would only be work for whoever merges them: a fuzzer finds the rest.
 const MAX_SEEDS: usize = 60;
 
+/// Of what fuzzers found beyond that, for each target.
+const MAX_FOUND: usize = 400;
+
 #[test]
 fn corpus_is_what_is_made_and_holds_the_properties() {
-    let corpora = corpora();
-    assert_eq!(harness::PROPERTIES.len(), corpora.len());
-    for (&(target, property), made) in harness::PROPERTIES.iter().zip(corpora) {
+    let mut properties = harness::PROPERTIES.to_vec();
+    for (target, made) in corpora() {
         assert!(made.len() <= MAX_SEEDS, "{target} has {} seeds", made.len());
         let directory = corpus_directory(target);
         if std::env::var_os("REGENERATE_CORPUS").is_some() {
             write(&directory, &made);
         }
-        let committed = read(&directory);
-        assert!(committed.keys().eq(made.keys()), "{target}: {:?}", committed.keys());
-        for (name, seed) in committed {
-            assert!(seed == made[&name], "{target}/{name} is not what is made");
+        // The published package is without the fuzz crate and its corpus: there, what is made is run.
+        let is_package = !Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").exists();
+        let committed = if is_package { made.clone() } else { read(&directory) };
+        let (found, named): (Corpus, Corpus) = committed.into_iter().partition(|(name, _)| is_hash(name));
+        assert!(named.keys().eq(made.keys()), "{target}: {:?}", named.keys());
+        for (name, seed) in &named {
+            assert!(*seed == made[name], "{target}/{name} is not what is made");
+        }
+        assert!(found.len() <= MAX_FOUND, "{target} has {} inputs that a fuzzer found", found.len());
+        // What compares with other implementations is tested in the fuzz crate.
+        let Some(index) = properties.iter().position(|(name, _)| *name == target) else { continue };
+        let (_, property) = properties.remove(index);
+        for (name, seed) in named.iter().chain(&found) {
             // To know which it is that fails.
             println!("{target}/{name}");
-            property(&seed);
+            property(seed);
         }
     }
+    assert!(properties.is_empty(), "without a corpus: {properties:?}");
+}
+
+/// What a fuzzer finds, it names by its SHA-1.
+fn is_hash(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn corpus_directory(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
 }
 
+/// What a fuzzer found stays.
 fn write(directory: &Path, corpus: &Corpus) {
-    if directory.exists() {
-        fs::remove_dir_all(directory).expect("the old corpus can be removed");
-    }
     fs::create_dir_all(directory).expect("the directory can be made");
+    for name in read(directory).into_keys().filter(|name| !is_hash(name)) {
+        fs::remove_file(directory.join(name)).expect("an old seed can be removed");
+    }
     for (name, seed) in corpus {
         fs::write(directory.join(name), seed).expect("a seed can be written");
     }
@@ -66,16 +86,19 @@ fn read(directory: &Path) -> Corpus {
     paths.map(|path| (name(&path), fs::read(&path).expect("a file can be read"))).collect()
 }
 
-/// In the order of the properties.
-fn corpora() -> Vec<Corpus> {
+/// Under the names of the targets.
+fn corpora() -> Vec<(&'static str, Corpus)> {
     vec![
-        server(),
-        client(),
-        operations(),
-        handshake(),
-        frame(),
+        ("server", server()),
+        ("client", client()),
+        ("operations", operations()),
+        ("handshake", handshake()),
+        ("frame", frame()),
         #[cfg(feature = "deflate")]
-        deflate(),
+        ("deflate", deflate()),
+        ("against_tungstenite", against::tungstenite()),
+        #[cfg(feature = "deflate")]
+        ("against_sockudo", against::sockudo()),
     ]
 }
 
@@ -329,10 +352,15 @@ fn deflate() -> Corpus {
 
 /// The masked streams of the conformance vectors that need no extension, under file names.
 fn vectors() -> Vec<(String, Vec<u8>)> {
+    streams(false)
+}
+
+/// Those that need permessage-deflate, or those that need nothing.
+fn streams(deflate: bool) -> Vec<(String, Vec<u8>)> {
     let vectors: Value = serde_json::from_slice(&data("conformance.json")).expect("it is JSON");
     let frames = vectors["server_frames"].as_array().expect("a list").iter();
-    let plain = frames.filter(|vector| vector["deflate"] == false && vector["in"].is_string());
-    plain.map(|vector| (file_name(text(&vector["name"])), hex(text(&vector["in"])))).collect()
+    let chosen = frames.filter(|vector| vector["deflate"] == deflate && vector["in"].is_string());
+    chosen.map(|vector| (file_name(text(&vector["name"])), hex(text(&vector["in"])))).collect()
 }
 
 /// The same frames as a server sends them, if all of them are whole and masked.

@@ -1,4 +1,4 @@
-//! Where in a frame the connection is.
+//! Where in a frame the connection is; what is in it is for others to know.
 
 use crate::frame::{HeaderBuffer, Opcode};
 use crate::mask::{apply_mask, rotate_key};

@@ -1,0 +1,81 @@
+//! This crate.
+
+use bytes::Buf;
+use websocket_proto::{
+    ClientRequest, CloseCode, Closed, Config, Connection, Deflate, Error, Event, Input, Output, Parameter,
+};
+
+use super::{MAX_FRAME, MAX_MESSAGE, Outcome, Setup, Step};
+use crate::harness::peers::flag;
+
+pub(crate) fn run(setup: &Setup, stream: &[u8]) -> Outcome {
+    let [client, server] = open(config(setup));
+    let mut ws = if setup.has(flag::CLIENT) { client } else { server };
+    let (mut output, mut steps) = (Output::new(), Vec::new());
+    if setup.has(flag::CLOSE) {
+        ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+    }
+    let mut stream = stream.to_vec();
+    let mut input = Input::new(&mut stream);
+    while let Some(event) = ws.receive(&mut input, &mut output) {
+        steps.push(step(event));
+    }
+    steps.extend(ws.receive_eof().map(step));
+    Outcome::new(setup, steps, &drain(&mut output))
+}
+
+fn config(setup: &Setup) -> Config {
+    let config = Config::new()
+        .max_frame_size(MAX_FRAME)
+        .max_message_size(MAX_MESSAGE)
+        // Peers have no such limits.
+        .max_fragments(u32::MAX)
+        .max_pending_pongs(u32::MAX);
+    let takeover = if setup.has(flag::NO_CONTEXT) { Parameter::Require } else { Parameter::Refuse };
+    if setup.has(flag::DEFLATE) {
+        config.deflate(Deflate::new().server_no_context_takeover(takeover).client_no_context_takeover(takeover))
+    } else {
+        config
+    }
+}
+
+fn open(config: Config) -> [Connection; 2] {
+    let (mut to_server, mut to_client) = (Output::new(), Output::new());
+    let request = ClientRequest::new("ws://example.com/");
+    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).expect("a valid request");
+    let mut server = Connection::server(config);
+    match server.receive(&mut Input::new(&mut drain(&mut to_server)), &mut to_client) {
+        Some(Event::Request(request)) => server.accept(request, &mut to_client),
+        event => panic!("{event:?}"),
+    }
+    match client.receive(&mut Input::new(&mut drain(&mut to_client)), &mut to_server) {
+        Some(Event::Open(_)) => {}
+        event => panic!("{event:?}"),
+    }
+    [client, server]
+}
+
+fn drain(output: &mut Output) -> Vec<u8> {
+    output.copy_to_bytes(output.remaining()).to_vec()
+}
+
+fn step(event: Event<'_>) -> Step {
+    match event {
+        Event::Text(text) => Step::Text(text.into_owned().into()),
+        Event::Binary(data) => Step::Binary(data.into_owned()),
+        Event::Ping(data) => Step::Ping(data.into_owned()),
+        Event::Pong(data) => Step::Pong(data.into_owned()),
+        Event::Closed(closed) => end(&closed),
+        event => panic!("{event:?}"),
+    }
+}
+
+fn end(closed: &Closed) -> Step {
+    match closed.error() {
+        Some(Error::Protocol(error)) => Step::Fault(error.close_code().get()),
+        Some(error) => panic!("{error}"),
+        None if !closed.was_clean() => Step::Eof,
+        None if closed.code() == 1005 => Step::Close(None),
+        None => Step::Close(Some((closed.code(), closed.reason().into()))),
+    }
+}
