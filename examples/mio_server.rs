@@ -1,15 +1,19 @@
 //! An echo server on one thread, for any number of connections: an event loop over mio (epoll, kqueue, IOCP).
 //!
-//! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
+//! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
+//! [--timeout MILLISECONDS]`
 //!
 //! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong, and
-//! for the closing, instead of the defaults of `Timeouts`. What such a loop has to keep in mind:
+//! for the closing, instead of the defaults of `Timeouts`; `--context-takeover` gives each connection a compressor and a
+//! decompressor of its own. What such a loop has to keep in mind:
 //! - **Memory.** One read buffer and one `Output` serve everybody. Only what a socket does not take at once becomes that
-//!   peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no heap but for the name of a subprotocol;
-//!   compression, which is shared through the `Output`, adds nothing to it.
+//!   peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no heap but
+//!   for the name of a subprotocol; compression, which is shared through the `Output`, adds nothing to it.
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, nothing is read from it: TCP tells it to wait.
 //! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and who
-//!   can go on queues up again behind the others, after a few reads.
+//!   can go on queues up again behind the others, after a few reads. Where messages are compressed, a byte may become a
+//!   thousand, to be compressed again: so reads are smaller then, and of those for whom there once was much to do, as of
+//!   those of whom nothing is known yet, only one has a turn between the turns of all others. Bombs slow each other down.
 //! - **Time.** The clock is read once a turn of the loop. A message moves its peer's deadline back, but not the alarm
 //!   that was set for it: that goes off early, finds nothing due, and is set anew. So messages do not touch the alarms.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
@@ -26,12 +30,21 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
-use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output, Timeouts, Timers};
+use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output, State, Timeouts, Timers};
 
-const USAGE: &str = "usage: mio_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
+const USAGE: &str = "usage: mio_server [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover] \
+    [--timeout MILLISECONDS]";
 
 const LISTENER: Token = Token(usize::MAX);
 const READ_SIZE: usize = 64 << 10;
+/// The same where messages may be compressed.
+const READ_SIZE_COMPRESSED: usize = 1 << 10;
+/// More bytes of messages than this in a turn are much to do.
+const MUCH: u64 = 256 << 10;
+/// The kinds of peers that queue up apart.
+const LIGHT: usize = 0;
+const UNKNOWN: usize = 1;
+const HEAVY: usize = 2;
 /// How often a peer may read, and how many may be accepted, before it is the others' turn.
 const READS: usize = 2;
 const ACCEPTS: usize = 64;
@@ -68,8 +81,8 @@ struct Server {
     accept_at: Option<Instant>,
     /// A peer's key is its token.
     peers: Slab<Peer>,
-    /// Whose turn it is.
-    queue: VecDeque<usize>,
+    /// Whose turn it is, by kind.
+    queues: [VecDeque<usize>; 3],
     /// When which peer has a turn whatever else happens.
     alarms: BTreeSet<(Instant, usize)>,
     /// Shared by all; the output is empty whenever a peer's turn is over.
@@ -88,7 +101,7 @@ impl Server {
             listener: TcpListener::from_std(listener),
             accept_at: None,
             peers: Slab::new(),
-            queue: VecDeque::new(),
+            queues: Default::default(),
             alarms: BTreeSet::new(),
             buffer: vec![0; READ_SIZE],
             output: Output::new(),
@@ -121,16 +134,18 @@ impl Server {
                 self.enqueue(key, false);
             }
             // Who queues up again meanwhile has waited for everybody else, and for what is new, when it is its turn.
-            for _ in 0..self.queue.len() {
-                let Some(key) = self.queue.pop_front() else { break };
-                self.turn(key, now);
+            for (kind, turns) in [(LIGHT, self.queues[LIGHT].len()), (UNKNOWN, 1), (HEAVY, 1)] {
+                for _ in 0..turns {
+                    let Some(key) = self.queues[kind].pop_front() else { break };
+                    self.turn(key, now);
+                }
             }
         }
     }
 
     /// How long nothing has to be done if nothing happens.
     fn patience(&self) -> Option<Duration> {
-        if !self.queue.is_empty() {
+        if self.queues.iter().any(|queue| !queue.is_empty()) {
             return Some(Duration::ZERO);
         }
         let alarm = self.alarms.first().map(|(at, _)| *at);
@@ -173,14 +188,17 @@ impl Server {
         peer.is_readable |= is_readable;
         if !peer.is_queued {
             peer.is_queued = true;
-            self.queue.push_back(key);
+            self.queues[peer.kind()].push_back(key);
         }
     }
 
     fn turn(&mut self, key: usize, now: Instant) {
         let peer = &mut self.peers[key];
         peer.is_queued = false;
+        let before = peer.ws.counters().received.message_bytes;
         let goes_on = peer.turn(now, &mut self.buffer, &mut self.output).unwrap_or(false);
+        let received = peer.ws.counters().received.message_bytes - before;
+        peer.work = peer.work.max((received > 0).then_some(received));
         if !goes_on {
             return self.remove(key);
         }
@@ -223,9 +241,11 @@ struct Peer {
     has_ended: bool,
     /// When its grace ends, once it is over.
     grace: Option<Instant>,
-    /// Its place in the server's queue, and among the alarms.
+    /// Its place in one of the server's queues, and among the alarms.
     is_queued: bool,
     alarm: Option<Instant>,
+    /// The most bytes of messages that a turn brought, once one did.
+    work: Option<u64>,
 }
 
 impl Peer {
@@ -240,6 +260,7 @@ impl Peer {
             grace: None,
             is_queued: false,
             alarm: None,
+            work: None,
         }
     }
 
@@ -250,7 +271,7 @@ impl Peer {
             if !self.may_read() {
                 break;
             }
-            let n = match self.tcp.read(buffer) {
+            let n = match self.tcp.read(&mut buffer[..self.read_size()]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.is_readable = false;
@@ -310,6 +331,16 @@ impl Peer {
         self.is_readable && !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
+    /// An opening that is not over may end with compression, and more behind it.
+    fn read_size(&self) -> usize {
+        let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
+        if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
+    }
+
+    fn kind(&self) -> usize {
+        self.work.map_or(UNKNOWN, |work| if work > MUCH { HEAVY } else { LIGHT })
+    }
+
     fn due(&self) -> Option<Instant> {
         self.grace.or(self.timers.poll_timeout())
     }
@@ -337,12 +368,13 @@ struct Options {
 
 impl Options {
     fn parse() -> Option<Self> {
-        let (mut address, mut config, mut deflates) = (None, Config::new(), true);
+        let (mut address, mut config, mut deflate) = (None, Config::new(), Some(Deflate::new().shared()));
         let mut timeouts = Timeouts::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--no-deflate" => deflates = false,
+                "--no-deflate" => deflate = None,
+                "--context-takeover" => deflate = Some(Deflate::new()),
                 "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
                 "--timeout" => {
                     let span = Duration::from_millis(arguments.next()?.parse().ok()?);
@@ -352,8 +384,8 @@ impl Options {
                 _ => address = Some(argument),
             }
         }
-        if deflates {
-            config = config.deflate(Deflate::new().shared());
+        if let Some(deflate) = deflate {
+            config = config.deflate(deflate);
         }
         Some(Self { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts })
     }

@@ -15,7 +15,8 @@
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, the task does not wait for input from it.
 //! - **Fairness.** To wait for a socket that is ready costs nothing of tokio's budget for a task, and the runtime looks
 //!   for other sockets only now and then while a task goes on. So after a few reads, if there is more, the task yields:
-//!   otherwise a peer that never pauses would have its thread to itself.
+//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are smaller,
+//!   because the work, and the echo, are by what they become.
 //! - **Time.** A message moves the deadline back, but not the alarm that was set: that goes off early, finds nothing
 //!   due, and is set anew. So messages do not touch the runtime's timers.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
@@ -42,6 +43,8 @@ use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Inp
 const USAGE: &str = "usage: tokio_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
 
 const READ_SIZE: usize = 64 << 10;
+/// As many bytes at once where they may be compressed: they may become a thousand times as many.
+const READ_SIZE_COMPRESSED: usize = 4 << 10;
 /// How often a peer may read in a turn.
 const READS: usize = 2;
 /// A peer for which this many bytes wait is not read from.
@@ -193,6 +196,12 @@ impl Peer {
         !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
+    /// An opening that is not over may end with compression, and more behind it.
+    fn read_size(&self) -> usize {
+        let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
+        if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
+    }
+
     /// When to have a turn whatever else happens.
     fn due(&self) -> Instant {
         let due = self.grace.or(self.timers.poll_timeout());
@@ -205,7 +214,7 @@ impl Peer {
         self.write(now, output)?;
         let mut reads_left = READS;
         while reads_left > 0 && self.may_read() {
-            let n = match self.tcp.try_read(buffer) {
+            let n = match self.tcp.try_read(&mut buffer[..self.read_size()]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // A reset is an end like any other.

@@ -1,6 +1,6 @@
 //! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
-//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`], if
-//! not told otherwise.
+//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`] unless the
+//! command says so.
 
 use std::io;
 use std::time::Duration;

@@ -27,8 +27,8 @@
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
 //!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such
 //!   a client misses what is old: only the last is ever kept.
-//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on; who
-//!   goes on regardless, more than ten times a second until it is a hundred times too many, is sent away.
+//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is refused; who is
+//!   refused a hundred times, and more than ten times a second, is sent away.
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
 //!   one that is empty, or is refused. Redis holds the history of as many, and forgets that of the longest silent one
 //!   for the next.

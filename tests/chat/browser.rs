@@ -221,6 +221,9 @@ fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
     let chat = Chat::start(&[]);
     let mut browser = Browser::start();
     let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
+    // As Escape does, pressed twice.
+    browser.evaluate(&tab, "document.getElementById('login').close()");
+    browser.wait_for(&tab, "document.getElementById('login').open");
     browser.type_into(&tab, "#name", "  Ada ");
     browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
     // More than may be said at once, and on to another room before there is an answer.

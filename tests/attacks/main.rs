@@ -1,0 +1,91 @@
+//! Attacks on `examples/mio_server.rs` over loopback: each in small by `cargo test`, and all in full by
+//! `ulimit -n 5000 && cargo build --release --example mio_server && cargo test --release --test attacks -- --ignored --nocapture`.
+//!
+//! While one goes on, a client that keeps to the protocol is served. After it the server has the connections and the
+//! memory that it had before, and it never had more memory than its limits say. What the attackers are told is what is
+//! documented.
+// What a process holds is read from /proc.
+#![cfg(target_os = "linux")]
+
+mod bombs;
+#[path = "../drivers/client.rs"]
+mod client;
+mod endings;
+mod floods;
+mod garbage;
+mod opening;
+mod peer;
+mod program;
+mod stage;
+
+use std::time::Duration;
+
+use stage::{Report, Stage};
+
+/// Long enough for anything that has to happen, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Attack {
+    name: &'static str,
+    run: fn(&Stage) -> Report,
+    takes_context: bool,
+}
+
+/// Each of these in small, and in the list of all.
+macro_rules! attacks {
+    ($($module:ident::$name:ident)* ; with context takeover: $($other:ident::$takeover:ident)*) => {
+        const ATTACKS: &[Attack] = &[
+            $(Attack { name: stringify!($name), run: $module::$name, takes_context: false },)*
+            $(Attack { name: stringify!($takeover), run: $other::$takeover, takes_context: true },)*
+        ];
+
+        $(#[test] fn $name() { in_small(stringify!($name)); })*
+        $(#[test] fn $takeover() { in_small(stringify!($takeover)); })*
+    };
+}
+
+attacks! {
+    opening::silent_openings
+    opening::trickled_openings
+    opening::openings_that_stop_at_the_limit
+    opening::oversized_heads
+    floods::pings_to_one_who_never_reads
+    floods::messages_to_one_who_never_reads
+    floods::empty_fragments
+    floods::fragments_of_a_byte
+    floods::messages_without_end
+    floods::messages_that_stop_at_the_limit
+    floods::announced_and_never_sent
+    floods::announced_too_large
+    bombs::bombs_beyond_the_limit
+    bombs::bombs_that_stop_at_the_limit
+    bombs::bombs_within_the_limit
+    bombs::bombs_that_do_not_shrink_again
+    garbage::random_bytes
+    garbage::mutated_sessions
+    endings::half_closed_at_every_byte
+    endings::reset_at_every_byte
+    endings::never_closing_the_transport
+    endings::coming_and_going
+    ; with context takeover:
+    bombs::bombs_in_a_window_that_is_kept
+}
+
+fn in_small(name: &str) {
+    let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("it is in the list");
+    let mut stage = Stage::small(attack.takes_context);
+    println!("{}", stage.perform(attack));
+}
+
+/// One server stands them all, with its default timeouts, and another those that it does not negotiate.
+#[test]
+#[ignore = "ten minutes; opens 2,000 sockets: run it alone, in a release build, with `ulimit -n 5000`"]
+fn in_full() {
+    println!("{}", stage::HEADING);
+    for takes_context in [false, true] {
+        let mut stage = Stage::full(takes_context);
+        for attack in ATTACKS.iter().filter(|attack| attack.takes_context == takes_context) {
+            println!("{}", stage.perform(attack));
+        }
+    }
+}

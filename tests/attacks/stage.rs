@@ -1,0 +1,253 @@
+//! [`Stage`]: a server, an attack on it, and a well-behaved client beside it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use websocket_proto::{CloseCode, Config, Deflate};
+
+use crate::client::Client;
+use crate::peer::Peer;
+use crate::program::Program;
+use crate::{Attack, PATIENCE};
+
+/// A place in the server's table of connections, in its alarms and its queues, which keep their size. A `Connection` is
+/// 128 bytes, the rest of an entry two or three times that; a table that grows is there twice.
+const ENTRY: usize = 2 << 10;
+
+/// What a server keeps that has served anybody: its `Output` up to 128 KiB, a compressor and a decompressor of 208 KiB,
+/// what the allocator holds in pieces; and what it has at once for whoever's turn it is: one message, decompressed, and
+/// its echo.
+const KEPT: usize = 1 << 20;
+const AT_WORK: usize = 6 << 20;
+
+pub(crate) struct Stage {
+    server: Program,
+    pub(crate) address: String,
+    is_full: bool,
+    /// What the server held when nobody had done anything to it.
+    descriptors: usize,
+    memory: usize,
+    /// How many attackers there were at a time, at most.
+    places: usize,
+}
+
+/// What an attack tells of itself.
+pub(crate) struct Report {
+    /// All of them, and how many there were at a time.
+    pub(crate) connections: usize,
+    pub(crate) at_once: usize,
+    pub(crate) sent: usize,
+    /// The most memory that a connection may have cost, by the documented limits.
+    pub(crate) each: usize,
+    pub(crate) got: Tally,
+}
+
+impl Stage {
+    /// With timeouts of half a second.
+    pub(crate) fn small(takes_context: bool) -> Self {
+        Self::new(false, takes_context, &["--timeout", "500"])
+    }
+
+    /// With the default timeouts: 10 seconds for the opening, 30 until a silent peer is pinged, 20 for its pong.
+    pub(crate) fn full(takes_context: bool) -> Self {
+        Self::new(true, takes_context, &[])
+    }
+
+    fn new(is_full: bool, takes_context: bool, timeouts: &[&str]) -> Self {
+        let takeover: &[_] = if takes_context { &["--context-takeover"] } else { &[] };
+        let (server, address) = Program::start(&[timeouts, takeover].concat());
+        // So that the first attack does not find less than there is to keep.
+        visit(&address, &"x".repeat(100_000));
+        let mut stage = Self { server, address, is_full, descriptors: 0, memory: 0, places: 0 };
+        stage.descriptors = stage.settled_descriptors();
+        stage.memory = stage.server.memory();
+        stage
+    }
+
+    /// How much of something there is, in small and in full.
+    pub(crate) fn scale<T>(&self, small: T, full: T) -> T {
+        if self.is_full { full } else { small }
+    }
+
+    /// Waits until the server has ended them all, though they do not close their side, and has no connection but the
+    /// well-behaved client's.
+    pub(crate) fn wait_for_the_end(&self, peers: &mut [Peer]) {
+        self.wait_for("the attackers are ended", || {
+            peers.iter_mut().for_each(Peer::poll);
+            peers.iter().all(Peer::is_over)
+        });
+        self.wait_for("their sockets are closed", || self.server.descriptors() <= self.descriptors + 1);
+    }
+
+    /// Attacks, and holds the server to what it promises.
+    pub(crate) fn perform(&mut self, attack: &Attack) -> Performance {
+        self.server.forget_peak();
+        let witness = Witness::new(&self.address);
+        let report = (attack.run)(self);
+        let service = witness.leave();
+        self.wait_for("everybody goes", || self.server.descriptors() <= self.descriptors);
+        let (peak, after) = (self.server.peak(), self.server.memory());
+        self.places = self.places.max(report.at_once);
+        let most = self.memory + self.places * ENTRY + report.at_once * report.each + AT_WORK;
+        assert!(peak <= most, "{}: {peak} bytes at peak, of {most}", attack.name);
+        let most = self.memory + self.places * ENTRY + KEPT;
+        assert!(after <= most, "{}: {after} bytes after it, of {most}", attack.name);
+        Performance { name: attack.name, report, before: self.memory, peak, after, service }
+    }
+
+    /// Waits until it is so, for as long as the server's timeouts and a busy machine may take.
+    pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let patience = PATIENCE + self.scale(Duration::ZERO, Duration::from_secs(60));
+        let start = Instant::now();
+        while !is_so() {
+            let (now, idle) = (self.server.descriptors(), self.descriptors);
+            assert!(start.elapsed() < patience, "{what}: {now} descriptors after {patience:?}, {idle} when idle");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// How many there are when the last connection has gone.
+    fn settled_descriptors(&self) -> usize {
+        let (mut last, mut since) = (0, Instant::now());
+        while since.elapsed() < Duration::from_millis(100) {
+            let now = self.server.descriptors();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        last
+    }
+}
+
+/// Comes, has its message echoed, and goes in order.
+fn visit(address: &str, text: &str) {
+    let mut client = Client::open(address, Config::new().deflate(Deflate::new()));
+    client.echo(text);
+    leave(client);
+}
+
+fn leave(mut client: Client) {
+    client.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut client.output);
+    let closed = client.closed();
+    assert!(closed.was_clean() && closed.error().is_none(), "{closed:?}");
+}
+
+/// The well-behaved client, one who stays and others who come and go: nobody closes on them, and every echo is right.
+struct Witness {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<Service>,
+}
+
+/// How it was served: how often, the longest round trip of the one who stays, and the longest visit of another: opening,
+/// round trip and closing.
+#[derive(Default)]
+struct Service {
+    round_trips: usize,
+    round_trip: Duration,
+    visit: Duration,
+}
+
+impl Witness {
+    fn new(address: &str) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut client = Client::open(address, Config::new());
+        let (address, told) = (address.to_owned(), is_over.clone());
+        let thread = thread::spawn(move || {
+            let mut service = Service::default();
+            // One round trip beside nothing would say nothing.
+            while !told.load(Ordering::Relaxed) || service.round_trips < 5 {
+                let text = format!("{:05} ", service.round_trips).repeat(1 + service.round_trips % 500);
+                let start = Instant::now();
+                client.echo(&text);
+                service.round_trip = service.round_trip.max(start.elapsed());
+                service.round_trips += 1;
+                if service.round_trips % 20 == 2 {
+                    let start = Instant::now();
+                    visit(&address, &text);
+                    service.visit = service.visit.max(start.elapsed());
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            leave(client);
+            service
+        });
+        Self { is_over, thread }
+    }
+
+    fn leave(self) -> Service {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the well-behaved client is served")
+    }
+}
+
+/// What attackers got, and how many of them.
+#[derive(Default)]
+pub(crate) struct Tally(BTreeMap<String, usize>);
+
+impl Tally {
+    pub(crate) fn add(&mut self, what: impl Into<String>) {
+        *self.0.entry(what.into()).or_default() += 1;
+    }
+
+    /// Nobody got anything else.
+    #[track_caller]
+    pub(crate) fn is_only(&self, allowed: &[&str]) {
+        assert!(self.0.keys().all(|what| allowed.contains(&what.as_str())), "{self} where {allowed:?} are due");
+        assert!(!self.0.is_empty(), "nobody told what it got");
+    }
+
+    /// Somebody got this.
+    #[track_caller]
+    pub(crate) fn has(&self, what: &str) {
+        assert!(self.0.contains_key(what), "nobody got {what}: {self}");
+    }
+}
+
+impl FromIterator<String> for Tally {
+    fn from_iter<T: IntoIterator<Item = String>>(all: T) -> Self {
+        let mut tally = Self::default();
+        for what in all {
+            tally.add(what);
+        }
+        tally
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(what, count)| format!("{what}: {count}")).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
+/// A row of the table.
+pub(crate) struct Performance {
+    name: &'static str,
+    report: Report,
+    before: usize,
+    peak: usize,
+    after: usize,
+    service: Service,
+}
+
+pub(crate) const HEADING: &str = "\
+| attack | connections | MB sent | MiB before, at peak, after | round trips, the worst, a newcomer's | what the attackers got |
+|---|--:|--:|--:|--:|---|";
+
+impl fmt::Display for Performance {
+    #[expect(clippy::cast_precision_loss, reason = "nobody looks at the sixteenth digit")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { connections, sent, got, .. } = &self.report;
+        let mebibytes = |bytes| bytes as f64 / f64::from(1 << 20);
+        write!(f, "| {} | {connections} | {:.1} |", self.name.replace('_', " "), *sent as f64 / 1e6)?;
+        let (before, peak, after) = (mebibytes(self.before), mebibytes(self.peak), mebibytes(self.after));
+        write!(f, " {before:.1}, {peak:.1}, {after:.1} |")?;
+        let Service { round_trips, round_trip, visit } = self.service;
+        write!(f, " {round_trips}, {} ms, {} ms | {got} |", round_trip.as_millis(), visit.as_millis())
+    }
+}
