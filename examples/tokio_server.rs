@@ -15,8 +15,8 @@
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, the task does not wait for input from it.
 //! - **Fairness.** To wait for a socket that is ready costs nothing of tokio's budget for a task, and the runtime looks
 //!   for other sockets only now and then while a task goes on. So after a few reads, if there is more, the task yields:
-//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are smaller,
-//!   because the work, and the echo, are by what they become.
+//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are
+//!   smaller, because the work, and the echo, are by what they become.
 //! - **Time.** A message moves the deadline back, but not the alarm that was set: that goes off early, finds nothing
 //!   due, and is set anew. So messages do not touch the runtime's timers.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
