@@ -9,11 +9,11 @@
 //! closing, instead of the defaults of `Timeouts`. What such a client has to keep in mind:
 //! - **Reconnecting.** `Backoff` says how long to wait, so that clients that lost their server at once come back one by
 //!   one, and not before the server's Retry-After. It counts from the start again when a connection has lasted.
-//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte or a line: they wait
-//!   until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only when
-//!   it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
-//! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be written;
-//!   the channel then holds up the thread that reads them. What the server sends is printed as it comes.
+//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte or a line: they
+//!   wait until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only
+//!   when it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
+//! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be
+//!   written; the channel then holds up the thread that reads them. What the server sends is printed as it comes.
 //! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
 //!   acknowledgement by the application could tell.
 
@@ -101,8 +101,8 @@ async fn session(
     Ok(if is_done { Break(ExitCode::SUCCESS) } else { Continue(backoff.next_delay()) })
 }
 
-/// Whether to ask again would be answered the same: not if the server says when, and not if it is its own fault, or that
-/// of the moment (RFC 9110 §15.5.9, RFC 6585 §4).
+/// Whether to ask again would be answered the same: not if the server says when, and not if it is its own fault, or
+/// that of the moment (RFC 9110 §15.5.9, RFC 6585 §4).
 fn is_final(refusal: &Response) -> bool {
     refusal.retry_after().is_none() && matches!(refusal.status(), 300..500) && !matches!(refusal.status(), 408 | 429)
 }

@@ -10,10 +10,10 @@ use crate::handshake::Response;
 
 /// The delays between a client's attempts to connect: random, and growing with each failure.
 ///
-/// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent reconnect
-/// attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary exponential
-/// backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt, from
-/// [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at once come back one by one.
+/// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent
+/// reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary
+/// exponential backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt,
+/// from [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at once come back one by one.
 ///
 /// It has no clock and waits for nothing: it says how long to.
 ///

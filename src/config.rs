@@ -25,10 +25,10 @@
 ///
 /// It is for one connection with an output of its own, and does not contain what the application does: what it sends,
 /// with the compressor for that (the table in `Deflate`'s docs), and pongs that its messages keep apart, all of which
-/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols it offers; the events it keeps, and the buffers
-/// it gives [back](crate::Connection::recycle). Nor is it ever reached: a fragment costs nothing, the opening's share is
-/// free once that is over, and of a message there is never more than twice what arrived, decompressed, or eight times
-/// what arrived compressed, which is reserved if messages have become so much before.
+/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols it offers; the events it keeps, and the
+/// buffers it gives [back](crate::Connection::recycle). Nor is it ever reached: a fragment costs nothing, the opening's
+/// share is free once that is over, and of a message there is never more than twice what arrived, decompressed, or
+/// eight times what arrived compressed, which is reserved if messages have become so much before.
 ///
 /// # Examples
 /// ```
@@ -93,9 +93,9 @@ impl Config {
     /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length
     /// passes in bounded memory, a compressed one too: nothing is gathered but one part. Default: whole messages.
     ///
-    /// A part is what one read brought of a frame, up to this size. Text is cut between characters, and a character that
-    /// a read or a frame cut comes as a part of its own. Fewer than 4 bytes, the longest character, are taken for 4, more
-    /// than 1 GiB for 1 GiB.
+    /// A part is what one read brought of a frame, up to this size. Text is cut between characters, and a character
+    /// that a read or a frame cut comes as a part of its own. Fewer than 4 bytes, the longest character, are taken for
+    /// 4, more than 1 GiB for 1 GiB.
     ///
     /// # Examples
     /// ```
@@ -128,8 +128,8 @@ impl Config {
     }
 
     /// The most frames that one received message may have, empty ones counted. Default 131,072. One more fails the
-    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this bounds
-    /// work, not bytes.
+    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this
+    /// bounds work, not bytes.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self
@@ -144,10 +144,11 @@ impl Config {
         self
     }
 
-    /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a message,
-    /// a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned before
-    /// compression and with the longest header, 14 bytes, is not sent: [`SendError::Full`](crate::SendError::Full). What
-    /// the protocol itself owes the peer does not fall under it, nor do the pings of [`Timers`](crate::Timers).
+    /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a
+    /// message, a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned
+    /// before compression and with the longest header, 14 bytes, is not sent:
+    /// [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does not fall under it, nor
+    /// do the pings of [`Timers`](crate::Timers).
     pub const fn max_output(mut self, bytes: usize) -> Self {
         self.max_output = clamp_to_u32(bytes);
         self

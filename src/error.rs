@@ -56,11 +56,11 @@ impl From<Timeout> for Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// Its share of the opening handshake. A server answers HTTP 408, or 503 if the request was whole and the caller did
-    /// not decide; a client sends nothing.
+    /// Its share of the opening handshake. A server answers HTTP 408, or 503 if the request was whole and the caller
+    /// did not decide; a client sends nothing.
     Opening,
-    /// Send anything. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before: it is registered with
-    /// this meaning and for both sides, while 1011, which some send here, would blame a server's internal error.
+    /// Send anything. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before: it is registered
+    /// with this meaning and for both sides, while 1011, which some send here, would blame a server's internal error.
     KeepAlive,
     /// Answer a Close, or, once both sides have sent one, close a client's transport. Nothing is sent.
     Closing,
@@ -101,10 +101,11 @@ impl ProtocolError {
         self.kind
     }
 
-    /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of
-    /// the offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character,
-    /// where its next byte would have been. In a compressed message, the first byte of the frame's payload. From a
-    /// [`FrameReader`](crate::frame::FrameReader), the first byte of the header, counted from the first that it was given.
+    /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of the
+    /// offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character, where
+    /// its next byte would have been. In a compressed message, the first byte of the frame's payload. From a
+    /// [`FrameReader`](crate::frame::FrameReader), the first byte of the header, counted from the first that it was
+    /// given.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

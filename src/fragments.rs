@@ -15,17 +15,18 @@ use crate::output::Output;
 /// than a fragment.
 ///
 /// # Sizes
-/// Every fragment but the last is exactly as many bytes of the message as was said; the last is the rest, and empty only
-/// if the message is. What fits into one fragment goes as one unfragmented frame. Text is cut anywhere, in the middle of
-/// a character too, as RFC 6455 §5.6 allows. With permessage-deflate, each fragment carries what its bytes compress to,
-/// as a part of one compressed message (RFC 7692 §6.1); that a message in several fragments is compressed whatever its
-/// length holds here too. A peer may limit their number, as [`Config::max_fragments`](crate::Config::max_fragments) does.
+/// Every fragment but the last is exactly as many bytes of the message as was said; the last is the rest, and empty
+/// only if the message is. What fits into one fragment goes as one unfragmented frame. Text is cut anywhere, in the
+/// middle of a character too, as RFC 6455 §5.6 allows. With permessage-deflate, each fragment carries what its bytes
+/// compress to, as a part of one compressed message (RFC 7692 §6.1); that a message in several fragments is compressed
+/// whatever its length holds here too. A peer may limit their number, as
+/// [`Config::max_fragments`](crate::Config::max_fragments) does.
 ///
 /// # Until it is finished
 /// The connection sends no other message. RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between
-/// the fragments of another message". Dropping this half-way leaves the message unfinished: the connection refuses every
-/// other with [`MessageInProgress`](SendError::MessageInProgress), until [`send_fragment`](Connection::send_fragment)
-/// finishes it or [`close`](Connection::close) makes an end to everything.
+/// the fragments of another message". Dropping this half-way leaves the message unfinished: the connection refuses
+/// every other with [`MessageInProgress`](SendError::MessageInProgress), until
+/// [`send_fragment`](Connection::send_fragment) finishes it or [`close`](Connection::close) makes an end to everything.
 ///
 /// # Examples
 /// Between reading and writing, whenever less than a fragment waits:
@@ -103,12 +104,12 @@ impl<'d> Fragments<'d> {
         self.progress == Progress::Finished
     }
 
-    /// Puts the next fragment into the output; does nothing if there is none any more. The connection has to be the same
-    /// every time.
+    /// Puts the next fragment into the output; does nothing if there is none any more. The connection has to be the
+    /// same every time.
     ///
     /// # Errors
-    /// As [`send_fragment`](Connection::send_fragment), and if another fragmented message is being sent when this one is
-    /// to begin. Nothing was put into the output then, and nothing is lost: the next call sends the same fragment.
+    /// As [`send_fragment`](Connection::send_fragment), and if another fragmented message is being sent when this one
+    /// is to begin. Nothing was put into the output then, and nothing is lost: the next call sends the same fragment.
     pub fn send_next(&mut self, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
         if self.is_finished() {
             return Ok(());

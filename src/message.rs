@@ -128,8 +128,8 @@ impl Message {
 
 /// # Gathering
 impl Message {
-    /// Appends bytes, unmasked with `key`. At most `announced` more are to come before what is gathered is taken: that is
-    /// asked only if memory is needed. Of bytes that are no text, what comes before the fault is appended.
+    /// Appends bytes, unmasked with `key`. At most `announced` more are to come before what is gathered is taken: that
+    /// is asked only if memory is needed. Of bytes that are no text, what comes before the fault is appended.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -160,8 +160,8 @@ impl Message {
     }
 
     /// Appends what `write` puts at the front of a place for up to `expected` bytes; it says how many it were. At most
-    /// `most` are to come before what is gathered is taken. Begins in the memory of `spare`, if there is enough. Of bytes
-    /// that are no text, what comes before the fault is appended.
+    /// `most` are to come before what is gathered is taken. Begins in the memory of `spare`, if there is enough. Of
+    /// bytes that are no text, what comes before the fault is appended.
     #[cfg(feature = "deflate")]
     pub(crate) fn append(
         &mut self,
@@ -325,8 +325,8 @@ impl<'i> Payload<'i> {
     }
 }
 
-/// Appends what `write` puts at the front of a place for so many bytes; it says how many it were. Begins in `memory`, if
-/// there is any: what it holds already need not be filled with zeros again.
+/// Appends what `write` puts at the front of a place for so many bytes; it says how many it were. Begins in `memory`,
+/// if there is any: what it holds already need not be filled with zeros again.
 #[cfg(feature = "deflate")]
 pub(crate) fn append_within(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
     let len = bytes.len();
@@ -339,8 +339,8 @@ pub(crate) fn append_within(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, w
     bytes.truncate(len.saturating_add(written));
 }
 
-/// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough, and
-/// then up to double, but for what is doubled no more than was announced.
+/// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough,
+/// and then up to double, but for what is doubled no more than was announced.
 ///
 /// While a buffer grows, the old one and the new one exist together: so the last growth, to all that was announced,
 /// starts from no more than half of that.

@@ -1,8 +1,8 @@
 //! Text: bytes that were looked at, and are UTF-8. What was found to be text is not looked at again.
 //!
 //! The other island of unsafe code beside `mask::kernel`: `from_utf8_unchecked`, once the bytes are known to be UTF-8.
-//! Instructions for an ASCII message received of 16, 125, 1,024 bytes, with a second look and without: 190 → 82, 293 → 166,
-//! 520 → 347, by `valgrind --tool=callgrind`.
+//! Instructions for an ASCII message received of 16, 125, 1,024 bytes, with a second look and without: 190 → 82, 293 →
+//! 166, 520 → 347, by `valgrind --tool=callgrind`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -99,8 +99,8 @@ impl TextBuffer {
         unsafe { String::from_utf8_unchecked(text) }
     }
 
-    /// Appends a few bytes as [`push`](Self::push) does, if there is room for them and they are ASCII between characters.
-    /// Otherwise does nothing.
+    /// Appends a few bytes as [`push`](Self::push) does, if there is room for them and they are ASCII between
+    /// characters. Otherwise does nothing.
     #[inline]
     pub(crate) fn push_few(&mut self, key: [u8; 4], piece: &[u8]) -> bool {
         let is_plain = self.pending() == 0 && kernel::append_few(key, piece, &mut self.bytes, |seen| seen.is_ascii());

@@ -10,25 +10,25 @@ use crate::output::Output;
 /// The deadlines of one [`Connection`] and its keep-alive, beside it.
 ///
 /// It has no clock: `I` is any clock's instant, of which only the operators are asked for. `Instant` of the standard
-/// library, of tokio and of embassy will do, and so will a [`Duration`] since some beginning or a `u64` of milliseconds.
+/// library, of tokio and of embassy will do, and so will a [`Duration`] since some beginning or a `u64` of
+/// milliseconds.
 ///
 /// # The contract
 /// 1. Once a turn of the loop, when everything that was read has been [received](Connection::receive), call
-///    [`handle_timeout`](Self::handle_timeout). It sees in the connection what happened since: a message costs no look at
-///    the clock.
-/// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
+/// [`handle_timeout`](Self::handle_timeout). It sees in the connection what happened since: a message costs no look at
+/// the clock. 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
-/// Called less often, only when the time of `poll_timeout` comes, it sees things later than they were: it gives a peer more
-/// time, never less. It may then miss that a connection without a keep-alive is closing.
+/// Called less often, only when the time of `poll_timeout` comes, it sees things later than they were: it gives a peer
+/// more time, never less. It may then miss that a connection without a keep-alive is closing.
 ///
 /// # What it does
 /// - **Opening**: the handshake has to be over when its time is, counted from [`new`](Self::new) whatever arrives: a
 ///   request that comes byte by byte gains nothing by it.
 /// - **Keep-alive**: any byte from the peer proves that it is alive. If the last proof is older than the validity, one
-///   ping is sent, whose payload is their count in eight bytes, big endian; if then not a byte arrives within the wait for
-///   the pong, the connection is failed.
-/// - **Closing**: counted from when the connection is first seen in [`State::Closing`], whatever arrives. The keep-alive is
-///   over then.
+///   ping is sent, whose payload is their count in eight bytes, big endian; if then not a byte arrives within the wait
+///   for the pong, the connection is failed.
+/// - **Closing**: counted from when the connection is first seen in [`State::Closing`], whatever arrives. The
+///   keep-alive is over then.
 ///
 /// How the connection ends, and what the peer is told, [`Timeout`] says; [`Connection::time_out`] does it.
 ///
@@ -141,9 +141,9 @@ where
 
     /// Looks at what the connection did since the last call and does what is due: sends a ping, or ends the connection.
     ///
-    /// Call it when the time of [`poll_timeout`](Self::poll_timeout) comes, and as often as you like: once a turn of the
-    /// loop. After it, `poll_timeout` is later than now, or `None`, unless a span of no length was asked for. A clock that
-    /// stands still or goes back makes things happen later, and nothing else.
+    /// Call it when the time of [`poll_timeout`](Self::poll_timeout) comes, and as often as you like: once a turn of
+    /// the loop. After it, `poll_timeout` is later than now, or `None`, unless a span of no length was asked for. A
+    /// clock that stands still or goes back makes things happen later, and nothing else.
     pub fn handle_timeout(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
         self.look(now, connection);
         if self.deadline.is_none_or(|deadline| now < deadline) {
@@ -160,8 +160,8 @@ where
     }
 
     /// Notes that bytes came from the peer now, for callers who know it better than the next
-    /// [`handle_timeout`](Self::handle_timeout): from the socket's time stamps, or because they call that only when it is
-    /// due. Call it when the bytes are read, before they are received.
+    /// [`handle_timeout`](Self::handle_timeout): from the socket's time stamps, or because they call that only when it
+    /// is due. Call it when the bytes are read, before they are received.
     ///
     /// Call it, too, when a socket that was full takes bytes again: it has room only because the peer took some, so a
     /// slow reader is alive. Only then. What a socket takes that was not full proves nothing, since it would take as
@@ -172,12 +172,12 @@ where
         self.is_told = true;
     }
 
-    /// Takes the payload of an [`Event::Pong`](crate::Event::Pong), and returns the round-trip time if it answers the last
-    /// ping of these timers, for the first time.
+    /// Takes the payload of an [`Event::Pong`](crate::Event::Pong), and returns the round-trip time if it answers the
+    /// last ping of these timers, for the first time.
     ///
-    /// Counted from the `handle_timeout` that put the ping into the output, so the time that it waited there is in it. A
-    /// pong to an earlier ping, which comes late because other bytes proved the peer alive, has no part in it. A peer can
-    /// make it shorter than it is, by guessing, and longer.
+    /// Counted from the `handle_timeout` that put the ping into the output, so the time that it waited there is in it.
+    /// A pong to an earlier ping, which comes late because other bytes proved the peer alive, has no part in it. A peer
+    /// can make it shorter than it is, by guessing, and longer.
     pub fn pong(&mut self, now: I, payload: &[u8]) -> Option<Span<I>> {
         let sent = self.unanswered.take_if(|_| payload == self.pings.to_be_bytes())?;
         // A later instant cannot be subtracted: the clock went back.
@@ -272,9 +272,9 @@ impl<D: Copy> Timeouts<D> {
         self
     }
 
-    /// How long what the peer sent proves that it is alive, and how long to wait after the ping that follows. Default 30 s,
-    /// then 20 s: proxies and address translators forget a connection that is idle for a minute, and 20 s is time for
-    /// several retransmissions. So a peer that vanishes is found out after 50 s.
+    /// How long what the peer sent proves that it is alive, and how long to wait after the ping that follows. Default
+    /// 30 s, then 20 s: proxies and address translators forget a connection that is idle for a minute, and 20 s is time
+    /// for several retransmissions. So a peer that vanishes is found out after 50 s.
     pub const fn keep_alive(mut self, validity: D, pong: D) -> Self {
         self.keep_alive = Some((validity, pong));
         self

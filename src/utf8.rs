@@ -94,8 +94,8 @@ pub(crate) fn incomplete_tail(bytes: &[u8]) -> usize {
 pub(crate) fn lacking(begun: &[u8]) -> usize {
     let len = match begun {
         [] => 0,
-        [..0xe0, ..] => 2,
-        [..0xf0, ..] => 3,
+        [0..0xe0, ..] => 2,
+        [0..0xf0, ..] => 3,
         _ => 4,
     };
     len - begun.len().min(len)

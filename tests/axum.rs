@@ -118,8 +118,8 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
     }
 }
 
-/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2), and
-/// a Close; returns what has to come back.
+/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
+/// and a Close; returns what has to come back.
 fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     ws.send_text("hello €", output).expect("it is open");

@@ -70,6 +70,16 @@ fn draws_are_even() {
     assert!(tenths.iter().all(|count| count.abs_diff(DRAWS / 10) < 150), "{tenths:?}");
 }
 
+/// From zero up to the ceiling: both can be drawn.
+#[test]
+fn the_ceiling_itself_is_drawn() {
+    let nanosecond = Duration::from_nanos(1);
+    let mut backoff = Backoff::new([1; 32]).base(nanosecond).cap(nanosecond);
+    let ones = (0..1000).filter(|_| backoff.next_delay() == nanosecond).count();
+    // The standard deviation is 16.
+    assert!(ones.abs_diff(500) < 100, "{ones}");
+}
+
 #[test]
 fn a_seed_decides() {
     let draw = |seed| {

@@ -270,22 +270,42 @@ fn what_is_written_does_not_pile_up() {
 /// A recycled buffer is used for the next message that is gathered.
 #[test]
 fn a_recycled_buffer_serves_again() {
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        let mut ws = open_server(Config::new());
+        let mut bytes = frame(true, opcode, Some(KEY), &[1; 5000]);
+        let (head, tail) = bytes.split_at_mut(2500);
+        let mut output = Output::new();
+        let mut receive = |head: &mut [u8], tail: &mut [u8]| {
+            assert!(ws.receive(&mut Input::new(head), &mut output).is_none());
+            match ws.receive(&mut Input::new(tail), &mut output) {
+                Some(Event::Text(text)) => ws.recycle(text.into_owned().into_bytes()),
+                Some(Event::Binary(data)) => ws.recycle(data.into_owned()),
+                event => panic!("{event:?}"),
+            }
+        };
+        receive(&mut head.to_vec(), &mut tail.to_vec());
+        let (mut head, mut tail) = (head.to_vec(), tail.to_vec());
+        let ((), _, held, peak) = measure(|| receive(&mut head, &mut tail));
+        assert_eq!(held, 0, "the buffer went in and came back");
+        assert!(peak < 256, "only the message's own bookkeeping is new: {peak}");
+    }
+}
+
+/// Where nothing is given back, nothing is kept.
+#[test]
+fn no_buffer_is_no_spare() {
     let mut ws = open_server(Config::new());
-    let mut bytes = frame(true, Opcode::Binary, Some(KEY), &[1; 5000]);
-    let (head, tail) = bytes.split_at_mut(2500);
-    let mut output = Output::new();
-    let mut receive = |head: &mut [u8], tail: &mut [u8]| {
-        assert!(ws.receive(&mut Input::new(head), &mut output).is_none());
-        match ws.receive(&mut Input::new(tail), &mut output) {
-            Some(Event::Binary(data)) => ws.recycle(data.into_owned()),
-            event => panic!("{event:?}"),
-        }
-    };
-    receive(&mut head.to_vec(), &mut tail.to_vec());
-    let (mut head, mut tail) = (head.to_vec(), tail.to_vec());
-    let ((), _, held, peak) = measure(|| receive(&mut head, &mut tail));
-    assert_eq!(held, 0, "the buffer went in and came back");
-    assert!(peak < 256, "only the message's own bookkeeping is new: {peak}");
+    let ((), allocations, _, _) = measure(|| ws.recycle(Vec::new()));
+    assert_eq!(allocations, 0);
+}
+
+/// The header of a control frame announces bytes, too, and brings none.
+#[test]
+fn a_header_alone_holds_nothing() {
+    let mut ws = open_server(Config::new());
+    let mut header = frame(true, Opcode::Ping, Some(KEY), &[1; 125])[..6].to_vec();
+    let (_, allocations, _, _) = measure(|| deliver(&mut ws, &mut header, usize::MAX, &mut Output::new()));
+    assert_eq!(allocations, 0);
 }
 
 /// Nothing is reserved for bytes that were only announced, in a frame, over fragments, or in a head.

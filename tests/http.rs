@@ -1,10 +1,11 @@
 //! The opening handshake in the types of the `http` crate: the same decisions as from bytes and from header lists.
 
-use http::{HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, Version};
+use bytes::Buf;
+use http::{HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Version};
 use websocket_proto::handshake::{
     Bootstrap, ClientHandshake, Negotiated, Request, accept_key, parse_extended_connect, parse_request,
 };
-use websocket_proto::{Accept, ClientRequest, Config, HandshakeErrorKind, Reject};
+use websocket_proto::{Accept, ClientRequest, Config, HandshakeErrorKind, Output, Reject};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -219,7 +220,7 @@ fn what_a_client_refuses() {
     let connect = client().extended_connect(&Config::new()).expect("it can be sent");
     assert_eq!(check(connect, good()), Some(HandshakeErrorKind::Refused(101)));
     let mut ok = good();
-    *ok.status_mut() = http::StatusCode::OK;
+    *ok.status_mut() = StatusCode::OK;
     assert_eq!(check(upgrade(), ok), Some(HandshakeErrorKind::Refused(200)));
 }
 
@@ -237,4 +238,31 @@ fn more_than_the_types_hold() {
         assert!(request.upgrade(&Config::new(), [1; 16]).expect("it can be sent").to_http().is_err());
         assert!(request.extended_connect(&Config::new()).expect("it can be sent").to_http().is_err());
     }
+}
+
+/// A status line says what the status is called, by the registry that the `http` crate has; it may say nothing.
+#[test]
+fn statuses_have_their_names() {
+    let first_line = |answer: &websocket_proto::handshake::Answer| {
+        let mut output = Output::new();
+        answer.write_http1(&mut output);
+        let head = String::from_utf8(output.copy_to_bytes(output.len()).to_vec()).expect("text");
+        head.lines().next().expect("a line").to_owned()
+    };
+    let request = || Request::from_http(&upgrade(), None).expect("it opens");
+    let (opened, _) = request().accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+    assert_eq!(first_line(&opened), "HTTP/1.1 101 Switching Protocols");
+    let mut named = Vec::new();
+    for status in (300..600).filter(|status| *status != 304) {
+        let line = first_line(&request().reject(&Reject::new(status).expect("it rejects")));
+        let phrase = line.strip_prefix(&format!("HTTP/1.1 {status} ")).expect("the status, and a space in any case");
+        if !phrase.is_empty() {
+            assert_eq!(StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()), Some(phrase));
+            named.push(status);
+        }
+    }
+    // What a WebSocket server is likely to answer, and what the crate itself does.
+    let likely =
+        [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 421, 426, 429, 431, 500, 501, 502, 503, 504];
+    assert_eq!(named, likely);
 }

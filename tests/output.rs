@@ -137,6 +137,32 @@ fn a_full_socket_is_a_success_so_far() {
     assert_eq!(output.chunk(), b"llo");
 }
 
+/// Vectored writes are for payloads that are held by reference: what is in one buffer takes one write.
+#[test]
+fn what_lies_together_is_written_at_once() {
+    struct Plain(Vec<Vec<u8>>);
+    impl Write for Plain {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            panic!("{} slices", slices.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (mut ws, mut output) = server();
+    ws.send_text("one", &mut output).unwrap();
+    ws.send_text("two", &mut output).unwrap();
+    let mut writer = Plain(Vec::new());
+    assert_eq!(output.write_to(&mut writer).unwrap(), 10);
+    assert_eq!(writer.0, [b"\x81\x03one\x81\x03two"]);
+}
+
 #[test]
 fn append_moves_everything_and_keeps_the_order() {
     let (mut ws, mut output) = server();

@@ -8,8 +8,8 @@ use crate::aligned::Aligned;
 use crate::copy::copy;
 use crate::work::Reads;
 
-/// Reads repeat a tape for ever; writes go into a scratch buffer, and are counted. Clones are the same socket. As system
-/// calls, reads and writes are the same code for everybody: none is inlined.
+/// Reads repeat a tape for ever; writes go into a scratch buffer, and are counted. Clones are the same socket. As
+/// system calls, reads and writes are the same code for everybody: none is inlined.
 #[derive(Clone)]
 pub struct Socket(Rc<RefCell<Wire>>);
 

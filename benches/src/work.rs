@@ -90,8 +90,9 @@ impl Work {
     }
 
     /// The messages, in the order in which they are on the tape or to be sent; then again from the first. Each is
-    /// different, and their number is a multiple of [`batch`](Self::batch). What is read comes to some 256 KiB, to lie in the second-level cache,
-    /// as what a kernel copies does; what is sent to some 32 KiB, as an application has just made it.
+    /// different, and their number is a multiple of [`batch`](Self::batch). What is read comes to some 256 KiB, to lie
+    /// in the second-level cache, as what a kernel copies does; what is sent to some 32 KiB, as an application has just
+    /// made it.
     pub fn payloads(&self) -> Vec<Payload> {
         let total = if self.reads_messages() { 256 << 10 } else { 32 << 10 };
         let count = (total / self.message_size()).max(2).next_multiple_of(self.batch());

@@ -1,5 +1,6 @@
 //! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
-//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`].
+//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`] unless the
+//! command says so.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use websocket_proto::{CloseCode, Connection, Event, Input, Output};
 pub(crate) const PLACES: usize = 100;
 
 /// How long it may last, whatever is said.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 60);
 
 /// How long a peer may be silent, or take to read what it is sent.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,19 +25,20 @@ pub(crate) async fn serve(
     mut ws: Connection,
     mut output: Output,
     ahead: Vec<u8>,
+    longest: Duration,
 ) -> io::Result<()> {
-    if let Ok(ended) = timeout(LONGEST, drive(tcp, &mut ws, &mut output, ahead)).await {
+    if let Ok(ended) = timeout(longest, drive(tcp, &mut ws, &mut output, ahead)).await {
         return ended;
     }
-    ws.close(CloseCode::TIMEOUT, "ten minutes are over", &mut output);
+    ws.close(CloseCode::TIMEOUT, "the time is up", &mut output);
     timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?
 }
 
 async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ahead: Vec<u8>) -> io::Result<()> {
-    let mut buffer = ahead;
+    let (mut buffer, mut is_at_end) = (ahead, false);
     loop {
         let mut input = Input::new(&mut buffer);
-        while let Some(event) = ws.receive(&mut input, output) {
+        while let Some(event) = if is_at_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
             echo(event, ws, output);
         }
         timeout(PATIENCE, tcp.write_all_buf(output)).await??;
@@ -46,9 +48,7 @@ async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ah
         buffer.resize(4 << 10, 0);
         let read = timeout(PATIENCE, tcp.read(&mut buffer)).await??;
         buffer.truncate(read);
-        if read == 0 {
-            return Ok(());
-        }
+        is_at_end = read == 0;
     }
 }
 

@@ -300,6 +300,11 @@ impl Hub {
                 // If it cannot be told now, it will be in a few seconds.
                 let _ = redis.tell_presence(&present).await;
             }
+            if let Some(redis) = &self.redis
+                && repeats
+            {
+                let _ = redis.agree_on_secret().await;
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A chat with rooms, names, presence and a feed of prices, on one port with the page that uses it.
 //!
-//! `cargo run --release --example chat -- [ADDR] [--redis URL] [--origin ORIGIN]… [--tick MILLISECONDS]`
+//! `cargo run --release --example chat -- [ADDR] [--redis URL] [--origin ORIGIN]… [--tick MILLISECONDS]
+//! [--echo MILLISECONDS]`
 //!
 //! Open the address that it prints in two windows. With `--redis`, any number of these share their rooms; `nginx.conf`
 //! beside this file has what a proxy in front of them needs, and does the TLS. Without it, everything is in this
@@ -18,16 +19,16 @@
 //! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
 //!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
 //!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
-//!   price is a connection that nobody has logged in on, for 10 seconds at most. There are no passwords: anybody can
-//!   take any name.
+//!   price is a connection that nobody has logged in on, which is closed after 10 seconds. There are no passwords:
+//!   anybody can take any name.
 //! - **Without a login** there is `/echo`, for trying things out: a hundred connections at once, each closed after ten
-//!   minutes. A public server would leave it away.
+//!   minutes, or `--echo`. A public server would leave it away.
 //! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
 //! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
 //!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such
 //!   a client misses what is old: only the last is ever kept.
-//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is not passed on; who
-//!   goes on regardless, a hundred times, is sent away.
+//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is refused; who is
+//!   refused a hundred times, and more than ten times a second, is sent away.
 //! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
 //!   one that is empty, or is refused. Redis holds the history of as many, and forgets that of the longest silent one
 //!   for the next.
@@ -62,7 +63,7 @@ use crate::redis::Redis;
 use crate::session::Session;
 use crate::token::Tokens;
 
-const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS]";
+const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS] [--echo MILLISECONDS]";
 
 /// Connections at once, of any kind; the next ones wait to be accepted. For each there may wait `session::MAX_WAITING`,
 /// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all read as slowly as they may that is 5 GB,
@@ -81,8 +82,9 @@ struct Chat {
     config: Config,
     /// The only ones from which pages may come; if there are none, only this server's own.
     origins: Vec<String>,
-    /// Places at `/echo`.
+    /// Places at `/echo`, and how long one may be kept.
     echoes: Semaphore,
+    longest_echo: Duration,
 }
 
 #[tokio::main]
@@ -112,8 +114,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let hub = Hub::new(node, redis, prices::start(arguments.tick));
     Hub::start(&hub).await;
     let config = Config::new().max_message_size(session::MAX_MESSAGE).deflate(Deflate::new());
-    let echoes = Semaphore::new(echo::PLACES);
-    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins, echoes });
+    let (echoes, longest_echo) = (Semaphore::new(echo::PLACES), arguments.longest_echo);
+    let chat = Arc::new(Chat { hub: hub.clone(), tokens, config, origins: arguments.origins, echoes, longest_echo });
 
     let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
     tokio::select! {
@@ -198,7 +200,7 @@ async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, 
     };
     let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
     if is_echo {
-        echo::serve(tcp, ws, output, ahead).await
+        echo::serve(tcp, ws, output, ahead, chat.longest_echo).await
     } else {
         Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, ahead).await
     }
@@ -207,7 +209,7 @@ async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, 
 impl Chat {
     /// What to answer to an opening request; with what was negotiated, if it is accepted.
     fn answer(&self, request: Request) -> (Answer, Option<Negotiated>) {
-        // The version of what is in `messages`: a page that was loaded from an older server will be told to reload.
+        // The version of what is in `messages`. If a page asks for another, its browser fails the connection.
         let subprotocol = match request.path() {
             "/chat" => "chat.v1",
             "/echo" => "echo",
@@ -274,12 +276,13 @@ struct Arguments {
     origins: Vec<String>,
     /// How often there are prices; the page takes a connection without any for dead.
     tick: Duration,
+    longest_echo: Duration,
 }
 
 impl Arguments {
     fn parse() -> Option<Self> {
-        let tick = Duration::from_secs(1);
-        let mut parsed = Self { address: String::new(), redis: None, origins: Vec::new(), tick };
+        let (tick, longest_echo) = (Duration::from_secs(1), echo::LONGEST);
+        let mut parsed = Self { address: String::new(), redis: None, origins: Vec::new(), tick, longest_echo };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -289,6 +292,7 @@ impl Arguments {
                     let milliseconds = arguments.next()?.parse().ok().filter(|tick| (1..=10_000).contains(tick))?;
                     parsed.tick = Duration::from_millis(milliseconds);
                 }
+                "--echo" => parsed.longest_echo = Duration::from_millis(arguments.next()?.parse().ok()?),
                 _ if argument.starts_with('-') || !parsed.address.is_empty() => return None,
                 _ => parsed.address = argument,
             }

@@ -7,9 +7,13 @@ const BASE = 1000, CAP = 30_000;
 const STEADY = 10_000;
 // Prices come every second, so a connection that is silent for so long is dead, whatever its state says.
 const SILENCE = 15_000;
+// Two messages a second are passed on.
+const PACE = 600;
 const STATES = ["Connecting", "Open", "Closing", "Closed"];
 // The close code that a token is refused with.
 const UNAUTHORIZED = 3000;
+// The one that says: not now.
+const TRY_AGAIN_LATER = 1013;
 
 const $ = id => document.getElementById(id);
 const element = (tag, properties = {}, ...children) => {
@@ -18,10 +22,10 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
-let ws = null, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
+let ws = null, lostBy = 0, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
 let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
-// The room that is shown, and whether the server has let the page in.
-let room = roomInAddress(), isIn = false;
+// The room that is shown, whether the server has let the page in, and how many times it was asked to and has not yet.
+let room = roomInAddress(), isIn = false, joining = 0;
 // By room: the last message that was seen, and what is shown.
 const last = new Map(), lists = new Map();
 // What was typed and has not come back yet, by key: [room, text].
@@ -38,6 +42,7 @@ function connect() {
     ws.close();
   }
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
+  joining = 0;
   heardAt = Date.now();
   ws.onopen = () => {
     openedAt = Date.now();
@@ -55,6 +60,7 @@ function connect() {
     $("latency").textContent = "–";
     isIn = false;
     if (event.code === UNAUTHORIZED) token = null;
+    lostBy = event.code;
     again();
   };
   show();
@@ -71,6 +77,7 @@ function again() {
 // The token goes into the first message, because a URL would be logged; with it goes where to go on.
 function join() {
   isIn = false;
+  joining += 1;
   ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
 }
 
@@ -87,7 +94,8 @@ function roomInAddress() {
 
 async function login(wanted) {
   try {
-    const response = wanted && await fetch("/login", { method: "POST", body: JSON.stringify({ name: wanted }) });
+    const response = wanted && await fetch("/login",
+      { method: "POST", body: JSON.stringify({ name: wanted }), signal: AbortSignal.timeout(SILENCE) });
     // So says a proxy whose servers are away.
     if (response && response.status >= 500) throw response;
     if (response && response.ok) {
@@ -112,27 +120,30 @@ async function login(wanted) {
 // ---- what the server says
 
 const receive = {
-  welcome({ room: entered, name: own, node, messages, missing }) {
+  welcome({ name: own, node, messages, missing }) {
     // As the server took it, without blanks around it.
     name = own;
     sessionStorage.setItem("name", name);
-    if (entered !== room) {
-      isIn = false;
-      return;
-    }
+    // Each welcome answers a join, in order. Only the last is for where the page is now: one before may be for the same
+    // room, in which it has been twice.
+    joining -= 1;
+    if (joining > 0) return;
     isIn = true;
     $("node").textContent = node;
     if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
     messages.forEach(receive.said);
     // What was sent and has not come back may never have arrived.
-    for (const [key, [where, text]] of waiting) if (where === room) say(key, text);
+    // Not faster than the server lets anybody speak.
+    const unsaid = [...waiting.keys()].filter(key => waiting.get(key)[0] === room);
+    unsaid.forEach((key, i) => setTimeout(sayWaiting, Math.max(0, i - 8) * PACE, key));
   },
   said({ id, name: author, text, key }) {
     // What still comes from the room before is in its history.
     if (!isIn) return;
     last.set(room, id);
-    const isMine = waiting.delete(key);
-    const place = isMine && $("key-" + key);
+    waiting.delete(key);
+    // It may have been said twice, on two connections: then its place is here also if it is known already.
+    const place = $("key-" + key);
     const message = draw(author, text, new Date(Number(id.split("-")[0])));
     if (place) place.replaceWith(message);
     else add(message);
@@ -170,6 +181,11 @@ const receive = {
     prices.forEach(drawPrice);
   },
 };
+
+function sayWaiting(key) {
+  const [where, text] = waiting.get(key) ?? [];
+  if (isIn && where === room) say(key, text);
+}
 
 function say(key, text) {
   if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify({ type: "say", key, text }));
@@ -271,7 +287,9 @@ function show() {
   const isAway = Boolean(name) && (retryAt > 0 || (state !== WebSocket.OPEN && attempts > 0));
   $("banner").hidden = !isAway;
   // Said once; the count is for eyes only.
-  const why = retryAt ? "The connection was lost." : "Connecting again …";
+  // By the code: the reason is not meant for people (RFC 6455 §5.5.1).
+  const lost = lostBy === TRY_AGAIN_LATER ? "The server is busy." : "The connection was lost.";
+  const why = retryAt ? lost : "Connecting again …";
   if ($("why").textContent !== why) $("why").textContent = why;
   $("when").textContent = retryAt ? `Trying again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s.` : "";
   $("now").hidden = !retryAt;
@@ -319,6 +337,8 @@ $("messages").onscroll = ({ target }) => {
 new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
 
 $("login").oncancel = event => event.preventDefault();
+// A browser closes it all the same when Escape is pressed twice.
+$("login").onclose = () => token || $("login").showModal();
 $("now").onclick = connect;
 window.ononline = () => retryAt && connect();
 window.onhashchange = () => enter(roomInAddress());

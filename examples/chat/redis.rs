@@ -79,8 +79,8 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The secret with which all nodes sign is the first that one of them proposed.
-    async fn agree_on_secret(&self) -> Result<(), Error> {
+    /// The secret with which all nodes sign is the first that one of them proposed; if Redis was emptied, the first since.
+    pub(crate) async fn agree_on_secret(&self) -> Result<(), Error> {
         let mut commands = self.commands.clone();
         let proposed = *self.secret.borrow();
         let _: bool = commands.set_nx("chat:secret", &proposed).await?;
@@ -104,7 +104,8 @@ impl Redis {
         let mut range = redis::cmd("XRANGE");
         range.arg(history(room)).arg("-").arg("+");
         let entries: Vec<(String, (String, String))> = range.query_async(&mut self.commands.clone()).await?;
-        entries.iter().map(|(id, (_, body))| parse_said(id, body)).collect()
+        // What some other version wrote is not to keep everybody out of the room.
+        Ok(entries.iter().filter_map(|(id, (_, body))| parse_said(id, body).ok()).collect())
     }
 
     /// Tells other nodes who is in these rooms, at once: one after the other, a hundred rooms would take a hundred
@@ -160,7 +161,8 @@ impl Redis {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.psubscribe(said("*")).await?;
         subscription.subscribe(PRESENCE).await?;
-        // It may have been emptied. The tokens of before are worth nothing then: whoever has one logs in again.
+        // It may have been emptied, and another node have been first to propose a secret: then the tokens of before are
+        // worth nothing, and whoever has one logs in again.
         self.agree_on_secret().await?;
         Ok(subscription)
     }

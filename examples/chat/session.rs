@@ -104,6 +104,9 @@ impl<'c> Session<'c> {
                     self.is_full = !self.output.is_empty();
                 }
                 said = next(&mut self.seat), if has_room => match said {
+                    // Of what was said when nobody heard it, a page asks for what came after the last that it has seen:
+                    // it must not see what comes after that.
+                    Ok(_) if self.leaving.has_changed().unwrap_or(true) => {}
                     Ok(message) => self.send(&message),
                     Err(Unheard) => self.close(CloseCode::POLICY_VIOLATION, "too slow"),
                 },

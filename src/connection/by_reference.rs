@@ -14,11 +14,11 @@ use crate::utf8;
 const COPIED: usize = 64;
 
 /// # Sending by reference
-/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks what
-/// it sends, and compression makes new bytes: both copy.
+/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks
+/// what it sends, and compression makes new bytes: both copy.
 impl Connection {
-    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB or
-    /// more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
+    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB
+    /// or more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and if text is not UTF-8.

@@ -180,8 +180,8 @@ fn inflate_block(
     limit: u64,
     part_size: usize,
 ) -> (usize, Result<(), ProtocolErrorKind>) {
-    // What was full may be so again. Later, as much again as came before: what is decompressed into is filled with zeros,
-    // which is not to be more work than what comes.
+    // What was full may be so again. Later, as much again as came before: what is decompressed into is filled with
+    // zeros, which is not to be more work than what comes.
     let mut expected = if decompressor.is_full() { part_size } else { decompressor.expected_len(bytes.len()) };
     let mut read = 0;
     // Where there was no more room, there may be more behind, which has to come before anything else is looked at.

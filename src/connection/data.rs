@@ -86,8 +86,8 @@ impl Connection {
         self.gather_more(input).map(|event| event.map_or(Continue(()), |event| Break(Some(event))))
     }
 
-    /// Gathers what is there of a frame and of the fragments behind it. Returns the message if that was the last of it, and
-    /// it goes to the application.
+    /// Gathers what is there of a frame and of the fragments behind it. Returns the message if that was the last of it,
+    /// and it goes to the application.
     pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
         loop {
             let event = self.gather_frame(input)?;

@@ -1,5 +1,5 @@
-//! The short way in, for most of all traffic: unfragmented messages that begin between messages, and more of one that is
-//! gathered. It finds fault with text alone: all else that is unusual it leaves as it is to `receive`, which knows
+//! The short way in, for most of all traffic: unfragmented messages that begin between messages, and more of one that
+//! is gathered. It finds fault with text alone: all else that is unusual it leaves as it is to `receive`, which knows
 //! everything.
 
 use alloc::borrow::Cow;
@@ -166,3 +166,6 @@ impl Connection {
         is_taken
     }
 }
+
+#[cfg(test)]
+mod tests;

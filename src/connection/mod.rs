@@ -307,9 +307,9 @@ impl Connection {
 
     /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
     ///
-    /// Only messages that a read or fragments cut are gathered at all, and of those in parts only compressed ones. Without
-    /// this, each takes a new allocation and an idle connection holds none; with it, the connection keeps the buffer.
-    /// Ignored while a message is gathered whole.
+    /// Only messages that a read or fragments cut are gathered at all, and of those in parts only compressed ones.
+    /// Without this, each takes a new allocation and an idle connection holds none; with it, the connection keeps the
+    /// buffer. Ignored while a message is gathered whole.
     ///
     /// # Examples
     /// ```

@@ -1,5 +1,5 @@
-//! Frames coming in: what is unusual about them, and what is wrong. Whole messages go a short way, in `hot`. Nothing goes
-//! out from here but the Close of a connection that failed.
+//! Frames coming in: what is unusual about them, and what is wrong. Whole messages go a short way, in `hot`. Nothing
+//! goes out from here but the Close of a connection that failed.
 
 use core::ops::ControlFlow::{self, Break, Continue};
 
@@ -257,4 +257,21 @@ impl Connection {
 
 pub(super) fn invalid_utf8(start: u64, index: usize) -> ProtocolError {
     ProtocolError { kind: ProtocolErrorKind::InvalidUtf8, offset: start.saturating_add(index as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::handshake::Negotiated;
+
+    /// There is nothing to keep of it then.
+    #[test]
+    fn a_header_that_is_all_there_is_read_at_once() {
+        let mut ping = *b"\x89\x85KEY.Hello";
+        for (len, read) in [(11, Some(6)), (6, Some(6)), (5, None)] {
+            let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [7; 32]);
+            assert_eq!(server.read_whole_header(&Input::new(&mut ping[..len])), read);
+        }
+    }
 }

@@ -100,8 +100,8 @@ impl Connection {
         self.send_whole(Opcode::Binary, data, false, output)
     }
 
-    /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for the
-    /// message.
+    /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for
+    /// the message.
     ///
     /// # Errors
     /// As [`send_fragment`](Self::send_fragment).

@@ -14,14 +14,14 @@ impl Connection {
     /// Ends the connection because the peer took too long. What is sent then, [`Timeout`] says.
     ///
     /// Does nothing if the connection does not wait for that any more, so that a timer may fire too late:
-    /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing) only
-    /// in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`].
+    /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
+    /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`].
     ///
     /// The next [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives the last event. Its
-    /// [`error`](Closed::error) is the timeout, except where the peer did say how it ends: a client that has both Closes
-    /// and only waits for the transport to be closed ends as by `receive_eof`, and so does one that waits for the body of
-    /// a refusal, which is [reported](Event::Rejected) with as much of it as came. Messages that a client sent ahead of the
-    /// answer to its request are not delivered any more.
+    /// [`error`](Closed::error) is the timeout, except where the peer did say how it ends: a client that has both
+    /// Closes and only waits for the transport to be closed ends as by `receive_eof`, and so does one that waits for
+    /// the body of a refusal, which is [reported](Event::Rejected) with as much of it as came. Messages that a client
+    /// sent ahead of the answer to its request are not delivered any more.
     ///
     /// A peer that is gone reads nothing more: write what is in the output as far as that goes without waiting.
     ///

@@ -172,8 +172,8 @@ impl Decompressor {
         expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
     }
 
-    /// Ends a message (RFC 7692 §7.2.2): appends the tail, and returns whether that ends a block there. `takeover`: whether
-    /// the next message may refer to this one.
+    /// Ends a message (RFC 7692 §7.2.2): appends the tail, and returns whether that ends a block there. `takeover`:
+    /// whether the next message may refer to this one.
     pub(crate) fn finish(&mut self, takeover: bool) -> bool {
         // zlib stops at the end of a block, if it is told so. One byte more than the tail shows where it stopped: a
         // message that was cut short swallows that too, or has stopped before, or takes the tail for its data.

@@ -76,8 +76,8 @@ pub enum Parameter {
     Allow,
     /// A server uses it where the offer permits; a client asks for it, and takes an answer without it.
     Prefer,
-    /// A server declines offers that do not permit it. A client fails the connection if the server agrees to compression
-    /// without it, except that its own context takeover it can give up by itself.
+    /// A server declines offers that do not permit it. A client fails the connection if the server agrees to
+    /// compression without it, except that its own context takeover it can give up by itself.
     Require,
 }
 

@@ -67,8 +67,8 @@ impl Agreed {
         // What was required is in every offer, so that its absence corresponds to none.
         let missing = wanted.server_takes_no_context() == Parameter::Require && !response.server_no_context_takeover
             || wanted.server_max_window_bits == Parameter::Require && response.server_max_window_bits.is_none();
-        // A smaller window than asked for is fine, and so is one that was not asked for, as by an offer to settle for; a
-        // larger one than every offer asked for is not.
+        // A smaller window than asked for is fine, and so is one that was not asked for, as by an offer to settle for;
+        // a larger one than every offer asked for is not.
         let too_large = Parameters::offer(wanted, Parameter::Require)
             .server_max_window_bits
             .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));

@@ -74,12 +74,7 @@ impl Body {
                 return false;
             }
             match chunk_at(&self.bytes, *next) {
-                Some(chunk) if chunk.size > 0 => {
-                    (*next, *scanned) = (chunk.next, chunk.next);
-                    if chunk.next > self.bytes.len() {
-                        return false;
-                    }
-                }
+                Some(chunk) if chunk.size > 0 => *next = chunk.next,
                 _ => return true,
             }
         }

@@ -132,8 +132,8 @@ impl ByteSet {
 /// element takes more memory than its bytes in the head.
 const MAX_DELIMITERS: usize = 100;
 
-/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for at
-/// least one element.
+/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for
+/// at least one element.
 fn parse_list<'v, T>(
     values: impl IntoIterator<Item = &'v [u8]>,
     element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,

@@ -51,12 +51,13 @@ impl<'h> RequestFields<'h> {
     }
 
     pub(super) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
-        // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than once.
+        // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than
+        // once.
         match self.version.get() {
             Ok(Some(b"13")) => Ok(()),
-            // §4.2.2: "If this
-            // version does not match a version understood by the server, the server MUST abort [...] and instead send an
-            // appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+            // §4.2.2: "If this version does not match a version understood by the server, the server MUST abort [...]
+            // and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a
+            // |Sec-WebSocket-Version| header field".
             Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
             _ => Err(HandshakeErrorKind::Version),
         }

@@ -84,8 +84,8 @@ impl Response {
         elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
     }
 
-    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any status.
-    /// The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
+    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any
+    /// status. The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
     ///
     /// A date is counted from the response's own Date, so that no clock is needed: without one, or without the feature
     /// `std`, it is not understood. A date in the past is no time at all.

@@ -2,10 +2,10 @@
 //! Nothing is known here of frames but an encoded header that stands before the octets.
 //!
 //! One of the crate's two islands of unsafe code, with `text`. What it is for: one pass instead of two over what is
-//! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a message,
-//! before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a binary message
-//! received of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB
-//! 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
+//! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a
+//! message, before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a
+//! binary message received of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments
+//! of 1 KiB 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
 
 use alloc::vec::Vec;
 

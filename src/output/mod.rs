@@ -237,8 +237,8 @@ impl Output {
         self.last_pong = 0;
     }
 
-    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way. Returns
-    /// the frame's length.
+    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
+    /// Returns the frame's length.
     #[inline]
     pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
         let additional = header.padded().len().saturating_add(payload.len());
@@ -250,8 +250,8 @@ impl Output {
         header.as_ref().len() + payload.len()
     }
 
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A frame
-    /// that was prepared whole, for many connections, has all of it in `payload`.
+    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A
+    /// frame that was prepared whole, for many connections, has all of it in `payload`.
     pub(crate) fn put_by_reference(&mut self, header: &[u8], payload: Bytes) {
         self.put(header);
         let own = self.own().len();

@@ -71,8 +71,8 @@ impl Splices {
         }
     }
 
-    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one that
-    /// is longer than Windows can take is cut: what follows it comes in the next call.
+    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one
+    /// that is longer than Windows can take is cut: what follows it comes in the next call.
     #[cfg(feature = "std")]
     pub(super) fn fill<'o>(&'o self, own: &'o [u8], slices: &mut [std::io::IoSlice<'o>]) -> usize {
         let room = slices.len();

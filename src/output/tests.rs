@@ -381,7 +381,7 @@ fn lists_are_made_when_needed_and_kept_while_small() {
     output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
     output.count_message(0, false);
     assert!(output.aside.is_none());
-    for frames in [1, 10_000] {
+    for frames in [1, 40, 10_000] {
         for _ in 0..frames {
             output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
             output.count_message(1, false);
@@ -389,7 +389,8 @@ fn lists_are_made_when_needed_and_kept_while_small() {
         output.advance(output.len());
         let aside = output.aside.as_ref().expect("it was used");
         let kept = [aside.splices.capacity(), aside.buffered.capacity()];
-        assert!(kept.iter().all(|&kept| kept > 0 && kept <= KEPT_ENTRIES), "{kept:?}");
+        let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
+        assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
     }
 }
 
@@ -401,4 +402,46 @@ fn appending_nothing_moves_no_memory() {
     shared.advance(1000);
     backlog.append(&mut shared);
     assert!(shared.bytes.capacity() >= 1000 && backlog.bytes.capacity() == 0);
+}
+
+/// Lists that are empty are not worth one.
+#[test]
+fn appending_bytes_makes_no_lists() {
+    let (mut shared, mut backlog) = (Output::new(), Output::new());
+    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.count_message(1, false);
+    shared.advance(3);
+    shared.put(b"\x8a\0");
+    backlog.put(b"\x8a\0");
+    backlog.append(&mut shared);
+    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
+}
+
+/// What is written makes room only where there is none.
+#[test]
+fn bytes_move_only_for_want_of_room() {
+    let mut output = Output::new();
+    output.put_with(200, |bytes| bytes.extend([7; 100]));
+    assert_eq!(output.bytes.capacity(), 200);
+    output.advance(90);
+    let place = output.chunk().as_ptr();
+    // The second fills it to the last byte.
+    for _ in 0..2 {
+        output.put(&[7; 50]);
+        assert_eq!((output.chunk().as_ptr(), output.bytes.capacity()), (place, 200));
+    }
+    output.advance(100);
+    output.put(&[7; 10]);
+    assert_eq!((output.written, output.len(), output.bytes.capacity()), (0, 20, 200));
+}
+
+#[test]
+fn a_drained_buffer_is_kept_up_to_a_size() {
+    for (len, kept) in [(KEPT_CAPACITY, KEPT_CAPACITY), (KEPT_CAPACITY + 1, 0)] {
+        let mut output = Output::new();
+        output.put(&std::vec![7; len]);
+        output.advance(len);
+        assert_eq!(output.bytes.capacity(), kept);
+    }
 }

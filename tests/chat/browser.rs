@@ -221,6 +221,9 @@ fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
     let chat = Chat::start(&[]);
     let mut browser = Browser::start();
     let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
+    // As Escape does, pressed twice.
+    browser.evaluate(&tab, "document.getElementById('login').close()");
+    browser.wait_for(&tab, "document.getElementById('login').open");
     browser.type_into(&tab, "#name", "  Ada ");
     browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
     // More than may be said at once, and on to another room before there is an answer.
@@ -238,4 +241,40 @@ fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
     browser.wait_for(&tab, "document.querySelectorAll('.message.waiting').length === 0");
     assert_ne!(browser.evaluate(&tab, "document.querySelectorAll('.message.refused').length"), 0);
     assert_eq!(browser.evaluate(&tab, "document.querySelectorAll('.message.mine').length"), 30);
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn what_arrives_twice_is_shown_once() {
+    let chat = Chat::start(&[]);
+    let mut browser = Browser::start();
+    let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
+    browser.type_into(&tab, "#name", "Ada");
+    browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
+    let (mut bob, _) = chat.join("Bob", "rust");
+    bob.say("one");
+    bob.hear();
+    // Into a room, out of it, and into it again before there is an answer: two welcomes have all that was said.
+    let script = "const enter = room => {
+          document.getElementById('new-room').value = room;
+          document.getElementById('open-room').requestSubmit();
+        };
+        for (const room of ['rust', 'lobby', 'rust']) enter(room);";
+    browser.evaluate(&tab, &format!("(() => {{ {script} }})()"));
+    let shown = "[...document.querySelectorAll('.message:not(.waiting) p')].map(p => p.textContent).join()";
+    bob.until_present(&["Ada", "Bob"]);
+    bob.say("two");
+    browser.wait_for(&tab, &format!("{shown}.endsWith('two')"));
+    assert_eq!(browser.evaluate(&tab, shown), "one,two");
+
+    // As if it had come by an old connection as well as by this one: the answer to the second is that it is known, and
+    // may arrive before the first is heard.
+    let script = "const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function(data) { send.call(this, data); send.call(this, data); };";
+    browser.evaluate(&tab, &format!("(() => {{ {script} }})()"));
+    browser.type_into(&tab, "#text", "three");
+    bob.next(|message| message["text"] == "three");
+    bob.say("four");
+    browser.wait_for(&tab, &format!("{shown}.endsWith('four')"));
+    assert_eq!(browser.evaluate(&tab, shown), "one,two,three,four");
 }

@@ -258,9 +258,7 @@ fn who_reads_slowly_but_steadily_stays() {
     let chat = Chat::start(&[]);
     // As long as messages may be, and not compressed: the welcome takes longer than the keep-alive waits for anything.
     chat.fill("rust", |_| "\u{1f600}".repeat(1000));
-    let token = chat.token("Slow");
-    let (slow, request) = (Slow::connect(&chat.address), ClientRequest::new(chat.url()));
-    let mut slow = Client::open_with(slow, &request, Config::new()).expect("it is let in");
+    let (mut slow, token) = (Slow::client(&chat), chat.token("Slow"));
     let began = Instant::now();
     let welcome = slow.join(&token, "rust", None);
     assert_eq!(texts(&welcome).len(), 100);
@@ -269,10 +267,36 @@ fn who_reads_slowly_but_steadily_stays() {
     assert_eq!(slow.hear()["text"], "that was long");
 }
 
+#[test]
+#[ignore = "takes half a minute"]
+fn who_falls_behind_the_room_is_dropped() {
+    let chat = Chat::start(&[]);
+    chat.fill("rust", |_| "\u{1f600}".repeat(1000));
+    let (mut ada, _) = chat.join("Ada", "rust");
+    let (mut slow, token) = (Slow::client(&chat), chat.token("Slow"));
+    let reading = thread::spawn(move || {
+        slow.join(&token, "rust", None);
+        slow.end()
+    });
+    ada.next(|message| message["type"] == "present" && message["names"].to_string().contains("Slow"));
+    // More than 256 messages, while the welcome is on its way.
+    for _ in 0..3 {
+        chat.fill("rust", |n| n.to_string());
+    }
+    let closed = reading.join().expect("it reads to the end");
+    assert_eq!((closed.code(), closed.reason()), (1008, "too slow"));
+}
+
 /// A stream that is read at 12,000 bytes a second.
 struct Slow(TcpStream);
 
 impl Slow {
+    /// Without compression.
+    fn client(chat: &Chat) -> Client<Self> {
+        let request = ClientRequest::new(chat.url());
+        Client::open_with(Self::connect(&chat.address), &request, Config::new()).expect("it is let in")
+    }
+
     /// With a small buffer: a large one would take at once what it then takes nothing more for.
     fn connect(address: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
@@ -367,4 +391,42 @@ fn the_echo_has_places_for_a_hundred() {
     chat.join("Ada", "lobby");
     clients.pop();
     wait_until("there is a place again", || open().is_ok());
+}
+
+#[test]
+fn nobody_keeps_a_place_at_the_echo_by_talking() {
+    let (chat, began) = (Chat::start(&["--echo", "1000"]), Instant::now());
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let mut talking = client.stream.try_clone().expect("a descriptor");
+    thread::spawn(move || {
+        while talking.write_all(b"\x81\x82\0\0\0\0hi").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let closed = client.end();
+    assert_eq!(closed.code(), 3008);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn there_are_a_hundred_rooms_and_no_more_while_somebody_is_in_each() {
+    let chat = Chat::start(&[]);
+    let token = chat.token("Ada");
+    let enter = |room: &str| {
+        let mut client = chat.client();
+        client.send(&json!({ "type": "join", "token": token, "room": room }));
+        (!matches!(client.event(), Event::Closed(_))).then_some(client)
+    };
+    // With the three that are always there.
+    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("there is room")).collect();
+    let mut refused = chat.client();
+    refused.send(&json!({ "type": "join", "token": token, "room": "one-more" }));
+    assert_eq!(refused.end().code(), 1013);
+    // The others are there for whoever comes.
+    for room in ["lobby", "room-0"] {
+        chat.join("Bob", room);
+    }
+    people.pop();
+    wait_until("one takes the place of the empty one", || enter("one-more").is_some());
 }

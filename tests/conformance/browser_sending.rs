@@ -139,7 +139,8 @@ fn a_full_buffer_is_an_error_otherwise() {
     }
 }
 
-/// A message that alone is longer than the limit never fits; one that fits with the longest header there is always does.
+/// A message that alone is longer than the limit never fits; one that fits with the longest header there is always
+/// does.
 #[test]
 fn where_the_limit_is() {
     rows!("WS-SEND-3");

@@ -115,10 +115,15 @@ fn bodies_in_chunks() {
     assert_eq!(chunked("7\r\n0\r\n\r\n5\r\n\r\n0\r\n\r\n"), b"0\r\n\r\n5\r");
     assert_eq!(chunked("0\r\n\r\n"), b"");
     assert_eq!(chunked("0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"");
+    assert_eq!(chunked("1\r\na\r\n0\r\n\r\n3\r\nxyz\r\n"), b"a", "the last chunk is the last");
     // A malformed chunk ends what can be told of the body.
     assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
     assert_eq!(chunked("\r\n"), b"");
     // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
+    for coding in ["gzip", "chunked, gzip", "chunkedly"] {
+        // The body ends with the connection.
+        assert_eq!(refused(refusal(&format!("Transfer-Encoding: {coding}\r\n"), "5\r\nHello"), 403), b"");
+    }
     let both = refusal("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
     assert_eq!(refused(both, 403), b"Hello");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use websocket_proto::handshake::{HeaderError, request_key};
+use websocket_proto::uri::Uri;
 use websocket_proto::{ClientRequest, Config, Connection, MessageKind, Output, RequestError, Role, SendError, State};
 
 use crate::harness::{client, connecting, drain, every_cut, feed, frame, frames, response_to, text};
@@ -34,6 +35,8 @@ fn the_whole_request() {
     assert_eq!(head.only("Connection"), "Upgrade");
     assert_eq!(head.only("Sec-WebSocket-Version"), "13");
     assert_eq!(head.body, b"");
+    let uri = Uri::parse("ws://server.example.com:8080/chat?a=b").expect("a WebSocket URI");
+    assert_eq!(written(&ClientRequest::to(uri)).lines, head.lines);
     // Nothing that was not asked for: what may be left out is.
     assert_eq!(head.lines.len(), 5, "with the key: {:?}", head.lines);
 }

@@ -130,6 +130,7 @@ fn no_fault_is_answered_with_1010() {
         InvalidUtf8,
         ClosePayloadTooShort,
         InvalidCloseCode(1005),
+        InvalidDeflate,
         FrameTooBig,
         MessageTooBig,
         TooManyFragments,

@@ -319,6 +319,12 @@ fn every_wish_and_every_answer() {
 #[test]
 fn offers() {
     rows!("7692-5-1", "7692-7.1.1.1-1", "7692-7.1.1.2-1", "7692-7.1.2.1-1", "7692-7.1.2.2-1", "6455-9-1", "6455-9.1-4");
+    assert_eq!(Deflate::default(), Deflate::new());
+    // What is out of bounds is taken for the nearest that is not.
+    assert_eq!(Deflate::new().level(10), Deflate::new().level(9));
+    assert_ne!(Deflate::new().level(9), Deflate::new().level(8));
+    assert_eq!(Deflate::new().memory_level(0).window_bits(0), Deflate::new().memory_level(1).window_bits(8));
+    assert_eq!(Deflate::new().memory_level(10).window_bits(16), Deflate::new().memory_level(9).window_bits(15));
     let nothing = || wishing([Refuse; 4]);
     for (deflate, expected) in [
         (nothing(), "permessage-deflate"),

@@ -270,14 +270,15 @@ fn limits_hold_while_inflating() {
     }
 }
 
+fn limited(role: Role, limit: usize) -> Connection {
+    let config = Config::new().max_message_size(limit).deflate(Deflate::new());
+    let line = extensions("permessage-deflate");
+    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+}
+
 #[test]
 fn the_limit_is_exact() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
-    let limited = |role, limit| {
-        let config = Config::new().max_message_size(limit).deflate(Deflate::new());
-        let line = extensions("permessage-deflate");
-        if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
-    };
     for role in ROLES {
         // More bytes on the wire than in the message are no reason to refuse it.
         for frames in [&[(0xc1, HELLO)][..], &[(0x41, &HELLO[..4]), (0x80, &HELLO[4..])]] {
@@ -298,5 +299,64 @@ fn the_limit_is_exact() {
             let twice = feed(&mut limited(role, size), [&input[..], &input[..]]);
             assert_eq!(twice.events.len(), 2);
         }
+    }
+}
+
+/// What is longer compressed than the limit, and an eighth, 1 KiB and 16 bytes a fragment, is refused on a header.
+#[test]
+fn a_header_can_show_that_it_is_too_much() {
+    rows!("7692-7.2.2-10", "6455-10.4-1");
+    let limit = 1000;
+    let most = limit + limit / 8 + 1024;
+    let begun = Writer::default().stored(false, b"begun").bytes();
+    for role in ROLES {
+        let opens = |before: &[(u8, &[u8])], first_byte, len| {
+            let mut input = from_peer_of(role, before);
+            let frame = from_peer_of(role, &[(first_byte, &vec![0; len])]);
+            input.extend(&frame[..frame.len() - len]);
+            let outcome = every_cut(|| limited(role, limit), &input);
+            if outcome.closed().is_some() {
+                outcome.assert_fails(1009, &[]);
+            }
+            outcome.events.is_empty()
+        };
+        assert!(opens(&[], 0xc2, most));
+        assert!(!opens(&[], 0xc2, most + 1));
+        // What came before counts, and each fragment may have been flushed.
+        assert!(opens(&[(0x42, &begun)], 0x80, most + 16 - begun.len()));
+        assert!(!opens(&[(0x42, &begun)], 0x80, most + 16 - begun.len() + 1));
+        let fragments: [(u8, &[u8]); 3] = [(0x42, &begun), (0x00, &begun), (0x00, &begun)];
+        assert!(opens(&fragments, 0x80, most + 3 * (16 - begun.len())));
+        assert!(!opens(&fragments, 0x80, most + 3 * (16 - begun.len()) + 1));
+        // A message that is not compressed has no such room.
+        assert!(opens(&[], 0x82, limit) && !opens(&[], 0x82, limit + 1));
+    }
+}
+
+/// What hardly compresses takes more bytes on the wire than are looked at together, and comes in parts all the same.
+#[test]
+fn much_in_one_read_comes_in_parts() {
+    rows!("7692-6-9");
+    let data = noise(20_000, 5);
+    let message = data.chunks(7000).fold(Writer::default(), |writer, data| writer.stored(false, data)).message();
+    for (role, size) in ROLES.into_iter().flat_map(|role| [(role, 1000), (role, 6000), (role, 1 << 20)]) {
+        let config = Config::new().part_size(size).deflate(Deflate::new());
+        let line = extensions("permessage-deflate");
+        let mut ws =
+            if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+        let outcome = feed(&mut ws, [&from_peer_of(role, &[(0xc2, &message), (0xc1, HELLO)])[..]]);
+        let (mut parts, mut ends, mut texts) = (Vec::new(), 0, 0);
+        for event in outcome.events {
+            match event {
+                Event::BinaryPart { data: part, first, last } => {
+                    assert_eq!((first, part.len() <= size, ends), (parts.is_empty(), true, 0));
+                    parts.extend_from_slice(&part);
+                    ends += usize::from(last);
+                }
+                Event::TextPart { text, first: true, last: true } if text == "Hello" => texts += 1,
+                event => panic!("{event:?}"),
+            }
+        }
+        assert!(parts == data && (ends, texts) == (1, 1), "parts of {size}");
     }
 }

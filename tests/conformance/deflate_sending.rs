@@ -231,20 +231,25 @@ fn shared_compressors() {
     let shared = Deflate::new().threshold(0).shared();
     // With another window and level, which the shared compressor has to follow.
     let other = shared.clone().window_bits(9).level(1);
-    let make = [
-        server(shared.clone(), "permessage-deflate"),
-        server(other.clone(), "permessage-deflate"),
-        client(shared, fresh),
-        client(other, fresh),
-    ];
-    let (mut connections, mut output) = (make, Output::new());
+    let make = || {
+        [
+            server(shared.clone(), "permessage-deflate"),
+            server(other.clone(), "permessage-deflate"),
+            client(shared.clone(), fresh),
+            client(other.clone(), fresh),
+        ]
+    };
+    let (mut connections, mut output) = (make(), Output::new());
     let data = repetitive();
     for round in 0..3 {
-        for ws in &mut connections {
+        for (ws, mut alone) in connections.iter_mut().zip(make()) {
             let messages: [&[u8]; 3] = [b"Hello", &data, b""];
             for message in messages {
                 ws.send_binary(message, &mut output).expect("open");
                 let frames = frames(&drain(&mut output));
+                // At its own level, in its own window: as if nothing were shared.
+                let by_itself = sent(&mut alone, |ws, output| ws.send_binary(message, output).expect("open"));
+                assert!(frames[0].1 == by_itself[0].1, "round {round}");
                 // Nothing is taken over from any message before, of this connection or another.
                 assert!(Reader::default().message(&frames[0].1) == message, "round {round}");
             }

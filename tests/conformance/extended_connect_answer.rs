@@ -125,6 +125,27 @@ fn the_stream_is_the_connection() {
     }
 }
 
+/// RFC 6455 §5.3: "The masking key needs to be unpredictable", and a fresh one for each frame.
+#[test]
+fn an_upgraded_client_masks_by_its_seed() {
+    rows!("6455-5.3-3", "8441-5-9");
+    let keys = |seed| {
+        let mut client = Connection::upgraded(Role::Client, Negotiated::default(), Config::new(), [seed; 32]);
+        let mut output = Output::new();
+        for _ in 0..8 {
+            client.send_text("Hello", &mut output).expect("it is open");
+        }
+        let sent = frames(&drain(&mut output)).into_iter();
+        sent.map(|(header, _)| header.mask.expect("it is a client")).collect::<Vec<_>>()
+    };
+    let mut drawn = [keys(1), keys(2)].concat();
+    assert_eq!(drawn[..8], keys(1));
+    drawn.sort_unstable();
+    drawn.dedup();
+    // That two of 16 keys are the same has a chance of 3e-8.
+    assert_eq!(drawn.len(), 16);
+}
+
 /// RFC 8441 §5: "Orderly TCP-level closures are represented as `END_STREAM` flags"; "RST exceptions are represented
 /// with the `RST_STREAM` frame". If no Close came before either, it is 1006.
 #[test]
@@ -178,5 +199,6 @@ fn compression_is_negotiated() {
     let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &Config::new());
     let (answer, as_server) = accepted.expect("nothing to refuse");
     let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("it opens");
+    assert!(!as_server.uses_deflate() && !as_client.uses_deflate());
     assert_eq!((as_server, as_client), (Negotiated::default(), Negotiated::default()));
 }

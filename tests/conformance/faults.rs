@@ -59,6 +59,7 @@ pub(crate) fn rule(kind: ProtocolErrorKind) -> (u16, &'static str) {
         ClosePayloadTooShort => (1002, "RFC 6455 §5.5.1"),
         InvalidCloseCode(_) => (1002, "RFC 6455 §7.4"),
         InvalidUtf8 => (1007, "RFC 6455 §8.1"),
+        InvalidDeflate => (1007, "RFC 7692 §7.2.2"),
         FrameTooBig | MessageTooBig => (1009, "RFC 6455 §10.4"),
         TooManyFragments => (1008, "RFC 6455 §10.4"),
         kind => panic!("{kind:?} has no rule"),

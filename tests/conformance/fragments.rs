@@ -3,7 +3,7 @@
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{apply_mask, rotate_key};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Input, MessageKind, Output, ProtocolErrorKind, Role, SendError,
+    ClientRequest, CloseCode, Config, Connection, Event, Input, MessageKind, Output, ProtocolErrorKind, Role, SendError,
 };
 
 use crate::faults::{ROLES, assert_fault, both_fail_at_last, open, run, short_header_len};
@@ -377,4 +377,41 @@ fn data_is_sent_only_while_open() {
         assert!(lost.receive_eof().is_some());
         refuses(&mut lost, SendError::Closing);
     }
+}
+
+/// A character that a frame or a read cuts is a part of its own, and what is around it comes as it is.
+#[test]
+fn a_character_that_is_cut_is_a_part() {
+    rows!("6455-5.6-2");
+    let words = "aé€😀z";
+    let config = Config::new().part_size(100);
+    for role in ROLES {
+        for cut in (1..words.len()).filter(|cut| !words.is_char_boundary(*cut)) {
+            let start = (0..cut).rfind(|at| words.is_char_boundary(*at)).unwrap();
+            let end = (cut..words.len()).find(|at| words.is_char_boundary(*at)).unwrap();
+            let (head, tail) = words.as_bytes().split_at(cut);
+            let input = from_peer_of(role, &[(0x01, head), (0x80, tail)]);
+            let part = |text: &str, first, last| Event::TextPart { text: text.to_owned().into(), first, last };
+            let expected = [
+                part(&words[..start], true, false),
+                part(&words[start..end], false, false),
+                part(&words[end..], false, true),
+            ];
+            assert_eq!(feed(&mut open(role, &config), [&input[..]]).events, expected, "cut at {cut}");
+        }
+    }
+}
+
+/// Sizes out of bounds are taken for the nearest that are not, and a gigabyte is the most.
+#[test]
+fn sizes_of_parts() {
+    let sized = |bytes| Config::new().part_size(bytes);
+    for small in 0..4 {
+        assert_eq!(sized(small), sized(4));
+    }
+    assert_eq!(sized(usize::MAX), sized(1 << 30));
+    for within in [4, 5, (1 << 30) - 1] {
+        assert_ne!(sized(within), sized(within + 1));
+    }
+    assert_ne!(sized(4), Config::new());
 }

@@ -267,9 +267,13 @@ fn lengths_not_in_their_minimal_form_fail() {
     ];
     for form in longer_than_need_be {
         for (role, first_byte) in [(Role::Server, 0x81), (Role::Server, 0x02), (Role::Client, 0x81)] {
-            let input = header_from_peer_of(role, &[&[first_byte], form].concat());
-            let outcome = every_cut(|| open(role, &Config::new()), &input);
-            assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthNotMinimal, 0);
+            let header = header_from_peer_of(role, &[&[first_byte], form].concat());
+            // It fails without the payload, and is not saved by it.
+            for payload in [0, 125] {
+                let input = [&header, &vec![b'a'; payload][..]].concat();
+                let outcome = every_cut(|| open(role, &Config::new()), &input);
+                assert_fault(role, &outcome, &[], ProtocolErrorKind::LengthNotMinimal, 0);
+            }
         }
     }
 }
@@ -390,4 +394,16 @@ fn masks_carry_on_over_cuts() {
 fn a_key_of_zeros_is_legal() {
     rows!("6455-5.3-6");
     assert_eq!(every_cut(server, &hex("81 85 00 00 00 00 48 65 6c 6c 6f")).events, [text("Hello")]);
+}
+
+/// An event takes its frame off the input and no more: the rest can go elsewhere.
+#[test]
+fn what_is_behind_a_frame_stays() {
+    for role in ROLES {
+        let mut input = from_peer_of(role, &[(0x81, b"one"), (0x82, b"two")]);
+        let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+        let mut input = Input::new(&mut input);
+        assert_eq!(ws.receive(&mut input, &mut output), Some(text("one")));
+        assert_eq!(input.into_rest(), from_peer_of(role, &[(0x82, b"two")]));
+    }
 }

@@ -40,6 +40,29 @@ fn headers_as_they_came() {
     assert_eq!(latin.headers().get("X-Latin"), Some(b"caf\xe9".as_slice()));
 }
 
+/// Requests are the same that say the same, however they came.
+#[test]
+fn equal_requests() {
+    let request = parsed(REQUEST);
+    assert_eq!(request, parsed(REQUEST));
+    assert_eq!(request, parsed(&REQUEST.replace("\r\nHost: ", "\r\nHost:\t")));
+    let again = add(REQUEST, "X-A: b\r\n");
+    for (one, other) in [
+        (REQUEST, &*asking_for("/other")),
+        (REQUEST, &*again),
+        (&*again, &*add(REQUEST, "X-A: c\r\n")),
+        (&*again, &*add(REQUEST, "X-B: b\r\n")),
+        // The same headers, in which a target with a host has another say.
+        (REQUEST, &*asking_for("http://other/chat")),
+    ] {
+        assert_ne!(parsed(one), parsed(other));
+        assert_ne!(parsed(other), parsed(one));
+    }
+    let lists = |lines| parsed(&add(REQUEST, lines)).headers().clone();
+    assert_eq!(lists("X-A: b\r\n"), lists("X-A:  b \r\n"));
+    assert_ne!(lists("X-A: b\r\n"), lists(""));
+}
+
 #[test]
 fn origin() {
     rows!("6455-4.2.1-9", "6455-4.2.2-4", "6455-10.2-1");

@@ -264,6 +264,30 @@ fn order_case_and_unknown_headers_do_not_matter() {
     }
 }
 
+/// A reader that tells names apart by their length has to read the rest of them, too.
+#[test]
+fn a_name_of_the_same_length_is_another() {
+    rows!("6455-4.2.1-12");
+    let stranger = |name: &str| format!("{:x<1$}", "X-", name.len());
+    for name in [
+        "Host",
+        "Origin",
+        "Upgrade",
+        "Connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+    ] {
+        assert_opens(&add(REQUEST, &format!("{}: ;\r\n", stranger(name))));
+    }
+    for (name, value, kind) in [("Upgrade", "websocket", Kind::Upgrade), ("Connection", "Upgrade", Kind::Connection)] {
+        assert_refused(replace(REQUEST, name, &format!("{}: {value}\r\n", stranger(name))), kind);
+    }
+}
+
 /// Nothing honest names a hundred things in one header, and each takes more memory than its bytes.
 #[test]
 fn lists_are_bounded() {
@@ -275,6 +299,10 @@ fn lists_are_bounded() {
     let subprotocols: Vec<String> = (0..101).map(|number| number.to_string()).collect();
     assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols[1..].join(","))));
     assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(","))), Kind::Subprotocol);
+    // Nor in as many headers, which are one list.
+    let lines = subprotocols.iter().map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).collect::<Vec<_>>();
+    assert!(parse_request(add(REQUEST, &lines[1..].concat()).as_bytes()).is_ok());
+    assert_eq!(parse_request(add(REQUEST, &lines.concat()).as_bytes()), Err(Kind::Subprotocol));
 }
 
 /// RFC 9112 §2.2: one empty line before the request line is ignored; a second ends a head without a request.

@@ -165,7 +165,8 @@ fn an_endless_response() {
     }
 }
 
-/// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is accepted.
+/// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is
+/// accepted.
 #[test]
 fn early_data() {
     let early = |len| frame(false, Opcode::Binary, Some(KEY), &vec![1; len]);
@@ -218,4 +219,19 @@ fn header_lists() {
             assert_eq!(ws.is_closed(), refused, "list {index}, in pieces of {piece}");
         }
     }
+}
+
+/// `Config`'s docs state one formula.
+#[test]
+fn the_sum_is_the_documented_one() {
+    let sum = |head: usize, headers: usize, gathered: usize, pongs: usize| {
+        6 * head + 40 * (headers + 3) + (gathered + 3) * 3 / 2 + 3 * (pongs + 131) + (24 << 10)
+    };
+    assert_eq!(Config::new().max_memory(), sum(16 << 10, 100, 1 << 20, 16 << 10));
+    assert_eq!(SMALL.max_memory(), sum(8 << 10, 50, 64 << 10, 2 << 10));
+    assert_eq!(SMALL.part_size(4).max_memory(), sum(8 << 10, 50, 4, 2 << 10));
+    #[cfg(feature = "deflate")]
+    assert_eq!(SMALL.deflate(websocket_proto::Deflate::new()).max_memory(), SMALL.max_memory() + (48 << 10));
+    // No message is too long to be counted.
+    assert_eq!(SMALL.max_message_size(usize::MAX).max_memory(), usize::MAX);
 }

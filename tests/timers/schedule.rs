@@ -1,4 +1,5 @@
-//! Random schedules against a model: a keep-alive, said in the fewest words, and a clock that jumps to the next deadline.
+//! Random schedules against a model: a keep-alive, said in the fewest words, and a clock that jumps to the next
+//! deadline.
 
 use bytes::Buf;
 use proptest::collection::vec;

@@ -1,6 +1,6 @@
 //! websocket-sans-io 0.1: `WebsocketFrameDecoder` and `WebsocketFrameEncoder`, and around them what they leave to their
-//! user: gathering messages, here only those that a read or fragments cut, and the rest by reference; UTF-8, by simdutf8
-//! over the whole message; keys, by a generator that is fast and no CSPRNG.
+//! user: gathering messages, here only those that a read or fragments cut, and the rest by reference; UTF-8, by
+//! simdutf8 over the whole message; keys, by a generator that is fast and no CSPRNG.
 //!
 //! 64 KiB to read into. Messages below 1 KiB are gathered to be written; longer ones are written from where they are,
 //! with their header in one vectored write, unless they have to be masked. No handshake, no compression.

@@ -1,8 +1,8 @@
 //! wtx 0.46: `WebSocket` over a stream of ours.
 //!
 //! Messages are borrowed from its buffer where they can be (`Adaptive`); UTF-8 by simdutf8 (its feature
-//! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends it has to be given. It has
-//! nothing to gather writes in: each message is one vectored write. It masks the caller's own buffer, so a client's
+//! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends it has to be given. It
+//! has nothing to gather writes in: each message is one vectored write. It masks the caller's own buffer, so a client's
 //! payload is copied into one before. Its permessage-deflate never takes context over: no rows for that.
 
 use std::io::IoSlice;

@@ -57,8 +57,7 @@ pub(crate) fn completed(mut stream: Vec<u8>) -> Vec<u8> {
         if missing > MAX_FRAME as u64 {
             return stream;
         }
-        at = stream.len() - rest.len();
-        at += missing as usize;
+        at = stream.len() - rest.len() + missing as usize;
         stream.resize(stream.len().max(at), 0);
     }
     stream.extend(if is_masked { &[0x80, 0x80, 0, 0, 0, 0][..] } else { &[0x80, 0] });

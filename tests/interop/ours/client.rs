@@ -1,8 +1,8 @@
 //! Our client of the interoperability tests: has everything echoed by a peer's server, compares, and closes.
 //!
 //! `interop_client URL`, run by `tests/interop/run`. At `/socket.io/` it speaks that protocol; elsewhere it offers
-//! permessage-deflate and the subprotocol `chat`. Prints a word for each thing that was exchanged; exits with 1 and says
-//! why if something came back as something else.
+//! permessage-deflate and the subprotocol `chat`. Prints a word for each thing that was exchanged; exits with 1 and
+//! says why if something came back as something else.
 
 mod socketio;
 

@@ -1,0 +1,279 @@
+//! The programs in examples/, run as their documentation says, over loopback.
+
+mod relay;
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use websocket_proto::Input;
+use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+
+const REQUEST: &[u8] = b"GET /chat?x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Other: passes\r\n\r\n";
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Cargo builds the examples beside the tests.
+fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned();
+    let program: PathBuf = profile.join("examples").join(name);
+    Command::new(program)
+}
+
+/// Starts a program that listens, on a port of its own; returns its address and what else it prints, too.
+fn listening(name: &str, arguments: &[&str]) -> (Running, String, BufReader<ChildStdout>) {
+    let mut command = example(name);
+    command.arg("127.0.0.1:0").args(arguments).stdout(Stdio::piped());
+    let mut server = command.spawn().expect("cargo test builds the examples");
+    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("it says where it listens");
+    let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
+    (Running(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned(), lines)
+}
+
+fn echo_server(arguments: &[&str]) -> (Running, String) {
+    let (server, address, _) = listening("echo_server", arguments);
+    (server, address)
+}
+
+fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    tcp.read_to_end(&mut bytes).expect("it ends");
+    bytes
+}
+
+/// The frames, unmasked.
+fn frames(mut bytes: Vec<u8>) -> Vec<(FrameHeader, Vec<u8>)> {
+    let (mut input, mut reader, mut frames) = (Input::new(&mut bytes), FrameReader::new(), Vec::new());
+    while let Some(piece) = reader.next(&mut input).expect("legal frames") {
+        match (piece, frames.last_mut()) {
+            (FramePiece::Header(header), _) => frames.push((header, Vec::new())),
+            (FramePiece::Payload { bytes, .. }, Some((_, payload))) => payload.extend_from_slice(bytes),
+            (piece, None) => panic!("{piece:?} before a header"),
+        }
+    }
+    assert!(reader.is_between_frames());
+    frames
+}
+
+/// Runs the client to its end; returns its lines and whether it succeeded.
+fn client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
+    let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
+    let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
+    (lines, output.status.success())
+}
+
+/// Serves one connection: reads a request, and answers with what `answer` makes of it.
+fn serve_once(answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    thread::spawn(move || serve(&listener, answer));
+    url
+}
+
+fn serve(listener: &TcpListener, answer: impl FnOnce(&str, &mut TcpStream)) {
+    let (mut tcp, _) = listener.accept().expect("a client comes");
+    let mut request = vec![0; 4096];
+    let len = tcp.read(&mut request).expect("a request comes");
+    answer(str::from_utf8(&request[..len]).expect("a request is text"), &mut tcp);
+}
+
+fn accept(request: &str, tcp: &mut TcpStream) {
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
+    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
+    let head =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+}
+
+#[test]
+fn messages_come_back() {
+    let (_server, address) = echo_server(&[]);
+    let url = format!("ws://{address}/");
+    let offered = client(&url, &["--subprotocol", "other", "--subprotocol", "chat", "--send", "hi", "--send", "€"]);
+    assert_eq!(
+        offered,
+        (vec!["OPEN chat".into(), "MSG text 2".into(), "MSG text 3".into(), "CLOSED 1000".into()], true)
+    );
+    assert_eq!(client(&url, &["--send", ""]), (vec!["OPEN".into(), "MSG text 0".into(), "CLOSED 1000".into()], true));
+    let large = "x".repeat(70_000);
+    let expected = vec!["OPEN".into(), "MSG text 70000".into(), "CLOSED 1000".into()];
+    assert_eq!(client(&url, &["--subprotocol", "other", "--send", &large]), (expected, true));
+}
+
+#[test]
+fn too_large_a_message_is_refused() {
+    let (_server, address) = echo_server(&["--max-message", "3"]);
+    let url = format!("ws://{address}/");
+    let expected = vec!["OPEN".into(), "MSG text 3".into(), "CLOSED 1009".into()];
+    assert_eq!(client(&url, &["--send", "abc", "--send", "abcd"]), (expected, true));
+}
+
+#[test]
+fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
+    let (_server, address) = echo_server(&[]);
+    let exchange = |bytes: &[u8]| {
+        let mut tcp = TcpStream::connect(&address).expect("it listens");
+        tcp.write_all(bytes).expect("it reads");
+        let mut answer = Vec::new();
+        // It may also reset what it has refused.
+        let _ = tcp.shutdown(Shutdown::Write).and_then(|()| tcp.read_to_end(&mut answer));
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let page = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
+    assert!(page.contains("\r\nSec-WebSocket-Version: 13\r\n") && page.contains("\r\nConnection: close\r\n"), "{page}");
+    assert!(exchange(b"\x16\x03\x01").starts_with("HTTP/1.1 400 "));
+    assert_eq!(exchange(b""), "");
+    assert_eq!(exchange(b"GET / HT"), "");
+    drop(TcpStream::connect(&address).expect("it listens"));
+    assert_eq!(client(&format!("ws://{address}/"), &["--send", "alive"]).0.last().expect("lines"), "CLOSED 1000");
+}
+
+#[test]
+fn the_client_reports_a_close_by_the_server() {
+    let url = serve_once(|request, tcp| {
+        accept(request, tcp);
+        tcp.write_all(b"\x82\x03abc\x81\x02de\x88\x02\x0f\xa0").expect("the client reads");
+        let mut frames = Vec::new();
+        // Both messages come back, then the Close: masked, 9 + 8 + 8 bytes.
+        tcp.take(25).read_to_end(&mut frames).expect("the client answers");
+        assert_eq!((frames.len(), frames[0], frames[9], frames[17]), (25, 0x82, 0x81, 0x88));
+    });
+    let expected = vec!["OPEN".into(), "MSG binary 3".into(), "MSG text 2".into(), "CLOSED 4000".into()];
+    assert_eq!(client(&url, &["--echo"]), (expected, true));
+}
+
+#[test]
+fn the_client_reports_an_end_without_a_close() {
+    let url = serve_once(accept);
+    assert_eq!(client(&url, &[]), (vec!["OPEN".into(), "CLOSED 1006".into()], true));
+}
+
+/// A server that answers no Close is waited for only so long.
+#[test]
+fn the_client_has_an_end_to_its_patience() {
+    let url = serve_once(|request, tcp| {
+        accept(request, tcp);
+        tcp.write_all(b"\x81\x00").expect("the client reads");
+        thread::sleep(Duration::from_secs(60));
+    });
+    let expected = vec!["OPEN".into(), "MSG text 0".into(), "CLOSED 1006".into()];
+    assert_eq!(client(&url, &["--send", "x"]), (expected, true));
+}
+
+#[test]
+fn the_client_says_why_it_never_opened() {
+    let failed = |(lines, succeeded): (Vec<String>, bool)| {
+        assert!(!succeeded && lines.len() == 1 && lines[0].starts_with("FAILED "), "{lines:?}");
+        lines[0].clone()
+    };
+    for response in
+        ["HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"]
+    {
+        let line = failed(client(&serve_once(move |_, tcp| tcp.write_all(response.as_bytes()).unwrap()), &[]));
+        assert_eq!(line.as_bytes().last_chunk(), response.as_bytes()[9..].first_chunk::<3>(), "{line}");
+    }
+    failed(client(&serve_once(|_, tcp| tcp.write_all(b"SSH-2.0-x\r\n\r\n").unwrap()), &[]));
+    failed(client(&serve_once(|_, _| ()), &[]));
+    failed(client("http://127.0.0.1/", &[]));
+    failed(client("ws://127.0.0.1:9/", &["--subprotocol", "not a token"]));
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    failed(client(&format!("ws://127.0.0.1:{port}/"), &[]));
+}
+
+#[test]
+fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
+    let (_server, address, _) = listening("socketio_server", &["--ping", "20"]);
+    let url = format!("ws://{address}/socket.io/?transport=websocket&EIO=4");
+    let output = example("interop_client").arg(&url).output().expect("cargo test builds the examples");
+    let words = str::from_utf8(&output.stdout).expect("text");
+    assert!(output.status.success(), "{words} {:?}", str::from_utf8(&output.stderr));
+    // Pings come at any time.
+    let words: HashSet<&str> = words.lines().collect();
+    assert_eq!(words, HashSet::from(["connect", "event", "acknowledgement", "attachment", "ping", "close"]));
+
+    for path in ["", "socket.io/?EIO=3&transport=websocket", "socket.io/?EIO=4&transport=polling"] {
+        let url = format!("ws://{address}/{path}");
+        assert_eq!(client(&url, &[]), (vec!["FAILED HTTP status 400".into()], false), "{path}");
+    }
+    // No packet of Engine.IO, none of Socket.IO, an event without a name, two attachments.
+    for packet in ["", "9", "4", "42", "42[]", r#"42{"a":1}"#, r#"452-["a",1]"#] {
+        let (lines, _) = client(&url, &["--send", packet]);
+        assert_eq!(lines.last().map(String::as_str), Some("CLOSED 1008"), "{packet}");
+    }
+}
+
+/// A client that answers no Close, and talks on: pongs of Engine.IO, and what would be closed for once more.
+#[test]
+fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
+    let (_server, address, _) = listening("socketio_server", &["--ping", "100", "--patience", "1000"]);
+    let mut tcp = TcpStream::connect(&address).expect("it listens");
+    tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("an open socket");
+    let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
+    let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
+    // No packet begins with a 9.
+    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("it reads");
+    let mut talking = tcp.try_clone().expect("a descriptor");
+    let talked = thread::spawn(move || {
+        for packet in [b"3", b"9"].into_iter().cycle().take(400) {
+            thread::sleep(Duration::from_millis(50));
+            if talking.write_all(&packet_frame(packet)).is_err() {
+                return true;
+            }
+        }
+        false
+    });
+    let mut answer = Vec::new();
+    // To its end, which may be a reset: what has come until then is there.
+    let _ = tcp.read_to_end(&mut answer);
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a response") + 4;
+    let opcodes: Vec<_> = frames(answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Text, Opcode::Close]);
+    assert!(talked.join().expect("it does not panic"), "it was still listened to after 20 s");
+}
+
+/// In the place of the suite's server, with two cases: each connection says "2" and closes, and gets both back.
+#[test]
+fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
+    let (sender, asked) = mpsc::channel();
+    thread::spawn(move || {
+        loop {
+            serve(&listener, |request, tcp| {
+                accept(request, tcp);
+                tcp.write_all(b"\x81\x012\x88\x02\x03\xe8").expect("the client reads");
+                tcp.shutdown(Shutdown::Write).expect("an open socket");
+                let sent: Vec<_> = frames(read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
+                assert_eq!(sent, [&b"2"[..], b"\x03\xe8"], "{request}");
+                let path = request.split(' ').nth(1).expect("a request has a path");
+                sender.send(path.to_owned()).expect("the test waits");
+            });
+        }
+    });
+    let client = example("autobahn_client").args([&url, "us"]).stdout(Stdio::null()).status();
+    assert!(client.expect("cargo test builds the examples").success());
+    let asked = [(); 4].map(|()| asked.recv_timeout(Duration::from_secs(20)).expect("it asks for four"));
+    assert_eq!(
+        asked,
+        ["/getCaseCount", "/runCase?case=1&agent=us", "/runCase?case=2&agent=us", "/updateReports?agent=us"]
+    );
+}

@@ -1,0 +1,198 @@
+//! The relay, over loopback: what it passes on, what it changes, and what it closes for.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::ChildStdout;
+use std::thread;
+use std::time::Duration;
+
+use websocket_proto::frame::{FrameHeader, Opcode};
+use websocket_proto::mask::apply_mask;
+
+use crate::{REQUEST, Running, accept, client, echo_server, frames, listening, read_to_end, serve_once};
+
+/// The relay in front of a server.
+struct Relay {
+    _program: Running,
+    address: String,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Relay {
+    fn to(upstream: &str, arguments: &[&str]) -> Self {
+        let (program, address, lines) = listening("relay", &[&[upstream], arguments].concat());
+        Self { _program: program, address, lines }
+    }
+
+    /// What it says of the two directions of a connection: to the client, to the server, without the addresses.
+    fn counts(&mut self) -> [String; 2] {
+        let mut lines = [(); 2].map(|()| {
+            let mut line = String::new();
+            self.lines.read_line(&mut line).expect("it reports each direction");
+            line.trim().split_once(' ').expect("an address is first").1.to_owned()
+        });
+        lines.sort();
+        lines
+    }
+}
+
+/// A client's socket and, behind a relay, the server's: both as they are after the handshake.
+fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let relay = Relay::to(&listener.local_addr().expect("it is bound").to_string(), arguments);
+    let mut client = TcpStream::connect(&relay.address).expect("it listens");
+    client.write_all(REQUEST).expect("it reads");
+    let (mut server, _) = listener.accept().expect("the relay comes");
+    for tcp in [&client, &server] {
+        tcp.set_nodelay(true).expect("an open socket");
+        tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("an open socket");
+    }
+    assert_eq!(read_exactly(&mut server, REQUEST.len()), REQUEST, "as it is");
+    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n";
+    server.write_all(hints).expect("it reads");
+    accept(str::from_utf8(REQUEST).expect("text"), &mut server);
+    let head = read_exactly(&mut client, hints.len() + 129);
+    assert!(head.starts_with(hints) && head.ends_with(b"=\r\n\r\n"), "{head:?}");
+    (relay, client, server)
+}
+
+fn read_exactly(tcp: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    tcp.read_exact(&mut bytes).expect("so much comes");
+    bytes
+}
+
+#[test]
+fn messages_come_back_through_the_relay() {
+    for arguments in [&[][..], &["--no-deflate"]] {
+        let (_server, address) = echo_server(arguments);
+        let mut relay = Relay::to(&address, &[]);
+        let url = format!("ws://{}/", relay.address);
+        let large = "x".repeat(70_000);
+        let offered = client(&url, &["--subprotocol", "chat", "--send", "€", "--send", "", "--send", &large]);
+        let lines = ["OPEN chat", "MSG text 3", "MSG text 0", "MSG text 70000", "CLOSED 1000"];
+        assert_eq!(offered, (lines.map(str::to_owned).to_vec(), true));
+        for direction in relay.counts() {
+            let (_, counts) = direction.split_once(": ").expect("counts");
+            assert!(counts.starts_with("Text 3, Close 1, ") && counts.ends_with(" bytes of payload"), "{direction}");
+            let payload: u32 =
+                counts.rsplit(", ").next().and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
+            // Compression, where it was negotiated, is the ends' own: the relay passes fewer bytes.
+            let is_compressed = arguments.is_empty();
+            assert_eq!(payload < 1000, is_compressed, "{direction}");
+            assert!(is_compressed || payload == 70_005, "{direction}");
+        }
+    }
+}
+
+/// RFC 6455 §5.4, §5.3: fragmentation and RSV bits stay as they are, with control frames in between; each frame has
+/// another key.
+#[test]
+fn the_relay_changes_nothing_but_the_mask() {
+    let key = [1, 2, 3, 4];
+    let long = vec![9; 70_000];
+    let payloads = [&b"Hel"[..], b"ping", b"", &[7; 300], b"lo", &long, b""];
+    let firsts = [0x41, 0x89, 0x8a, 0x00, 0x80, 0xb2, 0x88];
+    let frame = |mask: Option<[u8; 4]>, first: u8, payload: &[u8]| {
+        let (opcode, payload_len) = (Opcode::new(first & 0xf).expect("known"), payload.len() as u64);
+        let header = FrameHeader { fin: first & 0x80 != 0, rsv: first >> 4 & 7, opcode, mask, payload_len };
+        let mut masked = payload.to_vec();
+        apply_mask(mask.unwrap_or_default(), &mut masked);
+        [header.encode().as_ref(), &masked].concat()
+    };
+    let stream = |mask| {
+        let frames = firsts.into_iter().zip(payloads).map(|(first, payload)| frame(mask, first, payload));
+        frames.collect::<Vec<_>>().concat()
+    };
+    let write = |mut tcp: &TcpStream, bytes: &[u8]| {
+        // At odd places: inside headers and keys too.
+        let (head, rest) = bytes.split_at(40);
+        for piece in head.chunks(3).chain(rest.chunks(4099)) {
+            tcp.write_all(piece).expect("it reads");
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let (mut relay, mut client, mut server) = behind_relay(&[]);
+    let (to_server, to_client) = (stream(Some(key)), stream(None));
+
+    write(&client, &to_server);
+    let arrived = frames(read_exactly(&mut server, to_server.len()));
+    let unmasked = |frames: &[(FrameHeader, Vec<u8>)]| {
+        let frames = frames.iter().map(|(header, payload)| (FrameHeader { mask: None, ..*header }, payload.clone()));
+        frames.collect::<Vec<_>>()
+    };
+    assert!(unmasked(&arrived) == unmasked(&frames(to_server)));
+    let keys: HashSet<_> = arrived.iter().map(|(header, _)| header.mask.expect("a client masks")).collect();
+    assert!(keys.len() == firsts.len() && !keys.contains(&key), "{keys:?}");
+
+    write(&server, &to_client);
+    assert!(read_exactly(&mut client, to_client.len()) == to_client);
+    drop(server);
+    assert_eq!(client.read(&mut [0]).expect("it ends"), 0);
+    drop(client);
+    let counts = "Continuation 2, Text 1, Binary 1, Close 1, Ping 1, Pong 1, 70309 bytes of payload";
+    assert_eq!(relay.counts(), ["to the client", "to the server"].map(|name| format!("{name}: {counts}")));
+}
+
+/// RFC 6455 §10.4: on the header alone, and what goes the other way is not cut.
+#[test]
+fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
+    let (mut relay, mut client, mut server) = behind_relay(&["--max-frame", "125"]);
+    server.write_all(b"\x82\x05ab").expect("it reads");
+    assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
+    client.write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat()).expect("it reads");
+    let arrived = frames(read_to_end(&mut server));
+    let seen: Vec<_> = arrived.iter().map(|(header, payload)| (header.opcode, &payload[..])).collect();
+    assert_eq!(seen, [(Opcode::Binary, &[b'x'; 125][..]), (Opcode::Close, b"\x03\xf1")]);
+    assert!(arrived.iter().all(|(header, _)| header.mask.is_some()));
+    // The frame under way comes to its end before the Close; the next one is not passed on.
+    server.write_all(b"cde\x82\x01f").expect("it reads");
+    assert_eq!(read_to_end(&mut client), b"cde\x88\x02\x03\xf1");
+    drop((client, server));
+    let [to_client, to_server] = relay.counts();
+    assert!(to_client.starts_with("to the client: Binary 1, 5 bytes of payload"), "{to_client}");
+    assert_eq!(to_server, "to the server: Binary 1, 125 bytes of payload, frame larger than allowed");
+}
+
+#[test]
+fn a_client_behind_the_relay_is_told_what_was_too_long() {
+    let (_server, address) = echo_server(&["--no-deflate"]);
+    let relay = Relay::to(&address, &["--max-frame", "3"]);
+    let expected = vec!["OPEN".into(), "CLOSED 1009".into()];
+    assert_eq!(client(&format!("ws://{}/", relay.address), &["--send", "abcd"]), (expected, true));
+}
+
+#[test]
+fn the_relay_closes_both_sides_for_a_frame_that_is_none() {
+    // A reserved opcode, a frame from a client without a mask, one from a server with it.
+    for (from_client, frame) in
+        [(true, &b"\x83\x80\0\0\0\0"[..]), (true, b"\x81\x00"), (false, b"\x81\x80\0\0\0\0"), (false, b"\x09\x00")]
+    {
+        let (_relay, mut client, mut server) = behind_relay(&[]);
+        (if from_client { &client } else { &server }).write_all(frame).expect("it reads");
+        assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea", "{frame:x?}");
+        let seen = frames(read_to_end(&mut server));
+        let [(header, payload)] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!((header.opcode, &payload[..]), (Opcode::Close, &b"\x03\xea"[..]), "{frame:x?}");
+    }
+}
+
+#[test]
+fn the_relay_passes_a_refusal_on_and_refuses_what_is_no_upgrade() {
+    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    let url = serve_once(|_, tcp| tcp.write_all(refusal).expect("the relay reads"));
+    let relay = Relay::to(url.trim_start_matches("ws://").trim_end_matches('/'), &[]);
+    let exchange = |bytes: &[u8]| {
+        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
+        tcp.write_all(bytes).expect("it reads");
+        String::from_utf8(read_to_end(&mut tcp)).expect("text")
+    };
+    let page = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
+    // A second request is none of the server's business.
+    assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), refusal);
+    // Nobody listens there any more.
+    let page = exchange(REQUEST);
+    assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
+}
