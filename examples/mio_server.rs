@@ -3,17 +3,18 @@
 //! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
 //! [--timeout MILLISECONDS]`
 //!
-//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong, and
-//! for the closing, instead of the defaults of `Timeouts`; `--context-takeover` gives each connection a compressor and a
-//! decompressor of its own. What such a loop has to keep in mind:
-//! - **Memory.** One read buffer and one `Output` serve everybody. Only what a socket does not take at once becomes that
-//!   peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no heap but
-//!   for the name of a subprotocol; compression, which is shared through the `Output`, adds nothing to it.
+//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong,
+//! and for the closing, instead of the defaults of `Timeouts`; `--context-takeover` gives each connection a compressor
+//! and a decompressor of its own. What such a loop has to keep in mind:
+//! - **Memory.** One read buffer and one `Output` serve everybody. Only what a socket does not take at once becomes
+//!   that peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no
+//!   heap but for the name of a subprotocol; compression, which is shared through the `Output`, adds nothing to it.
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, nothing is read from it: TCP tells it to wait.
-//! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and who
-//!   can go on queues up again behind the others, after a few reads. Where messages are compressed, a byte may become a
-//!   thousand, to be compressed again: so reads are smaller then, and of those for whom there once was much to do, as of
-//!   those of whom nothing is known yet, only one has a turn between the turns of all others. Bombs slow each other down.
+//! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and
+//!   who can go on queues up again behind the others, after a few reads. Where messages are compressed, a byte may
+//!   become a thousand, to be compressed again: so reads are smaller then, and of those for whom there once was much to
+//!   do, as of those of whom nothing is known yet, only one has a turn between the turns of all others. Bombs slow each
+//!   other down.
 //! - **Time.** The clock is read once a turn of the loop. A message moves its peer's deadline back, but not the alarm
 //!   that was set for it: that goes off early, finds nothing due, and is set anew. So messages do not touch the alarms.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is

@@ -2,21 +2,21 @@
 //!
 //! `cargo run --release --example tokio_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
 //!
-//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong, and
-//! for the closing, instead of the defaults of `Timeouts`. What such a task has to keep in mind:
-//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte: they wait until the
-//!   socket is ready, until it is time, or until the server stops, and any of them may be dropped and made anew. All
-//!   bytes move in `Peer::turn`, which waits for nothing, so nothing can come between a read and what follows from it.
-//!   (Where a future is to do the I/O: `read` and `write_all_buf(&mut output)` may be dropped, because what they moved
-//!   is where it belongs; `read_exact` and `write_all` may not.) To drop the whole task is safe, too, but tells the
-//!   peer nothing.
+//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong,
+//! and for the closing, instead of the defaults of `Timeouts`. What such a task has to keep in mind:
+//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte: they wait until
+//!   the socket is ready, until it is time, or until the server stops, and any of them may be dropped and made anew.
+//!   All bytes move in `Peer::turn`, which waits for nothing, so nothing can come between a read and what follows from
+//!   it. (Where a future is to do the I/O: `read` and `write_all_buf(&mut output)` may be dropped, because what they
+//!   moved is where it belongs; `read_exact` and `write_all` may not.) To drop the whole task is safe, too, but tells
+//!   the peer nothing.
 //! - **Memory.** The read buffer and the `Output` belong to the thread and are taken for the length of a turn, so an
 //!   idle task holds none. Only what its socket does not take at once is the task's own, until it is written.
 //! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, the task does not wait for input from it.
 //! - **Fairness.** To wait for a socket that is ready costs nothing of tokio's budget for a task, and the runtime looks
 //!   for other sockets only now and then while a task goes on. So after a few reads, if there is more, the task yields:
-//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are smaller,
-//!   because the work, and the echo, are by what they become.
+//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are
+//!   smaller, because the work, and the echo, are by what they become.
 //! - **Time.** A message moves the deadline back, but not the alarm that was set: that goes off early, finds nothing
 //!   due, and is set anew. So messages do not touch the runtime's timers.
 //! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
@@ -208,8 +208,8 @@ impl Peer {
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
-    /// Writes, reads, answers, and looks at the time. Waits for nothing, and leaves nothing in the output. Returns whether
-    /// there may be more to read at once.
+    /// Writes, reads, answers, and looks at the time. Waits for nothing, and leaves nothing in the output. Returns
+    /// whether there may be more to read at once.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
         self.write(now, output)?;
         let mut reads_left = READS;

@@ -15,8 +15,8 @@ use crate::output::Output;
 ///
 /// # The contract
 /// 1. Once a turn of the loop, when everything that was read has been [received](Connection::receive), call
-///    [`handle_timeout`](Self::handle_timeout). It sees in the connection what happened since: a message costs no look at
-///    the clock.
+///    [`handle_timeout`](Self::handle_timeout). It sees in the connection what happened since: a message costs no look
+///    at the clock.
 /// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
 /// Called less often, only when the time of `poll_timeout` comes, it sees things later than they were: it gives a peer

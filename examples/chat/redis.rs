@@ -79,7 +79,8 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The secret with which all nodes sign is the first that one of them proposed; if Redis was emptied, the first since.
+    /// The secret with which all nodes sign is the first that one of them proposed; if Redis was emptied, the first
+    /// since.
     pub(crate) async fn agree_on_secret(&self) -> Result<(), Error> {
         let mut commands = self.commands.clone();
         let proposed = *self.secret.borrow();

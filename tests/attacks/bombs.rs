@@ -15,8 +15,8 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// What the documentation allows a connection to hold: a message that grows, a decompressor, and all that others use.
 const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
 
-/// What waits beside it for one who does not read: the server's limit, the echo of one message more and of what one read of a
-/// compressed kilobyte brings, and a buffer that doubles.
+/// What waits beside it for one who does not read: the server's limit, the echo of one message more and of what one
+/// read of a compressed kilobyte brings, and a buffer that doubles.
 const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
 
 /// Many megabytes in one message: RFC 6455 §7.4.1, 1009, as soon as there is one byte too many.
@@ -41,14 +41,14 @@ pub(crate) fn bombs_that_stop_at_the_limit(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: HELD, got }
 }
 
-/// A message of the largest size in a kilobyte, again and again, by many at once: each is echoed, and compressed for that.
-/// (In small, of an eighth of that.)
+/// A message of the largest size in a kilobyte, again and again, by many at once: each is echoed, and compressed for
+/// that. (In small, of an eighth of that.)
 pub(crate) fn bombs_within_the_limit(stage: &Stage) -> Report {
     bombard(stage, &message(&vec![0; stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE)]))
 }
 
-/// The same by such as repeat themselves so far back that the server's window does not see it: the echo is a hundred times
-/// what came.
+/// The same by such as repeat themselves so far back that the server's window does not see it: the echo is a hundred
+/// times what came.
 pub(crate) fn bombs_that_do_not_shrink_again(stage: &Stage) -> Report {
     let block = Noise(7).bytes(5000).repeat(stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE) / 5000);
     bombard(stage, &message(&block))

@@ -1,5 +1,5 @@
-//! Attacks on `examples/mio_server.rs` over loopback: each in small by `cargo test`, and all in full by
-//! `ulimit -n 5000 && cargo build --release --example mio_server && cargo test --release --test attacks -- --ignored --nocapture`.
+//! Attacks on `examples/mio_server.rs` over loopback: each in small by `cargo test`, and all in full, with a table, by
+//! the command in the README's section on security.
 //!
 //! While one goes on, a client that keeps to the protocol is served. After it the server has the connections and the
 //! memory that it had before, and it never had more memory than its limits say. What the attackers are told is what is

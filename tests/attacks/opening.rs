@@ -11,8 +11,8 @@ use crate::stage::{Report, Stage};
 /// `Config::max_head_size`, by default.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Nothing is sent. RFC 9110 §15.5.9: 408, "the server did not receive a complete request message within the time that it
-/// was prepared to wait".
+/// Nothing is sent. RFC 9110 §15.5.9: 408, "the server did not receive a complete request message within the time that
+/// it was prepared to wait".
 pub(crate) fn silent_openings(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
     stage.wait_for_the_end(&mut peers);

@@ -143,8 +143,8 @@ struct Witness {
     thread: JoinHandle<Service>,
 }
 
-/// How it was served: how often, the longest round trip of the one who stays, and the longest visit of another: opening,
-/// round trip and closing.
+/// How it was served: how often, the longest round trip of the one who stays, and the longest visit of another:
+/// opening, round trip and closing.
 #[derive(Default)]
 struct Service {
     round_trips: usize,
