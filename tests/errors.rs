@@ -1,5 +1,5 @@
 //! What an error says: in words of its own, with the rule that was broken and the place; and what `Debug` says, which
-//! is never nothing and never a secret.
+//! is never nothing, and shows neither a mask key nor what is broadcast.
 
 mod wired;
 

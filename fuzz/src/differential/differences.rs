@@ -91,7 +91,8 @@ const FAULT_IN_FRAGMENT: Difference = Difference {
     applies: |case| {
         let is_control = |step: &&Step| matches!(step, Step::Ping(_) | Step::Pong(_));
         let controls = case.theirs.iter().take_while(is_control).count();
-        case.our_fault().is_some_and(|code| case.faults.has_code(code))
+        case.setup.has(flag::DEFLATE)
+            && case.our_fault().is_some_and(|code| case.faults.has_code(code))
             && match case.theirs[controls..] {
                 [Step::Fault(code)] => case.faults.has_code(code) && controls > 0,
                 [Step::Close(_)] => true,
@@ -122,19 +123,33 @@ const DEFLATE_LEFT_OVER: Difference = Difference {
     applies: |case| case.our_fault() == Some(1007) && case.faults.has(Cause::BehindFinalBlock) && case.they_go_on(),
 };
 
-const DEFLATE_EMPTY: Difference =
-    Difference { name: "7692-7.2.2-9", what: What::Steps, applies: |case| case.faults.has_empty_deflate };
+const DEFLATE_EMPTY: Difference = Difference {
+    name: "7692-7.2.2-9",
+    what: What::Steps,
+    applies: |case| {
+        // To take it for a fault is none of ours.
+        case.faults.has_empty_deflate && case.our_fault().is_none_or(|code| case.faults.has_code(code))
+    },
+};
 
 const PING_WHILE_CLOSING: Difference = Difference {
     name: "6455-5.5.2-2",
     what: What::Pongs,
-    applies: |case| case.setup.has(flag::CLOSE) && pongs(case.sent[1]).next().is_none(),
+    applies: |case| {
+        let pings =
+            case.agreed.iter().filter_map(|step| if let Step::Ping(data) = step { Some(&**data) } else { None });
+        let answers = pongs(case.sent[0]).take(pings.clone().count());
+        case.setup.has(flag::CLOSE) && answers.eq(pings) && pongs(case.sent[1]).next().is_none()
+    },
 };
 
 const CLOSE_AFTER_FAULT: Difference = Difference {
     name: "6455-7.1.7-5",
     what: What::Close,
-    applies: |case| matches!(case.agreed.last(), Some(Step::Fault(_))) && closes(case.sent[1]).next().is_none(),
+    applies: |case| {
+        let Some(Step::Fault(code)) = case.agreed.last() else { return false };
+        closes(case.sent[0]).eq([code.to_be_bytes()]) && closes(case.sent[1]).next().is_none()
+    },
 };
 
 const REASON_ECHOED: Difference = Difference {

@@ -7,6 +7,9 @@
 //!
 //! Each of these is small enough to read, and leaves out what another one is about. Put together, with all that slow,
 //! dead and hostile peers call for, they are the programs in `examples/` of the repository.
+//!
+//! A client's seed of `[7; 32]` stands for 32 bytes of the operating system's random source, drawn anew for each
+//! connection: `getrandom::fill`, for instance. A server's `[0; 32]` is not looked at.
 
 #[doc = include_str!("blocking.md")]
 pub mod blocking {}
