@@ -125,7 +125,8 @@ fn gathered() -> usize {
     MAX_MESSAGE * 3 / 2
 }
 
-/// Of every message's first frame, the header: nothing is reserved for what it announces.
+/// Of every message's first frame, the header: nothing is filled for what it announces. (That nothing is reserved,
+/// either, is counted in `footprint`.)
 pub(crate) fn announced_and_never_sent(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::open(stage)).collect();
     for (at, peer) in peers.iter_mut().enumerate() {
