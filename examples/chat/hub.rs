@@ -294,15 +294,12 @@ impl Hub {
                 self.rooms().forget();
             }
             let present = self.rooms().announce(repeats);
-            if let Some(redis) = &self.redis
-                && !present.is_empty()
-            {
-                // If it cannot be told now, it will be in a few seconds.
+            let Some(redis) = &self.redis else { continue };
+            // If it cannot be told now, it will be in a few seconds.
+            if !present.is_empty() {
                 let _ = redis.tell_presence(&present).await;
             }
-            if let Some(redis) = &self.redis
-                && repeats
-            {
+            if repeats {
                 let _ = redis.agree_on_secret().await;
             }
         }
