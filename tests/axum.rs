@@ -1,15 +1,17 @@
 //! `axum_server`, as a program over loopback: its WebSocket and its ordinary route, over HTTP/1.1 to the crate's own
 //! client, and over HTTP/2 with prior knowledge to a client on `h2`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod program;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use http::{Method, Request, StatusCode};
+use program::{Program, example, listening};
 use tokio::time::timeout;
 use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
@@ -18,34 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server, which ends with the test, and where it listens.
 struct Server {
-    program: Child,
+    _program: Program,
     address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
 }
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-        let mut command = Command::new(profile.join("examples").join("axum_server"));
-        let mut program = command
-            .arg("127.0.0.1:0")
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("cargo test builds the examples");
-        let mut line = String::new();
-        let stdout = program.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
-        let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        Self { program, address }
+        let (program, address, _) = listening(example("axum_server").arg("127.0.0.1:0").args(arguments), "http");
+        Self { _program: program, address }
     }
 
     fn tcp(&self) -> TcpStream {

@@ -1,13 +1,15 @@
 //! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod program;
+
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use program::{Program, example, listening};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -18,16 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the client says, line by line, and whether it succeeded.
 type Said = (Vec<String>, bool);
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The server, where it listens, and its certificate.
 struct Server {
@@ -41,14 +33,10 @@ impl Server {
     fn start(test: &str) -> Self {
         let cert_file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
         let mut command = example("rustls_server");
-        command.arg("127.0.0.1:0").arg("--cert-file").arg(&cert_file).stdout(Stdio::piped());
-        let mut program = command.spawn().expect("cargo test builds the examples");
-        let mut line = String::new();
-        let stdout = program.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let port = line.trim().strip_prefix("listening on wss://127.0.0.1:").and_then(|rest| rest.strip_suffix('/'));
-        let port = port.unwrap_or_else(|| panic!("{line:?}")).parse().expect("a port");
-        Self { _program: Program(program), port, cert_file }
+        command.arg("127.0.0.1:0").arg("--cert-file").arg(&cert_file);
+        let (program, address, _) = listening(&mut command, "wss");
+        let port = address.strip_prefix("127.0.0.1:").expect("it listens there").parse().expect("a port");
+        Self { _program: program, port, cert_file }
     }
 
     fn tcp(&self) -> TcpStream {
@@ -91,13 +79,6 @@ fn run_client(url: &str, arguments: &[&str]) -> Said {
     let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
     let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
     (lines, output.status.success())
-}
-
-/// Cargo builds the examples beside the tests.
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned();
-    Command::new(profile.join("examples").join(name))
 }
 
 /// The crate's own client on TLS.

@@ -13,8 +13,10 @@ mod client;
 mod endings;
 mod floods;
 mod garbage;
+mod mio_server;
 mod opening;
 mod peer;
+#[path = "../program/mod.rs"]
 mod program;
 mod stage;
 

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use websocket_proto::ClientRequest;
 
-use crate::live::{Client, Running, connect, wait_until};
+use crate::live::{Client, connect, wait_until};
+use crate::program::Program;
 
 /// Chromium, with a profile of its own.
 pub(crate) struct Browser {
-    process: Running,
+    process: Program,
     profile: PathBuf,
     client: Client<TcpStream>,
     calls: u64,
@@ -36,7 +37,7 @@ impl Browser {
         chromium.args(["--disable-dev-shm-usage", "--remote-debugging-port=0", "about:blank"]);
         chromium.arg(format!("--user-data-dir={}", profile.display()));
         let process = chromium.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("chromium is installed");
-        let process = Running(process);
+        let process = Program(process);
         // Its port, and the path at which it is driven.
         let mut active = String::new();
         wait_until("chromium listens", || {

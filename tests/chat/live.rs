@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,29 +12,14 @@ use serde_json::{Value, json};
 use websocket_proto::handshake::Response;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Deflate, Event, Input, Output};
 
+use crate::program::{Program, example, listening};
+
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program that ends with the test.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Running {
-    /// Without a chance to say goodbye.
-    pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// The example, with its page and its rooms.
 pub(crate) struct Chat {
-    pub(crate) process: Running,
+    pub(crate) process: Program,
     /// Where it listens.
     pub(crate) address: String,
 }
@@ -58,20 +42,8 @@ impl Chat {
     }
 
     fn run(address: &str, arguments: &[&str], errors: Stdio) -> Self {
-        // Cargo builds the examples beside the tests.
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-        let program: PathBuf = profile.join("examples").join("chat");
-        let mut command = Command::new(program);
-        command.arg(address).args(arguments).stdout(Stdio::piped()).stderr(errors);
-        let mut chat = command.spawn().expect("cargo test builds the examples");
-        let mut line = String::new();
-        BufReader::new(chat.stdout.take().expect("it is piped"))
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let process = Running(chat);
-        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
-        Self { process, address: address.unwrap_or_else(|| panic!("{line:?}")).to_owned() }
+        let (process, address, _) = listening(example("chat").arg(address).args(arguments).stderr(errors), "http");
+        Self { process, address }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -6,6 +6,8 @@ mod browser;
 mod chromium;
 mod live;
 mod nodes;
+#[path = "../program/mod.rs"]
+mod program;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

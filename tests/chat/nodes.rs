@@ -14,7 +14,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, Running, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
+use crate::live::{Chat, Client, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
+use crate::program::Program;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -200,7 +201,7 @@ fn what_is_said_again_by_another_node_is_passed_on_once() {
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.
 struct Redis {
-    process: Running,
+    process: Program,
     directory: PathBuf,
     url: String,
 }
@@ -229,12 +230,12 @@ impl Redis {
         client.get_connection().expect("Redis listens")
     }
 
-    fn run(directory: &Path) -> Running {
+    fn run(directory: &Path) -> Program {
         let socket = directory.join("redis");
         let _ = fs::remove_file(&socket);
         let mut redis = Command::new("redis-server");
         redis.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).arg("--dir").arg(directory);
-        let process = Running(redis.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
+        let process = Program(redis.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
         wait_until("Redis listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
         process
     }
@@ -248,7 +249,7 @@ impl Drop for Redis {
 
 /// nginx, which does TLS for the nodes.
 struct Nginx {
-    _process: Running,
+    _process: Program,
     address: String,
     tls: Arc<ClientConfig>,
 }
@@ -283,7 +284,7 @@ impl Nginx {
             "-g",
             "daemon off; master_process off; pid nginx.pid;",
         ]);
-        let process = Running(nginx.spawn().expect("nginx is installed"));
+        let process = Program(nginx.spawn().expect("nginx is installed"));
         let address = format!("127.0.0.1:{port}");
         wait_until("nginx listens", || TcpStream::connect(&address).is_ok());
 

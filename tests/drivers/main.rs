@@ -2,14 +2,17 @@
 //! blocking socket, and against peers that keep to no protocol.
 
 mod client;
+#[path = "../program/mod.rs"]
+mod program;
 mod servers;
 mod tokio_client;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
+
+use program::{Program, example, listening};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
@@ -17,16 +20,6 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 impl Program {
     #[cfg(unix)]
@@ -42,25 +35,14 @@ impl Program {
     }
 }
 
-/// Cargo builds the examples beside the tests.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-    profile.join("examples").join(name)
-}
-
 /// Starts a server and returns it with the address at which it listens.
 fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, String) {
-    command.arg(address).args(arguments).stdout(Stdio::piped());
-    let mut server = command.spawn().expect("cargo test builds the examples");
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says where it listens");
-    let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
-    (Program(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned())
+    let (server, address, _) = listening(command.arg(address).args(arguments), "ws");
+    (server, address)
 }
 
 fn server(name: &str, arguments: &[&str]) -> (Program, String) {
-    let mut command = Command::new(example(name));
+    let mut command = example(name);
     // One thread has to do, whoever is on it.
     command.env("TOKIO_WORKER_THREADS", "1");
     start(command, "127.0.0.1:0", arguments)

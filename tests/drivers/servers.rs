@@ -365,7 +365,7 @@ fn without_descriptors_peers_wait(name: &str) {
         return;
     }
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""]).arg(example(name)).stderr(Stdio::null());
+    command.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""]).arg(example(name).get_program()).stderr(Stdio::null());
     let (_server, address) = start(command, "127.0.0.1:0", &[]);
     let peers: Vec<_> = (0..60).map(|_| connect(&address)).collect();
     for mut tcp in peers {
@@ -376,7 +376,7 @@ fn without_descriptors_peers_wait(name: &str) {
 fn ten_thousand_idle_connections(name: &str, at_most: usize) {
     const COUNT: usize = 10_000;
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(example(name));
+    command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(example(name).get_program());
     let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
     let echo = |mut tcp: &TcpStream| {
         // Long enough that it comes back compressed.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::{PATIENCE, Program, example, read_to_end, server, start};
@@ -16,7 +16,7 @@ struct Console {
 
 impl Console {
     fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(example("tokio_client"));
+        let mut command = example("tokio_client");
         command.arg(url).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut client = command.spawn().expect("cargo test builds the examples");
         let (input, output) = (client.stdin.take(), client.stdout.take().expect("it is piped"));
@@ -94,7 +94,7 @@ fn the_tokio_client_comes_back_when_its_server_does() {
         drop(program);
         assert_eq!(client.line(), "CLOSED 1006");
         assert!(client.retry() <= 1000);
-        let (_program, _) = start(Command::new(example(name)), &address, &[]);
+        let (_program, _) = start(example(name), &address, &[]);
         // It may have tried before.
         let mut line = client.line();
         while line.starts_with("FAILED ") {

@@ -1,53 +1,30 @@
 //! The programs in examples/, run as their documentation says, over loopback.
 
+#[path = "../program/mod.rs"]
+mod program;
 mod relay;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use program::{Program, example};
 use websocket_proto::Input;
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 
 const REQUEST: &[u8] = b"GET /chat?x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Other: passes\r\n\r\n";
 
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Cargo builds the examples beside the tests.
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned();
-    let program: PathBuf = profile.join("examples").join(name);
-    Command::new(program)
-}
-
 /// Starts a program that listens, on a port of its own; returns its address and what else it prints, too.
-fn listening(name: &str, arguments: &[&str]) -> (Running, String, BufReader<ChildStdout>) {
-    let mut command = example(name);
-    command.arg("127.0.0.1:0").args(arguments).stdout(Stdio::piped());
-    let mut server = command.spawn().expect("cargo test builds the examples");
-    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
-    let mut line = String::new();
-    lines.read_line(&mut line).expect("it says where it listens");
-    let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
-    (Running(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned(), lines)
+fn listening(name: &str, arguments: &[&str]) -> (Program, String, BufReader<ChildStdout>) {
+    program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
 }
 
-fn echo_server(arguments: &[&str]) -> (Running, String) {
+fn echo_server(arguments: &[&str]) -> (Program, String) {
     let (server, address, _) = listening("echo_server", arguments);
     (server, address)
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
 
-use crate::{REQUEST, Running, accept, client, echo_server, frames, listening, read_to_end, serve_once};
+use crate::{Program, REQUEST, accept, client, echo_server, frames, listening, read_to_end, serve_once};
 
 /// The relay in front of a server.
 struct Relay {
-    _program: Running,
+    _program: Program,
     address: String,
     lines: BufReader<ChildStdout>,
 }

@@ -1,36 +1,18 @@
-//! [`Program`]: `mio_server` as a process, and what it holds.
+//! `mio_server` as a process, and what it holds.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
-/// A server that ends with the test.
-pub(crate) struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::program::{Program, example, listening};
 
 impl Program {
     /// Starts `mio_server`, and returns it with the address at which it listens.
     pub(crate) fn start(arguments: &[&str]) -> (Self, String) {
-        // Cargo builds the examples beside the tests.
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-        let mut command = Command::new(profile.join("examples/mio_server"));
-        command.arg("127.0.0.1:0").args(arguments).stdout(Stdio::piped());
+        let mut command = example("mio_server");
         // What is freed goes back to the operating system at once, so that what is measured is what the server holds.
         // By default glibc keeps some of what it once had.
-        command.env("MALLOC_MMAP_THRESHOLD_", "2048");
-        let mut server = command.spawn().expect("cargo test builds the examples");
-        let mut line = String::new();
-        let stdout = server.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let address = line.trim().strip_prefix("listening on ws://").and_then(|rest| rest.strip_suffix('/'));
-        (Self(server), address.unwrap_or_else(|| panic!("{line:?}")).to_owned())
+        command.arg("127.0.0.1:0").args(arguments).env("MALLOC_MMAP_THRESHOLD_", "2048");
+        let (server, address, _) = listening(&mut command, "ws");
+        (server, address)
     }
 
     pub(crate) fn descriptors(&self) -> usize {

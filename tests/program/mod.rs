@@ -1,0 +1,41 @@
+//! The programs in examples/, as processes that end with their test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A program that ends with the test.
+pub(crate) struct Program(pub(crate) Child);
+
+impl Program {
+    /// Without a chance to say goodbye.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Cargo builds the examples beside the tests.
+pub(crate) fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
+    Command::new(profile.join("examples").join(name))
+}
+
+/// Starts a server, which says first at which URL it listens. Returns it with the address in that, and with what else it
+/// says.
+pub(crate) fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
+    let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
+    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
+    let server = Program(server);
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("it says where it listens");
+    let address =
+        line.trim().strip_prefix(&format!("listening on {scheme}://")).and_then(|rest| rest.strip_suffix('/'));
+    (server, address.unwrap_or_else(|| panic!("{line:?}")).to_owned(), lines)
+}
