@@ -281,13 +281,17 @@ impl core::error::Error for HandshakeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeErrorKind {
-    /// Not HTTP/1.1: a stray control byte, a bare CR or LF, a folded line, a bad request or status line.
+    /// Not HTTP/1.1: a stray control byte, a bare CR or LF, a folded line in a request, a bad request or status line.
     MalformedHttp,
     /// The head is longer than [`Config::max_head_size`](crate::Config::max_head_size) or has more lines than
     /// [`Config::max_headers`](crate::Config::max_headers).
     HeadTooLarge,
+    /// The request line alone is longer than [`Config::max_head_size`](crate::Config::max_head_size).
+    RequestLineTooLong,
     /// HTTP/1.0, which knows no upgrade.
     HttpVersion,
+    /// A start line with another major version of HTTP than 1, such as HTTP/2's `PRI * HTTP/2.0`.
+    UnsupportedHttpVersion,
     /// Not a header list of HTTP/2 or HTTP/3: a pseudo-header that is unknown, repeated or behind other headers, a name
     /// that is not lower-case, a control byte, a header that belongs to an HTTP/1.1 connection.
     MalformedFields,
@@ -305,6 +309,8 @@ pub enum HandshakeErrorKind {
     Origin,
     /// The request has a body.
     Body,
+    /// A response's Content-Length is not a number, or is several different ones.
+    InvalidContentLength,
     /// The request is no upgrade to `websocket`, or the response none.
     Upgrade,
     /// The Connection header lacks the token `Upgrade`.
@@ -341,7 +347,9 @@ impl HandshakeErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Method => 405,
+            Self::RequestLineTooLong => 414,
             Self::HeadTooLarge => 431,
+            Self::UnsupportedHttpVersion => 505,
             Self::Upgrade | Self::UnsupportedVersion => 426,
             // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown
             // or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
@@ -358,8 +366,11 @@ impl HandshakeErrorKind {
             Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
             Self::MalformedFields => "RFC 9113 §8",
             Self::ConnectProtocol => "RFC 8441 §5",
+            Self::UnsupportedHttpVersion => "RFC 9112 §2.3",
+            Self::RequestLineTooLong => "RFC 9112 §3",
             Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
             Self::Body => "RFC 9112 §6",
+            Self::InvalidContentLength => "RFC 9112 §6.3",
             Self::Origin => "RFC 6454 §7",
             Self::NoSubprotocol => "WHATWG WebSockets §2",
             Self::Accept | Self::Refused(_) => "RFC 6455 §4.1",
@@ -375,7 +386,9 @@ impl fmt::Display for HandshakeErrorKind {
         f.write_str(match self {
             Self::MalformedHttp => "malformed HTTP",
             Self::HeadTooLarge => "head larger than allowed",
+            Self::RequestLineTooLong => "request line longer than allowed",
             Self::HttpVersion => "HTTP/1.0",
+            Self::UnsupportedHttpVersion => "HTTP version is not 1.1",
             Self::MalformedFields => "malformed header list",
             Self::Method => "method that opens no WebSocket",
             Self::ConnectProtocol => "CONNECT for something other than websocket",
@@ -383,6 +396,7 @@ impl fmt::Display for HandshakeErrorKind {
             Self::Host => "missing, repeated or invalid host",
             Self::Origin => "repeated or invalid Origin",
             Self::Body => "request with a body",
+            Self::InvalidContentLength => "response with an invalid Content-Length",
             Self::Upgrade => "no upgrade to websocket",
             Self::Connection => "Connection without Upgrade",
             Self::Key => "missing, repeated or invalid Sec-WebSocket-Key",

@@ -43,7 +43,8 @@ pub enum Event<'i> {
     Request(Request),
     /// Client: the connection is open.
     Open(Response),
-    /// Client: the server answered with another status than 101. [`Closed`](Self::Closed) follows.
+    /// Client: the server answered with another status than 101. Comes once the [body](Response::body) is there.
+    /// [`Closed`](Self::Closed) follows.
     Rejected(Response),
     /// A whole text message.
     Text(Cow<'i, str>),

@@ -38,12 +38,16 @@ const PROTOCOL: [ProtocolErrorKind; 17] = {
 };
 
 /// Every way in which an opening handshake can be wrong, with the section that has the rule.
-const HANDSHAKE: [(HandshakeErrorKind, &str); 22] = {
+const HANDSHAKE: [(HandshakeErrorKind, &str); 25] = {
     use HandshakeErrorKind::*;
     [
         // Message parsing; §8, an incomplete message, is for what has a length.
         (MalformedHttp, "RFC 9112 §2"),
         (Incomplete, "RFC 9112 §2"),
+        // "HTTP Version", "Request Line", "Message Body Length".
+        (UnsupportedHttpVersion, "RFC 9112 §2.3"),
+        (RequestLineTooLong, "RFC 9112 §3"),
+        (InvalidContentLength, "RFC 9112 §6.3"),
         // Expressing HTTP semantics in HTTP/2.
         (MalformedFields, "RFC 9113 §8"),
         // "Implementation-Specific Limits".

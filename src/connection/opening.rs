@@ -186,16 +186,14 @@ impl Connection {
                 // RFC 6455 §4.1, 1: "If the status code received from the server is not 101, the client handles the
                 // response per HTTP procedures."
                 Ok(Some(head)) => match Body::of(&head, opening.limit()) {
-                    Some(body) => {
+                    Ok(Some(body)) => {
                         opening.stage = Stage::Refusal(head, body);
                         return self.receive_refusal(opening, input);
                     }
-                    None => return Some(self.refuse(head, Vec::new())),
+                    Ok(None) => return Some(self.refuse(head, Vec::new())),
+                    Err(kind) => return self.fail_opening(HandshakeError { kind, offset: self.position }),
                 },
-                Err(error) => {
-                    self.end(Closed::failed(error));
-                    return self.report_end();
-                }
+                Err(error) => return self.fail_opening(error),
             }
         }
     }
@@ -207,11 +205,14 @@ impl Connection {
                 self.open(negotiated);
                 Some(Event::Open(response))
             }
-            Err(kind) => {
-                self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
-                self.report_end()
-            }
+            Err(kind) => self.fail_opening(HandshakeError { kind, offset: self.position }),
         }
+    }
+
+    /// Ends a client's connection.
+    fn fail_opening(&mut self, error: HandshakeError) -> Option<Event<'static>> {
+        self.end(Closed::failed(error));
+        self.report_end()
     }
 
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {

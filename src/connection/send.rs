@@ -369,7 +369,8 @@ impl Connection {
 /// # Closing
 /// Each of these starts the closing handshake, behind everything that was sent before. A second call does nothing,
 /// and so does one after the peer's Close. In [`State::Connecting`] they end the connection without a byte (RFC 6455
-/// §7.2.2). Messages may still arrive until the peer answers.
+/// §7.2.2); a client that waits for the rest of a refusal's body still [reports](crate::Event::Rejected) it, as far as
+/// it came. Messages may still arrive until the peer answers.
 impl Connection {
     /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
     ///
@@ -423,7 +424,11 @@ impl Connection {
 
     fn start_closing(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
         match self.phase {
-            Phase::Opening => self.end(Closed::abnormally()),
+            Phase::Opening => {
+                if !self.end_with_refusal() {
+                    self.end(Closed::abnormally());
+                }
+            }
             Phase::Frames => {
                 self.put_close(code, reason, output);
                 self.note_busy();

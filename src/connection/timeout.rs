@@ -47,26 +47,32 @@ impl Connection {
     }
 
     fn end_opening(&mut self, output: &mut Output) {
-        let opening = self.held.as_mut().and_then(|held| held.opening.take());
-        let timeout = Closed::failed(Timeout::Opening);
-        match opening.as_ref().map(|opening| &opening.stage) {
+        if self.end_with_refusal() {
+            return;
+        }
+        match self.opening().map(|opening| &opening.stage) {
             // RFC 9110 §15.5.9: "the server did not receive a complete request message within the time that it was
             // prepared to wait."
             Some(Stage::Request) => Reject::request_timeout().answer(Bootstrap::Upgrade).write_http1(output),
             // RFC 9110 §15.6.4: "the server is currently unable to handle the request due to a temporary overload".
             Some(Stage::Deciding(_)) => Reject::service_unavailable().answer(Bootstrap::Upgrade).write_http1(output),
-            Some(Stage::Refusal(head, _)) => {
-                let kind = HandshakeErrorKind::Refused(head.status);
-                self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
-                self.held().opening = opening;
-                return;
-            }
-            Some(Stage::Response(_)) | None => {}
+            Some(Stage::Response(_) | Stage::Refusal(..)) | None => {}
         }
-        self.end(timeout);
+        self.end(Closed::failed(Timeout::Opening));
     }
 
-    /// The refusal whose body did not come in time.
+    /// Ends a client that waits for the rest of a refusal's body; returns whether it did. The refusal is then
+    /// [reported](Self::report_refusal), with as much of its body as came.
+    pub(super) fn end_with_refusal(&mut self) -> bool {
+        let Some(Stage::Refusal(head, _)) = self.opening().map(|opening| &opening.stage) else { return false };
+        let kind = HandshakeErrorKind::Refused(head.status);
+        let opening = self.held().opening.take();
+        self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
+        self.held().opening = opening;
+        true
+    }
+
+    /// The refusal that the connection has ended with, once.
     pub(super) fn report_refusal(&mut self) -> Option<Event<'static>> {
         let Stage::Refusal(head, mut body) = self.held.as_mut()?.opening.take()?.stage else { return None };
         Some(Event::Rejected(Response::refusal(head, body.take())))
