@@ -262,7 +262,9 @@ fn statuses_have_their_names() {
         }
     }
     // What a WebSocket server is likely to answer, and what the crate itself does.
-    let likely =
-        [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 421, 426, 429, 431, 500, 501, 502, 503, 504];
+    let likely = [
+        301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 414, 421, 426, 429, 431, 500, 501, 502, 503, 504,
+        505,
+    ];
     assert_eq!(named, likely);
 }

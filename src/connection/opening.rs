@@ -41,7 +41,8 @@ pub(super) enum Stage {
 
 impl Opening {
     pub(super) fn new(config: Config, stage: Stage) -> Self {
-        let scanner = HeadScanner::new(matches!(stage, Stage::Request));
+        let is_server = matches!(stage, Stage::Request);
+        let scanner = if is_server { HeadScanner::request() } else { HeadScanner::response() };
         Self { config, scanner, stage, held: Vec::new(), delivered: 0 }
     }
 
@@ -254,6 +255,7 @@ impl Connection {
         if end.is_none() {
             return Ok(None);
         }
+        opening.scanner.normalize(&mut opening.held);
         let head = parse(&core::mem::take(&mut opening.held), opening.scanner.lines());
         let (_, head) = head.unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
         head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })

@@ -147,11 +147,13 @@ pub struct Answer {
     status: u16,
     headers: Headers,
     body: Vec<u8>,
+    /// Whether 100 (Continue) is to be sent first.
+    continues: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
-        Self { status, headers, body }
+        Self { status, headers, body, continues: false }
     }
 
     /// The HTTP status: 101, or 200 for an extended CONNECT, if the connection is open.
@@ -181,8 +183,14 @@ impl Answer {
 
     /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
     /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
+    ///
+    /// If the request had `Expect: 100-continue`, 100 (Continue) is written before a 101 (RFC 9110 §7.8). An HTTP stack
+    /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
         output.put_with(EXPECTED_LEN.saturating_add(self.body.len()), |head| {
+            if self.continues {
+                head.extend_from_slice(CONTINUE);
+            }
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
             head.extend_from_slice(status_line.as_bytes());
             for (name, value) in self.headers.lines() {
@@ -219,7 +227,8 @@ impl Request {
             Bootstrap::Upgrade => 101,
             Bootstrap::ExtendedConnect => 200,
         };
-        Ok((Answer::new(status, headers, Vec::new()), negotiated))
+        let continues = self.expects_continue();
+        Ok((Answer { continues, ..Answer::new(status, headers, Vec::new()) }, negotiated))
     }
 
     /// Accepts, with the answer as an HTTP/1.1 response in the output.
@@ -234,6 +243,9 @@ impl Request {
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
         output.put_with(EXPECTED_LEN, |head| {
+            if self.expects_continue() {
+                head.extend_from_slice(CONTINUE);
+            }
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );
@@ -278,6 +290,8 @@ impl Request {
     }
 }
 
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// The response to a browser is no longer, unless the caller adds headers.
 const EXPECTED_LEN: usize = 256;
 
@@ -297,6 +311,7 @@ fn reason_phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         410 => "Gone",
+        414 => "URI Too Long",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
@@ -306,6 +321,7 @@ fn reason_phrase(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
         _ => "",
     }
 }

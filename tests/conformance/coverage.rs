@@ -24,8 +24,10 @@ const SOURCES: &[&str] = &[
     #[cfg(feature = "deflate")]
     include_str!("deflate_sending.rs"),
     include_str!("endings.rs"),
+    include_str!("expect.rs"),
     include_str!("extended_connect.rs"),
     include_str!("extended_connect_answer.rs"),
+    include_str!("folded.rs"),
     include_str!("fragments.rs"),
     include_str!("framing.rs"),
     include_str!("limits.rs"),
@@ -33,6 +35,7 @@ const SOURCES: &[&str] = &[
     include_str!("request.rs"),
     include_str!("server_answer.rs"),
     include_str!("server_request.rs"),
+    include_str!("start_line.rs"),
     include_str!("uri.rs"),
     include_str!("vectors.rs"),
 ];

@@ -20,9 +20,11 @@ mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
 mod endings;
+mod expect;
 mod extended_connect;
 mod extended_connect_answer;
 mod faults;
+mod folded;
 mod fragments;
 mod framing;
 mod harness;
@@ -33,6 +35,7 @@ mod pong_budget;
 mod request;
 mod server_answer;
 mod server_request;
+mod start_line;
 mod uri;
 mod vectors;
 

@@ -80,6 +80,9 @@ impl Decoder {
         let len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..len]).expect("a head is text");
         let status = head.strip_prefix("HTTP/1.1 ").map(|line| line[..3].parse().expect("a status"));
+        if status == Some(100) {
+            return Some((len, None));
+        }
         let body = match status {
             None | Some(101) => 0,
             Some(_) => {
