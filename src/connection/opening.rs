@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, Offer, Reject,
-    Request, Response, ResponseHead, check_request, check_response, parse_response_head,
+    Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, Offer, Reject, Request,
+    Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -31,8 +31,8 @@ pub(super) struct Opening {
 pub(super) enum Stage {
     /// Server: the request is under way.
     Request,
-    /// Server: the request with this accept value is with the caller, who decides.
-    Deciding([u8; ACCEPT_LEN]),
+    /// Server: the request with this ticket is with the caller, who decides.
+    Deciding(Ticket),
     /// Client: the response is under way.
     Response(Offer),
     /// Client: the body of a refusal is under way.
@@ -51,8 +51,8 @@ impl Opening {
 }
 
 /// # Answering the opening request
-/// Each of these takes the [`Request`] that the event brought. Nothing is sent if the connection has ended since, or if
-/// the request is another connection's.
+/// Each of these takes the [`Request`] that this connection's event brought. Nothing is sent if the connection has ended
+/// since, or if the request is any other, even an equal one.
 impl Connection {
     /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
     ///
@@ -67,7 +67,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the client did not offer the subprotocol or a header cannot be sent; or if the connection does not wait for
-    /// this decision, because it has ended meanwhile, or the request is another's. Nothing was sent, and the request is
+    /// this decision, because it has ended meanwhile, or the request is not its own. Nothing was sent, and the request is
     /// in the error, to be answered otherwise.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
         let Some(opening) = self.deciding(&request) else {
@@ -90,7 +90,7 @@ impl Connection {
 
     /// The opening, if it is this request that waits for an answer.
     fn deciding(&self, request: &Request) -> Option<&Opening> {
-        let waits = |stage: &Stage| matches!(stage, Stage::Deciding(accept) if request.accept_value() == Some(accept));
+        let waits = |stage: &Stage| matches!(stage, Stage::Deciding(ticket) if request.has_ticket(ticket));
         self.opening().filter(|opening| self.phase == Phase::Opening && waits(&opening.stage))
     }
 }
@@ -144,9 +144,7 @@ impl Connection {
         match self.read_head(opening, input, check_request) {
             Ok(None) => None,
             Ok(Some(request)) => {
-                if let Some(accept) = request.accept_value() {
-                    opening.stage = Stage::Deciding(*accept);
-                }
+                opening.stage = Stage::Deciding(request.ticket());
                 Some(Event::Request(request))
             }
             Err(error) => self.refuse_request(error, output),

@@ -89,7 +89,8 @@ impl AcceptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptErrorKind {
-    /// The connection does not wait for this decision: it has ended, or the request is another's.
+    /// The connection does not wait for this decision: it has ended, or the request is not the one that its event
+    /// brought.
     NotDeciding,
     /// The subprotocol is not among those that the client offered (RFC 6455 §4.2.2, 4).
     Subprotocol,

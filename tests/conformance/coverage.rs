@@ -31,6 +31,7 @@ const SOURCES: &[&str] = &[
     include_str!("limits.rs"),
     include_str!("pong_budget.rs"),
     include_str!("request.rs"),
+    include_str!("request_identity.rs"),
     include_str!("server_answer.rs"),
     include_str!("server_request.rs"),
     include_str!("uri.rs"),

@@ -31,6 +31,7 @@ mod limits;
 mod peers;
 mod pong_budget;
 mod request;
+mod request_identity;
 mod server_answer;
 mod server_request;
 mod uri;
