@@ -116,7 +116,7 @@ fn a_request_of_another_stack_belongs_to_no_connection() {
 #[track_caller]
 fn assert_refused(request: &HttpRequest<()>, protocol: Option<&str>, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(Request::from_http(request, protocol).err(), Some(kind), "{request:?}");
-    let response = kind.answer(Bootstrap::of(request.version())).into_http().expect("small");
+    let response = kind.answer(Bootstrap::of(request.version()), request.method().as_str()).into_http().expect("small");
     assert_eq!(response.status().as_u16(), status);
     assert_eq!(response.headers()["sec-websocket-version"], "13");
     assert_eq!(response.headers().contains_key("upgrade"), status == 426);

@@ -165,7 +165,12 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
 async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut head = Vec::new();
-    let ahead = timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await??;
+    let ahead = match timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await? {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return refuse(&mut tcp, HandshakeErrorKind::HeadTooLarge, &head).await;
+        }
+        read => read?,
+    };
     match parse_request(&head) {
         Ok(request) => {
             // This may last for days, in which nobody needs the head.
@@ -176,13 +181,17 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
         Err(HandshakeErrorKind::Upgrade | HandshakeErrorKind::Method) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
-        Err(kind) => {
-            let mut output = Output::new();
-            kind.answer(Bootstrap::Upgrade).write_http1(&mut output);
-            timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
-        }
+        Err(kind) => return refuse(&mut tcp, kind, &head).await,
     }
     linger(&mut tcp).await
+}
+
+/// Answers a request that begins so and is wrong.
+async fn refuse(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u8]) -> io::Result<()> {
+    let mut output = Output::new();
+    kind.answer(Bootstrap::Upgrade, head).write_http1(&mut output);
+    timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
+    linger(tcp).await
 }
 
 async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {

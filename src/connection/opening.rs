@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::error::{HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, Offer, Reject, Request,
-    Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
+    Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, METHOD_LEN, Offer, Reject,
+    Request, Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -21,7 +21,7 @@ pub(super) struct Opening {
     config: Config,
     scanner: HeadScanner,
     pub(super) stage: Stage,
-    /// A head that is not whole yet; later, what came before the decision.
+    /// A head that is not whole yet, or the start of one that is wrong; later, what came before the decision.
     held: Vec<u8>,
     /// How much of what is held has been delivered.
     delivered: usize,
@@ -47,6 +47,17 @@ impl Opening {
 
     fn limit(&self) -> usize {
         self.config.max_head_size as usize
+    }
+
+    /// The first bytes of the head, as far as they came: enough for the answer to know the method.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// Keeps these bytes if they are among the first ones of a head that is wrong.
+    fn keep_start(&mut self, bytes: &[u8]) {
+        let room = METHOD_LEN.saturating_sub(self.held.len());
+        self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 }
 
@@ -147,15 +158,15 @@ impl Connection {
                 opening.stage = Stage::Deciding(request.ticket());
                 Some(Event::Request(request))
             }
-            Err(error) => self.refuse_request(error, output),
+            Err(error) => self.refuse_request(error, opening.start(), output),
         }
     }
 
     /// RFC 6455 §4.2.1: "If the server, while reading the handshake, finds that the client did not send a handshake
     /// that matches the description below [...] the server MUST stop processing the client's handshake and return an
     /// HTTP response with an appropriate error code (such as 400 Bad Request)."
-    fn refuse_request(&mut self, error: HandshakeError, output: &mut Output) -> Option<Event<'static>> {
-        error.kind.answer(Bootstrap::Upgrade).write_http1(output);
+    fn refuse_request(&mut self, error: HandshakeError, request: &[u8], output: &mut Output) -> Option<Event<'static>> {
+        error.kind.answer(Bootstrap::Upgrade, request).write_http1(output);
         self.end(Closed::failed(error));
         self.report_end()
     }
@@ -170,7 +181,7 @@ impl Connection {
             return None;
         }
         let offset = self.position.saturating_add(opening.held.len() as u64);
-        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, output)
+        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, b"GET", output)
     }
 
     fn receive_response<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
@@ -226,7 +237,8 @@ impl Connection {
         Event::Rejected(Response::refusal(head, body))
     }
 
-    /// Consumes the input up to the end of the head under way, which is parsed once it is whole.
+    /// Consumes the input up to the end of the head under way, which is parsed once it is whole. If it is wrong, its
+    /// [start](Opening::start) stays.
     fn read_head<T>(
         &mut self,
         opening: &mut Opening,
@@ -237,13 +249,16 @@ impl Connection {
         if opening.held.is_empty()
             && let Some((len, head)) = opening.scanner.skip(input.peek(), &opening.config, &parse)
         {
-            self.take(input, len);
-            return head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position });
+            let bytes = self.take(input, len);
+            return head.map(Some).map_err(|kind| {
+                opening.keep_start(bytes);
+                HandshakeError { kind, offset: self.position }
+            });
         }
         let end = match opening.scanner.scan(input.peek(), &opening.config) {
             Ok(end) => end,
             Err(BadHead { kind, consumed }) => {
-                self.take(input, consumed);
+                opening.keep_start(self.take(input, consumed));
                 return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
             }
         };
@@ -251,8 +266,10 @@ impl Connection {
         if end.is_none() {
             return Ok(None);
         }
-        let head = parse(&core::mem::take(&mut opening.held), opening.scanner.lines());
-        let (_, head) = head.unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
-        head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })
+        let (_, head) =
+            parse(&opening.held, opening.scanner.lines()).unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
+        let head = head.map_err(|kind| HandshakeError { kind, offset: self.position })?;
+        opening.held = Vec::new();
+        Ok(Some(head))
     }
 }

@@ -49,10 +49,13 @@ impl Connection {
     fn end_opening(&mut self, output: &mut Output) {
         let opening = self.held.as_mut().and_then(|held| held.opening.take());
         let timeout = Closed::failed(Timeout::Opening);
+        let start = opening.as_ref().map(|opening| opening.start()).unwrap_or_default();
         match opening.as_ref().map(|opening| &opening.stage) {
             // RFC 9110 §15.5.9: "the server did not receive a complete request message within the time that it was
             // prepared to wait."
-            Some(Stage::Request) => Reject::request_timeout().answer(Bootstrap::Upgrade).write_http1(output),
+            Some(Stage::Request) => {
+                Reject::request_timeout().answer(Bootstrap::Upgrade).to_request(start).write_http1(output)
+            }
             // RFC 9110 §15.6.4: "the server is currently unable to handle the request due to a temporary overload".
             Some(Stage::Deciding(_)) => Reject::service_unavailable().answer(Bootstrap::Upgrade).write_http1(output),
             Some(Stage::Refusal(head, _)) => {

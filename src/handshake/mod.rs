@@ -66,6 +66,7 @@ pub use server::{Request, parse_request};
 
 use header::ByteSet;
 
+pub(crate) use answer::METHOD_LEN;
 pub(crate) use body::Body;
 pub(crate) use head::{BadHead, Found, HeadScanner, ResponseHead, parse_response_head};
 pub(crate) use response::{Offer, check_response};

@@ -28,6 +28,7 @@ const SOURCES: &[&str] = &[
     include_str!("extended_connect_answer.rs"),
     include_str!("fragments.rs"),
     include_str!("framing.rs"),
+    include_str!("head_method.rs"),
     include_str!("limits.rs"),
     include_str!("pong_budget.rs"),
     include_str!("request.rs"),

@@ -24,7 +24,7 @@ fn any_2xx_opens() {
     // What only a client meets, opens nothing when it is answered.
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
         assert_eq!(
-            [101, 200, 302].map(|status| HandshakeErrorKind::Refused(status).answer(bootstrap).status()),
+            [101, 200, 302].map(|status| HandshakeErrorKind::Refused(status).answer(bootstrap, "GET").status()),
             [400; 3]
         );
     }

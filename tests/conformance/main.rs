@@ -26,6 +26,7 @@ mod faults;
 mod fragments;
 mod framing;
 mod harness;
+mod head_method;
 mod http;
 mod limits;
 mod peers;
