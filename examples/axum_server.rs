@@ -6,8 +6,8 @@
 //! with `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to
 //! send; both on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
 //! - **The route takes any method**: over HTTP/2 it is CONNECT. What is no opening is refused by the handler, with the
-//!   status that the RFCs ask for. An answer to HEAD has no body: the crate makes none, and axum and hyper would leave it
-//!   out.
+//!   status that the RFCs ask for. An answer to HEAD has no body: the crate makes none, and axum and hyper would send
+//!   none.
 //! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
 //!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
 //! - **hyper takes a write whole**, however little the peer's HTTP/2 window allows, and a few of them ahead: what is

@@ -41,6 +41,8 @@ mod http;
 mod hub;
 mod messages;
 mod prices;
+#[path = "../shared/printable.rs"]
+mod printable;
 mod redis;
 mod session;
 mod token;
@@ -59,6 +61,7 @@ use websocket_proto::handshake::{Answer, Bootstrap, Negotiated, Request, parse_r
 use websocket_proto::{Accept, Config, Connection, Deflate, HandshakeErrorKind, Output, Reject, Role};
 
 use crate::hub::Hub;
+use crate::printable::Printable;
 use crate::redis::Redis;
 use crate::session::Session;
 use crate::token::Tokens;
@@ -96,7 +99,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            log(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
@@ -258,9 +261,10 @@ async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
     timeout(Duration::from_secs(2), to_the_end).await?
 }
 
-/// Tells whoever started this. They may have closed its error stream, for which `eprintln` would panic.
+/// Tells whoever started this, in one line, though a client or Redis may have chosen the words. They may have closed its
+/// error stream, for which `eprintln` would panic.
 fn log(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{what}");
+    let _ = writeln!(io::stderr(), "{}", Printable(&what.to_string()));
 }
 
 /// Waits until this process is asked to end.

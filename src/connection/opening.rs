@@ -62,8 +62,8 @@ impl Opening {
 }
 
 /// # Answering the opening request
-/// Each of these takes the [`Request`] that this connection's event brought. Nothing is sent if the connection has ended
-/// since, or if the request is any other, even an equal one.
+/// Each of these takes the [`Request`] that this connection's event brought. Nothing is sent if the connection has
+/// ended since, or if the request is any other, even an equal one.
 impl Connection {
     /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
     ///
@@ -78,8 +78,8 @@ impl Connection {
     ///
     /// # Errors
     /// If the client did not offer the subprotocol or a header cannot be sent; or if the connection does not wait for
-    /// this decision, because it has ended meanwhile, or the request is not its own. Nothing was sent, and the request is
-    /// in the error, to be answered otherwise.
+    /// this decision, because it has ended meanwhile, or the request is not its own. Nothing was sent, and the request
+    /// is in the error, to be answered otherwise.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
         let Some(opening) = self.deciding(&request) else {
             return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });

@@ -193,8 +193,8 @@ impl Answer {
         self.body.unwrap_or_default()
     }
 
-    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, after which the transport must be closed,
-    /// and Content-Length, unless the request's method is HEAD. Only for a request that came by
+    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, after which the transport must be
+    /// closed, and Content-Length, unless the request's method is HEAD. Only for a request that came by
     /// [`Bootstrap::Upgrade`].
     pub fn write_http1(&self, output: &mut Output) {
         output.put_with(EXPECTED_LEN.saturating_add(self.body().len()), |head| {
@@ -301,8 +301,8 @@ impl Request {
 /// How many of a request's first bytes [`is_head_request`] looks at.
 pub(crate) const METHOD_LEN: usize = b"\r\nHEAD ".len();
 
-/// Whether a request that begins so has the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except that
-/// the server MUST NOT send content in the response." That holds whatever is wrong with the rest of the request.
+/// Whether a request that begins so has the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except
+/// that the server MUST NOT send content in the response." That holds whatever is wrong with the rest of the request.
 fn is_head_request(start: &[u8]) -> bool {
     // An empty line may come first (RFC 9112 §2.2).
     let start = start.strip_prefix(b"\r\n").unwrap_or(start);

@@ -95,9 +95,9 @@ fn from_extended_connect<B>(request: &HttpRequest<B>, protocol: Option<&str>) ->
 impl Answer {
     /// The response as the `http` crate has it.
     ///
-    /// The answer to HEAD has an empty body. hyper and axum send none in answer to HEAD in any case, but state the length
-    /// of the body that they are given, which must be that of the answer to GET (RFC 9110 §8.6): hyper, if it is not 0;
-    /// axum, always. `examples/axum_server.rs` shows how to have none stated.
+    /// The answer to HEAD has an empty body. hyper and axum send no body in answer to HEAD in any case, but state the
+    /// length of the one that they are given, which must be that of the answer to GET (RFC 9110 §8.6): hyper if it is
+    /// not 0, axum always. `examples/axum_server.rs` shows how to have no length stated.
     ///
     /// # Errors
     /// If the caller's own headers are more than that crate takes: names of 64 KiB, tens of thousands of headers.

@@ -1,5 +1,5 @@
 //! Requests whose method is HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
-//! send content in the response." So no answer to one has a body, whatever was wrong with it, and wherever that was seen.
+//! send content in the response." So no answer to one has a body, whatever was wrong with it.
 
 use websocket_proto::handshake::{Bootstrap, parse_extended_connect, parse_request};
 use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Output, Timeout};

@@ -1,5 +1,5 @@
-//! Which request is whose. A client chooses its Sec-WebSocket-Key, and a whole request with it, so requests that are the
-//! same to the byte still belong to one connection each.
+//! Which request is whose. A client chooses its Sec-WebSocket-Key, and all the rest of its request, so requests that
+//! are the same to the byte still belong to one connection each.
 
 use std::mem;
 
