@@ -54,7 +54,7 @@ impl Connection {
             // RFC 9110 §15.5.9: "the server did not receive a complete request message within the time that it was
             // prepared to wait."
             Some(Stage::Request) => {
-                Reject::request_timeout().answer(Bootstrap::Upgrade).to_request(start).write_http1(output)
+                Reject::request_timeout().answer(Bootstrap::Upgrade).for_request(start).write_http1(output);
             }
             // RFC 9110 §15.6.4: "the server is currently unable to handle the request due to a temporary overload".
             Some(Stage::Deciding(_)) => Reject::service_unavailable().answer(Bootstrap::Upgrade).write_http1(output),

@@ -161,7 +161,7 @@ impl Answer {
     }
 
     /// The answer as the request gets it that begins so: with its method, and perhaps more of its head.
-    pub(crate) fn to_request(mut self, request: &[u8]) -> Self {
+    pub(crate) fn for_request(mut self, request: &[u8]) -> Self {
         if is_head_request(request) {
             self.body = None;
         }

@@ -179,7 +179,7 @@ impl HandshakeErrorKind {
         }
         put_field(bootstrap, &mut headers, "Content-Type", b"text/plain");
         Answer::new(status_for(bootstrap, status), headers, format!("{self}\n").into_bytes())
-            .to_request(request.as_ref())
+            .for_request(request.as_ref())
     }
 }
 

@@ -188,13 +188,11 @@ proptest! {
                     let (next, request) = serve();
                     servers[at] = next;
                     requests.push(request);
-                    continue;
                 }
-                _ if requests.is_empty() => continue,
+                _ if requests.is_empty() => {}
                 Step::Swap => {
                     let (one, other) = (at % requests.len(), which % requests.len());
                     requests.swap(one, other);
-                    continue;
                 }
                 Step::Accept | Step::AcceptWith | Step::Reject => {
                     let (whose, request) = requests.swap_remove(which % requests.len());

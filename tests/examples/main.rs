@@ -1,6 +1,6 @@
 //! The programs in examples/, run as their documentation says, over loopback.
 
-mod printable;
+mod printing;
 #[path = "../program/mod.rs"]
 mod program;
 mod relay;
