@@ -1,6 +1,6 @@
 //! Ending a connection whose peer took too long: when that is, somebody with a clock decides.
 
-use super::opening::Stage;
+use super::opening::{Opening, Stage};
 use super::{Connection, Phase, State};
 use crate::close::{CloseCode, Closed};
 use crate::error::{HandshakeError, HandshakeErrorKind, Timeout};
@@ -50,10 +50,13 @@ impl Connection {
         if self.end_with_refusal() {
             return;
         }
+        let start = self.opening().map(Opening::start).unwrap_or_default();
         match self.opening().map(|opening| &opening.stage) {
             // RFC 9110 §15.5.9: "the server did not receive a complete request message within the time that it was
             // prepared to wait."
-            Some(Stage::Request) => Reject::request_timeout().answer(Bootstrap::Upgrade).write_http1(output),
+            Some(Stage::Request) => {
+                Reject::request_timeout().answer(Bootstrap::Upgrade).for_request(start).write_http1(output);
+            }
             // RFC 9110 §15.6.4: "the server is currently unable to handle the request due to a temporary overload".
             Some(Stage::Deciding(_)) => Reject::service_unavailable().answer(Bootstrap::Upgrade).write_http1(output),
             Some(Stage::Response(_) | Stage::Refusal(..)) | None => {}

@@ -71,11 +71,12 @@ pub use server::{Request, parse_request};
 
 use header::ByteSet;
 
+pub(crate) use answer::METHOD_LEN;
 pub(crate) use body::Body;
 pub(crate) use head::{Found, ResponseHead, parse_response_head};
 pub(crate) use response::{Offer, check_response};
 pub(crate) use scanner::{BadHead, HeadScanner};
-pub(crate) use server::check_request;
+pub(crate) use server::{Ticket, check_request};
 
 #[cfg(doc)]
 use crate::HandshakeErrorKind;
@@ -94,7 +95,7 @@ pub enum Bootstrap {
 const KEY_LEN: usize = 24;
 
 /// An accept value's length in base64: 20 bytes give 28 characters.
-pub(crate) const ACCEPT_LEN: usize = 28;
+const ACCEPT_LEN: usize = 28;
 
 /// The value of Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2, step 5.4): 28 characters of
 /// base64. White space around the key does not count.

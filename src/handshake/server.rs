@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -22,6 +23,10 @@ use crate::error::HandshakeErrorKind;
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
 /// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something
 /// else has read: see the [module](super).
+///
+/// A connection decides about the request that its own event brought, and no other: another connection's is refused
+/// even if it is the same to the byte, which its client can arrange. Requests of [`parse_request`] and its kin belong
+/// to no connection. Two requests are equal if they say the same, whatever they belong to.
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -49,7 +54,8 @@ use crate::error::HandshakeErrorKind;
 /// ```
 #[must_use = "the client waits until the request is accepted or rejected"]
 pub struct Request {
-    parts: Box<Parts>,
+    /// Shared with the connection that waits for the decision, by a [`Ticket`].
+    parts: Arc<Parts>,
 }
 
 struct Parts {
@@ -151,7 +157,7 @@ impl Request {
     }
 
     /// The value of Sec-WebSocket-Accept that answers this request; an extended CONNECT has none.
-    pub(crate) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
+    pub(super) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
         self.parts.accept.as_ref()
     }
 
@@ -166,6 +172,17 @@ impl Request {
         self.parts.expects_continue
     }
 
+    /// What tells this request from all others.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(Arc::downgrade(&self.parts))
+    }
+
+    /// Whether the ticket was made of this very request.
+    pub(crate) fn has_ticket(&self, ticket: &Ticket) -> bool {
+        // Both keep their allocation, so two that are at the same address are the same.
+        Arc::as_ptr(&self.parts) == ticket.0.as_ptr()
+    }
+
     pub(super) fn new(
         names: Names,
         subprotocols: Vec<String>,
@@ -174,9 +191,14 @@ impl Request {
         expects_continue: bool,
     ) -> Self {
         let extensions = OnceBox::new();
-        Self { parts: Box::new(Parts { names, headers, subprotocols, extensions, accept, expects_continue }) }
+        Self { parts: Arc::new(Parts { names, headers, subprotocols, extensions, accept, expects_continue }) }
     }
 }
+
+/// The identity of a [`Request`], for the connection that waits for the decision about it. It keeps the address of the
+/// request's parts from being used again; the parts themselves are freed with the request.
+#[derive(Debug)]
+pub(crate) struct Ticket(Weak<Parts>);
 
 /// The resource name and the host, end to end.
 #[derive(Debug, PartialEq, Eq)]

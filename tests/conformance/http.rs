@@ -142,7 +142,7 @@ pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: 
 
 /// Asserts what both roles have in common when the opening handshake fails; returns the error's offset.
 #[track_caller]
-fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
+pub(crate) fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
     let [Event::Closed(closed)] = &outcome.events[..] else { panic!("{what}: {outcome:?}") };
     let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!(error.kind(), kind, "{what}");

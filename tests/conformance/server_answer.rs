@@ -380,11 +380,10 @@ fn one_end_only() {
 #[test]
 fn a_server_answers_its_own_request_and_only_once() {
     rows!("6455-4.2.2-12", "6455-4.2.2-15");
-    let other = REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEA==");
     let (mut server, own) = deciding(REQUEST);
     let mut output = Output::new();
-    server.accept(deciding(&other).1, &mut output);
-    server.reject(deciding(&other).1, &Reject::forbidden(), &mut output);
+    server.accept(deciding(REQUEST).1, &mut output);
+    server.reject(deciding(REQUEST).1, &Reject::forbidden(), &mut output);
     assert!(output.is_empty() && server.state() == State::Connecting);
     feed(&mut server, [frame(Role::Client, 0x81, b"early").as_slice()]);
     server.accept(own, &mut output);

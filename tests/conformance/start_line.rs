@@ -162,7 +162,7 @@ fn other_major_versions_are_505() {
         assert_eq!(parse_request(request.as_bytes()), Err(Kind::UnsupportedHttpVersion));
     }
     let kind = Kind::UnsupportedHttpVersion;
-    assert_eq!((kind.status(), kind.answer(Bootstrap::Upgrade).status()), (505, 505));
+    assert_eq!((kind.status(), kind.answer(Bootstrap::Upgrade, "GET").status()), (505, 505));
 }
 
 /// RFC 9112 §3: "A server that receives a request-target longer than any URI it wishes to parse MUST respond with a 414
@@ -213,7 +213,7 @@ fn a_request_line_beyond_the_limit_is_414() {
 
     let kind = Kind::RequestLineTooLong;
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
-        assert_eq!((kind.status(), kind.answer(bootstrap).status()), (414, 414));
+        assert_eq!((kind.status(), kind.answer(bootstrap, "GET").status()), (414, 414));
     }
     // To a client, a head that is too large is one, whatever part of it.
     let make = || connecting(&offering(&[]), Config::new().max_head_size(LIMIT as u32)).0;

@@ -53,8 +53,10 @@ pub fn header_lists(data: &[u8]) {
         match parse_extended_connect(list.iter().copied()) {
             Ok(request) => check_list(&list, request),
             Err(kind) => {
-                let answer = kind.answer(Bootstrap::ExtendedConnect);
+                let method = list.iter().find(|(name, _)| name == b":method").map_or(&b""[..], |field| field.1);
+                let answer = kind.answer(Bootstrap::ExtendedConnect, method);
                 assert!(matches!(answer.status(), 400 | 405 | 501), "{kind}: {}", answer.status());
+                assert_eq!(answer.body().is_empty(), method == b"HEAD", "{kind}");
                 check_carried(answer.headers());
             }
         }
