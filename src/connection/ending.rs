@@ -52,9 +52,9 @@ impl Connection {
     /// What the peer's Close frame said: its status, which is a code or
     /// [`NoStatus`](crate::CloseStatus::NoStatus), and its reason of at most 123 bytes. `None` until one was received.
     ///
-    /// Known from the moment the frame is received, in both roles, and still when [`Event::Closed`] was given. A Close
-    /// frame that breaks a rule is a fault, and none. A connection that ended by a Close keeps some 400 bytes for this,
-    /// until it is dropped.
+    /// It is known from the moment when the frame is received, in both roles, and still after [`Event::Closed`] was
+    /// given: a connection that ended by the peer's Close keeps some 240 bytes, and the reason, until it is dropped. A
+    /// Close frame that breaks a rule is a fault and does not count.
     ///
     /// # Examples
     /// ```

@@ -20,6 +20,7 @@ mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
 mod endings;
+mod every_end;
 mod extended_connect;
 mod extended_connect_answer;
 mod faults;
@@ -30,6 +31,7 @@ mod http;
 mod limits;
 mod peers;
 mod pong_budget;
+mod received_close;
 mod request;
 mod server_answer;
 mod server_request;
