@@ -23,6 +23,8 @@ pub struct Decoder {
     /// What is not decoded yet.
     buffer: Vec<u8>,
     message: Option<(MessageKind, Vec<u8>)>,
+    /// The last frame's key.
+    key: [u8; 4],
 }
 
 #[derive(PartialEq, Eq)]
@@ -38,7 +40,7 @@ enum Stage {
 impl Decoder {
     /// Begins with an HTTP head; a client's frames are masked.
     pub fn new(masked: bool) -> Self {
-        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None }
+        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None, key: [0; 4] }
     }
 
     /// Begins with a frame.
@@ -112,7 +114,9 @@ impl Decoder {
         let start = 2 + extended + if self.masked { 4 } else { 0 };
         let mut payload = bytes.get(start..start + len)?.to_vec();
         if self.masked {
-            let key = &bytes[start - 4..start];
+            let key: [u8; 4] = bytes[start - 4..start].try_into().expect("four bytes");
+            assert!(key != [0; 4] && key != self.key, "§5.3: a key is fresh for every frame: {key:x?}");
+            self.key = key;
             payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= key[i % 4]);
         }
         let (fin, opcode) = (first & 0x80 != 0, first & 0xf);
