@@ -235,7 +235,8 @@ impl Setup {
     fn check_output(&self, closed: &Closed, outcome: &Outcome) {
         let masked = self.role == Role::Client;
         let of_frames = masked || self.has(flag::OPEN);
-        let mut decoder = if of_frames { Decoder::of_frames(masked) } else { Decoder::new(masked) };
+        let decoder = if of_frames { Decoder::of_frames(masked) } else { Decoder::new(masked) };
+        let mut decoder = decoder.with_fresh_keys();
         let items = decoder.feed(&outcome.output);
         assert!(decoder.is_between_frames(), "half a frame in the output: {outcome:x?}");
         let close = items.iter().find_map(|item| if let Item::Close(body) = item { Some(&**body) } else { None });

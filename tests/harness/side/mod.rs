@@ -94,7 +94,7 @@ impl Side {
             error: None,
             is_cut_off: false,
             inbound: Decoder::new(!is_client),
-            outbound: Decoder::new(is_client),
+            outbound: Decoder::new(is_client).with_fresh_keys(),
             sent: Vec::new(),
             received: Vec::new(),
             end: None,
