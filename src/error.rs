@@ -1,4 +1,4 @@
-//! Why things end, in three types that never mix: what the peer did wrong ([`Error`]), what the caller did wrong
+//! Why things end, in three types that never mix: why a connection had no clean end ([`Error`]), what the caller did wrong
 //! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
 
@@ -10,7 +10,7 @@ use crate::close::CloseCode;
 
 pub use send::SendError;
 
-/// What the peer did wrong; found in [`Closed::error`](crate::Closed::error).
+/// Why a connection ended without a closing handshake; found in [`Closed::error`](crate::Closed::error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,11 +18,18 @@ pub enum Error {
     Protocol(ProtocolError),
     /// In the opening handshake.
     Handshake(HandshakeError),
-    /// It did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
+    /// The peer did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
     /// [browser rules](crate::Config::browser_rules).
     Full,
-    /// It took too long.
+    /// The peer took too long.
     Timeout(Timeout),
+    /// The stream ended, or the caller gave up waiting, before the peer's Close was received (RFC 6455 §7.1.5, §7.2.1);
+    /// on a server also while the request waited for the caller's decision.
+    TransportLost,
+    /// The caller called [`close`](crate::Connection::close), or one of its kin, before the connection was open.
+    ClosedWhileConnecting,
+    /// The caller [rejected](crate::Connection::reject) the request, with this HTTP status (RFC 6455 §4.2.2).
+    RequestRejected(u16),
 }
 
 impl fmt::Display for Error {
@@ -32,6 +39,9 @@ impl fmt::Display for Error {
             Self::Handshake(error) => error.fmt(f),
             Self::Full => f.write_str("more to be sent than may wait"),
             Self::Timeout(timeout) => timeout.fmt(f),
+            Self::TransportLost => f.write_str("ended without a Close frame (RFC 6455 §7.1.5)"),
+            Self::ClosedWhileConnecting => f.write_str("closed before the connection was open (RFC 6455 §7.2)"),
+            Self::RequestRejected(status) => write!(f, "request rejected with HTTP status {status} (RFC 6455 §4.2.2)"),
         }
     }
 }
@@ -235,7 +245,8 @@ impl core::error::Error for ProtocolErrorKind {}
 
 /// A breach of the rules for the opening handshake.
 ///
-/// On a server the HTTP response that says so is in the output; on a client nothing more is sent.
+/// On a server the HTTP response that says so is in the output, unless the stream had ended; on a client nothing more is
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     pub(crate) kind: HandshakeErrorKind,
@@ -336,8 +347,10 @@ pub enum HandshakeErrorKind {
     /// More bytes followed the request, before it was answered, than
     /// [`Config::max_head_size`](crate::Config::max_head_size).
     EarlyData,
-    /// The connection ended in the middle of the head.
+    /// The connection ended before the head was whole.
     Incomplete,
+    /// The connection ended before the first byte of a request, as when a port is probed.
+    NoRequest,
 }
 
 impl HandshakeErrorKind {
@@ -363,7 +376,7 @@ impl HandshakeErrorKind {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
+            Self::MalformedHttp | Self::Incomplete | Self::NoRequest => "RFC 9112 §2",
             Self::MalformedFields => "RFC 9113 §8",
             Self::ConnectProtocol => "RFC 8441 §5",
             Self::UnsupportedHttpVersion => "RFC 9112 §2.3",
@@ -408,7 +421,8 @@ impl fmt::Display for HandshakeErrorKind {
             Self::Refused(status) => return write!(f, "refused with HTTP status {status}"),
             Self::NoSubprotocol => "no subprotocol selected",
             Self::EarlyData => "too much data before the request was answered",
-            Self::Incomplete => "end of stream inside the head",
+            Self::Incomplete => "end of stream before the end of the head",
+            Self::NoRequest => "end of stream before a request",
         })
     }
 }

@@ -82,6 +82,7 @@ async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builde
 enum Said {
     Open,
     Message(MessageKind, Vec<u8>),
+    CloseReceived(u16),
     Closed(u16, bool),
 }
 
@@ -94,6 +95,7 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
             Event::Open(_) => Said::Open,
             Event::Text(text) => Said::Message(MessageKind::Text, text.into_owned().into_bytes()),
             Event::Binary(data) => Said::Message(MessageKind::Binary, data.into_owned()),
+            Event::CloseReceived { status, .. } => Said::CloseReceived(status.code()),
             Event::Closed(closed) => Said::Closed(closed.code(), closed.was_clean()),
             event => panic!("{event:?}"),
         });
@@ -112,6 +114,7 @@ fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
         Said::Message(MessageKind::Text, "hello €".into()),
         Said::Message(MessageKind::Binary, noise),
         Said::Message(MessageKind::Text, Vec::new()),
+        Said::CloseReceived(4000),
         Said::Closed(4000, true),
     ]
 }

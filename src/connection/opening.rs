@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
-use crate::error::{HandshakeError, HandshakeErrorKind};
+use crate::error::{Error, HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
     Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, METHOD_LEN, Offer, Reject,
@@ -95,8 +95,9 @@ impl Connection {
     /// Rejects: the connection is over once the output is written.
     pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
         if self.deciding(&request).is_some() {
+            let status = reject.status();
             request.reject(reject).write_http1(output);
-            self.end(Closed::abnormally());
+            self.end(Closed::failed(Error::RequestRejected(status)));
         }
     }
 
@@ -140,8 +141,10 @@ impl Connection {
         let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
         match opening.stage {
             Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
-            Stage::Request if self.position == 0 => self.end(Closed::abnormally()),
-            Stage::Deciding(_) => self.end(Closed::abnormally()),
+            Stage::Request if self.position == 0 => {
+                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::NoRequest, offset: 0 }));
+            }
+            Stage::Deciding(_) => self.end(Closed::failed(Error::TransportLost)),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
         }
         self.report_end()

@@ -15,7 +15,8 @@ impl Connection {
     ///
     /// Does nothing if the connection does not wait for that any more, so that a timer may fire too late:
     /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
-    /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`].
+    /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`]; and none of them
+    /// one that [is over](Self::is_closed).
     ///
     /// The next [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives the last event. Its
     /// [`error`](Closed::error) is the timeout, except where the peer did say how it ends: a client that has both
@@ -37,6 +38,9 @@ impl Connection {
     /// assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Opening)));
     /// ```
     pub fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
+        if self.is_closed() {
+            return;
+        }
         match (timeout, self.state()) {
             (Timeout::Opening, State::Connecting) => self.end_opening(output),
             (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
@@ -85,7 +89,7 @@ impl Connection {
         if self.phase == Phase::Draining {
             // RFC 6455 §5.5.1: "the client SHOULD wait for the server to close the connection but MAY close the
             // connection at any time after sending and receiving a Close message".
-            self.phase = Phase::Ended;
+            self.phase = Phase::Ending;
             return;
         }
         // While the answer to a Close is waited for, it was sent.

@@ -85,6 +85,10 @@ impl Reject {
         self
     }
 
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
     const fn with_status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }

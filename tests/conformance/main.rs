@@ -20,6 +20,7 @@ mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
 mod endings;
+mod every_end;
 mod expect;
 mod extended_connect;
 mod extended_connect_answer;
@@ -33,6 +34,7 @@ mod http;
 mod limits;
 mod peers;
 mod pong_budget;
+mod received_close;
 mod request;
 mod request_identity;
 mod server_answer;

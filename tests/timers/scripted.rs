@@ -257,7 +257,13 @@ fn a_timeout_that_comes_too_late_does_nothing() {
                 let (mut ws, mut output) = (make(state, role), Output::new());
                 assert_eq!(ws.state(), state);
                 ws.time_out(timeout, &mut output);
-                assert_eq!(ws.state(), if ends { State::Closed } else { state }, "{timeout:?} in {state:?}");
+                let is_over = ends || state == State::Closed;
+                assert_eq!(ws.state(), if ends { State::Closing } else { state }, "{timeout:?} in {state:?}");
+                assert_eq!(ws.is_closed(), is_over, "{timeout:?} in {state:?}");
+                // Nor does what comes too late change an end that is not reported yet.
+                let waiting = output.len();
+                timeouts.into_iter().filter(|_| is_over).for_each(|late| ws.time_out(late, &mut output));
+                assert_eq!(output.len(), waiting);
                 if ends {
                     assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(timeout)));
                 } else {

@@ -62,7 +62,7 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
                 }
             }
             // A ping may come unasked: some servers keep their clients alive.
-            (Event::Ping(_), _) | (Event::Closed(_), None) => return Ok(()),
+            (Event::Ping(_), _) | (Event::CloseReceived { .. } | Event::Closed(_), None) => return Ok(()),
             (event, Some(step)) => {
                 step.check(&event)?;
                 steps.pop_front();
