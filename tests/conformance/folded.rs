@@ -70,7 +70,7 @@ fn a_fold_is_a_space() {
     }
 }
 
-/// The response of the issue, to the byte.
+/// All headers of one refusal, to the byte.
 #[test]
 fn a_folded_challenge() {
     rows!("6455-4.1-v1");
