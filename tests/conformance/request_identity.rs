@@ -212,7 +212,8 @@ proptest! {
                     prop_assert_eq!(!output.is_empty(), decides);
                     let after = match step {
                         _ if !decides => before,
-                        Step::Reject => State::Closed,
+                        // The end is not reported yet.
+                        Step::Reject => State::Closing,
                         _ => State::Open,
                     };
                     prop_assert_eq!(server.state(), after);
