@@ -39,7 +39,7 @@ impl Connection {
         };
         self.reading = Reading::default();
         match frame.opcode {
-            Opcode::Close => self.receive_close(payload, output),
+            Opcode::Close => self.receive_close(&payload, output),
             Opcode::Ping => {
                 // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
                 // data" as found in the message body of the Ping frame being replied to."
@@ -54,8 +54,8 @@ impl Connection {
         }
     }
 
-    fn receive_close<'i>(&mut self, payload: Cow<'i, [u8]>, output: &mut Output) -> Step<'i> {
-        let (status, reason) = match &payload {
+    fn receive_close<'i>(&mut self, payload: &Cow<'i, [u8]>, output: &mut Output) -> Step<'i> {
+        let (status, reason) = match payload {
             Cow::Borrowed(body) => self.check_close(body).map(|(status, reason)| (status, Cow::Borrowed(reason)))?,
             Cow::Owned(body) => self.check_close(body).map(|(status, reason)| (status, Cow::Owned(reason.into())))?,
         };

@@ -167,7 +167,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ("the client did not wait for the decision", deciding(&|_| {}), Why::Other(Error::TransportLost)),
         ("closed without a decision", deciding(&Ended::closes), Why::Other(Error::ClosedWhileConnecting)),
         ("the decision took too long", deciding(&|ended| ended.runs_out_of(Timeout::Opening)), too_long),
-        ("too much early data", deciding(&|ended| ended.receives(&[0; 20 << 10])), Why::Handshake(EarlyData)),
+        ("too much early data", deciding(&|ended| ended.receives(&vec![0; 20 << 10])), Why::Handshake(EarlyData)),
     ]);
     ends
 }

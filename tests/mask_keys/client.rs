@@ -24,7 +24,7 @@ impl Numbers {
     pub(crate) fn draw(&mut self) -> [u8; 4] {
         let word = self.block[self.drawn as usize % 16];
         self.drawn += 1;
-        if self.drawn % 16 == 0 {
+        if self.drawn.is_multiple_of(16) {
             self.block = block(SEED, self.drawn / 16);
         }
         word.to_le_bytes()

@@ -1,14 +1,15 @@
 //! Every frame that a client sends is masked with a key of its own, the next one that its seed gives (RFC 6455 §5.3):
-//! whatever sends the frame, and in whatever state. The keys are predicted by a ChaCha20 that is written here.
+//! whatever sends the frame, and in whatever state. The keys are predicted by a `ChaCha20` that is written here.
 
 mod client;
+#[cfg(feature = "deflate")]
+mod compressed;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use websocket_proto::{
-    CloseCode, Config, Event, Fragments, Input, MessageKind, Output, Prepared, SendError, State, Timeout, Timeouts,
-    Timers,
+    CloseCode, Config, Fragments, MessageKind, Prepared, SendError, State, Timeout, Timeouts, Timers,
 };
 
 use client::{Client, drain, frames};
@@ -135,8 +136,9 @@ fn pongs_in_the_place_of_others() {
 /// What the application's own Close is, and that it may end a message that is being sent.
 #[test]
 fn closes_of_our_own() {
+    type Close = fn(&mut Client);
     let config = Config::new();
-    let closes: [(&[u8], fn(&mut Client)); 5] = [
+    let closes: [(&[u8], Close); 5] = [
         (b"\x03\xe9bye", |client| client.ws.close(CloseCode::GOING_AWAY, "bye", &mut client.output)),
         (b"", |client| client.ws.close_without_code(&mut client.output)),
         (b"", |client| client.ws.close_from_script(None, "", &mut client.output).unwrap()),
@@ -276,44 +278,4 @@ fn nothing_after_an_overflow() {
         client.receive(&[frame(0x89, b"late"), frame(0x88, b"")].concat(), usize::MAX);
         assert_eq!(client.sent(), [(0x81, b"fits".to_vec())]);
     }
-}
-
-/// Compressed frames: whole, in fragments, prepared; and a Close after a message that is no DEFLATE.
-#[test]
-#[cfg(feature = "deflate")]
-fn compressed_messages() {
-    let config = Config::new().deflate(websocket_proto::Deflate::new().threshold(0));
-    let (ws, mut server) = client::open_pair(&config);
-    let mut client = Client { ws, output: Output::new(), keys: client::Numbers::after(4) };
-    let text = "long enough to be compressed ".repeat(20);
-    let (ws, output) = (&mut client.ws, &mut client.output);
-    ws.send_text(&text, output).unwrap();
-    ws.send_binary(text.as_bytes(), output).unwrap();
-    ws.send_fragment(MessageKind::Text, text.as_bytes(), false, output).unwrap();
-    ws.ping(b"between", output).unwrap();
-    ws.send_fragment(MessageKind::Text, b"end", true, output).unwrap();
-    ws.send_prepared(&Prepared::text(&text), output).unwrap();
-    ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), output).unwrap();
-    ws.send_text_uncompressed(&text, output).unwrap();
-    // A block of the reserved type (RFC 1951 §3.2.3).
-    client.receive(&frame(0xc1, b"\x06"), 1);
-    assert!(client.ws.is_closed());
-
-    let mut sent = drain(&mut client.output);
-    let keys = &mut client.keys;
-    let sent_frames = frames(&sent, |key, _| assert_eq!(key, keys.draw(), "not the next key"));
-    let first: Vec<u8> = sent_frames.iter().map(|(first, _)| *first).collect();
-    assert_eq!(first, [0xc1, 0xc2, 0x41, 0x89, 0x80, 0xc1, 0xc1, 0x81, 0x88]);
-    assert_eq!(sent_frames.last().unwrap().1, 1007_u16.to_be_bytes());
-    // And masked with them is what was to be sent.
-    let (mut input, mut messages) = (Input::new(&mut sent), Vec::new());
-    while let Some(event) = server.receive(&mut input, &mut Output::new()) {
-        match event {
-            Event::Text(text) => messages.push(text.into_owned()),
-            Event::Binary(data) => messages.push(String::from_utf8(data.into_owned()).unwrap()),
-            _ => {}
-        }
-    }
-    let fragmented = format!("{text}end");
-    assert!(messages.iter().eq([&text, &text, &fragmented, &text, &text, &text]));
 }
