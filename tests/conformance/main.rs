@@ -31,6 +31,10 @@ mod limits;
 mod peers;
 mod pong_budget;
 mod request;
+#[cfg(feature = "deflate")]
+#[expect(unreachable_pub, reason = "shared with the library of the fuzz targets")]
+#[path = "../harness/rfc1951.rs"]
+mod rfc1951;
 mod server_answer;
 mod server_request;
 mod uri;
