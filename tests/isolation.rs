@@ -1,0 +1,100 @@
+//! Connections of both roles, with compressors of their own and with shared ones, take turns at one `Output`; none of
+//! them, nor its peer, notices the others.
+#![cfg(feature = "deflate")]
+
+#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
+mod harness;
+
+use harness::isolation::operation::{
+    BINARY, BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED,
+    RECEIVE, RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
+};
+use harness::isolation::peer_message::{self, COMPRESSED, FRAME};
+use harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
+use harness::isolation::{MEMBERS, isolation};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Most connections compress, and most of those share.
+fn traits() -> impl Strategy<Value = u8> {
+    let compression = select(vec![0, DEDICATED, SHARED, SHARED, SHARED, OTHER_WINDOW, OTHER_WINDOW]);
+    let others = vec(any::<bool>(), 5).prop_map(|has| {
+        let traits = [CLIENT, FEW_PONGS, PARTS, EAGER, DIRECT].into_iter().zip(has);
+        traits.filter(|(_, has)| *has).fold(0, |all, (flag, _)| all | flag)
+    });
+    (compression, others).prop_map(|(compression, others)| compression | others)
+}
+
+/// What repeats itself, so that there is something to refer back to, or not.
+fn string() -> impl Strategy<Value = Vec<u8>> {
+    let content = prop_oneof![3 => vec(0..3u8, 0..60), 1 => vec(any::<u8>(), 0..60)];
+    content.prop_map(|content| [&[content.len() as u8], &content[..]].concat())
+}
+
+fn size() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => 0..20u8, 1 => any::<u8>(), 1 => Just(255)]
+}
+
+fn sending() -> impl Strategy<Value = Vec<u8>> {
+    let kinds = vec![TEXT, BINARY, FRAGMENT, FRAGMENT | MORE, FRAGMENT | MORE, UNCOMPRESSED, BYTES, PREPARED];
+    let length = prop_oneof![12 => Just(0), 1 => Just(LONG)];
+    (select(kinds), length, string()).prop_map(|(kind, length, payload)| [vec![kind | length], payload].concat())
+}
+
+fn hearing() -> impl Strategy<Value = Vec<u8>> {
+    let how = (any::<bool>(), prop::bool::weighted(0.8), prop::bool::weighted(0.2), 0..4u8);
+    let how = how.prop_map(|(is_binary, is_compressed, has_ping, frames)| {
+        let flags = [(is_binary, peer_message::BINARY), (is_compressed, COMPRESSED), (has_ping, peer_message::PING)];
+        flags.into_iter().filter(|(has, _)| *has).fold(frames * FRAME, |all, (_, flag)| all | flag)
+    });
+    (how, string()).prop_map(|(how, payload)| [vec![PEER_MESSAGE, how], payload].concat())
+}
+
+/// What brings a connection to its end, and another in its place.
+fn ending() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        select(vec![1000, 1001, 4999]).prop_map(|code: u16| [vec![CLOSE], code.to_be_bytes().to_vec()].concat()),
+        Just(vec![CLOSE | MORE]),
+        Just(vec![PEER_CONTROL | LONG, 3, 232]),
+        (0..3u8).prop_map(|timeout| vec![TIME_OUT, timeout]),
+        Just(vec![EOF]),
+        traits().prop_map(|traits| vec![OPEN, traits]),
+        traits().prop_map(|traits| vec![OPEN | MORE, traits]),
+    ]
+}
+
+fn schedule(ping: u32, end: u32) -> impl Strategy<Value = Vec<u8>> {
+    let operation = prop_oneof![
+        60 => sending(),
+        60 => hearing(),
+        100 => (select(vec![WRITE, RECEIVE, RECEIVE]), size()).prop_map(|(kind, size)| vec![kind, size]),
+        ping => size().prop_map(|len| vec![PEER_CONTROL, len]),
+        5 => (select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]), size()).prop_map(|(kind, len)| vec![kind, len]),
+        5 => any::<u8>().prop_map(|size| vec![RECYCLE, size]),
+        end => ending(),
+    ];
+    let operation = (operation, 0..MEMBERS as u8).prop_map(|(mut operation, member)| {
+        operation[0] |= member * MEMBER;
+        operation
+    });
+    (vec(traits(), MEMBERS), vec(operation, 0..120))
+        .prop_map(|(traits, operations)| [traits, operations.concat()].concat())
+}
+
+proptest! {
+    #[test]
+    fn messages_of_many_do_not_mix(schedule in schedule(10, 2)) {
+        isolation(&schedule);
+    }
+
+    #[test]
+    fn pongs_stay_their_own(schedule in schedule(150, 2)) {
+        isolation(&schedule);
+    }
+
+    #[test]
+    fn ends_are_their_own(schedule in schedule(20, 40)) {
+        isolation(&schedule);
+    }
+}
