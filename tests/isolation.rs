@@ -18,7 +18,7 @@ use proptest::sample::select;
 
 /// Most connections compress, and most of those share.
 fn traits() -> impl Strategy<Value = u8> {
-    let compression = select(vec![0, DEDICATED, SHARED, SHARED, SHARED, OTHER_WINDOW, OTHER_WINDOW]);
+    let compression = select(vec![0, 0, DEDICATED, SHARED, SHARED, SHARED, OTHER_WINDOW, OTHER_WINDOW]);
     let others = vec(any::<bool>(), 5).prop_map(|has| {
         let traits = [CLIENT, FEW_PONGS, PARTS, EAGER, DIRECT].into_iter().zip(has);
         traits.filter(|(_, has)| *has).fold(0, |all, (flag, _)| all | flag)
@@ -28,7 +28,7 @@ fn traits() -> impl Strategy<Value = u8> {
 
 /// What repeats itself, so that there is something to refer back to, or not.
 fn string() -> impl Strategy<Value = Vec<u8>> {
-    let content = prop_oneof![3 => vec(0..3u8, 0..60), 1 => vec(any::<u8>(), 0..60)];
+    let content = prop_oneof![3 => vec(0..3u8, 0..60), 1 => vec(any::<u8>(), 0..60), 1 => vec(0..3u8, 70..200)];
     content.prop_map(|content| [&[content.len() as u8], &content[..]].concat())
 }
 
@@ -37,9 +37,11 @@ fn size() -> impl Strategy<Value = u8> {
 }
 
 fn sending() -> impl Strategy<Value = Vec<u8>> {
-    let kinds = vec![TEXT, BINARY, FRAGMENT, FRAGMENT | MORE, FRAGMENT | MORE, UNCOMPRESSED, BYTES, PREPARED];
-    let length = prop_oneof![12 => Just(0), 1 => Just(LONG)];
-    (select(kinds), length, string()).prop_map(|(kind, length, payload)| [vec![kind | length], payload].concat())
+    let copied = vec![TEXT, BINARY, FRAGMENT, FRAGMENT | MORE, FRAGMENT | MORE, UNCOMPRESSED, BYTES, PREPARED];
+    let referred_to = vec![BYTES | LONG, BYTES | LONG | MORE, PREPARED, PREPARED | MORE, PREPARED | LONG];
+    let long = select(vec![TEXT | LONG, BINARY | LONG, FRAGMENT | LONG, FRAGMENT | LONG | MORE]);
+    let kind = prop_oneof![12 => select(copied), 4 => select(referred_to), 1 => long];
+    (kind, string()).prop_map(|(kind, payload)| [vec![kind], payload].concat())
 }
 
 fn hearing() -> impl Strategy<Value = Vec<u8>> {
@@ -57,6 +59,7 @@ fn ending() -> impl Strategy<Value = Vec<u8>> {
         select(vec![1000, 1001, 4999]).prop_map(|code: u16| [vec![CLOSE], code.to_be_bytes().to_vec()].concat()),
         Just(vec![CLOSE | MORE]),
         Just(vec![PEER_CONTROL | LONG, 3, 232]),
+        (0..3u8).prop_map(|fault| vec![PEER_CONTROL | LONG | MORE, fault]),
         (0..3u8).prop_map(|timeout| vec![TIME_OUT, timeout]),
         Just(vec![EOF]),
         traits().prop_map(|traits| vec![OPEN, traits]),
@@ -64,22 +67,42 @@ fn ending() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Operations of all connections, with these weights for pings and for ends.
 fn schedule(ping: u32, end: u32) -> impl Strategy<Value = Vec<u8>> {
+    let receiving = select(vec![WRITE, RECEIVE, RECEIVE, RECEIVE | MORE]);
+    let controls = select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]);
     let operation = prop_oneof![
         60 => sending(),
         60 => hearing(),
-        100 => (select(vec![WRITE, RECEIVE, RECEIVE]), size()).prop_map(|(kind, size)| vec![kind, size]),
+        100 => (receiving, size()).prop_map(|(kind, size)| vec![kind, size]),
         ping => size().prop_map(|len| vec![PEER_CONTROL, len]),
-        5 => (select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]), size()).prop_map(|(kind, len)| vec![kind, len]),
+        5 => (controls, size()).prop_map(|(kind, len)| vec![kind, len]),
         5 => any::<u8>().prop_map(|size| vec![RECYCLE, size]),
         end => ending(),
     ];
+    by_each(traits().boxed(), operation.boxed())
+}
+
+/// What is held by reference, with other frames before and behind it, and writers that take little.
+fn references() -> impl Strategy<Value = Vec<u8>> {
+    let traits = select(vec![0, 0, DIRECT, EAGER, DIRECT | EAGER, SHARED]);
+    let operation = prop_oneof![
+        4 => select(vec![BYTES | LONG, BYTES | LONG | MORE]).prop_map(|kind| vec![kind, 1, 9]),
+        4 => Just([&[PREPARED, 100][..], &[3; 100]].concat()),
+        2 => sending(),
+        2 => any::<u8>().prop_map(|size| vec![WRITE, size]),
+        1 => Just(vec![PEER_CONTROL, 5, RECEIVE, 255]),
+    ];
+    by_each(traits.boxed(), operation.boxed())
+}
+
+fn by_each(traits: BoxedStrategy<u8>, operation: BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let operation = (operation, 0..MEMBERS as u8).prop_map(|(mut operation, member)| {
         operation[0] |= member * MEMBER;
         operation
     });
-    (vec(traits(), MEMBERS), vec(operation, 0..120))
-        .prop_map(|(traits, operations)| [traits, operations.concat()].concat())
+    let operations = vec(operation, 0..100).prop_map(|operations| operations.concat());
+    (vec(traits, MEMBERS), operations).prop_map(|(traits, operations)| [traits, operations].concat())
 }
 
 proptest! {
@@ -95,6 +118,11 @@ proptest! {
 
     #[test]
     fn ends_are_their_own(schedule in schedule(20, 40)) {
+        isolation(&schedule);
+    }
+
+    #[test]
+    fn references_keep_their_place(schedule in references()) {
         isolation(&schedule);
     }
 }

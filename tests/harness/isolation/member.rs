@@ -2,7 +2,7 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    CloseCode, Connection, Error, Event, Input, MessageKind, Output, Prepared, Role, SendError, State, Timeout,
+    CloseCode, Closed, Connection, Error, Event, Input, MessageKind, Output, Prepared, Role, SendError, State, Timeout,
 };
 
 use super::super::parts::Parts;
@@ -19,8 +19,10 @@ pub(super) struct Member {
     backlog: Output,
     /// What its peer has to receive, with whether each item is an automatic pong.
     log: Vec<(Item, bool)>,
-    /// How many messages it has sent, to make each another.
+    /// How many payloads it has made, to make each another.
     serial: u16,
+    /// How many times it was called with an output.
+    calls: u16,
     /// The fragmented message that is being sent.
     sending: Option<(MessageKind, Vec<u8>)>,
     close_sent: bool,
@@ -45,6 +47,7 @@ impl Member {
             backlog: Output::new(),
             log: Vec::new(),
             serial: 0,
+            calls: 0,
             sending: None,
             close_sent: false,
             parts: Parts::new(if traits & traits::PARTS == 0 { 0 } else { 20 }),
@@ -79,7 +82,8 @@ impl Member {
 impl Member {
     /// Calls the connection with the output that it is to use now.
     fn with_output<T>(&mut self, output: &mut Output, call: impl FnOnce(&mut Connection, &mut Output) -> T) -> T {
-        let uses_backlog = self.has(traits::DIRECT) && !self.backlog.is_empty();
+        self.calls += 1;
+        let uses_backlog = self.has(traits::DIRECT) && self.calls % 4 < 2 && !self.backlog.is_empty();
         call(&mut self.ws, if uses_backlog { &mut self.backlog } else { output })
     }
 
@@ -102,6 +106,7 @@ fn write(output: &mut Output, size: usize, peer: &mut Peer) {
     while size > 0 {
         // What is held by reference is a chunk of its own.
         let chunk = &output.chunk()[..size.min(output.chunk().len())];
+        assert!(!chunk.is_empty(), "of {} bytes that wait", output.len());
         peer.receive(chunk);
         let written = chunk.len();
         size -= written;
@@ -252,14 +257,14 @@ impl Member {
 /// # What its peer does
 impl Member {
     pub(super) fn hear_message(&mut self, how: u8, content: &[u8]) {
-        if self.peer.close.is_none() {
+        if !self.peer.is_done() {
             let payload = self.payload(content).into_bytes();
             self.peer.send_message(how, payload);
         }
     }
 
     pub(super) fn hear_control(&mut self, is_ping: bool, len: u8) {
-        if self.peer.close.is_none() {
+        if !self.peer.is_done() {
             let mut payload = self.payload(&[]).into_bytes();
             payload.resize(payload.len().max((len % 126).into()), b'.');
             self.peer.send_control(is_ping, payload);
@@ -267,9 +272,15 @@ impl Member {
     }
 
     pub(super) fn hear_close(&mut self, code: [u8; 2]) {
-        if self.peer.close.is_none() {
+        if !self.peer.is_done() {
             let may_travel = CloseCode::new(u16::from_be_bytes(code)).is_some();
             self.peer.send_close(if may_travel { &code } else { b"" });
+        }
+    }
+
+    pub(super) fn hear_fault(&mut self, choice: u8) {
+        if !self.peer.is_done() {
+            self.peer.send_fault(choice);
         }
     }
 
@@ -286,20 +297,28 @@ impl Member {
 
 /// # Bytes that come in
 impl Member {
-    pub(super) fn receive(&mut self, size: usize, output: &mut Output) {
+    pub(super) fn receive(&mut self, size: usize, only_one: bool, output: &mut Output) {
         let was_over = self.is_over();
         let mut piece = self.peer.deliver(size);
         let mut input = Input::new(&mut piece);
-        let events = self.with_output(output, |ws, output| {
+        let (events, has_more) = self.with_output(output, |ws, output| {
             let mut events = Vec::new();
             while let Some(event) = ws.receive(&mut input, output) {
                 events.push(event.into_owned());
+                if only_one {
+                    return (events, true);
+                }
             }
-            events
+            assert!(input.is_empty(), "None means that every byte was consumed");
+            (events, false)
         });
-        assert!(input.is_empty(), "None means that every byte was consumed");
+        self.peer.take_back(input.into_rest());
         events.into_iter().for_each(|event| self.observe(event));
-        if let Some(close) = self.peer.close.clone().filter(|_| !was_over && self.peer.is_heard()) {
+        if was_over || !self.peer.is_heard() {
+            return;
+        }
+        assert!(has_more || self.peer.fault.is_none() || self.ws.is_closed(), "a fault, and nothing came of it");
+        if let Some(close) = self.peer.close.clone() {
             if !self.close_sent {
                 // RFC 6455 §5.5.1: it echoes the status code.
                 self.log_close(close);
@@ -326,14 +345,7 @@ impl Member {
                 self.log.push((Item::Pong(data.to_vec()), true));
                 Item::Ping(data.into_owned())
             }
-            Some(Event::Closed(closed)) => {
-                let timed_out = matches!(closed.error(), Some(Error::Timeout(_)));
-                assert_eq!(timed_out, self.has_timed_out, "{closed}");
-                assert!(timed_out || closed.error().is_none(), "the peer does nothing wrong: {closed}");
-                assert_eq!(closed.was_clean(), !self.is_cut_off, "{closed}");
-                self.ends = 1;
-                return;
-            }
+            Some(Event::Closed(closed)) => return self.end(&closed),
             Some(event) => panic!("{event:?}"),
         };
         assert_eq!(self.peer.sent.get(self.heard), Some(&item), "of what the peer sent, in order");
@@ -343,10 +355,28 @@ impl Member {
 
 /// # When all is over
 impl Member {
+    fn end(&mut self, closed: &Closed) {
+        self.ends = 1;
+        match closed.error() {
+            None => assert!(!self.has_timed_out),
+            Some(Error::Timeout(_)) => assert!(self.has_timed_out),
+            Some(Error::Protocol(error)) => {
+                let code = error.close_code().get();
+                assert_eq!(Some(code), self.peer.fault, "{closed}");
+                self.is_cut_off = true;
+                if !self.close_sent {
+                    self.log_close(code.to_be_bytes().to_vec());
+                }
+            }
+            Some(error) => panic!("{error:?}"),
+        }
+        assert_eq!(closed.was_clean(), !self.is_cut_off, "{closed}");
+    }
+
     /// Brings it to an end, and checks that its peer received what it sent, and it what the peer sent.
     pub(super) fn finish(&mut self, output: &mut Output) {
         self.hear_close(1001_u16.to_be_bytes());
-        self.receive(usize::MAX, output);
+        self.receive(usize::MAX, false, output);
         self.receive_eof();
         self.clear_the_way(output);
         self.write(usize::MAX);

@@ -17,7 +17,7 @@ pub const MEMBERS: usize = 3;
 pub mod operation {
     /// Write so many of the bytes that wait to the peer.
     pub const WRITE: u8 = 0;
-    /// Receive so many of the bytes that the peer has sent.
+    /// Receive so many of the bytes that the peer has sent, with [`MORE`] up to the first event.
     pub const RECEIVE: u8 = 1;
     /// Send a message; the payload follows its length.
     pub const TEXT: u8 = 2;
@@ -42,7 +42,8 @@ pub mod operation {
     pub const EOF: u8 = 12;
     /// The peer sends a message: how, by [`peer_message`](super::peer_message), then its payload behind its length.
     pub const PEER_MESSAGE: u8 = 13;
-    /// The peer sends a ping of this length, with [`MORE`] a pong, with [`LONG`] a Close.
+    /// The peer sends a ping of this length, with [`MORE`] a pong, with [`LONG`] a Close with this code; with both, what
+    /// breaks the protocol.
     pub const PEER_CONTROL: u8 = 14;
     /// Another connection takes the place of one that has ended, with [`MORE`] of any, with these traits.
     pub const OPEN: u8 = 15;
@@ -80,7 +81,7 @@ pub mod traits {
     pub const PARTS: u8 = 0x10;
     /// A half of what it puts out is written before the rest is moved out of the way.
     pub const EAGER: u8 = 0x20;
-    /// While there is a backlog, it is used instead of the shared output.
+    /// While there is a backlog, it is used half of the time instead of the shared output.
     pub const DIRECT: u8 = 0x40;
 }
 
@@ -92,7 +93,7 @@ pub fn isolation(data: &[u8]) {
     let mut members =
         bytes.array::<MEMBERS>().map(|traits| Member::open(name.next().expect("letters enough"), traits, &mut output));
     // Enough of them to see their effect in a short time.
-    let mut long = 4;
+    let mut long = 12;
     while let Some(first) = bytes.next() {
         let member = &mut members[usize::from(first / operation::MEMBER % 4) % MEMBERS];
         let is_long = first & operation::LONG != 0 && long > 0;
@@ -113,7 +114,7 @@ fn operate(member: &mut Member, first: u8, is_long: bool, bytes: &mut Bytes<'_>,
     };
     match first & 0xf {
         operation::WRITE => member.write(size(bytes)),
-        operation::RECEIVE => member.receive(size(bytes), output),
+        operation::RECEIVE => member.receive(size(bytes), has(operation::MORE), output),
         operation::TEXT => member.send(MessageKind::Text, &repeated(bytes.string()), output),
         operation::BINARY => member.send(MessageKind::Binary, &repeated(bytes.string()), output),
         operation::FRAGMENT => member.send_fragment(&repeated(bytes.string()), !has(operation::MORE), output),
@@ -132,6 +133,7 @@ fn operate(member: &mut Member, first: u8, is_long: bool, bytes: &mut Bytes<'_>,
         operation::RECYCLE => member.recycle(bytes.byte()),
         operation::EOF => member.lose_transport(),
         operation::PEER_MESSAGE => member.hear_message(bytes.byte(), bytes.string()),
+        operation::PEER_CONTROL if has(operation::LONG) && has(operation::MORE) => member.hear_fault(bytes.byte()),
         operation::PEER_CONTROL if has(operation::LONG) => member.hear_close(bytes.array()),
         operation::PEER_CONTROL => member.hear_control(!has(operation::MORE), bytes.byte()),
         _ => {

@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) sent: Vec<Item>,
     /// The body of its Close.
     pub(super) close: Option<Vec<u8>>,
+    /// The close code that what it did wrong has to be answered with.
+    pub(super) fault: Option<u16>,
     compressor: Option<Compressor>,
     decoder: Decoder,
     /// What came from the connection.
@@ -60,6 +62,7 @@ pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
         outbox: VecDeque::new(),
         sent: Vec::new(),
         close: None,
+        fault: None,
         compressor: uses_deflate.then(|| Compressor { context: Vec::new(), takes_over }),
         decoder: if uses_deflate { decoder.inflating(takes_over, window) } else { decoder },
         received: Vec::new(),
@@ -139,6 +142,24 @@ impl Peer {
         self.close = Some(body.to_vec());
     }
 
+    /// Breaks the protocol: by a reserved bit, or by what is no DEFLATE, at the beginning of a message or in its middle.
+    pub(super) fn send_fault(&mut self, choice: u8) {
+        self.fault = Some(if self.compressor.is_some() { 1007 } else { 1002 });
+        match self.compressor.as_ref().map(|compressor| (choice % 3, compressor.takes_over)) {
+            None => self.put_frame(0xc2, b"reserved"),
+            // It refers to what came before the message, which was perhaps another connection's.
+            Some((0, false)) => {
+                let message = Writer::default().fixed(false).three_from(3).literals(b"x").end().message();
+                self.put_frame(0xc2, &message);
+            }
+            Some((1, _)) => {
+                self.put_frame(0x42, &Writer::default().stored(false, b"well so far").bytes());
+                self.put_frame(0x80, &[0xff; 8]);
+            }
+            Some(_) => self.put_frame(0xc2, &[0xff; 8]),
+        }
+    }
+
     fn put_frame(&mut self, first: u8, payload: &[u8]) {
         let mask = if self.masks { 0x80 } else { 0 };
         self.outbox.push_back(first);
@@ -154,6 +175,16 @@ impl Peer {
     /// At most so many of the bytes that are on their way, which arrive.
     pub(super) fn deliver(&mut self, size: usize) -> Vec<u8> {
         self.outbox.drain(..size.min(self.outbox.len())).collect()
+    }
+
+    /// What was not taken of them, and comes again.
+    pub(super) fn take_back(&mut self, rest: &[u8]) {
+        rest.iter().rev().for_each(|byte| self.outbox.push_front(*byte));
+    }
+
+    /// Whether it sends nothing more.
+    pub(super) fn is_done(&self) -> bool {
+        self.close.is_some() || self.fault.is_some()
     }
 
     /// Whether all that it sent has arrived.
