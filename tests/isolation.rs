@@ -67,8 +67,14 @@ fn ending() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Operations of all connections, with these weights for pings and for ends.
-fn schedule(ping: u32, end: u32) -> impl Strategy<Value = Vec<u8>> {
+/// What connections with these traits do.
+type Schedule = (BoxedStrategy<u8>, BoxedStrategy<Steps>);
+
+/// Operations that one connection does one after the other.
+type Steps = Vec<Vec<u8>>;
+
+/// Everything, with these weights for pings and for ends.
+fn all_sorts(ping: u32, end: u32) -> Schedule {
     let receiving = select(vec![WRITE, RECEIVE, RECEIVE, RECEIVE | MORE]);
     let controls = select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]);
     let operation = prop_oneof![
@@ -80,49 +86,65 @@ fn schedule(ping: u32, end: u32) -> impl Strategy<Value = Vec<u8>> {
         5 => any::<u8>().prop_map(|size| vec![RECYCLE, size]),
         end => ending(),
     ];
-    by_each(traits().boxed(), operation.boxed())
+    (traits().boxed(), operation.prop_map(|operation| vec![operation]).boxed())
 }
 
 /// What is held by reference, with other frames before and behind it, and writers that take little.
-fn references() -> impl Strategy<Value = Vec<u8>> {
+fn references() -> Schedule {
     let traits = select(vec![0, 0, DIRECT, EAGER, DIRECT | EAGER, SHARED]);
     let operation = prop_oneof![
-        4 => select(vec![BYTES | LONG, BYTES | LONG | MORE]).prop_map(|kind| vec![kind, 1, 9]),
-        4 => Just([&[PREPARED, 100][..], &[3; 100]].concat()),
-        2 => sending(),
-        2 => any::<u8>().prop_map(|size| vec![WRITE, size]),
-        1 => Just(vec![PEER_CONTROL, 5, RECEIVE, 255]),
+        4 => select(vec![BYTES | LONG, BYTES | LONG | MORE]).prop_map(|kind| vec![vec![kind, 1, 9]]),
+        4 => Just(vec![[&[PREPARED, 100][..], &[3; 100]].concat()]),
+        2 => sending().prop_map(|operation| vec![operation]),
+        2 => any::<u8>().prop_map(|size| vec![vec![WRITE, size]]),
+        1 => (0..9u8).prop_map(pinged),
     ];
-    by_each(traits.boxed(), operation.boxed())
+    (traits.boxed(), operation.boxed())
 }
 
-fn by_each(traits: BoxedStrategy<u8>, operation: BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let operation = (operation, 0..MEMBERS as u8).prop_map(|(mut operation, member)| {
-        operation[0] |= member * MEMBER;
-        operation
+/// Pongs that take the place of others, if it is theirs: in a backlog too, of which a part is written.
+fn pongs() -> Schedule {
+    let operation = prop_oneof![
+        8 => (0..9u8).prop_map(pinged),
+        2 => Just(vec![vec![PREPARED, 2, 7, 7]]),
+        1 => sending().prop_map(|operation| vec![operation]),
+        1 => Just(vec![vec![CONTROL | MORE, 9]]),
+        2 => (0..50u8).prop_map(|size| vec![vec![WRITE, size]]),
+    ];
+    (traits().prop_map(|traits| traits | FEW_PONGS).boxed(), operation.boxed())
+}
+
+fn pinged(len: u8) -> Steps {
+    vec![vec![PEER_CONTROL, len], vec![RECEIVE, 255]]
+}
+
+fn by_each((traits, steps): Schedule) -> impl Strategy<Value = Vec<u8>> {
+    let steps = (steps, 0..MEMBERS as u8).prop_map(|(mut steps, member)| {
+        steps.iter_mut().for_each(|operation| operation[0] |= member * MEMBER);
+        steps.concat()
     });
-    let operations = vec(operation, 0..100).prop_map(|operations| operations.concat());
+    let operations = vec(steps, 0..70).prop_map(|operations| operations.concat());
     (vec(traits, MEMBERS), operations).prop_map(|(traits, operations)| [traits, operations].concat())
 }
 
 proptest! {
     #[test]
-    fn messages_of_many_do_not_mix(schedule in schedule(10, 2)) {
+    fn messages_of_many_do_not_mix(schedule in by_each(all_sorts(10, 2))) {
         isolation(&schedule);
     }
 
     #[test]
-    fn pongs_stay_their_own(schedule in schedule(150, 2)) {
+    fn ends_are_their_own(schedule in by_each(all_sorts(20, 40))) {
         isolation(&schedule);
     }
 
     #[test]
-    fn ends_are_their_own(schedule in schedule(20, 40)) {
+    fn references_keep_their_place(schedule in by_each(references())) {
         isolation(&schedule);
     }
 
     #[test]
-    fn references_keep_their_place(schedule in references()) {
+    fn pongs_replace_only_their_own(schedule in by_each(pongs())) {
         isolation(&schedule);
     }
 }

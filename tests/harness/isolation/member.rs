@@ -383,6 +383,7 @@ impl Member {
         assert_eq!(self.ends, 1);
         assert!(self.is_cut_off || self.heard == self.peer.sent.len(), "{:x?}", &self.peer.sent[self.heard..]);
         assert!(self.peer.is_between_frames(), "half a frame");
+        assert_eq!(self.ws.counters().sent.wire_bytes, self.peer.received_bytes);
         let mut received = self.peer.received.iter().peekable();
         for (index, (item, is_pong)) in self.log.iter().enumerate() {
             let is_followed_by_pong = self.log.get(index + 1).is_some_and(|(_, is_pong)| *is_pong);

@@ -93,7 +93,7 @@ pub fn isolation(data: &[u8]) {
     let mut members =
         bytes.array::<MEMBERS>().map(|traits| Member::open(name.next().expect("letters enough"), traits, &mut output));
     // Enough of them to see their effect in a short time.
-    let mut long = 12;
+    let mut long = 8;
     while let Some(first) = bytes.next() {
         let member = &mut members[usize::from(first / operation::MEMBER % 4) % MEMBERS];
         let is_long = first & operation::LONG != 0 && long > 0;

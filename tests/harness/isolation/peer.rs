@@ -25,6 +25,7 @@ pub(super) struct Peer {
     decoder: Decoder,
     /// What came from the connection.
     pub(super) received: Vec<Item>,
+    pub(super) received_bytes: u64,
 }
 
 /// # The opening handshake
@@ -66,6 +67,7 @@ pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
         compressor: uses_deflate.then(|| Compressor { context: Vec::new(), takes_over }),
         decoder: if uses_deflate { decoder.inflating(takes_over, window) } else { decoder },
         received: Vec::new(),
+        received_bytes: 0,
     };
     (ws, peer)
 }
@@ -202,6 +204,7 @@ impl Peer {
 impl Peer {
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.received.extend(self.decoder.feed(bytes));
+        self.received_bytes += bytes.len() as u64;
     }
 
     pub(super) fn is_between_frames(&self) -> bool {
