@@ -109,7 +109,7 @@ fn accept_stands_once() {
 /// None is offered, so that whatever the response says is wrong: well formed or not, in one line or in two.
 #[test]
 fn extensions() {
-    rows!("6455-4.1-v5", "6455-9.1-2", "6455-11.3.2-2");
+    rows!("6455-4.1-v5");
     let request = offering(&[]);
     for value in ["x-foo", "permessage-deflate", "permessage-deflate; =1", ";x", "a b", ",", "", "é"] {
         let line = format!("Sec-WebSocket-Extensions: {value}\r\n");
@@ -158,6 +158,41 @@ fn no_subprotocol_selected() {
     assert_eq!(browser(&two, &add(&response(&two), "Sec-WebSocket-Protocol: b\r\n")).state, State::Open);
     assert_eq!(browser(&none, &response(&none)).state, State::Open);
     assert_opens(&two, &response(&two));
+}
+
+/// WHATWG: "Establish a WebSocket connection", and that is RFC 6455 §4.1, 2 to 6.
+#[test]
+fn a_browser_checks_the_response_as_well() {
+    rows!("WS-HS-1", "WS-HS-3");
+    let two = offering(&["a", "b"]);
+    let good = add(&response(&two), "Sec-WebSocket-Protocol: a\r\n");
+    let make = || connecting(&two, Config::new().browser_rules(true)).0;
+    assert_eq!(every_cut(make, good.as_bytes()).state, State::Open);
+    for (name, lines, kind) in [
+        ("Upgrade", "", HandshakeErrorKind::Upgrade),
+        ("Upgrade", "Upgrade: h2c\r\n", HandshakeErrorKind::Upgrade),
+        ("Connection", "", HandshakeErrorKind::Connection),
+        ("Connection", "Connection: close\r\n", HandshakeErrorKind::Connection),
+        ("Sec-WebSocket-Accept", "", HandshakeErrorKind::Accept),
+        ("Sec-WebSocket-Accept", "Sec-WebSocket-Accept: x\r\n", HandshakeErrorKind::Accept),
+        ("Sec-WebSocket-Protocol", "Sec-WebSocket-Protocol: c\r\n", HandshakeErrorKind::Subprotocol),
+        (
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Extensions: x-foo\r\n",
+            HandshakeErrorKind::Extensions,
+        ),
+    ] {
+        let outcome = every_cut(make, replace(&good, name, lines).as_bytes());
+        assert_eq!(handshake_error(&outcome), Some(kind), "{lines}");
+        assert_eq!((outcome.events.len(), outcome.output.len(), outcome.state), (1, 0, State::Closed), "{lines}");
+    }
+    // Any other status fails it, and no redirect is followed.
+    for status in ["200", "302", "401"] {
+        let refusal = good.replace(" 101 ", &format!(" {status} "));
+        let outcome = every_cut(make, refusal.as_bytes());
+        let kind = HandshakeErrorKind::Refused(status.parse().expect("a number"));
+        assert_eq!((handshake_error(&outcome), outcome.output.len(), outcome.state), (Some(kind), 0, State::Closed));
+    }
 }
 
 fn handshake_error(outcome: &Outcome) -> Option<HandshakeErrorKind> {

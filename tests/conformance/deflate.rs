@@ -61,7 +61,10 @@ pub(crate) fn sent(ws: &mut Connection, send: impl FnOnce(&mut Connection, &mut 
     let first_byte = |header: &websocket_proto::frame::FrameHeader| {
         u8::from(header.fin) << 7 | header.rsv << 4 | header.opcode as u8
     };
-    frames(&drain(&mut output)).into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect()
+    let frames = frames(&drain(&mut output));
+    // RFC 6455 §5.1, for what is compressed too.
+    assert!(frames.iter().all(|(header, _)| header.mask.is_some() == (ws.role() == Role::Client)), "{frames:?}");
+    frames.into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect()
 }
 
 /// Bytes without a pattern.

@@ -19,6 +19,8 @@ mod deflate_negotiation;
 mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
+#[cfg(feature = "deflate")]
+mod deflate_unagreed;
 mod endings;
 mod extended_connect;
 mod extended_connect_answer;
@@ -28,6 +30,7 @@ mod framing;
 mod harness;
 mod http;
 mod limits;
+mod masking;
 mod peers;
 mod pong_budget;
 mod request;
