@@ -329,6 +329,20 @@ fn the_head_is_bounded_to_the_byte_and_the_line() {
     assert_eq!(handshake_error(&every_cut(make(small), with_interim(301).as_bytes())), too_large);
 }
 
+/// Each byte of a head is looked at once: to begin again with every read would come to no end here.
+#[test]
+fn a_head_in_single_bytes_costs_no_more_than_its_length() {
+    rows!("6455-4.1-v11");
+    let config = Config::new().max_head_size(2 << 20).max_headers(40_000);
+    let request = offering(&[]);
+    let mut ws = connecting(&request, config).0;
+    // One long line, and many short ones, without an end in sight and then with one.
+    let filler = format!("X: {}\r\n", "y".repeat(500_000)) + &"X: 0123456789\r\n".repeat(30_000);
+    let response = add(&response(&request), &filler);
+    let outcome = feed(&mut ws, response.as_bytes().chunks(1));
+    assert_eq!((outcome.events.len(), ws.state()), (1, State::Open));
+}
+
 /// RFC 9110 §15.2 sets no number of interim responses: the limit does.
 #[test]
 fn interim_responses_without_end() {
