@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
-use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Role, State, Timeout};
+use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
 
 /// Counts what the current thread allocates: tests run beside each other.
 struct Counting;
@@ -368,3 +368,6 @@ mod backpressure;
 #[cfg(feature = "deflate")]
 #[path = "footprint/deflate.rs"]
 mod deflate;
+
+#[path = "footprint/endings.rs"]
+mod endings;

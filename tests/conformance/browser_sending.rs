@@ -7,7 +7,8 @@ use websocket_proto::{
 };
 
 use crate::faults::{ROLES, open};
-use crate::harness::{assert_failed, drain, every_cut_with, feed, frames, from_peer_of, pong};
+use crate::harness::{assert_failed, connecting, drain, every_cut_with, feed, frames, from_peer_of, pong};
+use crate::http::offering;
 use crate::rows;
 
 /// The most that may wait, in these tests.
@@ -75,6 +76,9 @@ fn too_early_is_an_error_for_a_browser_too() {
     let (mut ws, mut output) = (Connection::server(Config::new().browser_rules(true)), Output::new());
     assert_eq!(send_in_every_way(&mut ws, &mut output), [Err(SendError::Connecting); 8]);
     assert_eq!(ws.buffered_amount(&output), 0);
+    let (mut ws, _) = connecting(&offering(&[]), Config::new().browser_rules(true));
+    assert_eq!(send_in_every_way(&mut ws, &mut output), [Err(SendError::Connecting); 8]);
+    assert!(output.is_empty() && ws.buffered_amount(&output) == 0);
 }
 
 /// "flag the WebSocket as full and then close the WebSocket connection"

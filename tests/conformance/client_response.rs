@@ -109,7 +109,7 @@ fn accept_stands_once() {
 /// None is offered, so that whatever the response says is wrong: well formed or not, in one line or in two.
 #[test]
 fn extensions() {
-    rows!("6455-4.1-v5", "6455-9.1-2", "6455-11.3.2-2");
+    rows!("6455-4.1-v5");
     let request = offering(&[]);
     for value in ["x-foo", "permessage-deflate", "permessage-deflate; =1", ";x", "a b", ",", "", "é"] {
         let line = format!("Sec-WebSocket-Extensions: {value}\r\n");
@@ -158,6 +158,41 @@ fn no_subprotocol_selected() {
     assert_eq!(browser(&two, &add(&response(&two), "Sec-WebSocket-Protocol: b\r\n")).state, State::Open);
     assert_eq!(browser(&none, &response(&none)).state, State::Open);
     assert_opens(&two, &response(&two));
+}
+
+/// WHATWG: "Establish a WebSocket connection", and that is RFC 6455 §4.1, 2 to 6.
+#[test]
+fn a_browser_checks_the_response_as_well() {
+    rows!("WS-HS-1", "WS-HS-3");
+    let two = offering(&["a", "b"]);
+    let good = add(&response(&two), "Sec-WebSocket-Protocol: a\r\n");
+    let make = || connecting(&two, Config::new().browser_rules(true)).0;
+    assert_eq!(every_cut(make, good.as_bytes()).state, State::Open);
+    for (name, lines, kind) in [
+        ("Upgrade", "", HandshakeErrorKind::Upgrade),
+        ("Upgrade", "Upgrade: h2c\r\n", HandshakeErrorKind::Upgrade),
+        ("Connection", "", HandshakeErrorKind::Connection),
+        ("Connection", "Connection: close\r\n", HandshakeErrorKind::Connection),
+        ("Sec-WebSocket-Accept", "", HandshakeErrorKind::Accept),
+        ("Sec-WebSocket-Accept", "Sec-WebSocket-Accept: x\r\n", HandshakeErrorKind::Accept),
+        ("Sec-WebSocket-Protocol", "Sec-WebSocket-Protocol: c\r\n", HandshakeErrorKind::Subprotocol),
+        (
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Extensions: x-foo\r\n",
+            HandshakeErrorKind::Extensions,
+        ),
+    ] {
+        let outcome = every_cut(make, replace(&good, name, lines).as_bytes());
+        assert_eq!(handshake_error(&outcome), Some(kind), "{lines}");
+        assert_eq!((outcome.events.len(), outcome.output.len(), outcome.state), (1, 0, State::Closed), "{lines}");
+    }
+    // Any other status fails it, and no redirect is followed.
+    for status in ["200", "302", "401"] {
+        let refusal = good.replace(" 101 ", &format!(" {status} "));
+        let outcome = every_cut(make, refusal.as_bytes());
+        let kind = HandshakeErrorKind::Refused(status.parse().expect("a number"));
+        assert_eq!((handshake_error(&outcome), outcome.output.len(), outcome.state), (Some(kind), 0, State::Closed));
+    }
 }
 
 fn handshake_error(outcome: &Outcome) -> Option<HandshakeErrorKind> {
@@ -286,6 +321,20 @@ fn the_head_is_bounded_to_the_byte_and_the_line() {
     let with_interim = |count: usize| format!("{interim}{}", bytes(count - interim.len()));
     assert_eq!(every_cut(make(small.clone()), with_interim(300).as_bytes()).state, State::Open);
     assert_eq!(handshake_error(&every_cut(make(small), with_interim(301).as_bytes())), too_large);
+}
+
+/// Each byte of a head is looked at once: to begin again with every read would come to no end here.
+#[test]
+fn a_head_in_single_bytes_costs_no_more_than_its_length() {
+    rows!("6455-4.1-v11");
+    let config = Config::new().max_head_size(2 << 20).max_headers(40_000);
+    let request = offering(&[]);
+    let mut ws = connecting(&request, config).0;
+    // One long line, and many short ones, without an end in sight and then with one.
+    let filler = format!("X: {}\r\n", "y".repeat(500_000)) + &"X: 0123456789\r\n".repeat(30_000);
+    let response = add(&response(&request), &filler);
+    let outcome = feed(&mut ws, response.as_bytes().chunks(1));
+    assert_eq!((outcome.events.len(), ws.state()), (1, State::Open));
 }
 
 /// RFC 9110 §15.2 sets no number of interim responses: the limit does.

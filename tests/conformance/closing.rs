@@ -1,7 +1,9 @@
 //! RFC 6455 §5.5.1 and §7.1: the closing handshake, from either side.
 
+use websocket_proto::frame::Opcode;
 use websocket_proto::{
-    CloseCode, CloseStatus, Closed, Config, Connection, Event, MessageKind, Output, Role, SendError, State,
+    CloseCode, CloseStatus, Closed, Config, Connection, Event, Input, MessageKind, Output, Role, SendError, State,
+    Timeout,
 };
 
 use crate::faults::{ROLES, open, run};
@@ -50,6 +52,13 @@ fn a_close_is_answered_once_and_at_once_with_its_code() {
             assert_only_close(&run(role, &Config::new(), &[(0x88, &body)]), &body);
             assert_only_close(&run(role, &Config::new(), &[(0x88, &reason)]), &body);
             assert_only_close(&run(role, &Config::new(), &[(0x88, &reason), (0x88, &body)]), &body);
+            // The answer is there when the call that took the Close returns, whatever else was read.
+            let mut input = from_peer_of(role, &[(0x88, &body), (0x89, b"late")]);
+            let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
+            let event = ws.receive(&mut Input::new(&mut input), &mut output);
+            assert_eq!(matches!(event, Some(Event::Closed(_))), role == Role::Server, "{event:?}");
+            let [(header, payload)] = &frames(&drain(&mut output))[..] else { panic!("one Close") };
+            assert_eq!((header.opcode, &payload[..]), (Opcode::Close, &body[..]));
         }
     }
 }
@@ -107,6 +116,20 @@ fn a_client_need_not_wait_for_ever() {
     feed(&mut waiting, [hex("88 02 03 e8").as_slice()]);
     let Some(Event::Closed(closed)) = waiting.receive_eof() else { panic!("no end") };
     assert!(closed.was_clean() && waiting.is_closed());
+    // Or says that it took too long, before the server's Close or after it.
+    for (close, code) in [(&b""[..], 1006), (b"\x88\x02\x03\xe9", 1001)] {
+        let (mut waiting, mut output) = (closing(Role::Client), Output::new());
+        feed(&mut waiting, [close]);
+        assert_eq!((waiting.state(), waiting.is_closed()), (State::Closing, false));
+        waiting.time_out(Timeout::Closing, &mut output);
+        assert!(waiting.is_closed() && output.is_empty());
+        let Some(Event::Closed(closed)) = waiting.receive_eof() else { panic!("no end") };
+        assert_eq!((closed.code(), closed.was_clean()), (code, code == 1001));
+    }
+    // It does so only where that is waited for.
+    let mut open = client();
+    open.time_out(Timeout::Closing, &mut Output::new());
+    assert_eq!(open.state(), State::Open);
 }
 
 /// Whoever is under attack stops without a word.

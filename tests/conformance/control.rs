@@ -54,7 +54,7 @@ fn pings_carry_up_to_125_bytes() {
 
 #[test]
 fn pings_are_answered_with_the_same_payload() {
-    rows!("6455-5.5.2-2", "6455-5.5.2-3", "6455-5.5.3-1");
+    rows!("6455-5.5.2-2", "6455-5.5.3-1");
     assert_eq!(every_cut(server, &hex("89 85 37 fa 21 3d 7f 9f 4d 51 58")).output, hex("8a 05 48 65 6c 6c 6f"));
     assert!(every_cut(client, &hex("89 05 48 65 6c 6c 6f")).frames()[0].0.mask.is_some());
     for len in 0..=125_u8 {
@@ -71,7 +71,7 @@ fn pings_are_answered_with_the_same_payload() {
 /// border of a fragment.
 #[test]
 fn a_pong_goes_out_between_fragments() {
-    rows!("6455-5.5.2-3");
+    rows!("6455-5.5.2-2", "6455-5.4-5");
     for role in ROLES {
         let input = from_peer_of(role, &[(0x81, b"go"), (0x89, b"now")]);
         let outcome = every_cut_with(|| open(role, &Config::new()), &input, &|ws, event, output| {

@@ -23,6 +23,8 @@ const SOURCES: &[&str] = &[
     include_str!("deflate_receiving.rs"),
     #[cfg(feature = "deflate")]
     include_str!("deflate_sending.rs"),
+    #[cfg(feature = "deflate")]
+    include_str!("deflate_unagreed.rs"),
     include_str!("endings.rs"),
     include_str!("expect.rs"),
     include_str!("extended_connect.rs"),
@@ -32,6 +34,7 @@ const SOURCES: &[&str] = &[
     include_str!("framing.rs"),
     include_str!("head_method.rs"),
     include_str!("limits.rs"),
+    include_str!("masking.rs"),
     include_str!("pong_budget.rs"),
     include_str!("request.rs"),
     include_str!("request_identity.rs"),
@@ -40,10 +43,17 @@ const SOURCES: &[&str] = &[
     include_str!("start_line.rs"),
     include_str!("uri.rs"),
     include_str!("vectors.rs"),
+    // An intermediary's, which no connection is.
+    include_str!("../examples/relay.rs"),
 ];
 
 /// Rows of the core that have no test, each with the reason.
 const WITHOUT_TEST: &[(&str, &str)] = &[
+    (
+        "6455-5.5.2-3",
+        "in part: a pong goes out behind what is already in the output, which holds bytes and not frames; it is there when \
+         the call that took the ping returns, and passes the rest of a message that is sent in fragments",
+    ),
     ("6455-6.2-5", "needs an extension that changes the borders of messages; permessage-deflate is the only one"),
     ("6455-9.1-7", "needs two extensions; permessage-deflate is the only one"),
     ("6455-9.2-1", "needs an extension hook; permessage-deflate is the only extension"),
@@ -61,13 +71,19 @@ const DEFLATE: &str = "permessage-deflate is left out of this build";
 /// begin with.
 const NOT_BUILT: &[(&str, &str)] = &[
     #[cfg(not(feature = "deflate"))]
+    ("6455-4.2.2-17", DEFLATE),
+    #[cfg(not(feature = "deflate"))]
     ("6455-5.4-8", DEFLATE),
     #[cfg(not(feature = "deflate"))]
     ("6455-6.1-7", DEFLATE),
     #[cfg(not(feature = "deflate"))]
     ("6455-9", DEFLATE),
     #[cfg(not(feature = "deflate"))]
+    ("6455-11.3.2-2", DEFLATE),
+    #[cfg(not(feature = "deflate"))]
     ("7692-", DEFLATE),
+    #[cfg(not(feature = "deflate"))]
+    ("WS-HS-4", DEFLATE),
 ];
 
 pub(crate) fn is_row(id: &str) -> bool {
@@ -113,6 +129,7 @@ fn named(source: &'static str) -> BTreeSet<&'static str> {
 #[test]
 fn conformance_coverage() {
     let covered: BTreeSet<&str> = SOURCES.iter().flat_map(|source| named(source)).collect();
+    assert!(covered.iter().all(|id| is_row(id)), "no row: {covered:?}");
     let excused: BTreeMap<&str, &str> = WITHOUT_TEST.iter().copied().collect();
     let (mut core, mut tested, mut missing) = (0, 0, Vec::new());
     let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();

@@ -47,7 +47,7 @@ fn hello() -> Event<'static> {
 
 #[test]
 fn whole_messages() {
-    rows!("7692-6-1", "7692-6-4", "7692-7.2.1-4", "7692-7.2.1-5", "7692-7.2.2-1", "6455-5.2-8");
+    rows!("7692-6-1", "7692-6-4", "7692-7.2.1-4", "7692-7.2.1-5", "7692-7.2.2-1");
     let blocks: [(&str, &[u8]); 4] = [
         ("V11", HELLO),
         ("V15, a stored block", b"\0\x05\0\xfa\xffHello\0"),
@@ -183,7 +183,7 @@ fn the_mark_is_for_the_first_frame_of_a_message() {
 
 #[test]
 fn what_was_not_agreed_is_not_received() {
-    rows!("7692-6-3", "6455-9.1-6");
+    rows!("7692-6-3");
     for role in ROLES {
         let make = || match role {
             Role::Server => server_asked(Config::new().deflate(Deflate::new()), REQUEST),
@@ -336,7 +336,7 @@ fn a_header_can_show_that_it_is_too_much() {
 /// What hardly compresses takes more bytes on the wire than are looked at together, and comes in parts all the same.
 #[test]
 fn much_in_one_read_comes_in_parts() {
-    rows!("7692-6-9");
+    rows!("7692-7.2.2-1");
     let data = noise(20_000, 5);
     let message = data.chunks(7000).fold(Writer::default(), |writer, data| writer.stored(false, data)).message();
     for (role, size) in ROLES.into_iter().flat_map(|role| [(role, 1000), (role, 6000), (role, 1 << 20)]) {

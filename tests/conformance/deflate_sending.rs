@@ -1,6 +1,6 @@
 //! Sending compressed messages (RFC 7692 §6.1, §7.2.1), read back by a decompressor that is not zlib.
 
-use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
+use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, client, noise, sent, server};
 use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_asked, text};
@@ -31,7 +31,7 @@ fn send_fragments(ws: &mut Connection, fragments: &[&[u8]]) -> Vec<(u8, Vec<u8>)
 
 #[test]
 fn the_rfcs_examples() {
-    rows!("7692-6-1", "7692-6-4", "7692-7.2.1-3", "7692-7.1.1.1-6", "7692-7.1.1.2-5", "7692-7.1.1.2-6", "6455-6.1-7");
+    rows!("7692-6-1", "7692-6-4", "7692-7.2.1-3", "7692-7.1.1.1-6", "7692-7.1.1.2-5", "6455-6.1-7");
     for role in ROLES {
         let mut keeps = open(role, "");
         assert_eq!(send_text(&mut keeps, "Hello"), [(0xc1, HELLO.to_vec())]);
@@ -44,12 +44,6 @@ fn the_rfcs_examples() {
             assert_eq!(send_text(&mut forgets, "Hello"), [(0xc1, HELLO.to_vec())]);
         }
     }
-    // A hint does not bind the client, which may take over unless it was agreed, nor does it have to.
-    let hinting = Deflate::new().threshold(0).client_no_context_takeover(Parameter::Prefer);
-    let mut hinted = client(hinting, "permessage-deflate");
-    let (first, second) = (send_text(&mut hinted, "Hello"), send_text(&mut hinted, "Hello"));
-    let mut reader = Reader::default();
-    assert_eq!((reader.message(&first[0].1), reader.message(&second[0].1)), (b"Hello".to_vec(), b"Hello".to_vec()));
 }
 
 #[test]
@@ -68,6 +62,10 @@ fn fragments() {
         for parameters in ["", "; server_no_context_takeover; client_no_context_takeover"] {
             let (mut ws, mut reader) = (open(role, parameters), Reader::default());
             for fragments in fragmented.iter().cycle().take(20) {
+                if !parameters.is_empty() {
+                    // One that knows of no message before this one.
+                    reader = Reader::default();
+                }
                 let frames = send_fragments(&mut ws, fragments);
                 let (pings, data): (Vec<_>, Vec<_>) = frames.into_iter().partition(|(first, _)| first & 8 != 0);
                 assert!(pings.iter().all(|ping| *ping == (0x89, b"p".to_vec())), "{pings:x?}");
@@ -86,6 +84,7 @@ fn fragments() {
                 let payload: Vec<u8> = data.into_iter().flat_map(|(_, payload)| payload).collect();
                 assert_eq!(reader.message(&payload), fragments.concat(), "{payload:x?}");
             }
+            let mut reader = if parameters.is_empty() { reader } else { Reader::default() };
             assert_eq!(reader.message(&send_binary(&mut ws, b"after")), b"after");
         }
     }
@@ -98,6 +97,9 @@ fn empty_messages() {
         for parameters in ["", "; server_no_context_takeover; client_no_context_takeover"] {
             let (mut ws, mut reader) = (open(role, parameters), Reader::default());
             for text in ["", "", "Hello", "", "", "Hello"] {
+                if !parameters.is_empty() {
+                    reader = Reader::default();
+                }
                 let frames = send_text(&mut ws, text);
                 assert_eq!(reader.message(&frames[0].1), text.as_bytes());
                 assert!(!text.is_empty() || frames == [(0xc1, vec![0])], "{frames:x?}");

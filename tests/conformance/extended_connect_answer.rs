@@ -167,8 +167,11 @@ fn the_end_of_the_stream() {
         assert_eq!(ws.is_closed(), role == Role::Server);
         let last = ws.receive_eof().or_else(|| outcome.events.into_iter().next());
         let Some(Event::Closed(closed)) = last else { panic!("not closed, as {role:?}") };
-        assert_eq!((closed.code(), closed.was_clean()), (1000, true));
+        assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1000, true, None));
         assert!(ws.is_closed());
+        // One that fails may be reset: it has an error that says so, and one that ends in order has none.
+        let outcome = feed(&mut upgraded(role), [&from_peer_of(role, &[(0xc1, b"x")])[..]]);
+        assert!(outcome.closed().is_some_and(|closed| closed.error().is_some()), "{outcome:?}");
     }
 }
 

@@ -3,7 +3,8 @@
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{apply_mask, rotate_key};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Input, MessageKind, Output, ProtocolErrorKind, Role, SendError,
+    ClientRequest, CloseCode, Config, Connection, Event, Input, MessageKind, Output, Prepared, ProtocolErrorKind, Role,
+    SendError,
 };
 
 use crate::faults::{ROLES, assert_fault, both_fail_at_last, open, run, short_header_len};
@@ -234,7 +235,7 @@ const INVALID: [(&str, usize); 25] = [
 
 #[test]
 fn text_that_is_not_utf8_fails_at_the_byte() {
-    rows!("6455-5.6-1", "6455-5.6-5", "6455-8.1-1");
+    rows!("6455-5.6-1", "6455-5.6-5", "6455-8.1-1", "6455-10.7-1");
     for (bytes, index) in INVALID {
         let bytes = hex(bytes);
         for role in ROLES {
@@ -337,6 +338,13 @@ fn text_sent_is_utf8() {
         fragment("é".as_bytes(), true).unwrap();
         let payloads: Vec<u8> = frames(&drain(&mut output)).into_iter().flat_map(|(_, payload)| payload).collect();
         assert_eq!(payloads, "a€é".as_bytes());
+        for (bytes, _) in INVALID {
+            // Copied, and by reference.
+            for bytes in [hex(bytes), [vec![b'a'; 1 << 16], hex(bytes)].concat()] {
+                let sent = ws.send_bytes(MessageKind::Text, bytes.into(), &mut output);
+                assert_eq!((sent, output.len()), (Err(SendError::InvalidUtf8), 0));
+            }
+        }
     }
 }
 
@@ -358,7 +366,18 @@ fn data_is_sent_only_while_open() {
         let mut output = Output::new();
         assert_eq!(ws.send_text("a", &mut output), Err(error));
         assert_eq!(ws.send_binary(b"a", &mut output), Err(error));
-        assert_eq!(ws.send_fragment(MessageKind::Text, b"a", true, &mut output), Err(error));
+        assert_eq!(ws.send_text_uncompressed("a", &mut output), Err(error));
+        assert_eq!(ws.send_binary_uncompressed(b"a", &mut output), Err(error));
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            assert_eq!(ws.send_fragment(kind, b"a", true, &mut output), Err(error));
+            assert_eq!(ws.send_fragment_uncompressed(kind, b"a", false, &mut output), Err(error));
+            // Copied, and by reference.
+            assert_eq!(ws.send_bytes(kind, b"a".as_slice().into(), &mut output), Err(error));
+            assert_eq!(ws.send_bytes(kind, vec![b'a'; 1 << 16].into(), &mut output), Err(error));
+        }
+        for len in [1, 1 << 16] {
+            assert_eq!(ws.send_prepared(&Prepared::text(&"a".repeat(len)), &mut output), Err(error));
+        }
         assert!(output.is_empty());
     };
     refuses(&mut Connection::server(Config::new()), SendError::Connecting);

@@ -1,55 +1,14 @@
-//! RFC 6455 §5.1 to §5.3: what is masked, what a header may say, and the mask keys.
+//! RFC 6455 §5.1 and §5.2: what a header may say, and whose frames may be masked.
 
-use chacha20::ChaCha20Rng;
-use chacha20::rand_core::{Rng, SeedableRng};
-use websocket_proto::frame::{FrameHeader, Opcode};
-use websocket_proto::mask::{apply_mask, rotate_key};
-use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Input, MessageKind, Output, ProtocolErrorKind, Role,
-    SendError, State,
-};
+use websocket_proto::frame::Opcode;
+use websocket_proto::{CloseCode, Closed, Config, Connection, Input, Output, ProtocolErrorKind, Role, SendError};
 
 use crate::faults::{ROLES, assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
 use crate::harness::{
-    KEY, REQUEST, binary, both_roles, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, ping,
-    pong, response_to, server, text,
+    REQUEST, binary, both_roles, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, ping, pong,
+    server, text,
 };
 use crate::rows;
-
-/// One frame of each kind that a connection can be made to send, the answers to its peer included.
-fn everything_sent(role: Role) -> Vec<(FrameHeader, Vec<u8>)> {
-    let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
-    ws.send_text("text", &mut output).unwrap();
-    ws.send_binary(b"binary", &mut output).unwrap();
-    for (part, fin) in [("first", false), ("", false), ("last", true)] {
-        ws.send_fragment(MessageKind::Text, part.as_bytes(), fin, &mut output).unwrap();
-    }
-    ws.ping(b"ping", &mut output).unwrap();
-    ws.pong(b"unsolicited", &mut output).unwrap();
-    let mut sent = drain(&mut output);
-    sent.extend(feed(&mut ws, [from_peer_of(role, &[(0x89, b"answered"), (0x88, b"\x03\xe8")]).as_slice()]).output);
-
-    let mut closing = open(role, &Config::new());
-    closing.close(CloseCode::GOING_AWAY, "close", &mut output);
-    sent.extend(drain(&mut output));
-    // A reserved bit: this one fails.
-    sent.extend(feed(&mut open(role, &Config::new()), [from_peer_of(role, &[(0xc1, b"")]).as_slice()]).output);
-    frames(&sent)
-}
-
-#[test]
-fn a_client_masks_everything_and_a_server_nothing() {
-    rows!("6455-5.1-1", "6455-5.1-4", "6455-5.2-2", "6455-5.3-1", "6455-5.5.1-5", "6455-6.1-6");
-    for role in ROLES {
-        let sent = everything_sent(role);
-        let opcodes: Vec<u8> = sent.iter().map(|(header, _)| header.opcode as u8).collect();
-        assert_eq!(opcodes, [1, 2, 1, 0, 0, 9, 10, 10, 8, 8, 8]);
-        for (header, payload) in sent {
-            assert_eq!(header.mask.is_some(), role == Role::Client, "{header:?} {payload:x?}");
-            assert_eq!(header.rsv, 0, "{header:?}");
-        }
-    }
-}
 
 #[test]
 fn a_server_refuses_what_is_not_masked() {
@@ -297,103 +256,6 @@ fn offsets_count_from_the_start_of_the_connection() {
         assert_fault(role, &outcome, &seen, kind, before.len());
     }
     assert_eq!(handshake_len(Role::Server), REQUEST.len());
-}
-
-/// What a client with this seed puts out: the nonce of its request, and then the key of every frame.
-fn keys_sent(seed: [u8; 32], send: impl Fn(&mut Connection, &mut Output)) -> (String, Vec<[u8; 4]>) {
-    let mut output = Output::new();
-    let request = ClientRequest::new("ws://server.example.com/chat");
-    let mut client = Connection::client(&request, Config::new(), seed, &mut output).unwrap();
-    let request = String::from_utf8(drain(&mut output)).unwrap();
-    let mut response = response_to(&request, "");
-    assert!(client.receive(&mut Input::new(&mut response), &mut output).is_some());
-    assert_eq!(client.state(), State::Open);
-    send(&mut client, &mut output);
-    let keys = frames(&drain(&mut output)).iter().map(|(header, _)| header.mask.unwrap()).collect();
-    (header(&request, "Sec-WebSocket-Key").unwrap().to_owned(), keys)
-}
-
-/// Four bytes of the stream for every frame, whatever it is, and none for anything else.
-fn send_one_of_each(client: &mut Connection, output: &mut Output) {
-    client.send_text("", output).unwrap();
-    client.send_fragment(MessageKind::Binary, b"one", false, output).unwrap();
-    client.send_fragment(MessageKind::Binary, b"two", true, output).unwrap();
-    client.ping(b"", output).unwrap();
-    let mut pinged = frame(Role::Server, 0x89, b"answered");
-    assert!(client.receive(&mut Input::new(&mut pinged), output).is_some());
-    client.close(CloseCode::NORMAL_CLOSURE, "", output);
-}
-
-#[test]
-fn every_frame_has_a_key_of_its_own_from_a_csprng() {
-    rows!("6455-5.3-2", "6455-5.3-3", "6455-5.3-4", "6455-10.3-1");
-    let seed = std::array::from_fn(|i| i as u8 * 7);
-    let mut stream = ChaCha20Rng::from_seed(seed);
-    // The nonce of the opening handshake comes first.
-    stream.fill_bytes(&mut [0; 16]);
-    let expected: Vec<[u8; 4]> = (0..6).map(|_| stream.next_u32().to_le_bytes()).collect();
-    let (nonce, keys) = keys_sent(seed, send_one_of_each);
-    assert_eq!(keys, expected);
-
-    let (other_nonce, other_keys) = keys_sent([1; 32], send_one_of_each);
-    assert_ne!(nonce, other_nonce);
-    assert!(keys.iter().all(|key| !other_keys.contains(key)));
-    // Whoever chooses the data has no influence on the keys.
-    let same_frames = |data: &'static [u8]| {
-        move |ws: &mut Connection, out: &mut Output| {
-            (0..6).for_each(|_| ws.send_binary(data, out).unwrap());
-        }
-    };
-    assert_eq!(keys_sent(seed, same_frames(&[0; 64])).1, expected);
-    assert_eq!(keys_sent(seed, same_frames(b"chosen to look like HTTP")).1, expected);
-}
-
-/// What is put out is final: the frame's length and bytes, under a key that nothing later uses.
-#[test]
-fn a_fragment_is_fixed_once_it_is_sent() {
-    rows!("6455-10.3-2");
-    let (mut ws, mut output) = (client(), Output::new());
-    let (mut sent, mut keys): (Vec<u8>, Vec<_>) = (Vec::new(), Vec::new());
-    for part in [b"one".as_slice(), b"two two", b"", b"three"] {
-        ws.send_fragment(MessageKind::Binary, part, false, &mut output).unwrap();
-        let now = bytes::Buf::chunk(&output).to_vec();
-        assert!(now.starts_with(&sent), "a later fragment changed an earlier one");
-        let (header, payload) = frames(&now[sent.len()..]).pop().unwrap();
-        assert_eq!((header.payload_len as usize, payload.as_slice()), (part.len(), part));
-        assert!(!keys.contains(&header.mask), "a key was used twice");
-        keys.push(header.mask);
-        sent = now;
-    }
-}
-
-/// Octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any cut and at any alignment.
-#[test]
-fn masks_carry_on_over_cuts() {
-    rows!("6455-5.3-5");
-    let plain: Vec<u8> = (0..4099_u32).map(|i| (i * 31 % 251) as u8).collect();
-    let masked = frame(Role::Client, 0x82, &plain);
-    let header_len = masked.len() - plain.len();
-    for (i, octet) in masked[header_len..].iter().enumerate() {
-        assert_eq!(*octet, plain[i] ^ KEY[i % 4]);
-    }
-    for chunk in 1..=67 {
-        assert!(feed(&mut server(), masked.chunks(chunk)).events == [binary(&plain)], "reads of {chunk}");
-        for align in 0..64 {
-            let mut buffer = [vec![0; align], plain.clone()].concat();
-            let mut key = KEY;
-            for piece in buffer[align..].chunks_mut(chunk) {
-                apply_mask(key, piece);
-                key = rotate_key(key, piece.len());
-            }
-            assert!(buffer[align..] == masked[header_len..], "chunks of {chunk}, alignment {align}");
-        }
-    }
-}
-
-#[test]
-fn a_key_of_zeros_is_legal() {
-    rows!("6455-5.3-6");
-    assert_eq!(every_cut(server, &hex("81 85 00 00 00 00 48 65 6c 6c 6f")).events, [text("Hello")]);
 }
 
 /// An event takes its frame off the input and no more: the rest can go elsewhere.

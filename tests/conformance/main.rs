@@ -19,6 +19,8 @@ mod deflate_negotiation;
 mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
+#[cfg(feature = "deflate")]
+mod deflate_unagreed;
 mod endings;
 mod every_end;
 mod expect;
@@ -32,11 +34,16 @@ mod harness;
 mod head_method;
 mod http;
 mod limits;
+mod masking;
 mod peers;
 mod pong_budget;
 mod received_close;
 mod request;
 mod request_identity;
+#[cfg(feature = "deflate")]
+#[expect(unreachable_pub, reason = "shared with the library of the fuzz targets")]
+#[path = "../harness/rfc1951.rs"]
+mod rfc1951;
 mod server_answer;
 mod server_request;
 mod start_line;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
 
-use crate::{Program, REQUEST, accept, client, echo_server, frames, listening, read_to_end, serve_once};
+use crate::{Program, REQUEST, client, echo_server, frames, listening, read_to_end, rows, serve_once};
 
 /// The relay in front of a server.
 struct Relay {
@@ -37,23 +37,29 @@ impl Relay {
     }
 }
 
-/// A client's socket and, behind a relay, the server's: both as they are after the handshake.
+/// A client's socket and, behind a relay, the server's: both as they are after the handshake, in which they agreed on an
+/// extension that the relay does not know.
 fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let relay = Relay::to(&listener.local_addr().expect("it is bound").to_string(), arguments);
     let mut client = TcpStream::connect(&relay.address).expect("it listens");
-    client.write_all(REQUEST).expect("it reads");
+    let extension = &b"Sec-WebSocket-Extensions: x-unknown; level=3\r\n\r\n"[..];
+    let request = [&REQUEST[..REQUEST.len() - 2], extension].concat();
+    client.write_all(&request).expect("it reads");
     let (mut server, _) = listener.accept().expect("the relay comes");
     for tcp in [&client, &server] {
         tcp.set_nodelay(true).expect("an open socket");
         tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("an open socket");
     }
-    assert_eq!(read_exactly(&mut server, REQUEST.len()), REQUEST, "as it is");
-    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n";
-    server.write_all(hints).expect("it reads");
-    accept(str::from_utf8(REQUEST).expect("text"), &mut server);
-    let head = read_exactly(&mut client, hints.len() + 129);
-    assert!(head.starts_with(hints) && head.ends_with(b"=\r\n\r\n"), "{head:?}");
+    assert_eq!(read_exactly(&mut server, request.len()), request, "as it is");
+    let response = [
+        &b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"[..],
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        extension,
+    ];
+    let response = response.concat();
+    server.write_all(&response).expect("it reads");
+    assert_eq!(read_exactly(&mut client, response.len()), response, "as it is");
     (relay, client, server)
 }
 
@@ -86,14 +92,18 @@ fn messages_come_back_through_the_relay() {
     }
 }
 
-/// RFC 6455 §5.4, §5.3: fragmentation and RSV bits stay as they are, with control frames in between; each frame has
-/// another key.
+/// RFC 6455 §5.4, §5.3: fragmentation and RSV bits stay as they are, with control frames in between, whatever they mean;
+/// each frame has another key.
 #[test]
 fn the_relay_changes_nothing_but_the_mask() {
+    rows!("6455-5.4-15", "6455-5.4-16", "6455-5.4-17");
     let key = [1, 2, 3, 4];
     let long = vec![9; 70_000];
-    let payloads = [&b"Hel"[..], b"ping", b"", &[7; 300], b"lo", &long, b""];
-    let firsts = [0x41, 0x89, 0x8a, 0x00, 0x80, 0xb2, 0x88];
+    let payloads = [&b"Hel"[..], b"ping", b"", &[7; 300], b"", b"lo", &[7; 125], &long].repeat(8);
+    // A message in fragments, with control frames between them, and one in one frame; with each set of RSV bits.
+    let firsts = [0x01, 0x89, 0x8a, 0x00, 0x00, 0x80, 0x89, 0x82];
+    let firsts: Vec<u8> = (0..8).flat_map(|rsv| firsts.map(|first| first | rsv << 4)).chain([0x88]).collect();
+    let payloads = [payloads, vec![b""]].concat();
     let frame = |mask: Option<[u8; 4]>, first: u8, payload: &[u8]| {
         let (opcode, payload_len) = (Opcode::new(first & 0xf).expect("known"), payload.len() as u64);
         let header = FrameHeader { fin: first & 0x80 != 0, rsv: first >> 4 & 7, opcode, mask, payload_len };
@@ -102,7 +112,7 @@ fn the_relay_changes_nothing_but_the_mask() {
         [header.encode().as_ref(), &masked].concat()
     };
     let stream = |mask| {
-        let frames = firsts.into_iter().zip(payloads).map(|(first, payload)| frame(mask, first, payload));
+        let frames = firsts.iter().zip(&payloads).map(|(first, payload)| frame(mask, *first, payload));
         frames.collect::<Vec<_>>().concat()
     };
     let write = |mut tcp: &TcpStream, bytes: &[u8]| {
@@ -131,7 +141,8 @@ fn the_relay_changes_nothing_but_the_mask() {
     drop(server);
     assert_eq!(client.read(&mut [0]).expect("it ends"), 0);
     drop(client);
-    let counts = "Continuation 2, Text 1, Binary 1, Close 1, Ping 1, Pong 1, 70309 bytes of payload";
+    let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
+    let counts = format!("Continuation 24, Text 8, Binary 8, Close 1, Ping 16, Pong 8, {bytes} bytes of payload");
     assert_eq!(relay.counts(), ["to the client", "to the server"].map(|name| format!("{name}: {counts}")));
 }
 

@@ -7,7 +7,7 @@ use super::*;
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
 /// "Hello" (RFC 7692 §7.2.3.1).
-const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+pub(super) const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 
 /// What an allocator's bookkeeping and our own add to what zlib asks for.
 const SLACK: isize = 1 << 10;
@@ -19,7 +19,7 @@ fn open_deflate(deflate: Deflate) -> Connection {
     open_with(Config::new().deflate(deflate))
 }
 
-fn open_with(config: Config) -> Connection {
+pub(super) fn open_with(config: Config) -> Connection {
     let mut ws = Connection::server(config);
     let mut request = [&REQUEST[..REQUEST.len() - 2], OFFER.as_bytes()].concat();
     deliver(&mut ws, &mut request, usize::MAX, &mut Output::new());
@@ -27,7 +27,7 @@ fn open_with(config: Config) -> Connection {
     ws
 }
 
-fn compressed(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+pub(super) fn compressed(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut frame = frame(fin, opcode, Some(KEY), payload);
     frame[0] |= if opcode == Opcode::Continuation { 0 } else { 0x40 };
     frame
@@ -146,6 +146,15 @@ fn shared_memory_is_held_once() {
     assert!(during < SLACK, "it was lent, not made: {during}");
     let ((), _, after, _) = measure(|| assert_eq!(receive(&mut ws, &mut end, &mut output), 5));
     assert_eq!(during + after, 0, "given back");
+
+    // A backlog takes the bytes, and leaves the pair, whether it was empty or not.
+    let mut backlog = Output::new();
+    for _ in 0..2 {
+        ws.send_binary(b"Hello", &mut output).expect("open");
+        backlog.append(&mut output);
+    }
+    let ((), _, dropped, _) = measure(|| drop(backlog));
+    assert!(dropped > -SLACK, "the backlog held more than bytes: {dropped}");
     let ((), _, dropped, _) = measure(|| drop(output));
     assert!(dropped <= -pair, "the pair was the output's: {dropped}, {pair}");
 }

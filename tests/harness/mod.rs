@@ -4,10 +4,14 @@ pub(crate) mod bytes;
 mod codec;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(feature = "deflate")]
+pub mod isolation;
 pub mod opening;
 pub mod pair;
 pub mod parts;
 pub mod peers;
+#[cfg(feature = "deflate")]
+pub(crate) mod rfc1951;
 mod side;
 pub mod stream;
 pub(crate) mod wire;
@@ -15,6 +19,8 @@ pub(crate) mod wire;
 pub use codec::{frame, handshake};
 #[cfg(feature = "deflate")]
 pub use deflate::deflate;
+#[cfg(feature = "deflate")]
+pub use isolation::isolation;
 pub use pair::operations;
 pub use stream::{client, server};
 
@@ -30,4 +36,6 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("frame", frame),
     #[cfg(feature = "deflate")]
     ("deflate", deflate),
+    #[cfg(feature = "deflate")]
+    ("isolation", isolation),
 ];

@@ -2,6 +2,9 @@
 
 use websocket_proto::{CloseCode, MessageKind};
 
+#[cfg(feature = "deflate")]
+use super::rfc1951::Reader;
+
 /// What there is to see on a connection, on the wire as well as in events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -22,9 +25,28 @@ pub struct Decoder {
     stage: Stage,
     /// What is not decoded yet.
     buffer: Vec<u8>,
-    message: Option<(MessageKind, Vec<u8>)>,
+    message: Option<Message>,
+    #[cfg(feature = "deflate")]
+    inflater: Option<Inflater>,
     /// The last frame's key, if keys are checked.
     key: Option<[u8; 4]>,
+}
+
+/// A message of which not every frame has come.
+#[derive(Debug)]
+struct Message {
+    kind: MessageKind,
+    is_compressed: bool,
+    payload: Vec<u8>,
+}
+
+/// Decompresses what an endpoint that agreed on permessage-deflate sends.
+#[cfg(feature = "deflate")]
+struct Inflater {
+    reader: Reader,
+    takes_over: bool,
+    /// The most bytes that a reference may go back.
+    window: usize,
 }
 
 #[derive(PartialEq, Eq)]
@@ -40,7 +62,15 @@ enum Stage {
 impl Decoder {
     /// Begins with an HTTP head; a client's frames are masked.
     pub fn new(masked: bool) -> Self {
-        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None, key: None }
+        Self {
+            masked,
+            stage: Stage::Head,
+            buffer: Vec::new(),
+            message: None,
+            #[cfg(feature = "deflate")]
+            inflater: None,
+            key: None,
+        }
     }
 
     /// Begins with a frame.
@@ -52,6 +82,12 @@ impl Decoder {
     /// random one may be either.
     pub fn with_fresh_keys(self) -> Self {
         Self { key: Some([0; 4]), ..self }
+    }
+
+    /// Takes compressed messages, too. `takes_over`: each may refer to those before it, `window` bytes back.
+    #[cfg(feature = "deflate")]
+    pub fn inflating(self, takes_over: bool, window: usize) -> Self {
+        Self { inflater: Some(Inflater { reader: Reader::default(), takes_over, window }), ..self }
     }
 
     /// Takes the next bytes, and gives what they complete.
@@ -108,8 +144,10 @@ impl Decoder {
     fn decode_frame(&mut self, at: usize) -> Option<(usize, Option<Item>)> {
         let bytes = &self.buffer[at..];
         let [first, second, ..] = *bytes else { return None };
-        // RFC 6455 §5.2: no extension was negotiated. §5.1: a client masks, a server does not.
-        assert_eq!((first & 0x70, second & 0x80 != 0), (0, self.masked), "reserved bits and mask of {bytes:x?}");
+        // RFC 7692 §6: RSV1 is for the first frame of a message. RFC 6455 §5.1: a client masks, a server does not.
+        let marked = if self.inflates() && matches!(first & 0xf, 1 | 2) { 0x40 } else { 0 };
+        let reserved = first & 0x70 & !marked;
+        assert_eq!((reserved, second & 0x80 != 0), (0, self.masked), "reserved bits and mask of {bytes:x?}");
         let (extended, least) = match second & 0x7f {
             126 => (2, 126),
             127 => (8, 0x1_0000),
@@ -131,24 +169,59 @@ impl Decoder {
             payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= key[i % 4]);
         }
         let (fin, opcode) = (first & 0x80 != 0, first & 0xf);
-        let item = if opcode < 8 { self.data(fin, opcode, payload) } else { Some(self.control(fin, opcode, payload)) };
+        let is_compressed = first & 0x40 != 0;
+        let item = if opcode < 8 {
+            self.data(fin, opcode, is_compressed, payload)
+        } else {
+            Some(self.control(fin, opcode, payload))
+        };
         Some((start + len, item))
     }
 
-    fn data(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Option<Item> {
+    fn data(&mut self, fin: bool, opcode: u8, is_compressed: bool, payload: Vec<u8>) -> Option<Item> {
         assert!(self.stage == Stage::Frames, "§5.5.1: a data frame after a Close");
-        let (kind, gathered) = match (opcode, self.message.take()) {
-            (0, Some((kind, gathered))) => (kind, [gathered, payload].concat()),
-            (1, None) => (MessageKind::Text, payload),
-            (2, None) => (MessageKind::Binary, payload),
+        let message = match (opcode, self.message.take()) {
+            (0, Some(begun)) => Message { payload: [begun.payload, payload].concat(), ..begun },
+            (1, None) => Message { kind: MessageKind::Text, is_compressed, payload },
+            (2, None) => Message { kind: MessageKind::Binary, is_compressed, payload },
             (opcode, message) => panic!("§5.4: opcode {opcode} after {message:?}"),
         };
         if !fin {
-            self.message = Some((kind, gathered));
+            self.message = Some(message);
             return None;
         }
-        assert!(kind == MessageKind::Binary || std::str::from_utf8(&gathered).is_ok(), "§5.6: text is UTF-8");
-        Some(Item::Message(kind, gathered))
+        let Message { kind, is_compressed, payload } = message;
+        let payload = if is_compressed { self.inflate(&payload) } else { payload };
+        assert!(kind == MessageKind::Binary || std::str::from_utf8(&payload).is_ok(), "§5.6: text is UTF-8");
+        Some(Item::Message(kind, payload))
+    }
+
+    #[cfg(feature = "deflate")]
+    fn inflates(&self) -> bool {
+        self.inflater.is_some()
+    }
+
+    #[cfg(feature = "deflate")]
+    fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
+        let inflater = self.inflater.as_mut().expect("else RSV1 is reserved");
+        if !inflater.takes_over {
+            inflater.reader = Reader::default();
+        }
+        let message = inflater.reader.message(payload);
+        assert!(inflater.reader.farthest <= inflater.window, "RFC 7692 §7.1.2: a reference beyond the window");
+        message
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    fn inflates(&self) -> bool {
+        false
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    fn inflate(&mut self, _: &[u8]) -> Vec<u8> {
+        unreachable!("RSV1 is reserved")
     }
 
     fn control(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Item {

@@ -6,6 +6,8 @@ mod against;
 #[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets")]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[cfg(feature = "deflate")]
+mod isolation;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,6 +98,8 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
         ("frame", frame()),
         #[cfg(feature = "deflate")]
         ("deflate", deflate()),
+        #[cfg(feature = "deflate")]
+        ("isolation", isolation::isolation()),
         ("against_tungstenite", against::tungstenite()),
         #[cfg(feature = "deflate")]
         ("against_sockudo", against::sockudo()),
