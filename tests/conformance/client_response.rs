@@ -188,7 +188,7 @@ fn a_browser_checks_the_response_as_well() {
     }
     // Any other status fails it, and no redirect is followed.
     for status in ["200", "302", "401"] {
-        let refusal = good.replace(" 101 ", &format!(" {status} "));
+        let refusal = add(&good.replace(" 101 ", &format!(" {status} ")), "Content-Length: 0\r\n");
         let outcome = every_cut(make, refusal.as_bytes());
         let kind = HandshakeErrorKind::Refused(status.parse().expect("a number"));
         assert_eq!((handshake_error(&outcome), outcome.output.len(), outcome.state), (Some(kind), 0, State::Closed));

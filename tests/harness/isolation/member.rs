@@ -345,6 +345,10 @@ impl Member {
                 self.log.push((Item::Pong(data.to_vec()), true));
                 Item::Ping(data.into_owned())
             }
+            Some(Event::CloseReceived { .. }) => {
+                assert!(self.ws.role() == Role::Client && self.peer.close.is_some(), "a Close that nobody sent");
+                return;
+            }
             Some(Event::Closed(closed)) => return self.end(&closed),
             Some(event) => panic!("{event:?}"),
         };
@@ -360,6 +364,7 @@ impl Member {
         match closed.error() {
             None => assert!(!self.has_timed_out),
             Some(Error::Timeout(_)) => assert!(self.has_timed_out),
+            Some(Error::TransportLost) => assert!(self.is_cut_off),
             Some(Error::Protocol(error)) => {
                 let code = error.close_code().get();
                 assert_eq!(Some(code), self.peer.fault, "{closed}");
