@@ -1,5 +1,7 @@
 //! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
 
+use crate::connection::Role;
+
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///
 /// # Memory
@@ -204,17 +206,55 @@ impl Config {
     /// ```
     #[must_use]
     pub const fn max_memory(&self) -> usize {
-        let gathered =
-            if self.part_size > 0 { self.part_size as usize } else { self.max_message_size }.saturating_add(3);
+        larger(self.max_memory_for(Role::Server), self.max_memory_for(Role::Client))
+    }
+
+    /// The most bytes of heap that a peer can make a connection in this role hold: the sum [above](Self#memory), with
+    /// what it does not contain. `usize::MAX` if [`max_message_size`](Self::max_message_size) is and messages are
+    /// delivered whole.
+    #[must_use]
+    pub const fn max_memory_for(&self, role: Role) -> usize {
+        larger(self.handshake_memory(role), self.open_memory(role)).saturating_add(2 << 10)
+    }
+
+    /// While the opening handshake is under way: what was read from the head, and what comes after it, which grows.
+    const fn handshake_memory(&self, role: Role) -> usize {
+        let head = self.max_head_size as usize;
+        // The request line or status line is a line, too. The shortest line that is not refused at once has 3 bytes.
+        let lines = smaller(self.max_headers as usize, head / 3) + 1;
+        // Up to 64 are parsed without an allocation.
+        let parsing = if lines > 64 { 32 * lines } else { 0 };
+        let lines = 16 * lines + parsing;
+        let kept = match role {
+            Role::Server => {
+                // Subprotocols in 24 bytes each, and extensions in 48, in a list that grows; an element has two bytes.
+                let lists = 120 * smaller(101, head / 2);
+                head.saturating_mul(3).saturating_add(lists)
+            }
+            Role::Client => head.saturating_mul(2),
+        };
+        kept.saturating_add(head / 2).saturating_add(lines)
+    }
+
+    /// Once the connection is open: early data, the message or the pongs of which one grows, and the decompressor.
+    const fn open_memory(&self, role: Role) -> usize {
+        let early = match role {
+            Role::Server => self.max_head_size as usize,
+            Role::Client => 0,
+        };
+        let message = match self.part_size as usize {
+            0 => self.max_message_size.saturating_add(3),
+            part if self.inflates() => part + 3,
+            // Handed out where it lies, but copied from early data.
+            part => smaller(part, early) + 3,
+        };
+        // The budget may be exceeded by one pong, of up to 131 bytes; one of which a part is written is not replaced.
+        // The buffer has room for 10 bytes more.
+        let pongs = larger(self.max_pending_pongs as usize, 131).saturating_add(141);
+        let kept = early.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
+        let growth = larger(message / 2, pongs.saturating_add(pongs / 4));
         let inflating = if self.inflates() { 48 << 10 } else { 0 };
-        (self.max_head_size as usize)
-            .saturating_mul(6)
-            .saturating_add((self.max_headers as usize + 3) * 40)
-            .saturating_add(gathered)
-            .saturating_add(gathered / 2)
-            .saturating_add((self.max_pending_pongs as usize).saturating_add(131).saturating_mul(3))
-            .saturating_add(inflating)
-            .saturating_add(24 << 10)
+        kept.saturating_add(growth).saturating_add(inflating)
     }
 
     #[cfg(feature = "deflate")]
@@ -227,6 +267,14 @@ impl Config {
     const fn inflates(&self) -> bool {
         false
     }
+}
+
+const fn larger(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
+
+const fn smaller(one: usize, other: usize) -> usize {
+    if one < other { one } else { other }
 }
 
 const fn clamp_to_u32(number: usize) -> u32 {

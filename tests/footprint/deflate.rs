@@ -2,9 +2,14 @@
 
 use websocket_proto::{Deflate, Parameter};
 
+use super::attacks::attack;
+use super::peer::{Backlog, Reader, absorb};
 use super::*;
 
-const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+/// What a server says that takes such an offer.
+pub(super) const ANSWER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 /// "Hello" (RFC 7692 §7.2.3.1).
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -183,11 +188,12 @@ fn a_bomb_stays_within_the_limit() {
     let config = Config::new().max_message_size(LIMIT).deflate(Deflate::new());
     for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
         let mut bytes = compressed(true, opcode, &bomb);
-        let ((ws, received), peak) = attacks::peak(&config, || {
+        let outcome = attack(&config, Role::Server, || {
             let mut ws = open_with(config.clone());
-            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            let received = absorb(&mut ws, &mut bytes, piece, &mut Backlog::of(Reader::Nothing));
             (ws, received)
         });
+        let ((ws, received), peak) = (outcome.result, outcome.peak);
         assert!(ws.is_closed() && received == 0, "{received} received");
         assert!(peak > LIMIT, "it was decompressed up to the limit: {peak}");
         assert!(peak <= LIMIT * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
@@ -203,20 +209,21 @@ fn a_bomb_in_parts_costs_a_part() {
     let config = Config::new().max_message_size(usize::MAX).part_size(PART).deflate(Deflate::new());
     for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
         let mut bytes = compressed(true, opcode, &bomb);
-        let ((ws, received), peak) = attacks::peak(&config, || {
+        let outcome = attack(&config, Role::Server, || {
             let mut ws = open_with(config.clone());
-            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            let received = absorb(&mut ws, &mut bytes, piece, &mut Backlog::of(Reader::Nothing));
             (ws, received)
         });
+        let ((ws, received), peak) = (outcome.result, outcome.peak);
         assert_eq!((ws.state(), received), (State::Open, LEN));
         assert!(peak <= PART * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
     }
 }
 
 /// So many zeros, compressed.
-fn bomb(len: usize) -> Vec<u8> {
+pub(super) fn bomb(len: usize) -> Vec<u8> {
     let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut bomb = vec![0; len / 500];
+    let mut bomb = vec![0; len / 500 + 64];
     deflate.compress(&vec![0; len], &mut bomb, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
     assert_eq!(deflate.total_in(), len as u64);
     bomb.truncate(deflate.total_out() as usize - 4);
