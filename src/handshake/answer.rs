@@ -182,7 +182,8 @@ impl Answer {
     /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
     /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
     pub fn write_http1(&self, output: &mut Output) {
-        output.put_with(EXPECTED_LEN.saturating_add(self.body.len()), |head| {
+        let expected = EXPECTED_LEN.saturating_add(self.headers.http1_len()).saturating_add(self.body.len());
+        output.put_with(expected, |head| {
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
             head.extend_from_slice(status_line.as_bytes());
             for (name, value) in self.headers.lines() {
@@ -233,7 +234,9 @@ impl Request {
             Ok(agreed) => agreed,
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
-        output.put_with(EXPECTED_LEN, |head| {
+        let further = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
+        let subprotocol = accept.subprotocol.as_ref().map_or(0, String::len);
+        output.put_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );

@@ -35,8 +35,9 @@ impl<T> List<T> {
 
     pub(super) fn pop_front(&mut self) {
         self.0.pop_front();
-        if self.capacity() > KEPT_ENTRIES && self.len() < self.capacity() / 2 {
-            self.0.shrink_to((self.len() + self.len() / 2).max(KEPT_ENTRIES));
+        let len = self.len();
+        if self.capacity() > KEPT_ENTRIES.max(2 * len) {
+            self.0.shrink_to(KEPT_ENTRIES.max(len + len / 2));
         }
     }
 

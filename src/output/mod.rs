@@ -35,12 +35,21 @@ use splices::Splices;
 /// [`append`](Self::append)ed to a backlog) before the next one uses it.
 ///
 /// # Memory
-/// An `Output` grows with what is put into it and holds no bytes when new. It copies what is sent, but for two things
-/// that it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
-/// [`Bytes`], and a frame that was prepared for many connections. When it is drained it keeps its buffer for the next
-/// use, unless that has grown beyond 128 KiB: then it is freed. Once it had them, it also keeps room to note 64 such
-/// payloads, and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds,
-/// until it is dropped, the compressor and the decompressor of all connections that it serves.
+/// An `Output` holds no memory when new. Once it is used:
+///
+/// - It copies what is sent to one buffer, which has room for at most twice the bytes that wait, or for 128 KiB if it
+///   was that large. When the output is drained, a buffer of up to 128 KiB is kept for the next use, and a larger one is
+///   freed. While bytes move to a larger or smaller buffer there are two, which have together room for at most 2.75 times
+///   the most bytes that have waited; while a message is compressed, the buffer also has room for the uncompressed
+///   message. On average, each byte moves a constant number of times, however little a peer takes at a time.
+/// - Two things it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
+///   [`Bytes`], and a frame that was prepared for many connections. If one byte of such a payload waits, all of it stays
+///   in memory: that is how `Bytes` works. To note a reference takes up to 80 bytes, and 110 while the list grows.
+/// - A frame whose bytes are [counted](Self::buffered_amount) takes up to 48 bytes, and 66 while the list grows.
+/// - Pongs that messages keep apart take up to 3 KiB in all, to be counted.
+///
+/// When it is drained, these lists keep room for 64 entries each. With `Deflate::shared` an output also holds, until it
+/// is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
 /// Read from a peer only while [`len`](Self::len) is below a limit of your choosing: then an output never holds more
@@ -131,8 +140,6 @@ impl Output {
     /// Close, sent or received, changes nothing. The API also counts what a script sends after that:
     /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds it.
     ///
-    /// Each counted frame that waits takes up to 48 bytes.
-    ///
     /// # Examples
     /// ```
     /// use websocket_proto::Output;
@@ -145,8 +152,8 @@ impl Output {
     }
 
     /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Moves the buffer itself, without a copy, if this one is empty, and payloads
-    /// that are held by reference always.
+    /// a connection whose socket is full. Payloads that are held by reference are not copied. Other bytes are, unless
+    /// this output is empty and the buffer of the other one is at least half full: then that moves as it is.
     ///
     /// # Examples
     /// ```

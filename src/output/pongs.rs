@@ -198,3 +198,10 @@ impl PongGroups {
         (self.len, self.end) = (0, 0);
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+impl PongGroups {
+    pub(super) fn count(&self) -> usize {
+        self.groups.len()
+    }
+}

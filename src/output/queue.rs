@@ -13,7 +13,7 @@ use super::KEPT_CAPACITY;
 /// # Work
 /// Each byte moves a constant number of times on average, because every move is paid for: bytes move to the front of
 /// their buffer if at least a fourth as many bytes were taken since the last move; to a buffer that is larger by at
-/// least a fourth of what moves; to a smaller buffer if less than half of the old one is needed.
+/// least a fourth of what moves; to a smaller buffer if less than half of the old one is filled.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
@@ -80,7 +80,7 @@ impl Queue {
     #[inline]
     pub(super) fn shrink(&mut self) {
         let (waiting, capacity) = (self.waiting().len(), self.bytes.capacity());
-        if capacity > KEPT_CAPACITY && waiting < capacity / 2 {
+        if capacity > KEPT_CAPACITY && capacity > waiting.saturating_mul(2) {
             self.relocate(waiting.saturating_add(waiting / 2));
         }
     }
@@ -101,7 +101,7 @@ impl Queue {
 
     /// Whether at least half of the buffer is waiting bytes.
     pub(super) fn is_well_filled(&self) -> bool {
-        self.waiting().len() >= self.bytes.capacity() / 2
+        self.bytes.capacity() <= self.waiting().len().saturating_mul(2)
     }
 }
 

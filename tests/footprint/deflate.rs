@@ -3,7 +3,7 @@
 use websocket_proto::{Deflate, Parameter};
 
 use super::attacks::attack;
-use super::peer::{Backlog, Reader, absorb};
+use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
 use super::*;
 
 pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
@@ -176,6 +176,27 @@ fn memory_follows_what_is_decompressed() {
             });
             let most = (2 * len).max(8 * received) + 512;
             assert!(held <= most.cast_signed(), "{opcode:?}, {len} in pieces of {piece}: {held} held");
+        }
+    }
+}
+
+/// As of any output, what is held follows what waits, but for room for the message while it is compressed.
+#[test]
+fn compressed_messages_hold_what_waits() {
+    for (len, compressible) in [100, 5000, 300_000].into_iter().flat_map(|len| [(len, true), (len, false)]) {
+        let mut noise = Noise(42);
+        let message: Vec<u8> = (0..len).map(|_| if compressible { 0 } else { noise.below(256) as u8 }).collect();
+        for (reader, limit) in READERS.into_iter().flat_map(|reader| [1000, 1_000_000].map(|limit| (reader, limit))) {
+            let mut ws = open_deflate(Deflate::new());
+            ws.send_binary(&message, &mut Output::new()).expect("open");
+            let rounds = (1_500_000 / len).min(100);
+            let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
+                ws.send_binary(&message, output).expect("open");
+            });
+            let (waiting, most) = (backlog.output.len(), backlog.most);
+            assert!(peak <= (most + len) * 11 / 4 + 500, "{reader:?}, {len}: {peak} at peak, for {most}");
+            let kept = KEPT.min((most + len) * 3 / 2 + 500).max(2 * waiting);
+            assert!(held <= kept, "{reader:?}, {len}: {held} held, for {waiting}, at most {most}");
         }
     }
 }

@@ -82,3 +82,27 @@ pub(super) fn absorb(ws: &mut Connection, bytes: &mut [u8], piece: usize, backlo
     }
     received
 }
+
+/// What an output keeps if less than that waits in it.
+pub(super) const KEPT: usize = 128 << 10;
+
+/// Sends what `send` sends, `rounds` times, as long as less than `limit` bytes wait; after each the peer reads. Returns
+/// the output's own share of the heap, now and at its peak, in bytes.
+pub(super) fn send_to(
+    reader: Reader,
+    rounds: usize,
+    limit: usize,
+    mut send: impl FnMut(&mut Output),
+) -> (Backlog, usize, usize) {
+    let (backlog, _, held, peak) = measure(|| {
+        let mut backlog = Backlog::of(reader);
+        for _ in 0..rounds {
+            if backlog.output.len() < limit {
+                send(&mut backlog.output);
+            }
+            backlog.take();
+        }
+        backlog
+    });
+    (backlog, held.cast_unsigned(), peak.cast_unsigned())
+}

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn random_sessions_keep_to_the_sum() {
     let mut open = 0;
-    for seed in 1..=500_u64 {
+    for seed in 1..=300_u64 {
         let mut noise = Noise(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let role = if noise.below(2) == 0 { Role::Server } else { Role::Client };
         let config = config(&mut noise);
@@ -31,7 +31,7 @@ fn random_sessions_keep_to_the_sum() {
         });
         open += usize::from(outcome.result.received.message_bytes > 0);
     }
-    assert!(open > 100, "{open} sessions had messages");
+    assert!(open > 60, "{open} sessions had messages");
 }
 
 fn config(noise: &mut Noise) -> Config {

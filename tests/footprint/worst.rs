@@ -176,24 +176,62 @@ fn text(request: &[u8]) -> &str {
     str::from_utf8(request).expect("text")
 }
 
+const UNLIMITED: usize = usize::MAX;
+
+const CASES: [Limits; 8] = [
+    DEFAULT,
+    CHAT,
+    TINY,
+    Limits { message: UNLIMITED, part: 64 << 10, ..DEFAULT },
+    Limits { message: UNLIMITED, part: 4 << 10, ..CHAT },
+    Limits { message: 0, ..CHAT },
+    Limits { pongs: 100_000, ..CHAT },
+    Limits { head: 64 << 10, lines: 1000, message: 1000, ..CHAT },
+];
+
+fn cases() -> impl Iterator<Item = (Limits, Role)> {
+    let compressed = CASES.map(|limits| Limits { deflate: cfg!(feature = "deflate"), ..limits });
+    CASES.into_iter().chain(compressed).flat_map(|limits| ROLES.map(|role| (limits, role)))
+}
+
 /// The bound is no idle one: in each role, attacks reach most of it.
 #[test]
 fn the_sum_is_reached() {
-    let unlimited = usize::MAX;
-    let cases = [
-        DEFAULT,
-        CHAT,
-        TINY,
-        Limits { message: unlimited, part: 64 << 10, ..DEFAULT },
-        Limits { message: unlimited, part: 4 << 10, ..CHAT },
-        Limits { message: 0, ..CHAT },
-        Limits { pongs: 100_000, ..CHAT },
-        Limits { head: 64 << 10, lines: 1000, message: 1000, ..CHAT },
-    ];
-    let compressed = cases.map(|limits| Limits { deflate: cfg!(feature = "deflate"), ..limits });
-    for (limits, role) in cases.into_iter().chain(compressed).flat_map(|limits| ROLES.map(|role| (limits, role))) {
+    for (limits, role) in cases() {
         let (worst, most) = (limits.worst(role), limits.config().max_memory_for(role));
         println!("{}% {limits:?} {role:?}: {worst} of {most}", worst * 100 / most);
         assert!(worst * 10 >= most * 7, "{limits:?} {role:?}: {worst} of {most}");
     }
+}
+
+/// `Config`'s docs state one formula, which holds for heads that are long enough for their lines and lists.
+#[test]
+fn the_sum_is_the_documented_one() {
+    for (limits, role) in cases() {
+        let Limits { head, lines, message, part, pongs, deflate } = limits;
+        let is_server = role == Role::Server;
+        let line = if lines + 1 > 64 { 48 } else { 16 };
+        let handshake = if is_server { 7 * head / 2 + 12_120 } else { 5 * head / 2 } + line * (lines + 1);
+        let early = if is_server { head } else { 0 };
+        let gathered = match part {
+            0 => message,
+            _ if deflate => part,
+            _ => part.min(early),
+        };
+        let (message, pongs) = (gathered + 3, pongs.max(131) + 141);
+        let growth = (message / 2).max(pongs * 5 / 4);
+        let open = early + message + pongs * 3 / 2 + growth + if deflate { 48 << 10 } else { 0 };
+        let sum = handshake.max(open) + (2 << 10);
+        assert_eq!(limits.config().max_memory_for(role), sum, "{limits:?} {role:?}");
+    }
+    let by_role = |config: &Config| ROLES.map(|role| config.max_memory_for(role));
+    for limits in CASES {
+        assert_eq!(Some(limits.config().max_memory()), by_role(&limits.config()).into_iter().max());
+    }
+    // No message is too long to be counted, and nothing is where nothing is allowed.
+    assert_eq!(by_role(&Config::new().max_message_size(UNLIMITED)), [UNLIMITED; 2]);
+    let nothing = Config::new().max_head_size(0).max_headers(0).max_message_size(0).max_pending_pongs(0);
+    assert!(by_role(&nothing).into_iter().all(|most| most < 3 << 10), "{:?}", by_role(&nothing));
+    let everything = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX).max_pending_pongs(u32::MAX);
+    assert!(by_role(&everything).into_iter().all(|most| most > 4 << 30), "{:?}", by_role(&everything));
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::list::KEPT_ENTRIES;
 use super::super::*;
+use super::{Frame, Model};
 use crate::frame::EncodedHeader;
 
 /// An output in which a payload always waits holds the headers that wait, and not those that were written.
@@ -36,6 +37,23 @@ fn lists_are_made_when_needed_and_kept_while_small() {
         let kept = [aside.splices.capacity(), aside.buffered.capacity()];
         let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
         assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
+    }
+}
+
+/// Of lists that are mostly written, twice the entries that wait are kept, or a few.
+#[test]
+fn lists_shrink_as_they_are_written() {
+    let mut output = Output::new();
+    for _ in 0..10_000 {
+        output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+        output.count_message(1, false);
+    }
+    for waiting in (1..10_000).rev() {
+        output.advance(3);
+        let aside = output.aside.as_ref().expect("it is used");
+        for capacity in [aside.splices.capacity(), aside.buffered.capacity()] {
+            assert!(capacity <= (2 * waiting).max(KEPT_ENTRIES), "{capacity} kept for {waiting}");
+        }
     }
 }
 
@@ -185,5 +203,61 @@ proptest! {
             if is_put { watched.put(count) } else { watched.take(count) }
         }
         watched.check_work();
+    }
+}
+
+/// A frame of a pong's length, and more pongs than are counted apart.
+#[derive(Clone, Debug)]
+enum Step {
+    Pong(usize),
+    Message(usize),
+    Take(usize),
+    MoveToBacklog,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..126_usize).prop_map(Step::Pong),
+        8 => (0..300_usize).prop_map(Step::Message),
+        1 => (1..2000_usize).prop_map(Step::Take),
+        1 => Just(Step::MoveToBacklog),
+    ]
+}
+
+proptest! {
+    /// However many groups there are, few are kept, and they are never thought to be more bytes than they are, nor
+    /// many fewer.
+    #[test]
+    fn pongs_in_many_groups_are_counted_nearly(steps in vec(step(), 1..1000)) {
+        let (mut output, mut backlog, mut model, mut most) = (Output::new(), Output::new(), Model::default(), 0);
+        for step in steps {
+            match step {
+                Step::Pong(len) => {
+                    let (header, payload) = ([0x8a, len as u8], alloc::vec![7; len]);
+                    output.put_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
+                    model.put_pong([&header, &*payload].concat(), usize::MAX);
+                }
+                Step::Message(len) => {
+                    let bytes = alloc::vec![7; len];
+                    output.put(&bytes);
+                    model.0.push(Frame { bytes, ..Frame::default() });
+                }
+                Step::Take(count) => {
+                    backlog.append(&mut output);
+                    core::mem::swap(&mut output, &mut backlog);
+                    output.advance(count.min(output.len()));
+                    model.advance(count);
+                }
+                Step::MoveToBacklog => {
+                    backlog.append(&mut output);
+                    core::mem::swap(&mut output, &mut backlog);
+                }
+            }
+            let (counted, exact) = (output.waiting_pongs(), model.pongs());
+            most = most.max(exact);
+            prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
+            let groups = output.aside.as_ref().map_or(0, |aside| aside.pongs.count());
+            prop_assert!(groups <= KEPT_ENTRIES, "{groups} groups");
+        }
     }
 }
