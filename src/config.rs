@@ -15,7 +15,7 @@ use crate::connection::Role;
 /// |---|---|---|
 /// | the head and what is read from it, and what comes after it, in a buffer that grows: early data, the body of a refusal | 3.5 × [`max_head_size`](Self::max_head_size) | 2.5 × `max_head_size` |
 /// | its lines; 48 bytes each if there are more than 64 | 16 × ([`max_headers`](Self::max_headers) + 1) | as much |
-/// | lists of subprotocols and extensions, of at most 101 elements each | 12,120 | – |
+/// | lists of subprotocols and extensions, of at most a hundred elements each | 12 KiB | – |
 ///
 /// Once the connection is open:
 ///
@@ -27,14 +27,13 @@ use crate::connection::Role;
 /// | the growth of one of these two, while there is an old and a new buffer | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
-/// Where the head is too short for that, it has fewer lines (one for 3 bytes) and elements (one for 2 bytes). With parts
-/// and without `deflate`, nothing is gathered but 3 bytes: parts are handed out where they lie, except that a server
+/// A short head has fewer lines, one for 3 bytes, and shorter lists, of 96 bytes for one. With parts and without `deflate`, nothing is gathered but 3 bytes: parts are handed out where they lie, except that a server
 /// copies those of early data. `max_pending_pongs` counts as at least 131, one pong.
 ///
 /// As one formula:
 ///
 /// ```text
-/// handshake = 3.5 × max_head_size + 12,120 (server), or 2.5 × max_head_size (client), + 16 × (max_headers + 1)
+/// handshake = 3.5 × max_head_size + 12 KiB (server), or 2.5 × max_head_size (client), + 16 × (max_headers + 1)
 /// M, P      = (max_message_size or part_size) + 3, max_pending_pongs + 141
 /// open      = max_head_size (server) + M + 1.5 × P + larger(M / 2, 1.25 × P), and 48 KiB with deflate
 /// sum       = larger(handshake, open) + 2 KiB
@@ -255,8 +254,9 @@ impl Config {
         let lines = 16 * lines + parsing;
         let kept = match role {
             Role::Server => {
-                // Subprotocols in 24 bytes each, and extensions in 48, in a list that grows; an element has two bytes.
-                let lists = 120 * smaller(101, head / 2);
+                // Up to a hundred subprotocols in 24 bytes each and extensions in 48, in lists that grow by doubling.
+                // The shortest element has two bytes.
+                let lists = smaller(12 << 10, head.saturating_mul(96));
                 head.saturating_mul(3).saturating_add(lists)
             }
             Role::Client => head.saturating_mul(2),

@@ -112,6 +112,14 @@ fn open_client_with(config: Config) -> Connection {
 /// A client to which a server's response has these headers, too.
 fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> Connection {
     let mut ws = start_client(config, output);
+    let mut response = response_to(output, headers);
+    deliver(&mut ws, &mut response, usize::MAX, output);
+    assert_eq!(ws.state(), State::Open);
+    ws
+}
+
+/// The response that opens the connection of the client whose request waits in the output.
+fn response_to(output: &mut Output, headers: &str) -> Vec<u8> {
     let head = output.copy_to_bytes(output.remaining());
     let head = std::str::from_utf8(&head).expect("a request is text");
     let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
@@ -119,9 +127,7 @@ fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> C
     let mut response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_vec();
     response.extend_from_slice(&accept);
     response.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
-    deliver(&mut ws, &mut response, usize::MAX, output);
-    assert_eq!(ws.state(), State::Open);
-    ws
+    response
 }
 
 #[test]

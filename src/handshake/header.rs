@@ -145,12 +145,10 @@ fn parse_list<'v, T>(
 ) -> Result<Vec<T>, MalformedHeader> {
     let (mut list, mut delimiters) = (Vec::new(), 0);
     for value in values {
-        let elements = pieces(b',', value);
-        delimiters += elements + pieces(b';', value) - 1;
+        delimiters += 1 + value.iter().filter(|byte| matches!(byte, b',' | b';')).count();
         if delimiters > MAX_DELIMITERS {
             return Err(MalformedHeader(()));
         }
-        list.reserve_exact(elements);
         let mut cursor = Cursor { rest: value };
         loop {
             while cursor.eat(b',') {}
@@ -164,11 +162,6 @@ fn parse_list<'v, T>(
         }
     }
     if list.is_empty() { Err(MalformedHeader(())) } else { Ok(list) }
-}
-
-/// Into how many pieces a delimiter cuts these bytes: at least one.
-fn pieces(delimiter: u8, bytes: &[u8]) -> usize {
-    bytes.split(|&byte| byte == delimiter).count()
 }
 
 struct Cursor<'v> {
@@ -199,9 +192,10 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    /// How many semicolons come before the next comma: an extension has about as many parameters.
+    /// How many semicolons come before the next comma: an extension has no more parameters.
     fn semicolons(&self) -> usize {
-        self.rest.split(|&byte| byte == b',').next().map_or(0, |element| pieces(b';', element) - 1)
+        let element = self.rest.split(|&byte| byte == b',').next().unwrap_or_default();
+        element.split(|&byte| byte == b';').skip(1).count()
     }
 
     /// Returns the name; the parameters go to the caller one by one.

@@ -91,7 +91,7 @@ impl Output {
     /// Notes a group that is not the last any more.
     fn note_group(&mut self, end: usize, len: usize) {
         if len > 0 {
-            self.aside.get_or_insert_default().pongs.push(end, len);
+            self.aside.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
         }
     }
 }
@@ -132,33 +132,29 @@ impl PongGroups {
         self.len
     }
 
-    /// Adds a group of `len` bytes that ends after `end` bytes of the queue.
-    fn push(&mut self, end: usize, len: usize) {
-        self.add(Group { distance: end.saturating_sub(len).saturating_sub(self.end), len });
+    /// Adds a group of `len` bytes after `start` bytes of the queue.
+    fn push(&mut self, start: usize, len: usize) {
+        if start > self.end && self.groups.len() >= KEPT_ENTRIES {
+            self.merge_shortest();
+        }
+        let distance = start.saturating_sub(self.end);
+        self.end = self.end.saturating_add(distance).saturating_add(len);
+        self.len = self.len.saturating_add(len);
+        match self.groups.back_mut() {
+            Some(last) if distance == 0 => last.len = last.len.saturating_add(len),
+            _ => self.groups.push_back(Group { distance, len }),
+        }
     }
 
     /// Moves all groups of another output after the `own` bytes of the queue.
     fn append(&mut self, own: usize, other: &mut Self) {
-        let mut between = own.saturating_sub(self.end);
+        let mut end = own;
         for Group { distance, len } in other.groups.drain(..) {
-            self.add(Group { distance: distance.saturating_add(between), len });
-            between = 0;
+            let start = end.saturating_add(distance);
+            self.push(start, len);
+            end = start.saturating_add(len);
         }
         other.clear();
-    }
-
-    fn add(&mut self, group: Group) {
-        self.len = self.len.saturating_add(group.len);
-        self.end = self.end.saturating_add(group.distance).saturating_add(group.len);
-        match self.groups.back_mut() {
-            Some(last) if group.distance == 0 => last.len = last.len.saturating_add(group.len),
-            _ => {
-                if self.groups.len() == KEPT_ENTRIES {
-                    self.merge_shortest();
-                }
-                self.groups.push_back(group);
-            }
-        }
     }
 
     fn merge_shortest(&mut self) {

@@ -45,6 +45,21 @@ fn an_endless_response() {
     }
 }
 
+/// A refusal's body is in memory of its own size, though its chunks came with lines of their own.
+#[test]
+fn a_refusal_holds_its_body() {
+    let mut response =
+        ("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n".to_owned() + &"1\r\nx\r\n".repeat(1000) + "0\r\n\r\n")
+            .into_bytes();
+    let mut output = Output::new();
+    let mut ws = start_client(Config::new(), &mut output);
+    let (refusal, _, held, _) =
+        measure(|| response.chunks_mut(100).find_map(|piece| ws.receive(&mut Input::new(piece), &mut output)));
+    let Some(Event::Rejected(refusal)) = refusal else { panic!("{refusal:?}") };
+    assert_eq!(refusal.body(), [b'x'; 1000]);
+    assert!(held <= 2 * 1000 + 256, "{held} held");
+}
+
 /// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is
 /// accepted.
 #[test]

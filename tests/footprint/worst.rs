@@ -41,11 +41,17 @@ impl Limits {
         let readers = [Reader::Nothing, Reader::Gulps].into_iter();
         let frames = readers.flat_map(|reader| [0, 125].map(|len| self.frames(role, reader, len))).max();
         let heads = match role {
-            Role::Server => [self.long_host(), self.lists(), self.many_lines()].into_iter().max(),
-            Role::Client => [0, self.lines - 2].map(|lines| self.refusal(lines)).into_iter().max(),
+            Role::Server => {
+                // The second line makes the list grow.
+                let elements = self.lists(&("e,".repeat(97) + "\r\nSec-WebSocket-Extensions: e,e"));
+                [self.long_host(), elements, self.lists(&"e;p,".repeat(49)), self.many_lines()]
+            }
+            Role::Client => {
+                [self.refusal(0, false), self.refusal(self.lines - 2, false), self.refusal(0, true), self.answer()]
+            }
         };
         let bombs = [true, false].map(|pings_first| self.bomb(role, pings_first)).into_iter().max();
-        frames.max(heads).max(bombs).unwrap_or(0)
+        frames.max(heads.into_iter().max()).max(bombs).unwrap_or(0)
     }
 
     /// Pings until the pongs take what they may, and then a message that arrives in small pieces, up to the limit.
@@ -115,14 +121,10 @@ impl Limits {
         self.request(&text(REQUEST).replace("localhost", &host))
     }
 
-    /// A request with about as many subprotocols and extensions as it may have.
-    fn lists(self) -> usize {
+    /// A request with as many subprotocols as it may have, and these extensions.
+    fn lists(self, extensions: &str) -> usize {
         let names = (0..99).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        // The second line makes the list grow.
-        let (most, two) = ("e,".repeat(97), "e,e");
-        let lists = format!(
-            "Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {most}\r\nSec-WebSocket-Extensions: {two}"
-        );
+        let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}");
         let request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{lists}\r\n\r\n"));
         let host = "h".repeat(self.head - request.len() + "localhost".len());
         self.request(&request.replace("localhost", &host))
@@ -155,18 +157,36 @@ impl Limits {
         outcome.peak
     }
 
-    /// A refusal with a long head, in so many lines more than it needs, and a long body.
-    fn refusal(self, lines: usize) -> usize {
+    /// A refusal with a long head, in so many lines more than it needs, and a long body, in one chunk or not in chunks.
+    fn refusal(self, lines: usize, is_chunked: bool) -> usize {
         let config = self.config();
-        let start = format!("HTTP/1.1 403 \r\nContent-Length: {}\r\n{}", self.head, "a:\r\n".repeat(lines));
+        let coding =
+            if is_chunked { "Transfer-Encoding: chunked".into() } else { format!("Content-Length: {}", self.head) };
+        let start = format!("HTTP/1.1 403 \r\n{coding}\r\n{}", "a:\r\n".repeat(lines));
         let mut response = format!("{start}X: {}\r\n\r\n", "x".repeat(self.head - start.len() - 7)).into_bytes();
         assert_eq!(response.len(), self.head);
+        if is_chunked {
+            response.extend_from_slice(b"1000000\r\n");
+        }
         response.resize(2 * self.head, b'x');
         let outcome = attack(&config, Role::Client, || {
             let mut backlog = Backlog::of(Reader::Nothing);
             let mut ws = start_client(config.clone(), &mut backlog.output);
             absorb(&mut ws, &mut response, 10, &mut backlog);
             assert!(ws.is_closed());
+        });
+        outcome.peak
+    }
+
+    /// A response that selects extensions which nobody offered.
+    fn answer(self) -> usize {
+        let config = self.config();
+        let extensions = format!("Sec-WebSocket-Extensions: {}\r\n", "e;p,".repeat(49));
+        let outcome = attack(&config, Role::Client, || {
+            let mut output = Output::new();
+            let mut ws = start_client(config.clone(), &mut output);
+            let mut response = response_to(&mut output, &extensions);
+            assert!(matches!(ws.receive(&mut Input::new(&mut response), &mut output), Some(Event::Closed(_))));
         });
         outcome.peak
     }
@@ -178,13 +198,15 @@ fn text(request: &[u8]) -> &str {
 
 const UNLIMITED: usize = usize::MAX;
 
-const CASES: [Limits; 8] = [
+const CASES: [Limits; 9] = [
     DEFAULT,
     CHAT,
     TINY,
     Limits { message: UNLIMITED, part: 64 << 10, ..DEFAULT },
     Limits { message: UNLIMITED, part: 4 << 10, ..CHAT },
     Limits { message: 0, ..CHAT },
+    // No power of two.
+    Limits { head: 10_000, message: 10_000, ..CHAT },
     Limits { pongs: 100_000, ..CHAT },
     Limits { head: 64 << 10, lines: 1000, message: 1000, ..CHAT },
 ];
@@ -211,7 +233,7 @@ fn the_sum_is_the_documented_one() {
         let Limits { head, lines, message, part, pongs, deflate } = limits;
         let is_server = role == Role::Server;
         let line = if lines + 1 > 64 { 48 } else { 16 };
-        let handshake = if is_server { 7 * head / 2 + 12_120 } else { 5 * head / 2 } + line * (lines + 1);
+        let handshake = if is_server { 7 * head / 2 + (12 << 10) } else { 5 * head / 2 } + line * (lines + 1);
         let early = if is_server { head } else { 0 };
         let gathered = match part {
             0 => message,

@@ -206,7 +206,26 @@ proptest! {
     }
 }
 
-/// A frame of a pong's length, and more pongs than are counted apart.
+/// A pong is not the last thing any more once a payload was put after it, or appended, though no byte of the queue was.
+#[test]
+fn a_pong_before_a_payload_stays() {
+    let pong = |output: &mut Output, byte| output.put_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
+    for is_appended in [false, true] {
+        let (mut output, mut other) = (Output::new(), Output::new());
+        pong(&mut output, b'1');
+        if is_appended {
+            other.put_by_reference(b"", Bytes::from_static(b"payload"));
+            output.append(&mut other);
+        } else {
+            output.put_by_reference(b"", Bytes::from_static(b"payload"));
+        }
+        assert_eq!([pong(&mut output, b'2'), pong(&mut output, b'3')], [0, 3]);
+        let waiting = output.len();
+        assert_eq!(output.copy_to_bytes(waiting), b"\x8a\x011payload\x8a\x013".as_slice());
+    }
+}
+
+/// What happens to an output with more groups of pongs than are noted one by one.
 #[derive(Clone, Debug)]
 enum Step {
     Pong(usize),
@@ -222,6 +241,29 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..2000_usize).prop_map(Step::Take),
         1 => Just(Step::MoveToBacklog),
     ]
+}
+
+/// Where a group is that was put after others had become one, is known to the byte.
+#[test]
+fn a_group_after_merged_ones_is_where_it_is() {
+    let (mut output, mut model) = (Output::new(), Model::default());
+    // The shortest neighbours are the last ones.
+    let short = core::iter::repeat_n(1, 300);
+    for count in core::iter::repeat_n(50, KEPT_ENTRIES).chain(short).chain([1000, 1]) {
+        for _ in 0..count {
+            output.put_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
+            model.put_pong(b"\x8a\0".to_vec(), usize::MAX);
+        }
+        output.put(&[7; 100]);
+        model.0.push(Frame { bytes: alloc::vec![7; 100], ..Frame::default() });
+    }
+    let most = model.pongs();
+    while !output.is_empty() {
+        output.advance(37);
+        model.advance(37);
+        let (counted, exact) = (output.waiting_pongs(), model.pongs());
+        assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
+    }
 }
 
 proptest! {
