@@ -1,34 +1,49 @@
 //! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
 
+use crate::connection::Role;
+
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///
 /// # Memory
 /// Every limit holds before memory is taken: a frame is refused on its header, and nothing is ever reserved for bytes
-/// that were only announced. What a peer can make a connection hold on the heap, at most, whatever it sends:
+/// that were only announced. The most heap that a peer can make a connection hold, whatever it sends, is
+/// [`max_memory_for`](Self::max_memory_for) its role: 2 KiB, and the larger of two sums.
+///
+/// While the opening handshake is under way:
+///
+/// | what | bytes, of a server | of a client |
+/// |---|---|---|
+/// | the head and what is read from it, and what comes after it, in a buffer that grows: early data, the body of a refusal | 3.5 × [`max_head_size`](Self::max_head_size) | 2.5 × `max_head_size` |
+/// | its lines; 48 bytes each if there are more than 64 | 16 × ([`max_headers`](Self::max_headers) + 1) | as much |
+/// | lists of subprotocols and extensions, of at most a hundred elements each | 12 KiB | – |
+///
+/// Once the connection is open:
 ///
 /// | what | bytes |
 /// |---|---|
-/// | the opening handshake: the head as it arrives, what is read from it, and what comes too early or after a refusal | 6 × [`max_head_size`](Self::max_head_size) |
-/// | its header lines, with the first, the last and an empty one before them | 40 × ([`max_headers`](Self::max_headers) + 3) |
-/// | its lists of subprotocols and extensions, of a hundred elements | 20 KiB |
-/// | the message, or the part, that is gathered: as the buffer grows for the last time, the old one is no more than half of it | 1.5 × ([`max_message_size`](Self::max_message_size), or [`part_size`](Self::part_size), + 3) |
-/// | pongs that wait in the [`Output`](crate::Output), whose buffer doubles: the old and the new one | 3 × ([`max_pending_pongs`](Self::max_pending_pongs) + 131) |
+/// | early data that is not delivered yet, of a server | `max_head_size` |
+/// | *M*, the message or the part that is gathered | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
+/// | *P*, the pongs that wait in the [`Output`](crate::Output): its buffer may be half as large again | 1.5 × ([`max_pending_pongs`](Self::max_pending_pongs) + 141) |
+/// | the growth of one of these two, while there is an old and a new buffer | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
-/// | everything else: a control frame that a read cut, the mask keys, the frame or HTTP response that ends it | 4 KiB |
 ///
-/// Their sum, [`max_memory`](Self::max_memory), is one formula:
+/// A short head has fewer lines, one for 3 bytes, and shorter lists, of 96 bytes for one. With parts and without `deflate`, nothing is gathered but 3 bytes: parts are handed out where they lie, except that a server
+/// copies those of early data. `max_pending_pongs` counts as at least 131, one pong.
+///
+/// As one formula:
 ///
 /// ```text
-/// 6 × max_head_size + 40 × (max_headers + 3) + 1.5 × (max_message_size or part_size + 3)
-///     + 3 × (max_pending_pongs + 131) + 24 KiB, and 48 KiB with deflate
+/// handshake = 3.5 × max_head_size + 12 KiB (server), or 2.5 × max_head_size (client), + 16 × (max_headers + 1)
+/// M, P      = (max_message_size or part_size) + 3, max_pending_pongs + 141
+/// open      = max_head_size (server) + M + 1.5 × P + larger(M / 2, 1.25 × P), and 48 KiB with deflate
+/// sum       = larger(handshake, open) + 2 KiB
 /// ```
 ///
 /// It is for one connection with an output of its own, and does not contain what the application does: what it sends,
 /// with the compressor for that (the table in `Deflate`'s docs), and pongs that its messages keep apart, all of which
-/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols it offers; the events it keeps, and the
-/// buffers it gives [back](crate::Connection::recycle). Nor is it ever reached: a fragment costs nothing, the opening's
-/// share is free once that is over, and of a message there is never more than twice what arrived, decompressed, or
-/// eight times what arrived compressed, which is reserved if messages have become so much before.
+/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols and headers that it offers; the events it
+/// keeps, and the buffer it gives [back](crate::Connection::recycle), which the connection keeps whatever its size. The
+/// bound is a tight one: attacks in `tests/footprint` reach 70 to 99 % of it.
 ///
 /// # Examples
 /// ```
@@ -135,10 +150,14 @@ impl Config {
         self
     }
 
-    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. Beyond it, a further pong
-    /// takes the place of the one before it, as RFC 6455 §5.5.3 allows, as long as that is the last thing in the output
-    /// and none of it is written. What else is sent in between, and outputs [appended](crate::Output::append) to a
-    /// backlog, are the caller's to bound, by [`Output::len`](crate::Output::len).
+    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. If more bytes of pongs wait, a
+    /// further pong replaces the last one, as RFC 6455 §5.5.3 allows. A pong is not replaced if a part of it is written,
+    /// or if something else was put after it.
+    ///
+    /// A pong counts as long as it waits, byte by byte: also between messages, and in a backlog to which its output was
+    /// [appended](crate::Output::append). No pong is counted that is written. Only if messages divide the pongs that
+    /// wait into more than 65 groups, up to a 31st of them may not be counted. So pongs that messages keep apart may
+    /// exceed the budget, by one pong for each message: bound what waits by [`Output::len`](crate::Output::len).
     pub const fn max_pending_pongs(mut self, bytes: u32) -> Self {
         self.max_pending_pongs = bytes;
         self
@@ -193,30 +212,79 @@ impl Config {
         self
     }
 
-    /// The most bytes of heap that a peer can make a connection hold: the sum [above](Self#memory), with what it does
-    /// not contain. `usize::MAX` if [`max_message_size`](Self::max_message_size) is, and messages are delivered whole.
+    /// The most bytes of heap that a peer can make a connection hold, in the role in which that is more:
+    /// [`max_memory_for`](Self::max_memory_for) a server or a client.
     ///
     /// # Examples
     /// ```
     /// use websocket_proto::Config;
     ///
     /// const SMALL: Config = Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pongs(1 << 10);
-    /// // 10,000 connections, each under attack, in less than 2 GiB.
-    /// const { assert!(10_000 * SMALL.max_memory() < 2 << 30) };
+    /// // 10,000 connections, each under attack, in less than 1.1 GB.
+    /// const { assert!(10_000 * SMALL.max_memory() < 1_100_000_000) };
     /// ```
     #[must_use]
     pub const fn max_memory(&self) -> usize {
-        let gathered =
-            if self.part_size > 0 { self.part_size as usize } else { self.max_message_size }.saturating_add(3);
+        larger(self.max_memory_for(Role::Server), self.max_memory_for(Role::Client))
+    }
+
+    /// The most bytes of heap that a peer can make a connection in this role hold: the sum [above](Self#memory), with
+    /// what it does not contain. `usize::MAX` if [`max_message_size`](Self::max_message_size) is, and messages are
+    /// delivered whole.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::{Config, Role};
+    ///
+    /// const SMALL: Config =
+    ///     Config::new().max_message_size(1 << 10).max_head_size(1 << 10).max_headers(20).max_pending_pongs(0);
+    /// const { assert!(SMALL.max_memory_for(Role::Client) < 5_000) };
+    /// const { assert!(SMALL.max_memory_for(Role::Server) < 19_000) };
+    /// ```
+    #[must_use]
+    pub const fn max_memory_for(&self, role: Role) -> usize {
+        larger(self.handshake_memory(role), self.open_memory(role)).saturating_add(2 << 10)
+    }
+
+    /// While the opening handshake is under way: what was read from the head, and what comes after it, which grows.
+    const fn handshake_memory(&self, role: Role) -> usize {
+        let head = self.max_head_size as usize;
+        // The request line or status line is a line, too. The shortest line that is not refused at once has 3 bytes.
+        let lines = smaller(self.max_headers as usize, head / 3) + 1;
+        // Up to 64 are parsed without an allocation.
+        let parsing = if lines > 64 { 32 * lines } else { 0 };
+        let lines = 16 * lines + parsing;
+        let kept = match role {
+            Role::Server => {
+                // Up to a hundred subprotocols in 24 bytes each and extensions in 48, in lists that grow by doubling.
+                // The shortest element has two bytes.
+                let lists = smaller(12 << 10, head.saturating_mul(96));
+                head.saturating_mul(3).saturating_add(lists)
+            }
+            Role::Client => head.saturating_mul(2),
+        };
+        kept.saturating_add(head / 2).saturating_add(lines)
+    }
+
+    /// Once the connection is open: early data, the message or the pongs of which one grows, and the decompressor.
+    const fn open_memory(&self, role: Role) -> usize {
+        let early = match role {
+            Role::Server => self.max_head_size as usize,
+            Role::Client => 0,
+        };
+        let message = match self.part_size as usize {
+            0 => self.max_message_size.saturating_add(3),
+            part if self.inflates() => part + 3,
+            // Handed out where it lies, but copied from early data.
+            part => smaller(part, early) + 3,
+        };
+        // The budget may be exceeded by one pong, of up to 131 bytes; one of which a part is written is not replaced.
+        // The buffer has room for 10 bytes more.
+        let pongs = larger(self.max_pending_pongs as usize, 131).saturating_add(141);
+        let kept = early.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
+        let growth = larger(message / 2, pongs.saturating_add(pongs / 4));
         let inflating = if self.inflates() { 48 << 10 } else { 0 };
-        (self.max_head_size as usize)
-            .saturating_mul(6)
-            .saturating_add((self.max_headers as usize + 3) * 40)
-            .saturating_add(gathered)
-            .saturating_add(gathered / 2)
-            .saturating_add((self.max_pending_pongs as usize).saturating_add(131).saturating_mul(3))
-            .saturating_add(inflating)
-            .saturating_add(24 << 10)
+        kept.saturating_add(growth).saturating_add(inflating)
     }
 
     #[cfg(feature = "deflate")]
@@ -229,6 +297,14 @@ impl Config {
     const fn inflates(&self) -> bool {
         false
     }
+}
+
+const fn larger(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
+
+const fn smaller(one: usize, other: usize) -> usize {
+    if one < other { one } else { other }
 }
 
 const fn clamp_to_u32(number: usize) -> u32 {

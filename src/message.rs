@@ -339,6 +339,15 @@ pub(crate) fn append_within(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, w
     bytes.truncate(len.saturating_add(written));
 }
 
+/// Appends bytes to a buffer that holds at most `limit` bytes in the end, and grows to no more than that.
+pub(crate) fn extend_up_to(limit: usize, buffer: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() > buffer.capacity() - buffer.len() {
+        let announced = limit.saturating_sub(buffer.len()).saturating_sub(bytes.len());
+        buffer.reserve_exact(growth(buffer.len(), bytes.len(), announced as u64));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 /// How much to reserve before `arrived` bytes, for which there is no room, go behind the `len` that are there: enough,
 /// and then up to double, but for what is doubled no more than was announced.
 ///

@@ -100,20 +100,34 @@ fn open_client() -> Connection {
     open_client_with(Config::new())
 }
 
-fn open_client_with(config: Config) -> Connection {
-    let mut output = Output::new();
+fn start_client(config: Config, output: &mut Output) -> Connection {
     let request = ClientRequest::new("ws://localhost/");
-    let mut ws = Connection::client(&request, config, [0; 32], &mut output).expect("the request is valid");
+    Connection::client(&request, config, [0; 32], output).expect("the request is valid")
+}
+
+fn open_client_with(config: Config) -> Connection {
+    open_client_answered(config, "", &mut Output::new())
+}
+
+/// A client to which a server's response has these headers, too.
+fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> Connection {
+    let mut ws = start_client(config, output);
+    let mut response = response_to(output, headers);
+    deliver(&mut ws, &mut response, usize::MAX, output);
+    assert_eq!(ws.state(), State::Open);
+    ws
+}
+
+/// The response that opens the connection of the client whose request waits in the output.
+fn response_to(output: &mut Output, headers: &str) -> Vec<u8> {
     let head = output.copy_to_bytes(output.remaining());
     let head = std::str::from_utf8(&head).expect("a request is text");
     let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
     let accept = websocket_proto::handshake::accept_key(key.as_bytes());
     let mut response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_vec();
     response.extend_from_slice(&accept);
-    response.extend_from_slice(b"\r\n\r\n");
-    deliver(&mut ws, &mut response, usize::MAX, &mut output);
-    assert_eq!(ws.state(), State::Open);
-    ws
+    response.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
+    response
 }
 
 #[test]
@@ -125,23 +139,30 @@ fn sizes() {
     assert!(size_of::<Output>() <= 64, "Output: {}", size_of::<Output>());
 }
 
-/// Receiving and echoing messages that lie whole in the input allocates nothing, whatever their size and kind.
+/// Receiving and echoing messages that lie whole in the input allocates nothing, whatever their size and kind, for a
+/// peer that leaves a byte unread.
 #[test]
 fn whole_messages_allocate_nothing() {
     for (mut ws, mask) in [(open_server(Config::new()), Some(KEY)), (open_client(), None)] {
         let text = "aé€😀".repeat(10_000);
-        let mut bytes = Vec::new();
+        let mut frames = Vec::new();
         for len in [0, 1, 125, 126, 1000, 65_535, 65_536, 100_000] {
-            bytes.extend(frame(true, Opcode::Binary, mask, &vec![0xff; len]));
-            bytes.extend(frame(true, Opcode::Text, mask, &text.as_bytes()[..len - len % 10]));
-            bytes.extend(frame(true, Opcode::Ping, mask, b"ping"));
-            bytes.extend(frame(true, Opcode::Pong, mask, b""));
+            frames.push(frame(true, Opcode::Binary, mask, &vec![0xff; len]));
+            frames.push(frame(true, Opcode::Text, mask, &text.as_bytes()[..len - len % 10]));
+            frames.push(frame(true, Opcode::Ping, mask, b"ping"));
+            frames.push(frame(true, Opcode::Pong, mask, b""));
         }
         let mut output = Output::new();
-        // The output grows once and keeps what it has until it is drained.
-        deliver(&mut ws, &mut bytes.clone(), usize::MAX, &mut output);
-        output.advance(output.len() - 1);
-        let (events, allocations, held, _) = measure(|| deliver(&mut ws, &mut bytes, usize::MAX, &mut output));
+        let mut echo = |frames: &mut [Vec<u8>]| {
+            frames.iter_mut().fold(0, |events, frame| {
+                let events = events + deliver(&mut ws, frame, usize::MAX, &mut output);
+                output.advance(output.len() - 1);
+                events
+            })
+        };
+        // The output grows once and keeps its buffer.
+        echo(&mut frames.clone());
+        let (events, allocations, held, _) = measure(|| echo(&mut frames));
         assert_eq!((events, allocations, held), (32, 0, 0), "{:?}", ws.role());
     }
 }
@@ -371,3 +392,15 @@ mod deflate;
 
 #[path = "footprint/endings.rs"]
 mod endings;
+
+#[path = "footprint/heads.rs"]
+mod heads;
+
+#[path = "footprint/peer.rs"]
+mod peer;
+
+#[path = "footprint/random.rs"]
+mod random;
+
+#[path = "footprint/worst.rs"]
+mod worst;

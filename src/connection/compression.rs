@@ -78,7 +78,7 @@ impl Connection {
         let rsv = if opcode == Opcode::Continuation { 0 } else { 4 };
         let before = output.len();
         let framed = output.put_framed(
-            Compressor::expected_len(payload.len()),
+            Compressor::most(payload.len()),
             |out| compressor.compress(payload, fin, out),
             |len| self.header(fin, rsv, opcode, len),
         );

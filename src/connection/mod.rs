@@ -294,7 +294,7 @@ impl Connection {
     ///
     /// Only messages that a read or fragments cut are gathered at all, and of those in parts only compressed ones.
     /// Without this, each takes a new allocation and an idle connection holds none; with it, the connection keeps the
-    /// buffer. Ignored while a message is gathered whole.
+    /// buffer, whatever its size, beside what [`Config::max_memory`](crate::Config::max_memory) allows. Ignored while a message is gathered whole.
     ///
     /// # Examples
     /// ```

@@ -13,6 +13,7 @@ use crate::handshake::{
     Request, Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
+use crate::message::extend_up_to;
 use crate::output::Output;
 
 /// What is needed until the connection is open, and then no more.
@@ -59,6 +60,14 @@ impl Opening {
     fn keep_start(&mut self, bytes: &[u8]) {
         let room = METHOD_LEN.saturating_sub(self.held.len());
         self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Frees what has been delivered once that is more than what is `left`: so each byte moves at most once.
+    fn free_delivered(&mut self, left: usize) {
+        if self.delivered > left {
+            self.held = self.held.split_off(self.delivered);
+            self.delivered = 0;
+        }
     }
 }
 
@@ -131,6 +140,7 @@ impl Connection {
         let left = input.len();
         opening.delivered = opening.held.len().saturating_sub(left);
         if left > 0 && self.phase == Phase::Frames {
+            opening.free_delivered(left);
             self.held().opening = Some(opening);
         }
         event
@@ -180,7 +190,7 @@ impl Connection {
     fn hold<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let room = opening.limit().saturating_sub(opening.held.len());
         // Not `take`: these bytes are counted when they are delivered.
-        opening.held.extend_from_slice(input.take(room));
+        extend_up_to(opening.limit(), &mut opening.held, input.take(room));
         if input.is_empty() {
             return None;
         }
@@ -267,7 +277,7 @@ impl Connection {
                 return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
             }
         };
-        opening.held.extend_from_slice(self.take(input, end.unwrap_or(input.len())));
+        extend_up_to(opening.limit(), &mut opening.held, self.take(input, end.unwrap_or(input.len())));
         if end.is_none() {
             return Ok(None);
         }

@@ -10,6 +10,9 @@ use super::negotiation::Agreed;
 /// The empty stored block that ends every message and does not travel (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+/// zlib gets no less room at a time, unless it is the last.
+const MIN_ROOM: usize = 64;
+
 /// A compressor and a decompressor, each made when the first message needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Codecs {
@@ -51,13 +54,13 @@ impl Compressor {
     }
 
     /// How much room is likely to be enough.
-    pub(crate) fn expected_len(len: usize) -> usize {
+    fn expected_len(len: usize) -> usize {
         Self::most(len / 2)
     }
 
     /// How much room is enough for almost everything: what cannot be compressed is stored.
-    fn most(len: usize) -> usize {
-        len.saturating_add(64)
+    pub(crate) fn most(len: usize) -> usize {
+        len.saturating_add(len / 16).saturating_add(64)
     }
 
     fn serves(&self, agreed: Agreed) -> bool {
@@ -71,6 +74,7 @@ impl Compressor {
         let most = Self::most(payload.len());
         let (mut len, mut room) = (start, Self::expected_len(payload.len()));
         loop {
+            out.reserve_exact(len.saturating_add(room).saturating_sub(out.len()));
             out.resize(len.saturating_add(room), 0);
             let (read, written) = (self.deflate.total_in(), self.deflate.total_out());
             let place = out.get_mut(len..).unwrap_or_default();
@@ -84,7 +88,9 @@ impl Compressor {
             if payload.is_empty() && len < out.len() {
                 break;
             }
-            room = most;
+            // First what the caller has reserved.
+            let free = out.capacity().saturating_sub(len);
+            room = if free < MIN_ROOM { most } else { most.min(free) };
         }
         out.truncate(len);
         let message = out.get(start..).unwrap_or_default();

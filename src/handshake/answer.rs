@@ -202,7 +202,8 @@ impl Answer {
     /// If the request had `Expect: 100-continue`, 100 (Continue) is written before a 101 (RFC 9110 §7.8). An HTTP stack
     /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
-        output.put_with(EXPECTED_LEN.saturating_add(self.body().len()), |head| {
+        let expected = EXPECTED_LEN.saturating_add(self.headers.http1_len()).saturating_add(self.body().len());
+        output.put_with(expected, |head| {
             if self.continues {
                 head.extend_from_slice(CONTINUE);
             }
@@ -262,7 +263,9 @@ impl Request {
             Ok(agreed) => agreed,
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
-        output.put_with(EXPECTED_LEN, |head| {
+        let further = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
+        let subprotocol = accept.subprotocol.as_ref().map_or(0, String::len);
+        output.put_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
             if self.expects_continue() {
                 head.extend_from_slice(CONTINUE);
             }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::head::{Headers, ResponseHead};
 use super::header::{elements, parse_digits};
 use crate::error::HandshakeErrorKind;
+use crate::message::extend_up_to;
 
 /// A body under way. Every decision falls at a fixed byte of it, however it is cut.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Body {
     /// Takes the next bytes, at most those [`wanted`](Self::wanted); returns whether the body is complete, or as long
     /// as it may get.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
-        self.bytes.extend_from_slice(bytes);
+        extend_up_to(self.bytes.len().saturating_add(self.wanted()), &mut self.bytes, bytes);
         self.wanted() == 0 || self.is_last_chunk()
     }
 
@@ -71,7 +72,7 @@ impl Body {
         let bytes = core::mem::take(&mut self.bytes);
         match self.framing {
             Framing::Length(_) | Framing::UntilClose => bytes,
-            Framing::Chunked { .. } => dechunk(&bytes),
+            Framing::Chunked { .. } => dechunk(bytes),
         }
     }
 
@@ -126,12 +127,17 @@ fn chunk_at(bytes: &[u8], at: usize) -> Option<Chunk> {
     }
 }
 
-fn dechunk(bytes: &[u8]) -> Vec<u8> {
-    let (mut data, mut at) = (Vec::new(), 0);
-    while let Some(chunk) = chunk_at(bytes, at).filter(|chunk| chunk.size > 0) {
+/// The data of all chunks, in the memory of the body.
+fn dechunk(mut bytes: Vec<u8>) -> Vec<u8> {
+    let (mut len, mut at) = (0_usize, 0);
+    while let Some(chunk) = chunk_at(&bytes, at).filter(|chunk| chunk.size > 0) {
         let end = chunk.start.saturating_add(chunk.size).min(bytes.len());
-        data.extend_from_slice(bytes.get(chunk.start..end).unwrap_or_default());
+        // Each chunk begins after its own line, so its data moves towards the front.
+        bytes.copy_within(chunk.start..end, len);
+        len = len.saturating_add(end.saturating_sub(chunk.start));
         at = chunk.next;
     }
-    data
+    bytes.truncate(len);
+    bytes.shrink_to(len.saturating_mul(2));
+    bytes
 }

@@ -252,7 +252,9 @@ impl ClientHandshake {
 
     /// Writes it as an HTTP/1.1 request.
     pub(crate) fn write_http1(&self, output: &mut Output) {
-        output.put_with(EXPECTED_LEN, |head| {
+        let first_line = b"GET  HTTP/1.1\r\n".len().saturating_add(self.uri.resource().len());
+        let expected = first_line.saturating_add(self.headers.http1_len()).saturating_add(b"\r\n".len());
+        output.put_with(expected, |head| {
             for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
                 head.extend_from_slice(part.as_bytes());
             }

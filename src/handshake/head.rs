@@ -76,6 +76,11 @@ impl Headers {
         self.lines.is_empty()
     }
 
+    /// No fewer bytes than all lines have in HTTP/1.1.
+    pub(super) fn http1_len(&self) -> usize {
+        self.bytes.len().saturating_add(self.lines.len().saturating_mul(b": \r\n".len()))
+    }
+
     /// [`iter`](Self::iter), without a look at the characters of the names, which are tokens.
     pub(super) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().filter_map(|line| Some((self.slice(&line.name)?, self.slice(&line.value)?)))

@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// One element of Sec-WebSocket-Extensions: an extension and its parameters, in order (RFC 6455 §9.1).
 ///
@@ -43,16 +44,20 @@ impl core::error::Error for MalformedHeader {}
 /// are ignored, as RFC 9110 §5.6.1 asks.
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
-        let mut parameters = Vec::new();
+        let mut parameters = Vec::with_capacity(cursor.semicolons());
         let name = cursor.extension(|name, value| parameters.push((text(name), value.map(text))))?;
         Ok(Extension { name: text(name), parameters })
     })
 }
 
-/// Whether [`parse_extensions`] parses this.
-pub(crate) fn check_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<(), MalformedHeader> {
-    // Nothing is put into the list, so there is nothing to allocate.
-    parse_list(values, |cursor| cursor.extension(|_, _| {}).map(drop)).map(drop)
+/// How many extensions [`parse_extensions`] finds here, and how many parameters they have together. Allocates nothing.
+pub(crate) fn count_extensions<'v>(
+    values: impl IntoIterator<Item = &'v [u8]>,
+) -> Result<(usize, usize), MalformedHeader> {
+    let parameters = Cell::new(0);
+    // A list of nothing takes no memory.
+    let extensions = parse_list(values, |cursor| cursor.extension(|_, _| parameters.update(|n| n + 1)).map(drop))?;
+    Ok((extensions.len(), parameters.get()))
 }
 
 /// Parses the values of headers that are one list of tokens, such as Sec-WebSocket-Protocol.
@@ -187,6 +192,12 @@ impl<'v> Cursor<'v> {
         }
     }
 
+    /// How many semicolons come before the next comma: an extension has no more parameters.
+    fn semicolons(&self) -> usize {
+        let element = self.rest.split(|&byte| byte == b',').next().unwrap_or_default();
+        element.split(|&byte| byte == b';').skip(1).count()
+    }
+
     /// Returns the name; the parameters go to the caller one by one.
     fn extension(
         &mut self,
@@ -236,5 +247,7 @@ impl<'v> Cursor<'v> {
 
 /// A token, or a quoted string unescaped: of what it may be made of, only the escapes are backslashes.
 fn text(token: &[u8]) -> String {
-    token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)).collect()
+    let mut text = String::with_capacity(token.len());
+    text.extend(token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)));
+    text
 }

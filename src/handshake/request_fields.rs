@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::head::{Headers, Repeated};
-use super::header::{check_extensions, has_element, parse_tokens, parse_version};
+use super::header::{count_extensions, has_element, parse_tokens, parse_version};
 use crate::error::HandshakeErrorKind;
 
 #[derive(Debug, Default)]
@@ -81,11 +81,11 @@ impl<'h> RequestFields<'h> {
             Err(Repeated) => parse_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))?,
         };
         let extensions = match self.extensions.get() {
-            Ok(None) => Ok(()),
-            Ok(Some(list)) => check_extensions([list]),
-            Err(Repeated) => check_extensions(headers.get_all("Sec-WebSocket-Extensions")),
+            Ok(None) => Ok((0, 0)),
+            Ok(Some(list)) => count_extensions([list]),
+            Err(Repeated) => count_extensions(headers.get_all("Sec-WebSocket-Extensions")),
         };
-        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::Extensions)
+        extensions.map(|_| subprotocols).map_err(|_| HandshakeErrorKind::Extensions)
     }
 }
 

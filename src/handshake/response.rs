@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::head::{Headers, ResponseHead};
-use super::header::{elements, has_element, parse_digits, parse_extensions, parse_version};
+use super::header::{count_extensions, elements, has_element, parse_digits, parse_extensions, parse_version};
 use super::negotiated::Negotiated;
 use super::{ACCEPT_LEN, Bootstrap};
 use crate::config::Config;
@@ -140,8 +140,12 @@ pub(crate) fn check_response(
     // a response.
     let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
         Ok(None) => Vec::new(),
-        Ok(Some(value)) => parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?,
-        Err(_) => return Err(HandshakeErrorKind::Extensions),
+        // RFC 7692 §7.1: permessage-deflate, the one extension that is offered, has four parameters. A list of more is
+        // not read, so that it costs no memory.
+        Ok(Some(value)) if matches!(count_extensions([value]), Ok((1, 0..=4))) => {
+            parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?
+        }
+        _ => return Err(HandshakeErrorKind::Extensions),
     };
     let subprotocol = selected_subprotocol(&headers, offer, config)?;
     let mut negotiated = Negotiated::selecting(subprotocol.as_deref());

@@ -318,7 +318,7 @@ fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     let known = ["http", "https", "ws", "wss"].iter().any(|scheme| uri.scheme_str().eq_ignore_ascii_case(scheme));
     let authority = uri.authority_str().filter(|authority| known && is_authority(authority.as_bytes()))?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
-    let resource = uri.query_str().map_or_else(|| path.into(), |query| format!("{path}?{query}").into());
+    let resource = uri.query_str().map_or_else(|| path.into(), |query| [path, "?", query].concat().into());
     Some((resource, Some(authority)))
 }
 

@@ -1,15 +1,13 @@
 //! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`. It
 //! counts them, and holds none.
 
-use alloc::collections::VecDeque;
-
-use super::KEPT_ENTRIES;
+use super::list::List;
 
 /// The frames in an output that carry bytes of messages, in the order of the wire. Where each ends is a distance from
 /// the end of the one before it, so that taking bytes off the front touches only those that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Buffered {
-    frames: VecDeque<Frame>,
+    frames: List<Frame>,
     /// Bytes of messages in all frames.
     amount: u64,
     /// The sum of all distances: how many bytes wait up to the end of the last frame.
@@ -75,9 +73,6 @@ impl Buffered {
 
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        if self.frames.capacity() > KEPT_ENTRIES {
-            self.frames.shrink_to(KEPT_ENTRIES);
-        }
         (self.amount, self.distance) = (0, 0);
     }
 

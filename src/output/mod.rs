@@ -2,6 +2,9 @@
 //! transport but the caller's writer.
 
 mod buffered;
+mod list;
+mod pongs;
+mod queue;
 mod splices;
 
 use alloc::boxed::Box;
@@ -19,6 +22,8 @@ use crate::mask::apply_mask;
 use crate::mask::kernel;
 
 use buffered::Buffered;
+use pongs::{LastGroup, PongGroups};
+use queue::Queue;
 use splices::Splices;
 
 /// Bytes to write to the transport, in order.
@@ -30,12 +35,21 @@ use splices::Splices;
 /// [`append`](Self::append)ed to a backlog) before the next one uses it.
 ///
 /// # Memory
-/// An `Output` grows with what is put into it and holds no bytes when new. It copies what is sent, but for two things
-/// that it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
-/// [`Bytes`], and a frame that was prepared for many connections. When it is drained it keeps its buffer for the next
-/// use, unless that has grown beyond 128 KiB: then it is freed. Once it had them, it also keeps room to note 64 such
-/// payloads, and 64 frames whose bytes are [counted](Self::buffered_amount). With `Deflate::shared` it also holds,
-/// until it is dropped, the compressor and the decompressor of all connections that it serves.
+/// An `Output` holds no memory when new. Once it is used:
+///
+/// - It copies what is sent to one buffer, which has room for at most twice the bytes that wait, or for 128 KiB if it
+///   was that large. When the output is drained, a buffer of up to 128 KiB is kept for the next use, and a larger one is
+///   freed. While bytes move to a larger or smaller buffer there are two, which have together room for at most 2.75 times
+///   the most bytes that have waited; while a message is compressed, the buffer also has room for the uncompressed
+///   message. On average, each byte moves a constant number of times, however little a peer takes at a time.
+/// - Two things it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
+///   [`Bytes`], and a frame that was prepared for many connections. If one byte of such a payload waits, all of it stays
+///   in memory: that is how `Bytes` works. To note a reference takes up to 80 bytes, and 110 while the list grows.
+/// - A frame whose bytes are [counted](Self::buffered_amount) takes up to 48 bytes, and 66 while the list grows.
+/// - Pongs that messages keep apart take up to 3 KiB in all, to be counted.
+///
+/// When it is drained, these lists keep room for 64 entries each. With `Deflate::shared` an output also holds, until it
+/// is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
 /// Read from a peer only while [`len`](Self::len) is below a limit of your choosing: then an output never holds more
@@ -63,13 +77,9 @@ use splices::Splices;
 /// ```
 #[derive(Debug, Default)]
 pub struct Output {
-    /// What was put in and not yet cut off; the first `written` bytes have already been taken.
-    bytes: Vec<u8>,
-    written: usize,
-    /// Length of the pong frame that ends `bytes`; 0 if something else does.
-    last_pong: usize,
-    /// Bytes of pongs put in since this was last empty.
-    pongs: usize,
+    /// All bytes but the payloads that are held by reference. Its mark is the end of the last group of pongs.
+    queue: Queue,
+    last_group: LastGroup,
     /// Made when there is something to put into it.
     aside: Option<Box<Aside>>,
     /// What connections share that have no compressor of their own.
@@ -84,13 +94,12 @@ struct Aside {
     splices: Splices,
     /// The frames whose message bytes are counted.
     buffered: Buffered,
+    /// The groups of pongs before the last one.
+    pongs: PongGroups,
 }
 
-/// A drained `Output` keeps a buffer of up to this many bytes: what the echo of a 64 KiB read makes it grow to.
+/// A buffer of up to this many bytes is kept however few bytes wait in it: what the echo of a 64 KiB read needs.
 const KEPT_CAPACITY: usize = 128 << 10;
-
-/// A drained `Output` keeps room to note this many payloads, and this many frames that are counted.
-const KEPT_ENTRIES: usize = 64;
 
 /// A payload of this many bytes is better held by reference than copied.
 pub(crate) const REFERENCE_MIN: usize = 16 << 10;
@@ -100,10 +109,8 @@ impl Output {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bytes: Vec::new(),
-            written: 0,
-            last_pong: 0,
-            pongs: 0,
+            queue: Queue::new(),
+            last_group: LastGroup::new(),
             aside: None,
             #[cfg(feature = "deflate")]
             codecs: None,
@@ -133,8 +140,6 @@ impl Output {
     /// Close, sent or received, changes nothing. The API also counts what a script sends after that:
     /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds it.
     ///
-    /// Each counted frame that waits takes up to 48 bytes.
-    ///
     /// # Examples
     /// ```
     /// use websocket_proto::Output;
@@ -147,8 +152,8 @@ impl Output {
     }
 
     /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Moves the buffer itself, without a copy, if this one is empty, and payloads
-    /// that are held by reference always.
+    /// a connection whose socket is full. Payloads that are held by reference are not copied. Other bytes are, unless
+    /// this output is empty and the buffer of the other one is at least half full: then that moves as it is.
     ///
     /// # Examples
     /// ```
@@ -164,22 +169,20 @@ impl Output {
         if other.is_empty() {
             return;
         }
-        if self.is_empty() {
+        if self.is_empty() && other.queue.is_well_filled() {
             core::mem::swap(self, other);
             // Only the bytes move.
             #[cfg(feature = "deflate")]
             core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else {
             let (own, waiting) = (self.own().len(), self.len());
+            self.append_pongs(own, other);
             if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
                 let behind = self.aside.get_or_insert_default();
                 behind.splices.append(own, &mut aside.splices);
                 behind.buffered.append(waiting, &mut aside.buffered);
             }
             self.put(other.own());
-            // A pong of which a part is written can no longer be replaced.
-            self.last_pong = if other.last_pong <= other.own().len() { other.last_pong } else { 0 };
-            self.pongs = self.pongs.saturating_add(other.pongs);
         }
         other.clear();
     }
@@ -224,29 +227,21 @@ impl Output {
     }
 
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.bytes.extend_from_slice(bytes);
-        self.last_pong = 0;
+        self.queue.with_room(bytes.len()).extend_from_slice(bytes);
     }
 
     /// Puts what `fill` appends, likely of about the expected length.
     pub(crate) fn put_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
-        self.make_room(expected);
-        self.bytes.reserve(expected);
-        fill(&mut self.bytes);
-        self.last_pong = 0;
+        fill(self.queue.with_room(expected));
+        self.queue.shrink();
     }
 
     /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
     /// Returns the frame's length.
     #[inline]
     pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
-        let additional = header.padded().len().saturating_add(payload.len());
-        if self.bytes.capacity() - self.bytes.len() < additional {
-            self.grow(additional);
-        }
-        kernel::append_frame(header, key, payload, &mut self.bytes);
-        self.last_pong = 0;
+        let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
+        kernel::append_frame(header, key, payload, bytes);
         header.as_ref().len() + payload.len()
     }
 
@@ -256,6 +251,7 @@ impl Output {
         self.put(header);
         let own = self.own().len();
         self.aside.get_or_insert_default().splices.push(own, payload);
+        self.keep_last_pong();
     }
 
     /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if that fails.
@@ -266,50 +262,28 @@ impl Output {
         fill: impl FnOnce(&mut Vec<u8>) -> bool,
         header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
     ) -> bool {
-        self.make_room(expected.saturating_add(FrameHeader::MAX_LEN));
-        let start = self.bytes.len();
+        let bytes = self.queue.with_room(expected.saturating_add(FrameHeader::MAX_LEN));
+        let start = bytes.len();
         let payload = start.saturating_add(FrameHeader::MAX_LEN);
-        self.bytes.resize(payload, 0);
-        if !fill(&mut self.bytes) {
-            self.bytes.truncate(start);
-            return false;
+        bytes.resize(payload, 0);
+        let is_filled = fill(bytes);
+        if is_filled {
+            let (header, key) = header(bytes.len().saturating_sub(payload));
+            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
+                apply_mask(key, payload);
+            }
+            // The header takes the place that was kept for the longest one.
+            bytes.splice(start..payload, header.as_ref().iter().copied());
+        } else {
+            bytes.truncate(start);
         }
-        let (header, key) = header(self.bytes.len().saturating_sub(payload));
-        if let (Some(key), Some(payload)) = (key, self.bytes.get_mut(payload..)) {
-            apply_mask(key, payload);
-        }
-        // The header takes the place that was kept for the longest one.
-        self.bytes.splice(start..payload, header.as_ref().iter().copied());
-        self.last_pong = 0;
-        true
+        self.queue.shrink();
+        is_filled
     }
 
     #[cfg(feature = "deflate")]
     pub(crate) fn codecs(&mut self) -> &mut Codecs {
         self.codecs.get_or_insert_default()
-    }
-
-    /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
-    /// one is still whole and last. Returns the length of the frame whose place it takes.
-    pub(crate) fn put_pong(
-        &mut self,
-        header: &EncodedHeader,
-        key: Option<[u8; 4]>,
-        payload: &[u8],
-        budget: usize,
-    ) -> usize {
-        // What was written of the pongs does not wait any more.
-        let own = self.own().len();
-        self.pongs = self.pongs.min(own);
-        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
-        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
-        // Ping frame."
-        let replaced = if self.pongs > budget && self.last_pong <= own { self.last_pong } else { 0 };
-        self.bytes.truncate(self.bytes.len().saturating_sub(replaced));
-        self.pongs = self.pongs.saturating_sub(replaced);
-        self.last_pong = self.put_frame(header, key, payload);
-        self.pongs = self.pongs.saturating_add(self.last_pong);
-        replaced
     }
 
     /// Counts the frame that was put last as carrying so many bytes of a message, for
@@ -324,7 +298,7 @@ impl Output {
     /// The bytes waiting to be written that are not held by reference.
     #[inline]
     fn own(&self) -> &[u8] {
-        self.bytes.get(self.written..).unwrap_or_default()
+        self.queue.waiting()
     }
 
     #[inline]
@@ -333,28 +307,8 @@ impl Output {
         self.aside.as_ref().map_or(&NONE, |aside| &aside.splices)
     }
 
-    /// Drops what was written before the buffer would have to grow, so that an output that is never quite drained
-    /// does not creep upwards. Each byte moves at most once per doubling: only when half the buffer is written.
-    fn make_room(&mut self, additional: usize) {
-        let free = self.bytes.capacity().saturating_sub(self.bytes.len());
-        if additional > free && self.written >= self.own().len() {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self, additional: usize) {
-        self.make_room(additional);
-        self.bytes.reserve(additional);
-    }
-
     fn clear(&mut self) {
-        if self.bytes.capacity() > KEPT_CAPACITY {
-            self.bytes = Vec::new();
-        }
-        self.bytes.clear();
-        (self.written, self.last_pong, self.pongs) = (0, 0, 0);
+        self.queue.clear();
         if let Some(aside) = &mut self.aside {
             aside.clear();
         }
@@ -369,6 +323,7 @@ impl Aside {
     fn clear(&mut self) {
         self.splices.clear();
         self.buffered.clear();
+        self.pongs.clear();
     }
 }
 
@@ -398,11 +353,13 @@ impl Buf for Output {
         let own = match &mut self.aside {
             Some(aside) => {
                 aside.buffered.advance(count);
-                aside.splices.advance(count)
+                let own = aside.splices.advance(count);
+                aside.pongs.advance(own);
+                own
             }
             None => count,
         };
-        self.written = self.written.saturating_add(own);
+        self.queue.advance(own);
     }
 
     /// Takes `count` bytes off the front; more than there is takes all of them. They are not copied if they are part of

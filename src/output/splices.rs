@@ -1,17 +1,15 @@
 //! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
 //! touched here.
 
-use alloc::collections::VecDeque;
-
 use bytes::{Buf, Bytes};
 
-use super::KEPT_ENTRIES;
+use super::list::List;
 
 /// Payloads held by reference, none of them empty, in the order of the wire. Where each stands is a distance from the
 /// one before it, so that neither taking bytes off the front nor moving them in memory touches any but the first.
 #[derive(Debug, Default)]
 pub(super) struct Splices {
-    queue: VecDeque<Splice>,
+    queue: List<Splice>,
     /// Bytes of all payloads: more than there is memory, perhaps, because one may be held many times.
     len: u64,
     /// The sum of all distances: how many of the output's own bytes wait before the last payload.
@@ -27,7 +25,7 @@ struct Splice {
 
 impl Splices {
     pub(super) const fn new() -> Self {
-        Self { queue: VecDeque::new(), len: 0, distance: 0 }
+        Self { queue: List::new(), len: 0, distance: 0 }
     }
 
     #[inline]
@@ -88,7 +86,7 @@ impl Splices {
         };
         let mut rest = own;
         let mut goes_on = true;
-        for splice in &self.queue {
+        for splice in self.queue.iter() {
             let (before, behind) = rest.split_at(splice.distance.min(rest.len()));
             rest = behind;
             goes_on = put(before) && put(&splice.payload);
@@ -134,9 +132,6 @@ impl Splices {
     /// Lets go of all payloads.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
-        if self.queue.capacity() > KEPT_ENTRIES {
-            self.queue.shrink_to(KEPT_ENTRIES);
-        }
         (self.len, self.distance) = (0, 0);
     }
 

@@ -42,10 +42,15 @@ impl Model {
         self.0.iter().map(|frame| frame.buffered() as u64).sum()
     }
 
-    /// RFC 6455 §5.5.3, and `Config::max_pending_pongs`: the last pong is replaced "as long as that is the last thing
-    /// in the output and none of it is written".
-    fn put_pong(&mut self, bytes: Vec<u8>, replaces: bool) {
-        if replaces {
+    /// How many bytes of pongs wait.
+    fn pongs(&self) -> usize {
+        self.0.iter().filter(|frame| frame.is_pong).map(Frame::left).sum()
+    }
+
+    /// `Config::max_pending_pongs`: if more bytes of pongs wait, the last pong is replaced as long as it is whole and
+    /// nothing comes after it.
+    fn put_pong(&mut self, bytes: Vec<u8>, budget: usize) {
+        if self.pongs() > budget {
             self.0.pop_if(|last| last.is_pong && last.taken == 0);
         }
         self.0.push(Frame { bytes, is_pong: true, ..Frame::default() });
@@ -67,7 +72,7 @@ enum Operation {
     Frame { header: Vec<u8>, key: Option<[u8; 4]>, payload: Vec<u8>, counted: bool },
     Compressed { payload: Vec<u8>, message_bytes: usize },
     Shared { header: Vec<u8>, payload: Vec<u8>, counted: bool },
-    Pong { key: Option<[u8; 4]>, payload: Vec<u8>, replaces: bool },
+    Pong { key: Option<[u8; 4]>, payload: Vec<u8>, budget: usize },
     AppendTheOther,
     Take(Way, usize),
 }
@@ -106,8 +111,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(payload, message_bytes)| Operation::Compressed { payload, message_bytes }),
         3 => (prop_oneof![whole(), (header(), bytes())], any::<bool>())
             .prop_map(|((header, payload), counted)| Operation::Shared { header, payload, counted }),
-        2 => (key(), bytes(), any::<bool>())
-            .prop_map(|(key, payload, replaces)| Operation::Pong { key, payload, replaces }),
+        3 => (key(), bytes(), 0..100_usize).prop_map(|(key, payload, budget)| Operation::Pong { key, payload, budget }),
         1 => Just(Operation::AppendTheOther),
         4 => (way(), 1..40_usize).prop_map(|(way, count)| Operation::Take(way, count)),
     ]
@@ -147,10 +151,11 @@ fn apply(
             output.count_message(message_bytes, false);
             model.0.push(Frame { bytes, message_bytes, ..Frame::default() });
         }
-        Operation::Pong { key, payload, replaces } => {
-            let header = [0x8a, payload.len() as u8];
-            output.put_pong(&EncodedHeader::of(&header), key, &payload, if replaces { 0 } else { usize::MAX });
-            model.put_pong([&header, &*masked(key, &payload)].concat(), replaces);
+        Operation::Pong { key, payload, budget } => {
+            let (header, before) = ([0x8a, payload.len() as u8], output.len());
+            let replaced = output.put_pong(&EncodedHeader::of(&header), key, &payload, budget);
+            assert_eq!(before - replaced + header.len() + payload.len(), output.len());
+            model.put_pong([&header, &*masked(key, &payload)].concat(), budget);
         }
         Operation::AppendTheOther => {
             output.append(other);
@@ -204,6 +209,7 @@ fn check(output: &Output, model: &Model) {
     let wire = model.wire();
     assert_eq!((output.len(), output.remaining(), output.is_empty()), (wire.len(), wire.len(), wire.is_empty()));
     assert_eq!(output.buffered_amount(), model.buffered());
+    assert_eq!(output.waiting_pongs(), model.pongs());
     assert!(wire.starts_with(output.chunk()) && output.chunk().is_empty() == wire.is_empty());
     assert_eq!(vectored(output, 1000).concat(), wire);
 }
@@ -331,18 +337,6 @@ fn a_written_payload_is_let_go() {
     assert!(payload.is_unique() && output.len() == 6);
 }
 
-/// An output in which a payload always waits holds the headers that wait, and not those that were written.
-#[test]
-fn written_headers_do_not_pile_up() {
-    let payload = Bytes::from(alloc::vec![7; 1 << 20]);
-    let mut output = Output::new();
-    for _ in 0..10_000 {
-        output.put_by_reference(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
-        output.advance(output.len() - payload.len());
-    }
-    assert!(output.chunk().len() == payload.len() && output.bytes.capacity() <= 100, "{}", output.bytes.capacity());
-}
-
 /// One call brings as many segments as there is room for to a writer that takes several at once.
 #[test]
 fn headers_and_payloads_go_out_together() {
@@ -374,74 +368,4 @@ fn buffered_amount_is_the_payload_that_waits() {
     }
 }
 
-/// Only what is used is allocated, and a drained output keeps little of it.
-#[test]
-fn lists_are_made_when_needed_and_kept_while_small() {
-    let mut output = Output::new();
-    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
-    output.count_message(0, false);
-    assert!(output.aside.is_none());
-    for frames in [1, 40, 10_000] {
-        for _ in 0..frames {
-            output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
-            output.count_message(1, false);
-        }
-        output.advance(output.len());
-        let aside = output.aside.as_ref().expect("it was used");
-        let kept = [aside.splices.capacity(), aside.buffered.capacity()];
-        let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
-        assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
-    }
-}
-
-/// An idle connection's backlog, to which there is nothing to append, does not get the buffer that all share.
-#[test]
-fn appending_nothing_moves_no_memory() {
-    let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put(&[7; 1000]);
-    shared.advance(1000);
-    backlog.append(&mut shared);
-    assert!(shared.bytes.capacity() >= 1000 && backlog.bytes.capacity() == 0);
-}
-
-/// Lists that are empty are not worth one.
-#[test]
-fn appending_bytes_makes_no_lists() {
-    let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
-    shared.count_message(1, false);
-    shared.advance(3);
-    shared.put(b"\x8a\0");
-    backlog.put(b"\x8a\0");
-    backlog.append(&mut shared);
-    assert!(shared.aside.is_some() && backlog.aside.is_none());
-    assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
-}
-
-/// What is written makes room only where there is none.
-#[test]
-fn bytes_move_only_for_want_of_room() {
-    let mut output = Output::new();
-    output.put_with(200, |bytes| bytes.extend([7; 100]));
-    assert_eq!(output.bytes.capacity(), 200);
-    output.advance(90);
-    let place = output.chunk().as_ptr();
-    // The second fills it to the last byte.
-    for _ in 0..2 {
-        output.put(&[7; 50]);
-        assert_eq!((output.chunk().as_ptr(), output.bytes.capacity()), (place, 200));
-    }
-    output.advance(100);
-    output.put(&[7; 10]);
-    assert_eq!((output.written, output.len(), output.bytes.capacity()), (0, 20, 200));
-}
-
-#[test]
-fn a_drained_buffer_is_kept_up_to_a_size() {
-    for (len, kept) in [(KEPT_CAPACITY, KEPT_CAPACITY), (KEPT_CAPACITY + 1, 0)] {
-        let mut output = Output::new();
-        output.put(&std::vec![7; len]);
-        output.advance(len);
-        assert_eq!(output.bytes.capacity(), kept);
-    }
-}
+mod memory;

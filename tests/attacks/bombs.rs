@@ -16,7 +16,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
 
 /// What waits beside it for one who does not read: the server's limit, the echo of one message more and of what one
-/// read of a compressed kilobyte brings, and a buffer that doubles.
+/// read of a compressed kilobyte brings, in a buffer with room for twice that.
 const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
 
 /// Many megabytes in one message: RFC 6455 §7.4.1, 1009, as soon as there is one byte too many.

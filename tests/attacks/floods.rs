@@ -11,7 +11,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 const MAX_FRAGMENTS: usize = 1 << 17;
 
 /// What waits for one who never reads: the server's limit, beyond which it reads no more, what two reads of 64 KiB and
-/// less call for, and a buffer that doubles.
+/// less call for, in a buffer with room for twice that.
 const BACKLOG: usize = 2 * ((256 << 10) + 2 * (64 << 10));
 
 /// The keep-alive ends them: nothing that the server sends is taken.

@@ -1,9 +1,9 @@
 //! RFC 6455 §5.5.3: every ping is answered, until more pongs wait than [`Config::max_pending_pongs`] allows; from then
 //! on the latest one is.
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use websocket_proto::frame::Opcode;
-use websocket_proto::{Config, Connection, Event, Input, Output, Role};
+use websocket_proto::{Config, Connection, Event, Input, MessageKind, Output, Role};
 
 use crate::faults::{ROLES, open};
 use crate::harness::{both_roles, drain, frames, from_peer_of};
@@ -21,6 +21,12 @@ fn pong_len(role: Role) -> usize {
     let mut output = Output::new();
     receive_ping(&mut open(role, &Config::new()), 0, &mut output);
     output.len()
+}
+
+/// The numbers that the pongs answer, among other frames.
+fn pongs(output: &[u8]) -> Vec<u32> {
+    let pongs = frames(output).into_iter().filter(|(header, _)| header.opcode == Opcode::Pong);
+    pongs.map(|(_, payload)| u32::from_be_bytes(*payload.first_chunk().unwrap())).collect()
 }
 
 /// The numbers that the pongs answer; there has to be nothing else.
@@ -140,5 +146,153 @@ fn written_pongs_do_not_count() {
         }
         wire.extend(drain(&mut output));
         assert!(numbers(&wire).into_iter().eq(0..200), "no more than three pongs ever waited");
+    }
+}
+
+/// However many bytes of the pongs are written, those that wait are counted, to the byte.
+#[test]
+fn pongs_are_counted_to_the_byte() {
+    rows!("6455-5.5.3-2");
+    for (role, by_reference) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
+        let pong_len = pong_len(role);
+        for budget in [0, 1, pong_len, 2 * pong_len - 1, 2 * pong_len, 2 * pong_len + 1] {
+            for written in 0..4 * pong_len {
+                let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget as u32)), Output::new());
+                // Four pongs, apart by messages, so that all of them wait whatever the budget.
+                for number in 0..4 {
+                    receive_ping(&mut ws, number, &mut output);
+                    let message = Bytes::from(vec![7; if by_reference { 16 << 10 } else { 100 }]);
+                    ws.send_bytes(MessageKind::Binary, message, &mut output).unwrap();
+                }
+                // So many bytes of the pongs, and what lies between them.
+                let message_len = (output.len() - 4 * pong_len) / 4;
+                let mut wire = output.copy_to_bytes(written + written / pong_len * message_len).to_vec();
+                let mut waiting = 4 * pong_len - written;
+                let mut expected: Vec<u32> = (0..4).collect();
+                for number in 4..10 {
+                    receive_ping(&mut ws, number, &mut output);
+                    if waiting > budget && number > 4 {
+                        expected.pop();
+                    } else {
+                        waiting += pong_len;
+                    }
+                    expected.push(number);
+                }
+                wire.extend(drain(&mut output));
+                assert_eq!(pongs(&wire), expected, "{role:?}, {written} bytes written, budget {budget}");
+            }
+        }
+    }
+}
+
+/// A message that waits after pongs that are written takes nothing of the budget.
+#[test]
+fn a_message_that_waits_is_no_pong() {
+    rows!("6455-5.5.3-2");
+    for role in ROLES {
+        for budget in [16 << 10, 10 * pong_len(role) as u32] {
+            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget)), Output::new());
+            (0..130).for_each(|number| receive_ping(&mut ws, number, &mut output));
+            let pongs_len = output.len();
+            ws.send_binary(&vec![7; 1 << 20], &mut output).unwrap();
+            output.advance(pongs_len + 1000);
+            let waiting = output.len();
+            (200..210).for_each(|number| receive_ping(&mut ws, number, &mut output));
+            output.advance(waiting);
+            assert!(numbers(&drain(&mut output)).into_iter().eq(200..210), "{role:?}, budget {budget}");
+        }
+    }
+}
+
+/// A frame of the model.
+#[derive(Debug)]
+struct Waiting {
+    /// The number that a pong answers.
+    pong: Option<u32>,
+    len: usize,
+    taken: usize,
+}
+
+/// An output, and what has to be in it.
+#[derive(Default)]
+struct Modelled {
+    output: Output,
+    frames: Vec<Waiting>,
+}
+
+impl Modelled {
+    fn pongs(&self) -> usize {
+        self.frames.iter().filter(|frame| frame.pong.is_some()).map(|frame| frame.len - frame.taken).sum()
+    }
+
+    fn put(&mut self, pong: Option<u32>, put: impl FnOnce(&mut Output)) {
+        let before: usize = self.frames.iter().map(|frame| frame.len - frame.taken).sum();
+        put(&mut self.output);
+        self.frames.push(Waiting { pong, len: self.output.len() - before, taken: 0 });
+    }
+
+    fn take(&mut self, count: usize) {
+        let mut left = count.min(self.output.len());
+        self.output.advance(left);
+        for frame in &mut self.frames {
+            let taken = left.min(frame.len - frame.taken);
+            frame.taken += taken;
+            left -= taken;
+        }
+        self.frames.retain(|frame| frame.taken < frame.len);
+    }
+}
+
+/// Pings, messages, writes of any length, and moves from one output to another: the pongs that wait, and no others, count
+/// against the budget, and each that fits is sent.
+#[test]
+fn the_budget_is_for_the_pongs_that_wait() {
+    rows!("6455-5.5.3-2");
+    let mut noise = 42_u64;
+    let mut below = |end: usize| {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (noise >> 33) as usize % end
+    };
+    for (role, round) in ROLES.into_iter().flat_map(|role| (0..200).map(move |round| (role, round))) {
+        let budget = [0, 1, 10, 50, 200][round % 5];
+        let mut ws = open(role, &Config::new().max_pending_pongs(budget as u32));
+        let mut outputs = [Modelled::default(), Modelled::default()];
+        for number in 0..60 {
+            let (one, other) = outputs.split_at_mut(1);
+            let (one, other) = (&mut one[0], &mut other[0]);
+            let (to, from) = if below(2) == 0 { (one, other) } else { (other, one) };
+            match below(8) {
+                0..4 => {
+                    if to.pongs() > budget {
+                        to.frames.pop_if(|last| last.pong.is_some() && last.taken == 0);
+                    }
+                    to.put(Some(number), |output| receive_ping(&mut ws, number, output));
+                }
+                4 => to.put(None, |output| ws.send_text("text", output).unwrap()),
+                5 => {
+                    let payload = Bytes::from(vec![7; 16 << 10]);
+                    to.put(None, |output| ws.send_bytes(MessageKind::Binary, payload, output).unwrap());
+                }
+                6 => {
+                    to.output.append(&mut from.output);
+                    to.frames.append(&mut from.frames);
+                }
+                _ => {
+                    let count = if below(2) == 0 { below(20) } else { below(to.output.len() + 1) };
+                    to.take(count);
+                }
+            }
+            assert_eq!(to.output.len(), to.frames.iter().map(|frame| frame.len - frame.taken).sum::<usize>());
+        }
+        for Modelled { mut output, frames } in outputs {
+            for frame in frames {
+                let bytes = output.copy_to_bytes(frame.len - frame.taken);
+                // What is left of a frame that was partly written is none.
+                if frame.taken == 0 {
+                    assert_eq!(pongs(&bytes), Vec::from_iter(frame.pong), "{role:?}, round {round}");
+                }
+            }
+            assert!(output.is_empty(), "{role:?}, round {round}");
+        }
     }
 }

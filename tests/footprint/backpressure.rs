@@ -1,6 +1,10 @@
 //! The rule in `Output`'s docs: who reads only while the output is below a limit holds little more than that, for a
 //! peer that never reads.
 
+use websocket_proto::Prepared;
+
+use super::attacks::{BESIDE, ROLES, open};
+use super::peer::{KEPT, READERS, Reader, send_to};
 use super::*;
 
 const LIMIT: usize = 4 << 10;
@@ -120,4 +124,96 @@ fn a_fault_behind_the_pings() {
     let mut driver = Driver::new(Connection::server(config()), false);
     driver.drive(&mut malformed, usize::MAX);
     assert!(driver.ws.is_closed() && !driver.output.is_empty());
+}
+
+/// A bound on what waits is one on what is held: twice as much, or what is kept, and 2.75 times as much while it moves.
+#[test]
+fn an_output_holds_what_waits() {
+    let messages = [&[1, 1, 1][..], &[100, 0, 3000], &[60_000], &[1, 200_000], &[1_000_000, 1, 1, 1]];
+    for (role, reader) in ROLES.into_iter().flat_map(|role| READERS.map(|reader| (role, reader))) {
+        for (limit, lens) in [1000, 100_000, 1_000_000].into_iter().flat_map(|limit| messages.map(|lens| (limit, lens)))
+        {
+            let mut ws = open(role, &Config::new());
+            let messages: Vec<Vec<u8>> = lens.iter().map(|len| vec![7; *len]).collect();
+            let (rounds, mut next) =
+                (if lens.iter().any(|&len| len > 3000) { 40 } else { 1000 }, messages.iter().cycle());
+            let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
+                ws.send_binary(next.next().expect("it is endless"), output).expect("open");
+            });
+            let (waiting, most) = (backlog.output.len(), backlog.most);
+            assert!(peak <= most * 11 / 4 + 64, "{role:?} {reader:?}, {lens:?}: {peak} at peak, for {most}");
+            let kept = KEPT.min(most * 3 / 2 + 64).max(2 * waiting);
+            assert!(held <= kept, "{role:?} {reader:?}, {lens:?}: {held} held, for {waiting}, at most {most}");
+        }
+    }
+}
+
+/// References to payloads, and frames that are counted, take a bounded number of bytes each, when most of them are
+/// written, too.
+#[test]
+fn lists_hold_what_waits() {
+    const FRAME: usize = 1004;
+    for (browser_rules, each) in [(false, 40), (true, 40 + 24)] {
+        let config = Config::new().browser_rules(browser_rules);
+        let prepared = Prepared::text(&"x".repeat(1000));
+        for reader in READERS {
+            let mut ws = open(Role::Server, &config);
+            // Made when it is sent for the first time.
+            ws.send_prepared(&prepared, &mut Output::new()).expect("open");
+            let (backlog, held, peak) = send_to(reader, 2000, usize::MAX, |output| {
+                for _ in 0..10 {
+                    ws.send_prepared(&prepared, output).expect("open");
+                }
+            });
+            let (waiting, most) = (backlog.output.len().div_ceil(FRAME), backlog.most.div_ceil(FRAME));
+            assert!(most > 1000 || matches!(reader, Reader::Gulps | Reader::AllButOne), "{most} frames waited");
+            assert!(peak <= most * each * 11 / 4 + BESIDE, "{reader:?}: {peak} at peak, for {most} frames");
+            let kept = (2 * waiting).max(64) * each;
+            assert!(held <= kept + BESIDE, "{reader:?}: {held} held, for {waiting} frames");
+        }
+    }
+}
+
+/// A backlog does not get a buffer that is mostly empty: the shared output keeps that.
+#[test]
+fn a_backlog_gets_no_more_than_waits() {
+    let (mut ws, mut shared) = (open_server(Config::new()), Output::new());
+    ws.send_binary(&[7; 100_000], &mut shared).expect("open");
+    shared.advance(shared.len());
+    for len in [1, 100, 10_000] {
+        ws.send_binary(&vec![7; len], &mut shared).expect("open");
+        let waiting = shared.len();
+        let (backlog, allocations, held, _) = measure(|| {
+            let mut backlog = Output::new();
+            backlog.append(&mut shared);
+            backlog
+        });
+        assert_eq!((backlog.len(), allocations, held), (waiting, 1, waiting.cast_signed()));
+    }
+    // A buffer that is half full moves as it is.
+    ws.send_binary(&[7; 60_000], &mut shared).expect("open");
+    let (backlog, allocations, held, _) = measure(|| {
+        let mut backlog = Output::new();
+        backlog.append(&mut shared);
+        backlog
+    });
+    assert_eq!((backlog.len() > 60_000, allocations, held), (true, 0, 0));
+}
+
+/// One byte that waits does not keep a large buffer, whether it was written or never had anything to do with the rest.
+#[test]
+fn one_byte_keeps_no_large_buffer() {
+    let data = vec![7; 10 << 20];
+    for role in ROLES {
+        let mut ws = open(role, &Config::new());
+        let (output, _, held, peak) = measure(|| {
+            let mut output = Output::new();
+            ws.send_binary(&data, &mut output).expect("open");
+            output.advance(output.len() - 1);
+            output
+        });
+        assert_eq!(output.len(), 1);
+        assert!(held < 16, "{held} held");
+        assert!(peak.cast_unsigned() <= data.len() + 64, "{peak} at peak");
+    }
 }

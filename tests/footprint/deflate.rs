@@ -2,9 +2,14 @@
 
 use websocket_proto::{Deflate, Parameter};
 
+use super::attacks::attack;
+use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
 use super::*;
 
-const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+/// What a server says that takes such an offer.
+pub(super) const ANSWER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 /// "Hello" (RFC 7692 §7.2.3.1).
 pub(super) const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -184,6 +189,27 @@ fn memory_follows_what_is_decompressed() {
     }
 }
 
+/// As of any output, what is held follows what waits, but for room for the message while it is compressed.
+#[test]
+fn compressed_messages_hold_what_waits() {
+    for (len, compressible) in [100, 5000, 300_000].into_iter().flat_map(|len| [(len, true), (len, false)]) {
+        let mut noise = Noise(42);
+        let message: Vec<u8> = (0..len).map(|_| if compressible { 0 } else { noise.below(256) as u8 }).collect();
+        for (reader, limit) in READERS.into_iter().flat_map(|reader| [1000, 1_000_000].map(|limit| (reader, limit))) {
+            let mut ws = open_deflate(Deflate::new());
+            ws.send_binary(&message, &mut Output::new()).expect("open");
+            let rounds = (1_500_000 / len).min(100);
+            let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
+                ws.send_binary(&message, output).expect("open");
+            });
+            let (waiting, most) = (backlog.output.len(), backlog.most);
+            assert!(peak <= (most + len) * 11 / 4 + 500, "{reader:?}, {len}: {peak} at peak, for {most}");
+            let kept = KEPT.min((most + len) * 3 / 2 + 500).max(2 * waiting);
+            assert!(held <= kept, "{reader:?}, {len}: {held} held, for {waiting}, at most {most}");
+        }
+    }
+}
+
 /// 16 MiB of zeros in 16 KiB: no more is held than the limit, and half of it while the buffer grows.
 #[test]
 fn a_bomb_stays_within_the_limit() {
@@ -192,11 +218,12 @@ fn a_bomb_stays_within_the_limit() {
     let config = Config::new().max_message_size(LIMIT).deflate(Deflate::new());
     for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
         let mut bytes = compressed(true, opcode, &bomb);
-        let ((ws, received), peak) = attacks::peak(&config, || {
+        let outcome = attack(&config, Role::Server, || {
             let mut ws = open_with(config.clone());
-            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            let received = absorb(&mut ws, &mut bytes, piece, &mut Backlog::of(Reader::Nothing));
             (ws, received)
         });
+        let ((ws, received), peak) = (outcome.result, outcome.peak);
         assert!(ws.is_closed() && received == 0, "{received} received");
         assert!(peak > LIMIT, "it was decompressed up to the limit: {peak}");
         assert!(peak <= LIMIT * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
@@ -212,20 +239,21 @@ fn a_bomb_in_parts_costs_a_part() {
     let config = Config::new().max_message_size(usize::MAX).part_size(PART).deflate(Deflate::new());
     for (opcode, piece) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [100, usize::MAX].map(|n| (o, n))) {
         let mut bytes = compressed(true, opcode, &bomb);
-        let ((ws, received), peak) = attacks::peak(&config, || {
+        let outcome = attack(&config, Role::Server, || {
             let mut ws = open_with(config.clone());
-            let received = attacks::absorb(&mut ws, &mut bytes, piece, &mut Output::new());
+            let received = absorb(&mut ws, &mut bytes, piece, &mut Backlog::of(Reader::Nothing));
             (ws, received)
         });
+        let ((ws, received), peak) = (outcome.result, outcome.peak);
         assert_eq!((ws.state(), received), (State::Open, LEN));
         assert!(peak <= PART * 3 / 2 + (64 << 10), "{opcode:?} in pieces of {piece}: {peak} at peak");
     }
 }
 
 /// So many zeros, compressed.
-fn bomb(len: usize) -> Vec<u8> {
+pub(super) fn bomb(len: usize) -> Vec<u8> {
     let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut bomb = vec![0; len / 500];
+    let mut bomb = vec![0; len / 500 + 64];
     deflate.compress(&vec![0; len], &mut bomb, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
     assert_eq!(deflate.total_in(), len as u64);
     bomb.truncate(deflate.total_out() as usize - 4);

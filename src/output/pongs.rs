@@ -1,0 +1,203 @@
+//! The pongs that wait in an output: how many bytes they are, and whether the last one can be replaced. Bytes of other
+//! frames are not counted here.
+
+use super::Output;
+use super::list::{KEPT_ENTRIES, List};
+use crate::frame::EncodedHeader;
+
+/// The last group of pongs, which ends at the mark of the output's queue. A group is a run of pongs without other bytes
+/// of the queue between them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastGroup {
+    /// The group's length when its last pong was put.
+    len: u32,
+    /// The length of its last pong; 0 if something else was put after it that is not in the queue.
+    last_pong: u32,
+}
+
+impl LastGroup {
+    pub(super) const fn new() -> Self {
+        Self { len: 0, last_pong: 0 }
+    }
+}
+
+impl Output {
+    /// Puts a pong frame, in the place of the last pong if more than `budget` bytes of pongs wait and the last one is
+    /// whole and the last thing here. Returns the length of the frame that was replaced.
+    pub(crate) fn put_pong(
+        &mut self,
+        header: &EncodedHeader,
+        key: Option<[u8; 4]>,
+        payload: &[u8],
+        budget: usize,
+    ) -> usize {
+        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
+        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
+        // Ping frame."
+        let replaced = if self.waiting_pongs() > budget { self.replaceable_pong() } else { 0 };
+        self.queue.truncate(replaced);
+        let before = (self.last_group_len() - replaced, self.queue.marked() - replaced);
+        let start = self.queue.waiting().len();
+        let len = self.put_frame(header, key, payload);
+        let group_len = match before {
+            (group_len, end) if end == start => group_len,
+            (group_len, end) => {
+                self.note_group(end, group_len);
+                0
+            }
+        };
+        self.last_group = LastGroup { len: clamp(group_len + len), last_pong: clamp(len) };
+        self.queue.set_mark(start + len);
+        replaced
+    }
+
+    /// Notes that something was put after the last pong that is not in the queue.
+    pub(super) fn keep_last_pong(&mut self) {
+        self.last_group.last_pong = 0;
+    }
+
+    /// Follows the bytes of `other`, which are about to be put after the `own` bytes of the queue.
+    pub(super) fn append_pongs(&mut self, own: usize, other: &mut Self) {
+        let (end, len, last_pong) = (other.queue.marked(), other.last_group_len(), other.replaceable_pong());
+        self.keep_last_pong();
+        if len == 0 && other.aside.as_ref().is_none_or(|aside| aside.pongs.is_empty()) {
+            return;
+        }
+        self.note_group(self.queue.marked(), self.last_group_len());
+        if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.pongs.is_empty()) {
+            self.aside.get_or_insert_default().pongs.append(own, &mut aside.pongs);
+        }
+        self.last_group = LastGroup { len: clamp(len), last_pong: clamp(last_pong) };
+        self.queue.set_mark(own + end);
+    }
+
+    /// How many bytes of pongs wait.
+    pub(super) fn waiting_pongs(&self) -> usize {
+        self.last_group_len() + self.aside.as_ref().map_or(0, |aside| aside.pongs.len())
+    }
+
+    /// How many bytes of the last group wait.
+    fn last_group_len(&self) -> usize {
+        self.queue.marked().min(self.last_group.len as usize)
+    }
+
+    /// The length of the last pong, if it is whole and the last thing here; otherwise 0.
+    fn replaceable_pong(&self) -> usize {
+        let last_pong = self.last_group.last_pong as usize;
+        let is_last = self.queue.marked() == self.queue.waiting().len();
+        if is_last && last_pong <= self.last_group_len() { last_pong } else { 0 }
+    }
+
+    /// Notes a group that is not the last any more.
+    fn note_group(&mut self, end: usize, len: usize) {
+        if len > 0 {
+            self.aside.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
+        }
+    }
+}
+
+/// A length that is counted as at most 4 GiB, which is more than any budget.
+fn clamp(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// The groups of pongs before the last one, in the order of the wire.
+///
+/// There are at most [`KEPT_ENTRIES`]. For one more, the two neighbours with the fewest bytes become one group, as if
+/// the pongs of the second followed those of the first directly. So as bytes are taken, the count may be too low, never
+/// too high, and by no more than the length of the group of which a part is taken: of n groups, the two shortest
+/// neighbours have at most 2/(n - 1) of all bytes.
+#[derive(Debug, Default)]
+pub(super) struct PongGroups {
+    groups: List<Group>,
+    /// Bytes of all groups.
+    len: usize,
+    /// The sum of all distances and lengths: how many bytes of the queue wait up to the end of the last group.
+    end: usize,
+}
+
+#[derive(Debug)]
+struct Group {
+    /// How many bytes of the queue wait between the group before, or the front, and this one.
+    distance: usize,
+    len: usize,
+}
+
+impl PongGroups {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a group of `len` bytes after `start` bytes of the queue.
+    fn push(&mut self, start: usize, len: usize) {
+        if start > self.end && self.groups.len() >= KEPT_ENTRIES {
+            self.merge_shortest();
+        }
+        let distance = start.saturating_sub(self.end);
+        self.end = self.end.saturating_add(distance).saturating_add(len);
+        self.len = self.len.saturating_add(len);
+        match self.groups.back_mut() {
+            Some(last) if distance == 0 => last.len = last.len.saturating_add(len),
+            _ => self.groups.push_back(Group { distance, len }),
+        }
+    }
+
+    /// Moves all groups of another output after the `own` bytes of the queue.
+    fn append(&mut self, own: usize, other: &mut Self) {
+        let mut end = own;
+        for Group { distance, len } in other.groups.drain(..) {
+            let start = end.saturating_add(distance);
+            self.push(start, len);
+            end = start.saturating_add(len);
+        }
+        other.clear();
+    }
+
+    fn merge_shortest(&mut self) {
+        let pairs = self.groups.iter().zip(self.groups.iter().skip(1));
+        let shortest = pairs.enumerate().min_by_key(|(_, (one, next))| one.len.saturating_add(next.len));
+        let Some(index) = shortest.map(|(index, _)| index) else { return };
+        let Some(merged) = self.groups.remove(index + 1) else { return };
+        if let Some(one) = self.groups.get_mut(index) {
+            one.len = one.len.saturating_add(merged.len);
+        }
+        match self.groups.get_mut(index + 1) {
+            Some(next) => next.distance = next.distance.saturating_add(merged.distance),
+            None => self.end = self.end.saturating_sub(merged.distance),
+        }
+    }
+
+    /// Follows `count` bytes that are taken off the front of the queue.
+    pub(super) fn advance(&mut self, count: usize) {
+        let mut left = count;
+        while let Some(first) = self.groups.front_mut() {
+            let before = left.min(first.distance);
+            let taken = (left - before).min(first.len);
+            first.distance = first.distance.saturating_sub(before);
+            first.len = first.len.saturating_sub(taken);
+            self.len = self.len.saturating_sub(taken);
+            self.end = self.end.saturating_sub(before + taken);
+            left -= before + taken;
+            if first.len > 0 {
+                return;
+            }
+            self.groups.pop_front();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.groups.clear();
+        (self.len, self.end) = (0, 0);
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+impl PongGroups {
+    pub(super) fn count(&self) -> usize {
+        self.groups.len()
+    }
+}

@@ -1,0 +1,136 @@
+//! [`Queue`]: the bytes that an output holds itself, in one buffer whose size follows the number of bytes that wait.
+
+use alloc::vec::Vec;
+
+use super::KEPT_CAPACITY;
+
+/// Bytes that are put at the end and taken off the front.
+///
+/// # Memory
+/// A buffer of more than [`KEPT_CAPACITY`] has room for at most twice the bytes that wait. While bytes move to another
+/// buffer, the old and the new one together have room for at most 2¾ times the most bytes that have waited.
+///
+/// # Work
+/// Each byte moves a constant number of times on average, because every move is paid for: bytes move to the front of
+/// their buffer if at least a fourth as many bytes were taken since the last move; to a buffer that is larger by at
+/// least a fourth of what moves; to a smaller buffer if less than half of the old one is filled.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    /// The first `taken` of the bytes were taken off the front.
+    taken: usize,
+    /// A position in `bytes`, which moves with them.
+    mark: usize,
+}
+
+impl Queue {
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), taken: 0, mark: 0 }
+    }
+
+    /// The bytes that wait.
+    #[inline]
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// The buffer, with room for `additional` bytes, to append to.
+    #[inline]
+    pub(super) fn with_room(&mut self, additional: usize) -> &mut Vec<u8> {
+        if self.bytes.capacity() - self.bytes.len() < additional {
+            self.make_room(additional);
+        }
+        &mut self.bytes
+    }
+
+    #[cold]
+    fn make_room(&mut self, additional: usize) {
+        let waiting = self.waiting().len();
+        let needed = waiting.saturating_add(additional);
+        if needed <= self.bytes.capacity() && waiting <= self.taken.saturating_mul(4) {
+            self.mark = self.marked();
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        } else {
+            self.relocate(needed.saturating_add(waiting / 2));
+        }
+    }
+
+    /// Moves the bytes that wait to a buffer of this capacity.
+    fn relocate(&mut self, capacity: usize) {
+        if self.taken == 0 {
+            // The allocator may be able to change the buffer where it is.
+            self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
+            self.bytes.shrink_to(capacity);
+        } else {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.extend_from_slice(self.waiting());
+            *self = Self { bytes, taken: 0, mark: self.marked() };
+        }
+    }
+
+    /// Takes `count` bytes, no more than wait, off the front.
+    #[inline]
+    pub(super) fn advance(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
+        self.shrink();
+    }
+
+    /// Moves the bytes that wait to a smaller buffer, if this one is too large for them.
+    #[inline]
+    pub(super) fn shrink(&mut self) {
+        let (waiting, capacity) = (self.waiting().len(), self.bytes.capacity());
+        if capacity > KEPT_CAPACITY && capacity > waiting.saturating_mul(2) {
+            self.relocate(waiting.saturating_add(waiting / 2));
+        }
+    }
+
+    /// Takes all bytes off.
+    pub(super) fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_CAPACITY {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        (self.taken, self.mark) = (0, 0);
+    }
+
+    /// Takes the last `count` bytes, no more than wait, off the end. The mark must not be after the new end.
+    pub(super) fn truncate(&mut self, count: usize) {
+        self.bytes.truncate(self.bytes.len().saturating_sub(count));
+    }
+
+    /// Whether at least half of the buffer is waiting bytes.
+    pub(super) fn is_well_filled(&self) -> bool {
+        self.bytes.capacity() <= self.waiting().len().saturating_mul(2)
+    }
+}
+
+/// The mark.
+impl Queue {
+    /// Moves the mark to `position`, counted from the first byte that waits.
+    pub(super) fn set_mark(&mut self, position: usize) {
+        self.mark = self.taken.saturating_add(position);
+    }
+
+    /// How many of the bytes that wait come before the mark.
+    pub(super) fn marked(&self) -> usize {
+        self.mark.saturating_sub(self.taken)
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+impl Queue {
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// How many bytes can be put where the buffer is.
+    pub(super) fn free(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
+
+    /// Where the buffer is.
+    pub(super) fn start(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+}

@@ -1,0 +1,305 @@
+//! What an [`Output`] holds, how often bytes move in it, and which pongs it counts.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::list::KEPT_ENTRIES;
+use super::super::*;
+use super::{Frame, Model};
+use crate::frame::EncodedHeader;
+
+/// An output in which a payload always waits holds the headers that wait, and not those that were written.
+#[test]
+fn written_headers_do_not_pile_up() {
+    let payload = Bytes::from(alloc::vec![7; 1 << 20]);
+    let mut output = Output::new();
+    for _ in 0..10_000 {
+        output.put_by_reference(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
+        output.advance(output.len() - payload.len());
+    }
+    assert!(output.chunk().len() == payload.len() && output.queue.capacity() <= 100, "{}", output.queue.capacity());
+}
+
+/// Only what is used is allocated, and a drained output keeps little of it.
+#[test]
+fn lists_are_made_when_needed_and_kept_while_small() {
+    let mut output = Output::new();
+    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
+    output.count_message(0, false);
+    assert!(output.aside.is_none());
+    for frames in [1, 40, 10_000] {
+        for _ in 0..frames {
+            output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+            output.count_message(1, false);
+        }
+        output.advance(output.len());
+        let aside = output.aside.as_ref().expect("it was used");
+        let kept = [aside.splices.capacity(), aside.buffered.capacity()];
+        let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
+        assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
+    }
+}
+
+/// Of lists that are mostly written, twice the entries that wait are kept, or a few.
+#[test]
+fn lists_shrink_as_they_are_written() {
+    let mut output = Output::new();
+    for _ in 0..10_000 {
+        output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+        output.count_message(1, false);
+    }
+    for waiting in (1..10_000).rev() {
+        output.advance(3);
+        let aside = output.aside.as_ref().expect("it is used");
+        for capacity in [aside.splices.capacity(), aside.buffered.capacity()] {
+            assert!(capacity <= (2 * waiting).max(KEPT_ENTRIES), "{capacity} kept for {waiting}");
+        }
+    }
+}
+
+/// An idle connection's backlog, to which there is nothing to append, does not get the buffer that all share.
+#[test]
+fn appending_nothing_moves_no_memory() {
+    let (mut shared, mut backlog) = (Output::new(), Output::new());
+    shared.put(&[7; 1000]);
+    shared.advance(1000);
+    backlog.append(&mut shared);
+    assert!(shared.queue.capacity() >= 1000 && backlog.queue.capacity() == 0);
+}
+
+/// Lists that are empty are not worth one.
+#[test]
+fn appending_bytes_makes_no_lists() {
+    let (mut shared, mut backlog) = (Output::new(), Output::new());
+    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.count_message(1, false);
+    shared.advance(3);
+    shared.put(b"\x8a\0");
+    backlog.put(b"\x8a\0");
+    backlog.append(&mut shared);
+    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
+}
+
+/// What is written makes room only where there is none.
+#[test]
+fn bytes_move_only_for_want_of_room() {
+    let mut output = Output::new();
+    output.put_with(200, |bytes| bytes.extend([7; 100]));
+    assert_eq!(output.queue.capacity(), 200);
+    output.advance(90);
+    let place = output.chunk().as_ptr();
+    // The second fills it to the last byte.
+    for _ in 0..2 {
+        output.put(&[7; 50]);
+        assert_eq!((output.chunk().as_ptr(), output.queue.capacity()), (place, 200));
+    }
+    output.advance(100);
+    output.put(&[7; 10]);
+    assert_eq!((output.len(), output.queue.capacity()), (20, 200));
+}
+
+#[test]
+fn a_drained_buffer_is_kept_up_to_a_size() {
+    for (len, kept) in [(KEPT_CAPACITY, KEPT_CAPACITY), (KEPT_CAPACITY + 1, 0)] {
+        let mut output = Output::new();
+        output.put(&std::vec![7; len]);
+        output.advance(len);
+        assert_eq!(output.queue.capacity(), kept);
+    }
+}
+
+/// Watches the queue of an output: what moves in it, and what it holds.
+#[derive(Debug, Default)]
+struct Watched {
+    output: Output,
+    put: usize,
+    taken: usize,
+    moved: usize,
+    /// The most bytes that have waited.
+    most: usize,
+}
+
+impl Watched {
+    fn put(&mut self, count: usize) {
+        self.put += count;
+        self.watch(|output| output.put(&alloc::vec![7; count]));
+    }
+
+    fn take(&mut self, count: usize) {
+        self.taken += count.min(self.output.len());
+        self.watch(|output| output.advance(count));
+    }
+
+    fn watch(&mut self, step: impl FnOnce(&mut Output)) {
+        let queue = &self.output.queue;
+        let (place, front, capacity, waiting) =
+            (queue.start(), queue.waiting().as_ptr(), queue.capacity(), queue.waiting().len());
+        step(&mut self.output);
+        let queue = &self.output.queue;
+        self.most = self.most.max(self.output.len());
+        // To a new buffer, or to the front of this one; bytes that were taken do not move.
+        let kept = waiting.min(queue.waiting().len());
+        let is_new = queue.capacity() != capacity || queue.start() != place;
+        if is_new || queue.waiting().as_ptr() < front {
+            self.moved += kept;
+        }
+        let peak = if is_new { capacity + queue.capacity() } else { capacity };
+        assert!(4 * peak <= 11 * self.most, "{peak} bytes at peak, when {} have waited", self.most);
+        let held = queue.capacity();
+        assert!(held <= KEPT_CAPACITY.max(2 * self.output.len()), "{held} held for {}", self.output.len());
+    }
+
+    fn check_work(&self) {
+        assert!(self.moved <= 4 * self.put, "{} bytes moved, {} put, {} taken", self.moved, self.put, self.taken);
+    }
+}
+
+/// Peers that read a little of what waits, at sizes around those where bytes move.
+#[test]
+fn bytes_move_a_constant_number_of_times() {
+    for waiting in [1, 100, 1000, 100_000, 1_000_000] {
+        for (put, taken) in [(1, 1), (100, 99), (100, 60), (100, 10), (1000, 1000), (10_000, 9999)] {
+            let mut watched = Watched::default();
+            watched.put(waiting);
+            let rounds = 2000.min(20_000_000 / (waiting + put));
+            for _ in 0..rounds {
+                watched.put(put);
+                watched.take(taken);
+            }
+            watched.check_work();
+        }
+    }
+}
+
+/// An adversary puts as much as makes the buffer move once more, then takes as much as does, at every share of it.
+#[test]
+fn bytes_move_a_constant_number_of_times_at_every_border() {
+    for (size, share) in [1000, 300_000].into_iter().flat_map(|size| (1..100).map(move |share| (size, share))) {
+        let mut watched = Watched::default();
+        watched.put(size);
+        for round in 0..60 {
+            watched.take(watched.output.len() * share / 100);
+            let capacity = watched.output.queue.capacity();
+            // Up to the end of the buffer, and one byte more.
+            let free = watched.output.queue.free();
+            watched.put(if round % 2 == 0 { free } else { 1 });
+            watched.put(1);
+            watched.take(watched.output.len().saturating_sub(capacity / 2));
+            watched.take(1);
+        }
+        watched.check_work();
+    }
+}
+
+proptest! {
+    #[test]
+    fn bytes_move_a_constant_number_of_times_at_random(
+        steps in vec((any::<bool>(), 0..20_u32, 1..4096_usize), 1..200),
+    ) {
+        let mut watched = Watched::default();
+        for (is_put, scale, count) in steps {
+            let count = (count << scale) >> 12;
+            if is_put { watched.put(count) } else { watched.take(count) }
+        }
+        watched.check_work();
+    }
+}
+
+/// A pong is not the last thing any more once a payload was put after it, or appended, though no byte of the queue was.
+#[test]
+fn a_pong_before_a_payload_stays() {
+    let pong = |output: &mut Output, byte| output.put_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
+    for is_appended in [false, true] {
+        let (mut output, mut other) = (Output::new(), Output::new());
+        pong(&mut output, b'1');
+        if is_appended {
+            other.put_by_reference(b"", Bytes::from_static(b"payload"));
+            output.append(&mut other);
+        } else {
+            output.put_by_reference(b"", Bytes::from_static(b"payload"));
+        }
+        assert_eq!([pong(&mut output, b'2'), pong(&mut output, b'3')], [0, 3]);
+        let waiting = output.len();
+        assert_eq!(output.copy_to_bytes(waiting), b"\x8a\x011payload\x8a\x013".as_slice());
+    }
+}
+
+/// What happens to an output with more groups of pongs than are noted one by one.
+#[derive(Clone, Debug)]
+enum Step {
+    Pong(usize),
+    Message(usize),
+    Take(usize),
+    MoveToBacklog,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..126_usize).prop_map(Step::Pong),
+        8 => (0..300_usize).prop_map(Step::Message),
+        1 => (1..2000_usize).prop_map(Step::Take),
+        1 => Just(Step::MoveToBacklog),
+    ]
+}
+
+/// Where a group is that was put after others had become one, is known to the byte.
+#[test]
+fn a_group_after_merged_ones_is_where_it_is() {
+    let (mut output, mut model) = (Output::new(), Model::default());
+    // The shortest neighbours are the last ones.
+    let short = core::iter::repeat_n(1, 300);
+    for count in core::iter::repeat_n(50, KEPT_ENTRIES).chain(short).chain([1000, 1]) {
+        for _ in 0..count {
+            output.put_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
+            model.put_pong(b"\x8a\0".to_vec(), usize::MAX);
+        }
+        output.put(&[7; 100]);
+        model.0.push(Frame { bytes: alloc::vec![7; 100], ..Frame::default() });
+    }
+    let most = model.pongs();
+    while !output.is_empty() {
+        output.advance(37);
+        model.advance(37);
+        let (counted, exact) = (output.waiting_pongs(), model.pongs());
+        assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
+    }
+}
+
+proptest! {
+    /// However many groups there are, few are kept, and they are never thought to be more bytes than they are, nor
+    /// many fewer.
+    #[test]
+    fn pongs_in_many_groups_are_counted_nearly(steps in vec(step(), 1..1000)) {
+        let (mut output, mut backlog, mut model, mut most) = (Output::new(), Output::new(), Model::default(), 0);
+        for step in steps {
+            match step {
+                Step::Pong(len) => {
+                    let (header, payload) = ([0x8a, len as u8], alloc::vec![7; len]);
+                    output.put_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
+                    model.put_pong([&header, &*payload].concat(), usize::MAX);
+                }
+                Step::Message(len) => {
+                    let bytes = alloc::vec![7; len];
+                    output.put(&bytes);
+                    model.0.push(Frame { bytes, ..Frame::default() });
+                }
+                Step::Take(count) => {
+                    backlog.append(&mut output);
+                    core::mem::swap(&mut output, &mut backlog);
+                    output.advance(count.min(output.len()));
+                    model.advance(count);
+                }
+                Step::MoveToBacklog => {
+                    backlog.append(&mut output);
+                    core::mem::swap(&mut output, &mut backlog);
+                }
+            }
+            let (counted, exact) = (output.waiting_pongs(), model.pongs());
+            most = most.max(exact);
+            prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
+            let groups = output.aside.as_ref().map_or(0, |aside| aside.pongs.count());
+            prop_assert!(groups <= KEPT_ENTRIES, "{groups} groups");
+        }
+    }
+}

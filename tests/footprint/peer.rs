@@ -1,0 +1,108 @@
+//! Peers that take some of what they are sent, and leave the rest.
+
+use super::*;
+
+/// How much a peer takes after each read of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    Nothing,
+    /// A few bytes, at random.
+    Sips,
+    /// Any part of what waits, at random.
+    Gulps,
+    AllButOne,
+}
+
+pub(super) const READERS: [Reader; 4] = [Reader::Nothing, Reader::Sips, Reader::Gulps, Reader::AllButOne];
+
+/// What waits for a peer, and how it reads.
+pub(super) struct Backlog {
+    pub(super) output: Output,
+    reader: Reader,
+    noise: Noise,
+    /// The most bytes that have waited.
+    pub(super) most: usize,
+}
+
+impl Backlog {
+    pub(super) fn of(reader: Reader) -> Self {
+        Self { output: Output::new(), reader, noise: Noise(42), most: 0 }
+    }
+
+    /// To be called whenever something was put.
+    pub(super) fn note(&mut self) {
+        self.most = self.most.max(self.output.len());
+    }
+
+    /// The peer reads.
+    pub(super) fn take(&mut self) {
+        self.note();
+        let waiting = self.output.len();
+        let count = match self.reader {
+            Reader::Nothing => 0,
+            Reader::Sips => self.noise.below(20),
+            Reader::Gulps => {
+                // Now and then almost everything.
+                let most = if self.noise.below(8) == 0 { waiting } else { waiting / 4 };
+                self.noise.below(most + 1)
+            }
+            Reader::AllButOne => waiting.saturating_sub(1),
+        };
+        self.output.advance(count.min(waiting));
+    }
+}
+
+/// Numbers that look random: Marsaglia's xorshift.
+pub(super) struct Noise(pub(super) u64);
+
+impl Noise {
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+/// Receives, accepts every request, drops every other event and sends nothing. Returns how many bytes of messages came.
+pub(super) fn absorb(ws: &mut Connection, bytes: &mut [u8], piece: usize, backlog: &mut Backlog) -> usize {
+    let mut received = 0;
+    for piece in bytes.chunks_mut(piece) {
+        let mut input = Input::new(piece);
+        while let Some(event) = ws.receive(&mut input, &mut backlog.output) {
+            match event {
+                Event::Request(request) => ws.accept(request, &mut backlog.output),
+                Event::Text(text) | Event::TextPart { text, .. } => received += text.len(),
+                Event::Binary(data) | Event::BinaryPart { data, .. } => received += data.len(),
+                _ => {}
+            }
+            backlog.note();
+        }
+        backlog.take();
+    }
+    received
+}
+
+/// What an output keeps if less than that waits in it.
+pub(super) const KEPT: usize = 128 << 10;
+
+/// Sends what `send` sends, `rounds` times, as long as less than `limit` bytes wait; after each the peer reads. Returns
+/// the output's own share of the heap, now and at its peak, in bytes.
+pub(super) fn send_to(
+    reader: Reader,
+    rounds: usize,
+    limit: usize,
+    mut send: impl FnMut(&mut Output),
+) -> (Backlog, usize, usize) {
+    let (backlog, _, held, peak) = measure(|| {
+        let mut backlog = Backlog::of(reader);
+        for _ in 0..rounds {
+            if backlog.output.len() < limit {
+                send(&mut backlog.output);
+            }
+            backlog.take();
+        }
+        backlog
+    });
+    (backlog, held.cast_unsigned(), peak.cast_unsigned())
+}
