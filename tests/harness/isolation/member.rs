@@ -220,13 +220,14 @@ impl Member {
     }
 
     pub(super) fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
-        let state = self.ws.state();
+        let (state, was_closed) = (self.ws.state(), self.ws.is_closed());
         self.with_output(output, |ws, output| ws.time_out(timeout, output));
-        let applies = match timeout {
-            Timeout::KeepAlive => matches!(state, State::Open | State::Closing),
-            Timeout::Closing => state == State::Closing,
-            _ => false,
-        };
+        let applies = !was_closed
+            && match timeout {
+                Timeout::KeepAlive => matches!(state, State::Open | State::Closing),
+                Timeout::Closing => state == State::Closing,
+                _ => false,
+            };
         // A client that has both Closes needs nothing more from its peer.
         if applies && !self.is_close_heard() {
             if state == State::Open {
@@ -234,7 +235,7 @@ impl Member {
             }
             (self.is_cut_off, self.has_timed_out) = (true, true);
         }
-        assert_eq!(self.ws.is_closed(), applies || state == State::Closed);
+        assert_eq!(self.ws.is_closed(), applies || was_closed);
     }
 
     /// Gives a buffer to gather the next message in: it must not matter what is in it.
