@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Fault};
 
 /// A status code that may travel in a Close frame (RFC 6455 §7.4, IANA "WebSocket Close Code Number Registry").
 ///
@@ -137,8 +137,9 @@ impl CloseStatus {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Boxed, so that the largest event stays small: it comes once in a connection's life.
-    parts: Box<Parts>,
+    /// Boxed, so that the largest event stays small: it comes once in a connection's life. `None` for
+    /// [`OUT_OF_MEMORY`], for which no box can be had.
+    parts: Option<Box<Parts>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,46 +149,53 @@ struct Parts {
     error: Option<Error>,
 }
 
+static OUT_OF_MEMORY: Parts =
+    Parts { status: CloseStatus::Abnormal, reason: String::new(), error: Some(Error::OutOfMemory) };
+
 impl Closed {
     /// After the closing handshake.
     pub(crate) fn cleanly(status: CloseStatus, reason: &str) -> Self {
-        Self { parts: Box::new(Parts { status, reason: reason.into(), error: None }) }
+        Self { parts: Some(Box::new(Parts { status, reason: reason.into(), error: None })) }
     }
 
     /// The transport ended or the caller gave up before a Close was received.
     pub(crate) fn abnormally() -> Self {
-        Self { parts: Box::new(Parts { status: CloseStatus::Abnormal, reason: String::new(), error: None }) }
+        let parts = Parts { status: CloseStatus::Abnormal, reason: String::new(), error: None };
+        Self { parts: Some(Box::new(parts)) }
     }
 
     /// The connection was failed (RFC 6455 §7.1.7).
     pub(crate) fn failed(error: impl Into<Error>) -> Self {
-        let mut closed = Self::abnormally();
-        closed.parts.error = Some(error.into());
-        closed
+        let parts = Parts { status: CloseStatus::Abnormal, reason: String::new(), error: Some(error.into()) };
+        Self { parts: Some(Box::new(parts)) }
+    }
+
+    fn parts(&self) -> &Parts {
+        self.parts.as_deref().unwrap_or(&OUT_OF_MEMORY)
     }
 
     /// What the peer's Close said, if there was one.
     #[must_use]
     pub fn status(&self) -> CloseStatus {
-        self.parts.status
+        self.parts().status
     }
 
     /// The number of [`status`](Self::status): what the WebSocket API's `CloseEvent.code` shows.
     #[must_use]
     pub fn code(&self) -> u16 {
-        self.parts.status.code()
+        self.parts().status.code()
     }
 
     /// The reason in the peer's Close, at most 123 bytes; empty if there was none.
     #[must_use]
     pub fn reason(&self) -> &str {
-        &self.parts.reason
+        &self.parts().reason
     }
 
     /// Whether the closing handshake was completed (RFC 6455 §7.1.4).
     #[must_use]
     pub fn was_clean(&self) -> bool {
-        self.parts.status != CloseStatus::Abnormal
+        self.parts().status != CloseStatus::Abnormal
     }
 
     /// Why the connection was failed, if it was.
@@ -207,13 +215,22 @@ impl Closed {
     /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.parts.error.as_ref()
+        self.parts().error.as_ref()
+    }
+}
+
+impl From<Fault> for Closed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Peer(error) => Self::failed(error),
+            Fault::OutOfMemory => Self { parts: None },
+        }
     }
 }
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.parts.error, self.status()) {
+        match (self.error(), self.status()) {
             (Some(error), _) => error.fmt(f),
             (None, CloseStatus::Code(code)) => write!(f, "closed by the peer with code {code}"),
             (None, CloseStatus::NoStatus) => f.write_str("closed by the peer without a code"),

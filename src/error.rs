@@ -2,9 +2,13 @@
 //! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
 
+mod fault;
+
 use core::fmt;
 
 use crate::close::CloseCode;
+
+pub(crate) use fault::{Fault, OutOfMemory};
 
 /// What the peer did wrong; found in [`Closed::error`](crate::Closed::error).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Error {
     Full,
     /// It took too long.
     Timeout(Timeout),
+    /// Nothing: there was no memory for a message. Sends [`CloseCode::INTERNAL_ERROR`], if there is memory for that.
+    OutOfMemory,
 }
 
 impl fmt::Display for Error {
@@ -28,6 +34,7 @@ impl fmt::Display for Error {
             Self::Handshake(error) => error.fmt(f),
             Self::Full => f.write_str("more to be sent than may wait"),
             Self::Timeout(timeout) => timeout.fmt(f),
+            Self::OutOfMemory => f.write_str("no memory for a message"),
         }
     }
 }
@@ -421,8 +428,8 @@ pub enum SendError {
     InvalidUtf8,
     /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
     Full,
-    /// The compressor failed, which only a lack of memory could explain.
-    Deflate,
+    /// There is no memory to compress with. The message can be sent again later, or uncompressed.
+    OutOfMemory,
 }
 
 impl fmt::Display for SendError {
@@ -434,7 +441,7 @@ impl fmt::Display for SendError {
             Self::MessageInProgress => "a fragmented message is being sent",
             Self::InvalidUtf8 => "text that is not UTF-8",
             Self::Full => "too much is waiting in the output",
-            Self::Deflate => "the compressor failed",
+            Self::OutOfMemory => "no memory to compress with",
         })
     }
 }

@@ -64,7 +64,7 @@ impl Connection {
             // Code_ is considered to be 1005."
             [] => (CloseStatus::NoStatus, ""),
             // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
-            [_] => return Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
+            [_] => return Err(wrong(ProtocolErrorKind::ClosePayloadTooShort).into()),
             [high, low, reason @ ..] => {
                 let code = u16::from_be_bytes([*high, *low]);
                 let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;

@@ -381,6 +381,13 @@ impl Connection {
 
     /// Ends the connection, with what the last event will say.
     fn end(&mut self, closed: Closed) {
+        self.stop();
+        self.held().ending = Some(closed);
+        self.release();
+    }
+
+    /// From here on, nothing is received or sent.
+    fn stop(&mut self) {
         if self.phase == Phase::Opening {
             // It never opened: all that was consumed is the opening.
             self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
@@ -389,8 +396,6 @@ impl Connection {
         self.busy = true;
         // Nothing is gathered any more: the next call goes to the last event.
         self.reading = Reading::default();
-        self.held().ending = Some(closed);
-        self.release();
     }
 
     /// The last event, if it has not been given yet.

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
-use crate::deflate::Codecs;
+use crate::deflate::{Codecs, try_box};
+use crate::error::OutOfMemory;
 use crate::frame::EncodedHeader;
 #[cfg(feature = "deflate")]
 use crate::frame::FrameHeader;
@@ -258,21 +259,22 @@ impl Output {
         self.aside.get_or_insert_default().splices.push(own, payload);
     }
 
-    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if that fails.
+    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
+    /// Returns the frame's length.
     #[cfg(feature = "deflate")]
     pub(crate) fn put_framed(
         &mut self,
         expected: usize,
-        fill: impl FnOnce(&mut Vec<u8>) -> bool,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
         header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
-    ) -> bool {
-        self.make_room(expected.saturating_add(FrameHeader::MAX_LEN));
+    ) -> Result<usize, OutOfMemory> {
+        self.try_reserve(expected.saturating_add(FrameHeader::MAX_LEN))?;
         let start = self.bytes.len();
         let payload = start.saturating_add(FrameHeader::MAX_LEN);
         self.bytes.resize(payload, 0);
-        if !fill(&mut self.bytes) {
+        if let Err(error) = fill(&mut self.bytes) {
             self.bytes.truncate(start);
-            return false;
+            return Err(error);
         }
         let (header, key) = header(self.bytes.len().saturating_sub(payload));
         if let (Some(key), Some(payload)) = (key, self.bytes.get_mut(payload..)) {
@@ -281,12 +283,22 @@ impl Output {
         // The header takes the place that was kept for the longest one.
         self.bytes.splice(start..payload, header.as_ref().iter().copied());
         self.last_pong = 0;
-        true
+        Ok(self.bytes.len().saturating_sub(start))
     }
 
+    /// What connections share, or a place for it.
     #[cfg(feature = "deflate")]
-    pub(crate) fn codecs(&mut self) -> &mut Codecs {
-        self.codecs.get_or_insert_default()
+    pub(crate) fn codecs(&mut self) -> Result<&mut Codecs, OutOfMemory> {
+        if self.codecs.is_none() {
+            self.codecs = Some(try_box(Codecs::default())?);
+        }
+        self.codecs.as_deref_mut().ok_or(OutOfMemory)
+    }
+
+    /// Makes room for a frame of so many bytes, if there is memory.
+    pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
+        self.make_room(additional);
+        Ok(self.bytes.try_reserve(additional)?)
     }
 
     /// Puts a pong frame, in the place of the last one if the pongs waiting here exceed `budget` bytes and the last
