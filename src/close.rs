@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Fault};
 
 /// A status code that may travel in a Close frame (RFC 6455 §7.4, IANA "WebSocket Close Code Number Registry").
 ///
@@ -142,8 +142,9 @@ impl CloseStatus {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Boxed, so that the largest event stays small: it comes once in a connection's life.
-    end: Box<End>,
+    /// Boxed, so that the largest event stays small: it comes once in a connection's life. `None` for
+    /// [`OUT_OF_MEMORY`], for which no box can be had.
+    end: Option<Box<End>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,20 +154,26 @@ enum End {
     Failed(Error),
 }
 
+static OUT_OF_MEMORY: End = End::Failed(Error::OutOfMemory);
+
 impl Closed {
     /// By a closing handshake, in which the peer's Close said this.
     pub(crate) fn cleanly(status: CloseStatus, reason: &str) -> Self {
-        Self { end: Box::new(End::Cleanly(status, reason.into())) }
+        Self { end: Some(Box::new(End::Cleanly(status, reason.into()))) }
     }
 
     /// Without a closing handshake.
     pub(crate) fn failed(error: impl Into<Error>) -> Self {
-        Self { end: Box::new(End::Failed(error.into())) }
+        Self { end: Some(Box::new(End::Failed(error.into()))) }
+    }
+
+    fn end(&self) -> &End {
+        self.end.as_deref().unwrap_or(&OUT_OF_MEMORY)
     }
 
     /// The status and the reason of the peer's Close, if the connection ends by it.
     pub(crate) fn received_close(&self) -> Option<(CloseStatus, &str)> {
-        match &*self.end {
+        match self.end() {
             End::Cleanly(status, reason) => Some((*status, reason)),
             End::Failed(_) => None,
         }
@@ -214,16 +221,25 @@ impl Closed {
     /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        match &*self.end {
+        match self.end() {
             End::Cleanly(..) => None,
             End::Failed(error) => Some(error),
         }
     }
 }
 
+impl From<Fault> for Closed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Peer(error) => Self::failed(error),
+            Fault::OutOfMemory => Self { end: None },
+        }
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.end {
+        match self.end() {
             End::Failed(error) => error.fmt(f),
             End::Cleanly(CloseStatus::Code(code), _) => write!(f, "closed by the peer with code {code}"),
             End::Cleanly(..) => f.write_str("closed by the peer without a code"),

@@ -2,12 +2,14 @@
 //! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
 
+mod fault;
 mod send;
 
 use core::fmt;
 
 use crate::close::CloseCode;
 
+pub(crate) use fault::{Fault, OutOfMemory};
 pub use send::SendError;
 
 /// Why a connection ended without a closing handshake; found in [`Closed::error`](crate::Closed::error).
@@ -30,6 +32,8 @@ pub enum Error {
     ClosedWhileConnecting,
     /// The caller [rejected](crate::Connection::reject) the request, with this HTTP status (RFC 6455 §4.2.2).
     RequestRejected(u16),
+    /// Nothing: there was no memory for a message. Sends [`CloseCode::INTERNAL_ERROR`], if there is memory for that.
+    OutOfMemory,
 }
 
 impl fmt::Display for Error {
@@ -42,6 +46,7 @@ impl fmt::Display for Error {
             Self::TransportLost => f.write_str("ended without a Close frame (RFC 6455 §7.1.5)"),
             Self::ClosedWhileConnecting => f.write_str("closed before the connection was open (RFC 6455 §7.2)"),
             Self::RequestRejected(status) => write!(f, "request rejected with HTTP status {status} (RFC 6455 §4.2.2)"),
+            Self::OutOfMemory => f.write_str("no memory for a message"),
         }
     }
 }

@@ -99,14 +99,15 @@
 //! ([`Request::is_same_origin`](handshake::Request::is_same_origin)); a client's [seed](Connection::client).
 //!
 //! # Features
-//! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`.
+//! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`. Needs no `std`, but `alloc` and a global
+//!   allocator, as the crate does without it.
 //! - `http`: the opening handshake in the types of the `http` crate, for hyper and axum; see
 //!   [`handshake`](handshake#where-something-else-speaks-http). Implies `std`.
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in
 //!   [`Response::retry_after`](handshake::Response::retry_after). Without it the crate is `no_std` and needs `alloc`.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// But for two islands, each with its reason, its figures and a safe twin that it is tested against.
+// Except in three islands, each with its reason and a safe twin that it is tested against.
 #![deny(unsafe_code)]
 // No input may make the crate panic: nothing that can, is used outside its tests.
 #![cfg_attr(

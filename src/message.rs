@@ -4,7 +4,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::error::ProtocolError;
+use crate::error::{Fault, OutOfMemory};
 use crate::event::Event;
 use crate::frame::Opcode;
 use crate::mask::kernel;
@@ -44,7 +44,7 @@ pub(crate) struct Message {
     /// Whether a part was handed out.
     is_started: bool,
     /// What is wrong behind that.
-    fault: Option<ProtocolError>,
+    fault: Option<Fault>,
     /// Whether more of what was read is to come out before anything else is read.
     has_more: bool,
     frames: u32,
@@ -52,8 +52,8 @@ pub(crate) struct Message {
     compressed: bool,
     /// Bytes that came compressed.
     compressed_len: u64,
-    /// Where the payload of the frame under way began.
-    frame_start: Option<u64>,
+    /// Where the payload of the frame under way began; 0 if none did, for there is a header before each.
+    frame_start: u64,
 }
 
 /// What is gathered.
@@ -82,7 +82,7 @@ impl Message {
             frames: 0,
             compressed,
             compressed_len: 0,
-            frame_start: None,
+            frame_start: 0,
         }
     }
 
@@ -99,7 +99,7 @@ impl Message {
     /// Ends a frame.
     pub(crate) fn count_frame(&mut self) {
         self.frames = self.frames.saturating_add(1);
-        self.frame_start = None;
+        self.frame_start = 0;
     }
 
     #[cfg(feature = "deflate")]
@@ -117,7 +117,10 @@ impl Message {
 
     /// Where the payload of the frame under way began, of which the next piece is at `position`.
     pub(crate) fn frame_start(&mut self, position: u64) -> u64 {
-        *self.frame_start.get_or_insert(position)
+        if self.frame_start == 0 {
+            self.frame_start = position;
+        }
+        self.frame_start
     }
 
     /// Whether it ends, so far, at the end of a character.
@@ -136,16 +139,16 @@ impl Message {
         key: [u8; 4],
         bytes: &[u8],
         announced: impl FnOnce(&Self) -> u64,
-    ) -> Result<(), Utf8Error> {
+    ) -> Result<(), Fault<Utf8Error>> {
         if bytes.len() > self.free() {
-            self.grow(bytes.len(), announced(self));
+            self.grow(bytes.len(), announced(self))?;
         }
         match &mut self.buffer {
             Buffer::Binary(data) => {
                 kernel::append_masked(key, bytes, data);
                 Ok(())
             }
-            Buffer::Text(text) => text.push(key, bytes),
+            Buffer::Text(text) => Ok(text.push(key, bytes)?),
         }
     }
 
@@ -169,7 +172,7 @@ impl Message {
         expected: usize,
         most: usize,
         write: impl FnOnce(&mut [u8]) -> usize,
-    ) -> Result<(), Utf8Error> {
+    ) -> Result<(), Fault<Utf8Error>> {
         let expected = expected.min(most);
         let is_new = self.gathered() == 0 && self.free() == 0;
         let memory = if is_new { core::mem::take(spare) } else { Vec::new() };
@@ -177,7 +180,7 @@ impl Message {
         if self.free().max(memory.capacity()) < expected {
             // It grows to twice what is there and arrives.
             let half = expected.saturating_sub(self.gathered()).div_ceil(2).max(1);
-            self.grow(half, most.saturating_sub(half) as u64);
+            self.grow(half, most.saturating_sub(half) as u64)?;
         }
         let room = expected.min(self.free().max(memory.capacity()));
         match &mut self.buffer {
@@ -185,7 +188,7 @@ impl Message {
                 append_within(data, memory, room, write);
                 Ok(())
             }
-            Buffer::Text(text) => text.append(memory, room, write),
+            Buffer::Text(text) => Ok(text.append(memory, room, write)?),
         }
     }
 
@@ -199,20 +202,20 @@ impl Message {
 
     /// Reserves for what arrived, and for some of what is announced.
     #[cold]
-    fn grow(&mut self, arrived: usize, announced: u64) {
+    fn grow(&mut self, arrived: usize, announced: u64) -> Result<(), OutOfMemory> {
         let additional = growth(self.gathered(), arrived, announced);
         match &mut self.buffer {
-            Buffer::Text(text) => text.reserve_exact(additional),
-            Buffer::Binary(data) => data.reserve_exact(additional),
+            Buffer::Text(text) => text.try_reserve_exact(additional),
+            Buffer::Binary(data) => Ok(data.try_reserve_exact(additional)?),
         }
     }
 
     /// All that is gathered, but for an unfinished character; the next bytes are gathered in new memory.
-    pub(crate) fn take(&mut self) -> Payload<'static> {
-        match &mut self.buffer {
-            Buffer::Text(text) => Payload::Text(Cow::Owned(text.take())),
+    pub(crate) fn take(&mut self) -> Result<Payload<'static>, OutOfMemory> {
+        Ok(match &mut self.buffer {
+            Buffer::Text(text) => Payload::Text(Cow::Owned(text.take()?)),
             Buffer::Binary(data) => Payload::Binary(Cow::Owned(core::mem::take(data))),
-        }
+        })
     }
 
     /// Bytes that are gathered and not handed out, those of an unfinished character too.
@@ -235,13 +238,14 @@ impl Message {
 /// # Handing out parts
 impl Message {
     /// A part that need not be gathered, as far as it is text. Only while nothing is gathered, and between characters.
-    pub(crate) fn lend<'i>(&mut self, bytes: &'i [u8]) -> (Payload<'i>, Result<(), Utf8Error>) {
-        match &mut self.buffer {
+    pub(crate) fn lend<'i>(&mut self, bytes: &'i [u8]) -> (Payload<'i>, Result<(), Fault<Utf8Error>>) {
+        match self.buffer {
             Buffer::Binary(_) => (Payload::Binary(Cow::Borrowed(bytes)), Ok(())),
-            Buffer::Text(text) => {
+            Buffer::Text(_) => {
                 let (whole, begun) = bytes.split_at(bytes.len() - utf8::incomplete_tail(bytes));
                 let (lent, checked) = utf8::check_prefix(whole);
-                (Payload::Text(Cow::Borrowed(lent)), checked.and_then(|()| text.push([0; 4], begun)))
+                let checked = checked.map_err(Fault::from).and_then(|()| self.push([0; 4], begun, |_| 0));
+                (Payload::Text(Cow::Borrowed(lent)), checked)
             }
         }
     }
@@ -275,8 +279,8 @@ impl Message {
         &mut self,
         payload: Payload<'i>,
         last: bool,
-        read: Result<(), ProtocolError>,
-    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        read: Result<(), Fault>,
+    ) -> Result<Option<Event<'i>>, Fault> {
         if payload.len() == 0 && !last {
             return read.map(|()| None);
         }
@@ -287,7 +291,7 @@ impl Message {
     }
 
     /// What is wrong behind the part that was handed out last.
-    pub(crate) fn fault(&self) -> Option<ProtocolError> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         self.fault
     }
 }

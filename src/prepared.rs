@@ -1,7 +1,5 @@
 //! [`Prepared`]: one message, framed once for any number of connections, none of which it knows.
 
-#[cfg(feature = "deflate")]
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 #[cfg(feature = "deflate")]
 use alloc::vec::Vec;
@@ -12,8 +10,10 @@ use bytes::Bytes;
 use once_cell::race::OnceBox;
 
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, Compressor};
-use crate::frame::FrameHeader;
+use crate::deflate::{Agreed, Compressor, try_box};
+#[cfg(feature = "deflate")]
+use crate::error::OutOfMemory;
+use crate::frame::{EncodedHeader, FrameHeader};
 use crate::message::MessageKind;
 
 /// A message for many connections: framed once, compressed at most once for each size of window that was negotiated,
@@ -102,11 +102,11 @@ impl Prepared {
     }
 
     fn new(kind: MessageKind, payload: &[u8]) -> Self {
-        let (frame, header_len) = frame(kind, 0, payload);
+        let header = header(kind, 0, payload.len());
         let parts = Parts {
             kind,
-            frame,
-            header_len,
+            frame: Bytes::from([header.as_ref(), payload].concat()),
+            header_len: header.as_ref().len(),
             #[cfg(feature = "deflate")]
             compressed: [const { OnceBox::new() }; 7],
         };
@@ -127,21 +127,24 @@ impl Prepared {
     /// The frame as servers send it, compressed so that whoever agreed on this window can decompress it, whatever came
     /// before.
     #[cfg(feature = "deflate")]
-    pub(crate) fn compressed_frame(&self, agreed: Agreed) -> Option<Bytes> {
-        let place = self.parts.compressed.get(usize::from(agreed.used_bits().checked_sub(9)?))?;
-        let frame = place.get_or_try_init(|| {
-            let mut payload = Vec::new();
-            let compressed = Compressor::new(agreed).compress(self.payload(), true, &mut payload);
-            if compressed { Ok(Box::new(frame(self.parts.kind, 4, &payload).0)) } else { Err(()) }
+    pub(crate) fn compressed_frame(&self, agreed: Agreed) -> Result<Bytes, OutOfMemory> {
+        let place = agreed.used_bits().checked_sub(9).and_then(|bits| self.parts.compressed.get(usize::from(bits)));
+        let frame = place.ok_or(OutOfMemory)?.get_or_try_init(|| {
+            let (mut payload, mut frame) = (Vec::new(), Vec::new());
+            Compressor::new(agreed)?.compress(self.payload(), true, &mut payload)?;
+            let header = header(self.parts.kind, 4, payload.len());
+            frame.try_reserve_exact(header.as_ref().len() + payload.len())?;
+            frame.extend_from_slice(header.as_ref());
+            frame.extend_from_slice(&payload);
+            try_box(Bytes::from(frame))
         });
-        frame.ok().cloned()
+        frame.cloned()
     }
 }
 
-fn frame(kind: MessageKind, rsv: u8, payload: &[u8]) -> (Bytes, usize) {
-    let header = FrameHeader { fin: true, rsv, opcode: kind.opcode(), mask: None, payload_len: payload.len() as u64 };
-    let header = header.encode();
-    (Bytes::from([header.as_ref(), payload].concat()), header.as_ref().len())
+/// A server's header.
+fn header(kind: MessageKind, rsv: u8, len: usize) -> EncodedHeader {
+    FrameHeader { fin: true, rsv, opcode: kind.opcode(), mask: None, payload_len: len as u64 }.encode()
 }
 
 impl fmt::Debug for Prepared {

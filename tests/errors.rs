@@ -125,7 +125,7 @@ fn every_fault_has_words_of_its_own() {
         SendError::MessageInProgress,
         SendError::InvalidUtf8,
         SendError::Full,
-        SendError::Deflate,
+        SendError::OutOfMemory,
     ]));
     assert_told_apart(&all(&[
         Error::Full,

@@ -80,7 +80,8 @@ impl Connection {
 
     #[cfg(feature = "deflate")]
     fn compressed_frame(&mut self, prepared: &Prepared) -> Result<Bytes, SendError> {
-        let frame = self.agreed.and_then(|agreed| prepared.compressed_frame(agreed)).ok_or(SendError::Deflate)?;
+        let Some(agreed) = self.agreed else { return Ok(prepared.frame()) };
+        let frame = prepared.compressed_frame(agreed)?;
         // RFC 7692 §7.2.3.2: with context takeover a message may refer to "the LZ77 sliding window" of those before it,
         // which the peer has moved on by this message, and the compressor has not.
         let codecs = self.held.as_mut().and_then(|held| held.codecs.as_mut());

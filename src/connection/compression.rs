@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::reading::Frame;
-use crate::deflate::{Codecs, Compressor, Decompressor, Step};
-use crate::error::{ProtocolErrorKind, SendError};
+use crate::deflate::{Agreed, Codecs, Compressor, Decompressor, Step, try_box};
+use crate::error::{Fault, OutOfMemory, ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
 use crate::input::Input;
 use crate::message::Message;
@@ -60,7 +60,8 @@ impl Connection {
         self.agreed.is_some() && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
     }
 
-    /// RFC 7692 §6.1: compress, then frame; RSV1 on the first frame alone.
+    /// RFC 7692 §6.1: compress, then frame; RSV1 on the first frame alone. Without memory, puts nothing: what comes next,
+    /// the same fragment once more or another message, refers to nothing before it.
     #[inline(never)]
     pub(super) fn put_deflated(
         &mut self,
@@ -69,33 +70,60 @@ impl Connection {
         payload: &[u8],
         output: &mut Output,
     ) -> Result<(), SendError> {
-        let Some(agreed) = self.agreed else { return Err(SendError::Deflate) };
-        let mut codecs = self.held().codecs.take().unwrap_or_default();
+        let Some(agreed) = self.agreed else { return Err(SendError::OutOfMemory) };
+        let written = self.put_compressed(agreed, fin, opcode, payload, output);
+        self.tidy();
+        self.count_wire(written?);
+        Ok(())
+    }
+
+    /// Returns the frame's length.
+    fn put_compressed(
+        &mut self,
+        agreed: Agreed,
+        fin: bool,
+        opcode: Opcode,
+        payload: &[u8],
+        output: &mut Output,
+    ) -> Result<usize, OutOfMemory> {
+        let held = self.take_held()?;
+        let mut codecs = match self.held.insert(held).codecs.take() {
+            Some(codecs) => codecs,
+            None => try_box(Codecs::default())?,
+        };
         if agreed.shared && codecs.compressor.is_none() {
-            codecs.compressor = output.codecs().compressor.take();
+            codecs.compressor = output.codecs()?.compressor.take();
         }
-        let compressor = codecs.compressor(agreed);
+        let framed = self.put_framed(codecs.compressor(agreed), fin, opcode, payload, output);
+        if let Some(compressor) = codecs.compressor.as_mut().filter(|_| fin && !agreed.own_takeover) {
+            compressor.reset();
+        }
+        // One that failed knows nothing of the message any more.
+        if agreed.shared && (fin || framed.is_err()) {
+            let compressor = codecs.compressor.take();
+            if let Ok(shared) = output.codecs() {
+                shared.compressor = compressor;
+            }
+        }
+        self.held().codecs = (!codecs.is_empty()).then_some(codecs);
+        framed
+    }
+
+    fn put_framed(
+        &mut self,
+        compressor: Result<&mut Compressor, OutOfMemory>,
+        fin: bool,
+        opcode: Opcode,
+        payload: &[u8],
+        output: &mut Output,
+    ) -> Result<usize, OutOfMemory> {
+        let compressor = compressor?;
         let rsv = if opcode == Opcode::Continuation { 0 } else { 4 };
-        let before = output.len();
-        let framed = output.put_framed(
+        output.put_framed(
             Compressor::most(payload.len()),
             |out| compressor.compress(payload, fin, out),
             |len| self.header(fin, rsv, opcode, len),
-        );
-        let written = output.len().saturating_sub(before);
-        if fin && !agreed.own_takeover {
-            compressor.reset();
-        }
-        if fin && agreed.shared {
-            output.codecs().compressor = codecs.compressor.take();
-        }
-        self.held().codecs = (!codecs.is_empty()).then_some(codecs);
-        self.tidy();
-        if !framed {
-            return Err(SendError::Deflate);
-        }
-        self.count_wire(written);
-        Ok(())
+        )
     }
 
     /// Decompresses what is there of a frame into the message under way. In parts: until one is full, and more of the
@@ -108,16 +136,26 @@ impl Connection {
         held: &mut Option<Box<Codecs>>,
         input: &mut Input<'_>,
         output: &mut Output,
-    ) -> Result<(), ProtocolErrorKind> {
-        let Some(agreed) = self.agreed else { return Err(ProtocolErrorKind::ReservedBits) };
-        let mut codecs = held.take().unwrap_or_default();
+    ) -> Result<(), Fault<ProtocolErrorKind>> {
+        let Some(agreed) = self.agreed else { return Err(ProtocolErrorKind::ReservedBits.into()) };
+        let mut codecs = match held.take() {
+            Some(codecs) => codecs,
+            None => try_box(Codecs::default())?,
+        };
         if agreed.shared && codecs.decompressor.is_none() {
-            codecs.decompressor = output.codecs().decompressor.take();
+            codecs.decompressor = output.codecs()?.decompressor.take();
         }
-        let inflated = self.inflate_with(codecs.decompressor(), agreed.peer_takeover, frame, message, spare, input);
-        // One that found a fault is in the middle of what it read.
-        if agreed.shared && inflated == Ok(Progress::Ended) {
-            output.codecs().decompressor = codecs.decompressor.take();
+        let decompressor = codecs.decompressor()?;
+        let inflated = self.inflate_with(decompressor, agreed.peer_takeover, frame, message, spare, input);
+        if agreed.shared && matches!(inflated, Ok(Progress::Ended) | Err(_)) {
+            if inflated.is_err() {
+                // It is in the middle of what it read, and the message comes to nothing.
+                decompressor.restart();
+            }
+            let decompressor = codecs.decompressor.take();
+            if let Ok(shared) = output.codecs() {
+                shared.decompressor = decompressor;
+            }
         }
         *held = (!codecs.is_empty()).then_some(codecs);
         message.set_more(inflated == Ok(Progress::Full));
@@ -132,7 +170,7 @@ impl Connection {
         message: &mut Message,
         spare: &mut Vec<u8>,
         input: &mut Input<'_>,
-    ) -> Result<Progress, ProtocolErrorKind> {
+    ) -> Result<Progress, Fault<ProtocolErrorKind>> {
         let limit = self.message_limit();
         let (block, part_size) =
             if self.part_size == 0 { (usize::MAX, usize::MAX) } else { (BLOCK, self.part_size as usize) };
@@ -151,7 +189,7 @@ impl Connection {
             }
             if frame.ends_message() {
                 let is_whole = decompressor.finish(takeover);
-                return if is_whole { Ok(Progress::Ended) } else { Err(ProtocolErrorKind::InvalidDeflate) };
+                return if is_whole { Ok(Progress::Ended) } else { Err(ProtocolErrorKind::InvalidDeflate.into()) };
             }
             if frame.remaining == 0 || input.is_empty() {
                 return Ok(Progress::Hungry);
@@ -179,7 +217,7 @@ fn inflate_block(
     spare: &mut Vec<u8>,
     limit: u64,
     part_size: usize,
-) -> (usize, Result<(), ProtocolErrorKind>) {
+) -> (usize, Result<(), Fault<ProtocolErrorKind>>) {
     // What was full may be so again. Later, as much again as came before: what is decompressed into is filled with
     // zeros, which is not to be more work than what comes.
     let mut expected = if decompressor.is_full() { part_size } else { decompressor.expected_len(bytes.len()) };
@@ -198,12 +236,12 @@ fn inflate_block(
             step.written.min(fitting)
         });
         // What fits is looked at first: so the fault that is found does not depend on how much came at once.
-        if checked.is_err() {
-            return (read, Err(ProtocolErrorKind::InvalidUtf8));
+        if let Err(fault) = checked {
+            return (read, Err(fault.map(|_| ProtocolErrorKind::InvalidUtf8)));
         } else if step.written > fitting {
-            return (read, Err(ProtocolErrorKind::MessageTooBig));
+            return (read, Err(ProtocolErrorKind::MessageTooBig.into()));
         } else if step.is_broken {
-            return (read, Err(ProtocolErrorKind::InvalidDeflate));
+            return (read, Err(ProtocolErrorKind::InvalidDeflate.into()));
         }
         read += step.read;
         expected = step.written.saturating_add(decompressor.expected_len(0));

@@ -8,9 +8,9 @@ use super::Connection;
 use super::held::Held;
 use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
-use crate::error::ProtocolError;
 #[cfg(not(feature = "deflate"))]
 use crate::error::ProtocolErrorKind;
+use crate::error::{Fault, ProtocolError};
 use crate::event::Event;
 use crate::frame::Opcode;
 use crate::input::Input;
@@ -33,7 +33,7 @@ impl Connection {
         if self.part_size == 0 && !is_compressed {
             return self.read_plain(frame, input);
         }
-        let mut held = self.held.take().unwrap_or_default();
+        let mut held = self.take_held()?;
         let step = self.read_piece(frame, &mut held, input, output);
         self.held = Some(held);
         step
@@ -62,10 +62,10 @@ impl Connection {
     #[cold]
     fn read_broken<'i>(&mut self, frame: Frame, text: &'i str, error: ProtocolError) -> Step<'i> {
         if self.part_size == 0 {
-            return Err(error);
+            return Err(error.into());
         }
         let mut message = Message::start(MessageKind::Text, false, Vec::new());
-        let part = message.part(Payload::Text(Cow::Borrowed(text)), false, Err(error))?;
+        let part = message.part(Payload::Text(Cow::Borrowed(text)), false, Err(error.into()))?;
         self.count_received(text.len(), false);
         self.reading = Reading::Payload(frame);
         self.held().message = Some(message);
@@ -77,7 +77,8 @@ impl Connection {
         if frame.remaining > 0 && input.is_empty() {
             return Ok(Break(None));
         }
-        let held = self.held();
+        let held = self.take_held()?;
+        let held = self.held.insert(held);
         if held.message.is_none() {
             let kind = MessageKind::of(frame.opcode);
             held.message = Some(Message::start(kind, false, core::mem::take(&mut held.spare)));
@@ -88,7 +89,7 @@ impl Connection {
 
     /// Gathers what is there of a frame and of the fragments behind it. Returns the message if that was the last of it,
     /// and it goes to the application.
-    pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
+    pub(super) fn gather_more<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, Fault> {
         loop {
             let event = self.gather_frame(input)?;
             if event.is_some() || !self.begin_fragment(input) {
@@ -98,7 +99,7 @@ impl Connection {
     }
 
     #[inline]
-    fn gather_frame<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, ProtocolError> {
+    fn gather_frame<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<Event<'i>>, Fault> {
         let limit = self.message_limit();
         let Reading::Payload(frame) = &mut self.reading else { return Ok(None) };
         let Some(message) = self.held.as_mut().and_then(|held| held.message.as_mut()) else { return Ok(None) };
@@ -110,7 +111,7 @@ impl Connection {
             let room = limit.saturating_sub(message.len()).saturating_sub(piece.len() as u64);
             if frame.fin { frame.remaining } else { room }
         };
-        message.push(key, piece, to_come).map_err(|error| invalid_utf8(start, error.index))?;
+        message.push(key, piece, to_come).map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))?;
         if frame.remaining > 0 {
             return Ok(None);
         }
@@ -121,9 +122,9 @@ impl Connection {
             return Ok(None);
         }
         if !message.is_complete() {
-            return Err(invalid_utf8(self.position, 0));
+            return Err(invalid_utf8(self.position, 0).into());
         }
-        let payload = message.take();
+        let payload = message.take()?;
         if let Some(held) = &mut self.held {
             held.message = None;
         }
@@ -162,30 +163,38 @@ impl Connection {
         });
         // No message is compressed without an extension that does it: a frame that says so was refused.
         #[cfg(not(feature = "deflate"))]
-        let (inflated, _) = (None::<Result<(), ProtocolErrorKind>>, output);
+        let (inflated, _) = (None::<Result<(), Fault<ProtocolErrorKind>>>, output);
         let (lent, mut read) = match inflated {
-            Some(inflated) => (None, inflated.map_err(|kind| ProtocolError { kind, offset: frame_start })),
+            Some(inflated) => {
+                let located = |kind| ProtocolError { kind, offset: frame_start };
+                (None, inflated.map_err(|fault| fault.map(located)))
+            }
             None => self.lend(&mut frame, message, input),
         };
         let is_over = read.is_ok() && frame.remaining == 0 && !message.has_more();
         let ends = is_over && frame.ends_message();
         if ends && !message.is_complete() {
             let cut_short = if message.is_compressed() { frame_start } else { self.position };
-            read = Err(invalid_utf8(cut_short, 0));
+            read = Err(invalid_utf8(cut_short, 0).into());
         }
         self.reading = if is_over && read.is_ok() { Reading::default() } else { Reading::Payload(frame) };
         let last = ends && read.is_ok();
         let event = if self.part_size > 0 {
-            let payload = lent.unwrap_or_else(|| message.take());
+            let payload = match lent {
+                Some(lent) => lent,
+                None => message.take()?,
+            };
             self.count_received(payload.len(), last);
             message.part(payload, last, read)?
         } else {
             read?;
-            last.then(|| {
-                let payload = message.take();
+            if last {
+                let payload = message.take()?;
                 self.count_received(payload.len(), true);
-                payload.into_whole()
-            })
+                Some(payload.into_whole())
+            } else {
+                None
+            }
         };
         if is_over {
             message.count_frame();
@@ -196,25 +205,25 @@ impl Connection {
         Ok(event.map_or(Continue(()), |event| self.deliver(event)))
     }
 
-    /// Takes a part of what is there of a frame, to be handed out where it lies.
+    /// Takes a part of what is there of a frame, to be handed out where it lies, or of the message if there is none.
     fn lend<'i>(
         &mut self,
         frame: &mut Frame,
         message: &mut Message,
         input: &mut Input<'i>,
-    ) -> (Option<Payload<'i>>, Result<(), ProtocolError>) {
+    ) -> (Option<Payload<'i>>, Result<(), Fault>) {
         let start = self.position;
         // A character that was begun before goes on its own, so that what follows can be lent.
         let lacking = message.lacking();
         let most = if lacking > 0 { lacking } else { self.part_size as usize };
         let bytes = self.take_payload(frame, most, input);
         let (payload, checked) = if lacking > 0 {
-            let checked = message.push([0; 4], bytes, |_| 0);
-            (message.take(), checked)
+            (None, message.push([0; 4], bytes, |_| 0))
         } else {
-            message.lend(bytes)
+            let (lent, checked) = message.lend(bytes);
+            (Some(lent), checked)
         };
-        (Some(payload), checked.map_err(|error| invalid_utf8(start, error.index)))
+        (payload, checked.map_err(|fault| fault.map(|error| invalid_utf8(start, error.index))))
     }
 
     /// A message goes to the application, except that a browser's is no longer listening once it called `close()`

@@ -78,16 +78,22 @@ impl Connection {
 impl Connection {
     /// Ends the connection, with what the last event will say.
     pub(super) fn end(&mut self, closed: Closed) {
+        self.stop();
+        self.phase = Phase::Ending;
+        self.held().ending = Some(closed);
+        self.release();
+    }
+
+    /// From here on, nothing is received or sent.
+    pub(super) fn stop(&mut self) {
         if self.phase == Phase::Opening {
             // It never opened: all that was consumed is the opening.
             self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
         }
-        self.phase = Phase::Ending;
+        self.phase = Phase::Ended;
         self.busy = true;
         // Nothing is gathered any more: the next call goes to the last event.
         self.reading = Reading::default();
-        self.held().ending = Some(closed);
-        self.release();
     }
 
     /// The last event, if it has not been given yet.

@@ -8,7 +8,8 @@ use super::Connection;
 use super::opening::Opening;
 use crate::close::Closed;
 #[cfg(feature = "deflate")]
-use crate::deflate::Codecs;
+use crate::deflate::{Codecs, try_box};
+use crate::error::OutOfMemory;
 use crate::mask::MaskKeys;
 use crate::message::{Message, MessageKind};
 use crate::utf8::Utf8Stream;
@@ -65,6 +66,15 @@ impl Held {
             && *unsent == 0
     }
 
+    /// Frees what a message was received with.
+    pub(super) fn free_memory(&mut self) {
+        (self.message, self.spare) = (None, Vec::new());
+        #[cfg(feature = "deflate")]
+        {
+            self.codecs = None;
+        }
+    }
+
     /// Keeps what is still known when nothing more is received or sent.
     fn release(&mut self) {
         // The WebSocket API's `protocol` does not change after the opening, nor does `bufferedAmount` fall.
@@ -78,6 +88,17 @@ impl Connection {
     #[inline]
     pub(super) fn held(&mut self) -> &mut Held {
         self.held.get_or_insert_default()
+    }
+
+    /// Takes what is held, or a place for it, which has to come back.
+    pub(super) fn take_held(&mut self) -> Result<Box<Held>, OutOfMemory> {
+        match self.held.take() {
+            Some(held) => Ok(held),
+            #[cfg(feature = "deflate")]
+            None => try_box(Held::default()),
+            #[cfg(not(feature = "deflate"))]
+            None => Ok(Box::default()),
+        }
     }
 
     #[inline]

@@ -51,7 +51,7 @@ impl Connection {
             }
             Err(error) => {
                 let start = self.position.saturating_sub(len as u64);
-                self.fail(invalid_utf8(start, error.index), input, output)
+                self.fail(invalid_utf8(start, error.index).into(), input, output)
             }
         }
     }
@@ -82,6 +82,8 @@ impl Connection {
         if input.len() <= header {
             return;
         }
+        // Without memory, this is for the usual way to find out.
+        let Ok(mut held) = self.take_held() else { return };
         let opcode = if is_text { Opcode::Text } else { Opcode::Binary };
         let key = match self.role {
             Role::Server => input.peek().get(..header).and_then(<[u8]>::last_chunk).copied().unwrap_or_default(),
@@ -91,8 +93,8 @@ impl Connection {
         let remaining = len as u64;
         self.reading =
             Reading::Payload(Frame { opcode, fin: true, compressed: false, is_gathered: true, key, remaining });
-        let held = self.held();
         held.message = Some(Message::start(MessageKind::of(opcode), false, core::mem::take(&mut held.spare)));
+        self.held = Some(held);
         self.busy = true;
     }
 

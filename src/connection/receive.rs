@@ -6,7 +6,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use super::reading::{Frame, Reading};
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
-use crate::error::{Error, ProtocolError, ProtocolErrorKind};
+use crate::error::{Error, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::frame::{FrameHeader, HeaderBuffer, MASK, Opcode, RSV, RSV1, decode_payload_len};
 use crate::input::Input;
@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::output::Output;
 
 /// What one step brought: go on, or come back with this.
-pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, ProtocolError>;
+pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, Fault>;
 
 /// # Receiving
 impl Connection {
@@ -131,16 +131,23 @@ impl Connection {
     /// And: "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame) from the
     /// remote endpoint after being instructed to _Fail the WebSocket Connection_."
     #[cold]
-    pub(super) fn fail<'i>(
-        &mut self,
-        error: ProtocolError,
-        input: &mut Input<'i>,
-        output: &mut Output,
-    ) -> Option<Event<'i>> {
-        self.put_close(Some(error.close_code()), "", output);
-        self.end(Closed::failed(error));
+    pub(super) fn fail<'i>(&mut self, fault: Fault, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if fault != Fault::OutOfMemory || self.make_room_for_close(output).is_ok() {
+            self.put_close(Some(fault.close_code()), "", output);
+        }
+        self.stop();
+        self.release();
         input.take_all();
-        self.report_end()
+        Some(Event::Closed(fault.into()))
+    }
+
+    fn make_room_for_close(&mut self, output: &mut Output) -> Result<(), OutOfMemory> {
+        const CODE_LEN: usize = 2;
+
+        if let Some(held) = &mut self.held {
+            held.free_memory();
+        }
+        output.try_reserve(FrameHeader::MAX_LEN + CODE_LEN)
     }
 
     fn read_header<'i>(&mut self, mut header: HeaderBuffer, input: &mut Input<'i>) -> Step<'i> {

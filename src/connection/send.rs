@@ -186,8 +186,12 @@ impl Connection {
         }
         let opcode = if self.sending().is_some() { Opcode::Continuation } else { kind.opcode() };
         self.put_data(fin, opcode, payload, sending.compressed, output)?;
-        self.held().sending = (!fin).then_some(sending);
-        self.tidy();
+        if !fin {
+            self.held().sending = Some(sending);
+        } else if let Some(held) = &mut self.held {
+            held.sending = None;
+            self.tidy();
+        }
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 
 use alloc::vec::Vec;
 
-use zlib_rs::{DeflateConfig, DeflateFlush, Inflate, InflateFlush, Status};
-
 use super::negotiation::Agreed;
+use super::zlib::{Call, Deflater, Inflater, Pause, Status};
+use crate::error::OutOfMemory;
 
 /// The empty stored block that ends every message and does not travel (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -22,35 +22,36 @@ pub(crate) struct Codecs {
 
 impl Codecs {
     /// The compressor for what was agreed. A shared one that was made for something else is made anew.
-    pub(crate) fn compressor(&mut self, agreed: Agreed) -> &mut Compressor {
-        let kept = self.compressor.take().filter(|compressor| compressor.serves(agreed));
-        self.compressor.insert(kept.unwrap_or_else(|| Compressor::new(agreed)))
+    pub(crate) fn compressor(&mut self, agreed: Agreed) -> Result<&mut Compressor, OutOfMemory> {
+        let compressor = match self.compressor.take().filter(|compressor| compressor.serves(agreed)) {
+            Some(kept) => kept,
+            None => Compressor::new(agreed)?,
+        };
+        Ok(self.compressor.insert(compressor))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.compressor.is_none() && self.decompressor.is_none()
     }
 
-    pub(crate) fn decompressor(&mut self) -> &mut Decompressor {
-        self.decompressor.get_or_insert_with(Decompressor::new)
+    pub(crate) fn decompressor(&mut self) -> Result<&mut Decompressor, OutOfMemory> {
+        if self.decompressor.is_none() {
+            self.decompressor = Some(Decompressor::new()?);
+        }
+        self.decompressor.as_mut().ok_or(OutOfMemory)
     }
 }
 
 /// Compresses messages, one fragment at a time.
 pub(crate) struct Compressor {
-    deflate: zlib_rs::Deflate,
+    deflater: Deflater,
     config: (u8, u8, u8),
 }
 
 impl Compressor {
-    pub(crate) fn new(agreed: Agreed) -> Self {
-        let config = DeflateConfig {
-            level: i32::from(agreed.level),
-            window_bits: -i32::from(agreed.used_bits()),
-            mem_level: i32::from(agreed.memory_level),
-            ..DeflateConfig::default()
-        };
-        Self { deflate: zlib_rs::Deflate::new_with_config(config), config: wanted(agreed) }
+    pub(crate) fn new(agreed: Agreed) -> Result<Self, OutOfMemory> {
+        let deflater = Deflater::new(agreed.level, agreed.used_bits(), agreed.memory_level)?;
+        Ok(Self { deflater, config: wanted(agreed) })
     }
 
     /// How much room is likely to be enough.
@@ -68,23 +69,38 @@ impl Compressor {
     }
 
     /// Appends the compressed fragment to `out`. Ends every fragment at the border of a byte; the last one without the
-    /// tail (RFC 7692 §7.2.1). Returns whether it worked: if not, `out` is as it was.
-    pub(crate) fn compress(&mut self, mut payload: &[u8], fin: bool, out: &mut Vec<u8>) -> bool {
+    /// tail (RFC 7692 §7.2.1). Without memory, what it appended is of no use, and the next fragment, of this
+    /// message or another, refers to nothing before it.
+    pub(crate) fn compress(&mut self, payload: &[u8], fin: bool, out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
         let start = out.len();
-        let most = Self::most(payload.len());
-        let (mut len, mut room) = (start, Self::expected_len(payload.len()));
-        loop {
-            out.reserve_exact(len.saturating_add(room).saturating_sub(out.len()));
-            out.resize(len.saturating_add(room), 0);
-            let (read, written) = (self.deflate.total_in(), self.deflate.total_out());
-            let place = out.get_mut(len..).unwrap_or_default();
-            if self.deflate.compress(payload, place, DeflateFlush::SyncFlush).is_err() {
-                out.truncate(start);
-                return false;
+        let compressed = self.append(payload, out);
+        if compressed.is_err() {
+            // It knows some of the payload, which the peer does not get.
+            self.reset();
+        } else if fin {
+            if out.get(start..).is_some_and(|message| message.ends_with(&TAIL)) {
+                out.truncate(out.len().saturating_sub(TAIL.len()));
+            } else {
+                // Nothing was left to flush. RFC 7692 §7.2.3.6: an empty block is 0x00 before its tail.
+                out.push(0);
             }
-            let (read, written) = (self.deflate.total_in() - read, self.deflate.total_out() - written);
-            payload = payload.get(read as usize..).unwrap_or_default();
-            len = len.saturating_add(written as usize);
+        }
+        compressed
+    }
+
+    fn append(&mut self, mut payload: &[u8], out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        let most = Self::most(payload.len());
+        let (mut len, mut room) = (out.len(), Self::expected_len(payload.len()));
+        loop {
+            out.try_reserve_exact(len.saturating_add(room).saturating_sub(out.len()))?;
+            out.resize(len.saturating_add(room), 0);
+            let Call { read, written, status } = self.deflater.run(payload, out.get_mut(len..).unwrap_or_default());
+            if status != Status::Going {
+                // There is nothing else that could be wrong with it.
+                return Err(OutOfMemory);
+            }
+            payload = payload.get(read..).unwrap_or_default();
+            len = len.saturating_add(written);
             if payload.is_empty() && len < out.len() {
                 break;
             }
@@ -93,22 +109,12 @@ impl Compressor {
             room = if free < MIN_ROOM { most } else { most.min(free) };
         }
         out.truncate(len);
-        let message = out.get(start..).unwrap_or_default();
-        if !fin {
-            return true;
-        }
-        if message.ends_with(&TAIL) {
-            out.truncate(len.saturating_sub(TAIL.len()));
-        } else {
-            // Nothing was left to flush. RFC 7692 §7.2.3.6: an empty block is 0x00 before its tail.
-            out.push(0);
-        }
-        true
+        Ok(())
     }
 
     /// Forgets what was compressed: the next message starts with an empty window.
     pub(crate) fn reset(&mut self) {
-        self.deflate.reset();
+        self.deflater.reset();
     }
 }
 
@@ -124,7 +130,10 @@ impl core::fmt::Debug for Compressor {
 
 /// Decompresses messages as their bytes come.
 pub(crate) struct Decompressor {
-    inflate: Inflate,
+    inflater: Inflater,
+    /// Bytes that were read, and written, since it was reset.
+    read: u64,
+    written: u64,
     /// Whether nothing has been read since the message began: then there is nothing to end.
     at_start: bool,
     /// Whether more may come out before anything else is read.
@@ -143,19 +152,19 @@ pub(crate) struct Step {
 }
 
 impl Decompressor {
-    fn new() -> Self {
-        Self { inflate: Inflate::new(false, 15), at_start: true, is_full: false }
+    fn new() -> Result<Self, OutOfMemory> {
+        Ok(Self { inflater: Inflater::new()?, read: 0, written: 0, at_start: true, is_full: false })
     }
 
     /// Decompresses the next bytes of a message to the front of `place`. What it writes is good, whatever is wrong with
     /// the bytes behind it.
     pub(crate) fn push(&mut self, bytes: &[u8], place: &mut [u8]) -> Step {
-        let step = self.step(bytes, InflateFlush::NoFlush, place);
+        let step = self.step(bytes, Pause::Never, place);
         self.is_full = step.written == place.len();
         self.at_start = false;
         if step.ended {
             // RFC 7692 §7.2.3.4: a block with BFINAL set ends its stream, and the next block begins another.
-            self.inflate.reset(false);
+            self.reset();
         }
         step
     }
@@ -171,8 +180,7 @@ impl Decompressor {
         const SPARE: usize = 320;
         const MOST_TIMES: usize = 8;
 
-        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
-        let as_before = (len as u64).saturating_mul(written).checked_div(read);
+        let as_before = (len as u64).saturating_mul(self.written).checked_div(self.read);
         let expected = as_before.and_then(|len| usize::try_from(len + len / 8).ok());
         let most = len.saturating_mul(MOST_TIMES);
         expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
@@ -187,7 +195,7 @@ impl Decompressor {
 
         if !self.at_start {
             // At a border nothing comes out; anything that does shows that it is none.
-            let Step { read, written, ended, is_broken } = self.step(&PROBE, InflateFlush::Block, &mut [0; 64]);
+            let Step { read, written, ended, is_broken } = self.step(&PROBE, Pause::AtBlocks, &mut [0; 64]);
             if (read, written, ended, is_broken) != (TAIL.len(), 0, false, false) {
                 return false;
             }
@@ -200,22 +208,24 @@ impl Decompressor {
         true
     }
 
-    fn step(&mut self, bytes: &[u8], flush: InflateFlush, place: &mut [u8]) -> Step {
-        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(bytes, place, flush);
-        let read = (self.inflate.total_in() - read) as usize;
-        let written = (self.inflate.total_out() - written) as usize;
-        let is_broken = match status {
-            Ok(Status::StreamEnd) => false,
-            Ok(_) => read == 0 && written == 0 && !bytes.is_empty(),
-            Err(_) => true,
-        };
-        Step { read, written, ended: status == Ok(Status::StreamEnd), is_broken }
+    fn step(&mut self, bytes: &[u8], pause: Pause, place: &mut [u8]) -> Step {
+        let Call { read, written, status } = self.inflater.run(bytes, place, pause);
+        self.read = self.read.wrapping_add(read as u64);
+        self.written = self.written.wrapping_add(written as u64);
+        let is_stuck = read == 0 && written == 0 && !bytes.is_empty();
+        let is_broken = status == Status::Broken || status == Status::Going && is_stuck;
+        Step { read, written, ended: status == Status::Ended, is_broken }
     }
 
-    fn restart(&mut self) {
-        self.inflate.reset(false);
+    /// Forgets everything, at the end of a message or in the middle of it.
+    pub(crate) fn restart(&mut self) {
+        self.reset();
         (self.at_start, self.is_full) = (true, false);
+    }
+
+    fn reset(&mut self) {
+        self.inflater.reset();
+        (self.read, self.written) = (0, 0);
     }
 }
 

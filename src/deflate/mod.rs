@@ -3,9 +3,12 @@
 
 mod codec;
 mod negotiation;
+#[expect(unsafe_code, reason = "an island, for the reason that it gives")]
+mod zlib;
 
 pub(crate) use codec::{Codecs, Compressor, Decompressor, Step};
 pub(crate) use negotiation::{Agreed, offer_header};
+pub(crate) use zlib::try_box;
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
 ///
@@ -25,6 +28,18 @@ pub(crate) use negotiation::{Agreed, offer_header};
 /// give, because zlib-rs takes a hash table of 128 KiB for any memory level, and the largest window to decompress with.
 /// Where that is too much for the number of connections, have them [share](Self::shared) one pair: such a connection
 /// holds nothing between messages.
+///
+/// # Without memory
+/// If there is no memory for the compressor or for what it writes, a call that sends returns
+/// [`SendError::OutOfMemory`](crate::SendError::OutOfMemory): nothing is in the output, and the message can be sent again,
+/// or uncompressed. If there is none for the decompressor or for the message, the connection ends with
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory), and the peer is sent a Close with code 1011. Other connections go
+/// on, those that share a compressor too. This covers every allocation of these calls, except the few bytes that the
+/// `bytes` crate allocates to refer to a prepared message.
+///
+/// # Stack
+/// In a build with `opt-level` 2 or 3, no call takes more than 8 KiB of stack on x86-64; with `opt-level` 1 or `"s"`,
+/// decompressing a connection's first message takes 17 KiB; without optimisation, 52 KiB.
 ///
 /// # Security
 /// Text that an attacker chooses, compressed together with a secret, tells the secret by its length (CRIME, BREACH; RFC

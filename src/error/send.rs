@@ -26,8 +26,8 @@ pub enum SendError {
     InvalidUtf8,
     /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
     Full,
-    /// The compressor failed, which only a lack of memory could explain.
-    Deflate,
+    /// There is no memory to compress with. The message can be sent again later, or uncompressed.
+    OutOfMemory,
 }
 
 impl fmt::Display for SendError {
@@ -39,7 +39,7 @@ impl fmt::Display for SendError {
             Self::MessageInProgress => "a fragmented message is being sent",
             Self::InvalidUtf8 => "text that is not UTF-8",
             Self::Full => "too much is waiting in the output",
-            Self::Deflate => "the compressor failed",
+            Self::OutOfMemory => "no memory to compress with",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The XOR of masking, in the processor's widest registers, with a look at each octet's high bit on the way.
 //! Nothing is known here of frames but an encoded header that stands before the octets.
 //!
-//! One of the crate's two islands of unsafe code, with `text`. What it is for: one pass instead of two over what is
+//! One of the crate's three islands of unsafe code. What it is for: one pass instead of two over what is
 //! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a
 //! message, before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a
 //! binary message received of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments

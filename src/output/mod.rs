@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 #[cfg(feature = "deflate")]
-use crate::deflate::Codecs;
+use crate::deflate::{Codecs, try_box};
+use crate::error::OutOfMemory;
 use crate::frame::EncodedHeader;
 #[cfg(feature = "deflate")]
 use crate::frame::FrameHeader;
@@ -254,20 +255,21 @@ impl Output {
         self.keep_last_pong();
     }
 
-    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if that fails.
+    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
+    /// Returns the frame's length.
     #[cfg(feature = "deflate")]
     pub(crate) fn put_framed(
         &mut self,
         expected: usize,
-        fill: impl FnOnce(&mut Vec<u8>) -> bool,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
         header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
-    ) -> bool {
-        let bytes = self.queue.with_room(expected.saturating_add(FrameHeader::MAX_LEN));
+    ) -> Result<usize, OutOfMemory> {
+        let bytes = self.queue.try_with_room(expected.saturating_add(FrameHeader::MAX_LEN))?;
         let start = bytes.len();
         let payload = start.saturating_add(FrameHeader::MAX_LEN);
         bytes.resize(payload, 0);
-        let is_filled = fill(bytes);
-        if is_filled {
+        let filled = fill(bytes);
+        if filled.is_ok() {
             let (header, key) = header(bytes.len().saturating_sub(payload));
             if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
                 apply_mask(key, payload);
@@ -277,13 +279,24 @@ impl Output {
         } else {
             bytes.truncate(start);
         }
+        let len = bytes.len().saturating_sub(start);
         self.queue.shrink();
-        is_filled
+        filled.map(|()| len)
     }
 
+    /// What connections share, or a place for it.
     #[cfg(feature = "deflate")]
-    pub(crate) fn codecs(&mut self) -> &mut Codecs {
-        self.codecs.get_or_insert_default()
+    pub(crate) fn codecs(&mut self) -> Result<&mut Codecs, OutOfMemory> {
+        if self.codecs.is_none() {
+            self.codecs = Some(try_box(Codecs::default())?);
+        }
+        self.codecs.as_deref_mut().ok_or(OutOfMemory)
+    }
+
+    /// Makes room for a frame of so many bytes, if there is memory.
+    pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
+        self.queue.try_with_room(additional)?;
+        Ok(())
     }
 
     /// Counts the frame that was put last as carrying so many bytes of a message, for

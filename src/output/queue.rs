@@ -1,5 +1,6 @@
 //! [`Queue`]: the bytes that an output holds itself, in one buffer whose size follows the number of bytes that wait.
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 use super::KEPT_CAPACITY;
@@ -43,29 +44,46 @@ impl Queue {
         &mut self.bytes
     }
 
+    /// As [`with_room`](Self::with_room), if there is memory.
+    pub(super) fn try_with_room(&mut self, additional: usize) -> Result<&mut Vec<u8>, TryReserveError> {
+        if self.bytes.capacity() - self.bytes.len() < additional {
+            self.try_make_room(additional)?;
+        }
+        Ok(&mut self.bytes)
+    }
+
     #[cold]
     fn make_room(&mut self, additional: usize) {
+        if self.try_make_room(additional).is_err() {
+            // Says that there is no memory, in the way of all collections.
+            self.bytes.reserve(additional);
+        }
+    }
+
+    fn try_make_room(&mut self, additional: usize) -> Result<(), TryReserveError> {
         let waiting = self.waiting().len();
         let needed = waiting.saturating_add(additional);
         if needed <= self.bytes.capacity() && waiting <= self.taken.saturating_mul(4) {
             self.mark = self.marked();
             self.bytes.drain(..self.taken);
             self.taken = 0;
+            Ok(())
         } else {
-            self.relocate(needed.saturating_add(waiting / 2));
+            self.relocate(needed.saturating_add(waiting / 2))
         }
     }
 
-    /// Moves the bytes that wait to a buffer of this capacity.
-    fn relocate(&mut self, capacity: usize) {
-        if self.taken == 0 {
-            // The allocator may be able to change the buffer where it is.
-            self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
-            self.bytes.shrink_to(capacity);
+    /// Moves the bytes that wait to a buffer of this capacity, if there is memory.
+    fn relocate(&mut self, capacity: usize) -> Result<(), TryReserveError> {
+        if self.taken == 0 && capacity >= self.bytes.capacity() {
+            // The allocator may be able to extend the buffer in place.
+            self.bytes.try_reserve_exact(capacity.saturating_sub(self.bytes.len()))
         } else {
-            let mut bytes = Vec::with_capacity(capacity);
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(capacity)?;
             bytes.extend_from_slice(self.waiting());
             *self = Self { bytes, taken: 0, mark: self.marked() };
+            Ok(())
         }
     }
 
@@ -81,7 +99,8 @@ impl Queue {
     pub(super) fn shrink(&mut self) {
         let (waiting, capacity) = (self.waiting().len(), self.bytes.capacity());
         if capacity > KEPT_CAPACITY && capacity > waiting.saturating_mul(2) {
-            self.relocate(waiting.saturating_add(waiting / 2));
+            // Without memory for the smaller buffer, the larger one stays.
+            let _ = self.relocate(waiting.saturating_add(waiting / 2));
         }
     }
 

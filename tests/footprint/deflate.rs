@@ -250,6 +250,23 @@ fn a_bomb_in_parts_costs_a_part() {
     }
 }
 
+/// What the guide says of the stack: a test that fails ends the process.
+#[test]
+fn a_small_stack_is_enough() {
+    // The least that a thread can have, if optimised; otherwise 52 KiB, and some for what the thread itself needs.
+    let size = if cfg!(debug_assertions) { 64 << 10 } else { 16 << 10 };
+    let thread = std::thread::Builder::new().stack_size(size).spawn(|| {
+        for level in 0..=9 {
+            let deflate = Deflate::new().level(level).window_bits(15).memory_level(9);
+            let (mut ws, mut output) = (open_deflate(deflate), Output::new());
+            assert_eq!(receive(&mut ws, &mut compressed(true, Opcode::Text, &HELLO), &mut output), 5);
+            send(&mut ws, &content(100_000), &mut output);
+            assert_eq!(receive(&mut ws, &mut compressed(true, Opcode::Binary, &bomb(100_000)), &mut output), 100_000);
+        }
+    });
+    thread.expect("it starts").join().expect("no panic");
+}
+
 /// So many zeros, compressed.
 pub(super) fn bomb(len: usize) -> Vec<u8> {
     let mut deflate = zlib_rs::Deflate::new(9, false, 15);

@@ -1,0 +1,106 @@
+//! A server and a client that compress, in a program without std: core, alloc, and an allocator and a panic handler of
+//! its own. If anything in it needed std, that would bring a second panic handler, and this would not build. It ends
+//! with status 0 if the messages arrived.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bytes::Buf;
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Parameter};
+
+// The C library's, as what starts a program here is its, too.
+#[link(name = "c")]
+unsafe extern "C" {
+    fn exit(status: c_int) -> !;
+}
+
+/// Gives out the next bytes of a static array, and takes nothing back.
+struct Bump {
+    memory: UnsafeCell<[u8; 4 << 20]>,
+    used: AtomicUsize,
+}
+
+// SAFETY: each byte of the memory is given out once.
+unsafe impl Sync for Bump {}
+
+// SAFETY: what is returned is inside the memory, aligned, and was not returned before.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (start, size) = (self.memory.get().cast::<u8>(), size_of_val(&self.memory));
+        let needed = layout.size() + layout.align();
+        let used = self.used.fetch_add(needed, Relaxed);
+        if used + needed > size {
+            return core::ptr::null_mut();
+        }
+        let next = start.wrapping_add(used);
+        next.wrapping_add(next.align_offset(layout.align()))
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[global_allocator]
+static ALLOCATOR: Bump = Bump { memory: UnsafeCell::new([0; 4 << 20]), used: AtomicUsize::new(0) };
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: it takes any status.
+    unsafe { exit(101) }
+}
+
+// core and alloc come compiled to unwind, which never happens here, and refer to what std has for it.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn main() -> c_int {
+    if run().is_some() { 0 } else { 1 }
+}
+
+fn run() -> Option<()> {
+    let deflate = Deflate::new().window_bits(9).memory_level(1).server_max_window_bits(Parameter::Require);
+    let config = Config::new().deflate(deflate.peer_window_bits(9));
+    let (mut to_server, mut to_client) = (Output::new(), Output::new());
+    let request = ClientRequest::new("ws://example.com/");
+    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).ok()?;
+    let mut server = Connection::server(config);
+    let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut taken(&mut to_server)), &mut to_client)
+    else {
+        return None;
+    };
+    server.accept(request, &mut to_client);
+    let text = "a message that repeats itself, a message that repeats itself, a message that repeats itself";
+    server.send_text(text, &mut to_client).ok()?;
+    let mut read = taken(&mut to_client);
+    let mut input = Input::new(&mut read);
+    if !matches!(client.receive(&mut input, &mut to_server), Some(Event::Open(_))) || !client.uses_deflate() {
+        return None;
+    }
+    let Some(Event::Text(received)) = client.receive(&mut input, &mut to_server) else { return None };
+    client.send_text(&received, &mut to_server).ok()?;
+    client.close(CloseCode::NORMAL_CLOSURE, "", &mut to_server);
+    let mut read = taken(&mut to_server);
+    if read.first() != Some(&0xc1) || read.len() > text.len() {
+        return None;
+    }
+    let mut input = Input::new(&mut read);
+    let echoed = server.receive(&mut input, &mut to_client) == Some(Event::Text(text.into()));
+    let closed =
+        matches!(server.receive(&mut input, &mut to_client), Some(Event::Closed(closed)) if closed.code() == 1000);
+    (echoed && closed).then_some(())
+}
+
+fn taken(output: &mut Output) -> Vec<u8> {
+    output.copy_to_bytes(output.remaining()).to_vec()
+}

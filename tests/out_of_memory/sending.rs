@@ -1,0 +1,220 @@
+//! Sending: an error that says so, nothing in the output, and everything goes on.
+
+use bytes::Buf;
+use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, Prepared, Role, SendError, State};
+
+use crate::allocator::{Failing, has_failed, plan, under};
+use crate::{
+    CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, at_first_allocations, noise, open, received, taken,
+    verse,
+};
+
+const BEFORE: &str = "a message before, a message before, a message before";
+const AFTER: &str = "a message after, a message before, a message after";
+
+/// What is sent while memory fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Text,
+    /// That does not get smaller.
+    Noise,
+    FirstFragment,
+    NextFragment,
+    LastFragment,
+    OnlyFragment,
+    Prepared,
+}
+
+const WAYS: [Way; 7] =
+    [Way::Text, Way::Noise, Way::FirstFragment, Way::NextFragment, Way::LastFragment, Way::OnlyFragment, Way::Prepared];
+
+/// Two connections of the same role, which send to one output, and their peers.
+struct Stage {
+    way: Way,
+    ws: Connection,
+    peer: Connection,
+    neighbour: Connection,
+    its_peer: Connection,
+    output: Output,
+    back: Output,
+    payload: Vec<u8>,
+    prepared: Prepared,
+}
+
+impl Stage {
+    fn new(way: Way, role: Role, deflate: &Deflate, is_warm: bool) -> Self {
+        let config = Config::new();
+        let ([ws, peer], [neighbour, its_peer]) = (open(role, deflate, &config), open(role, deflate, &config));
+        let payload = if way == Way::Noise { noise(50_000) } else { verse().into_bytes() };
+        let (output, back, prepared) = (Output::new(), Output::new(), Prepared::text(&verse()));
+        let mut stage = Self { way, ws, peer, neighbour, its_peer, output, back, payload, prepared };
+        if is_warm {
+            stage.check_passing(BEFORE);
+        }
+        if matches!(way, Way::NextFragment | Way::LastFragment) {
+            let payload = stage.payload.clone();
+            stage.ws.send_fragment(MessageKind::Text, &payload[..30], false, &mut stage.output).unwrap();
+        }
+        stage
+    }
+
+    fn act(&mut self) -> Result<(), SendError> {
+        let Self { way, ws, output, payload, .. } = self;
+        let text = || std::str::from_utf8(payload).unwrap();
+        match way {
+            Way::Text => ws.send_text(text(), output),
+            Way::Noise => ws.send_binary(payload, output),
+            Way::FirstFragment => ws.send_fragment(MessageKind::Text, &payload[..30], false, output),
+            Way::NextFragment => ws.send_fragment(MessageKind::Text, &payload[30..400], false, output),
+            Way::LastFragment => ws.send_fragment(MessageKind::Text, &payload[30..], true, output),
+            Way::OnlyFragment => ws.send_fragment(MessageKind::Text, payload, true, output),
+            Way::Prepared => ws.send_prepared(&self.prepared, output),
+        }
+    }
+
+    /// Sends what the message lacks after it was acted.
+    fn finish(&mut self) {
+        let sent = match self.way {
+            Way::FirstFragment => 30,
+            Way::NextFragment => 400,
+            _ => return,
+        };
+        self.ws.send_fragment(MessageKind::Text, &self.payload[sent..], true, &mut self.output).unwrap();
+    }
+
+    /// How many allocations may fail.
+    fn allocations(&self) -> usize {
+        // A compressor, what is compressed, the frame, and a place for it: what refers to that is not in our hands.
+        if self.way == Way::Prepared && self.ws.role() == Role::Server { 4 } else { usize::MAX }
+    }
+
+    fn message(&self) -> Event<'static> {
+        match self.way {
+            Way::Noise => Event::Binary(self.payload.clone().into()),
+            _ => Event::Text(String::from_utf8(self.payload.clone()).unwrap().into()),
+        }
+    }
+
+    /// A message passes over each of the two connections.
+    #[track_caller]
+    fn check_passing(&mut self, text: &str) {
+        let Self { ws, peer, neighbour, its_peer, output, back, .. } = self;
+        assert_passes(text, [&mut *ws, peer], [output, back]);
+        assert_passes(text, [neighbour, its_peer], [output, back]);
+    }
+}
+
+/// Every way, for both roles, with compressors that there are already and without.
+fn every_stage(check: impl Fn(&dyn Fn() -> Stage, &str)) {
+    for (way, role) in WAYS.into_iter().flat_map(|way| ROLES.map(|role| (way, role))) {
+        for (mode, is_warm) in MODES.into_iter().flat_map(|mode| [false, true].map(|is_warm| (mode, is_warm))) {
+            let make = || Stage::new(way, role, &mode.deflate(), is_warm);
+            check(&make, &format!("{way:?} by {role:?}, {mode:?}, warm: {is_warm}"));
+        }
+    }
+}
+
+fn waiting(output: &Output) -> Vec<u8> {
+    assert_eq!(output.chunk().len(), output.len());
+    output.chunk().to_vec()
+}
+
+/// Acts with these allocations failing, and checks that nothing happened if one did.
+fn fail(stage: &mut Stage, failing: Failing, what: &str) -> bool {
+    let (waiting_before, sent_before) = (waiting(&stage.output), stage.ws.counters().sent);
+    plan(failing);
+    let result = under(|| stage.act());
+    if !has_failed() {
+        assert_eq!(result, Ok(()), "{what}");
+        return false;
+    }
+    assert_eq!(result, Err(SendError::OutOfMemory), "{what}, {failing:?}");
+    assert!(waiting(&stage.output) == waiting_before, "{what}, {failing:?}: something is in the output");
+    assert_eq!(stage.ws.counters().sent, sent_before, "{what}, {failing:?}");
+    assert_eq!(stage.ws.state(), State::Open);
+    true
+}
+
+#[test]
+fn what_was_not_sent_can_be_sent_again() {
+    every_stage(|make, what| {
+        let failures = at_first_allocations(make().allocations(), |failing| {
+            let mut stage = make();
+            if !fail(&mut stage, failing, what) {
+                return false;
+            }
+            stage.act().unwrap();
+            stage.finish();
+            let events = received(&mut stage.peer, taken(&mut stage.output), &mut stage.back);
+            assert!(events == [stage.message()], "{what}, {failing:?}: the peer got {events:?}");
+            stage.check_passing(AFTER);
+            true
+        });
+        // Where there is a compressor and room, nothing is needed.
+        assert!(failures > 0 || what.ends_with("true"), "{what}: no allocation failed");
+    });
+}
+
+#[test]
+fn other_messages_can_be_sent_instead() {
+    every_stage(|make, what| {
+        at_first_allocations(make().allocations(), |failing| {
+            let mut stage = make();
+            if !fail(&mut stage, failing, what) {
+                return false;
+            }
+            let Stage { way, ws, peer, output, back, .. } = &mut stage;
+            let instead = match way {
+                // The message that is under way goes on with something else.
+                Way::NextFragment | Way::LastFragment => {
+                    ws.send_fragment(MessageKind::Text, AFTER.as_bytes(), true, output).unwrap();
+                    format!("{}{AFTER}", &verse()[..30])
+                }
+                _ => {
+                    ws.send_text_uncompressed(AFTER, output).unwrap();
+                    AFTER.to_owned()
+                }
+            };
+            let events = received(peer, taken(output), back);
+            assert!(events == [Event::Text(instead.into())], "{what}, {failing:?}: the peer got {events:?}");
+            stage.check_passing(AFTER);
+            true
+        });
+    });
+}
+
+/// What others need does not stay with a connection that failed, and an idle server holds nothing.
+#[test]
+fn a_shared_compressor_is_not_lost() {
+    for role in ROLES {
+        let failures = at_each_allocation(|failing| {
+            let mut stage = Stage::new(Way::Noise, role, &Mode::Shared.deflate(), true);
+            if !fail(&mut stage, failing, "shared") {
+                return false;
+            }
+            plan(Failing::Large(CODEC));
+            let sent = under(|| stage.neighbour.send_text(BEFORE, &mut stage.output));
+            assert!(!has_failed() && sent == Ok(()), "{failing:?}: {sent:?}");
+            true
+        });
+        assert!(failures > 0);
+    }
+}
+
+/// A shared compressor is made anew for a connection that agreed on another window, or not at all.
+#[test]
+fn a_shared_compressor_of_another_window() {
+    let other = Mode::Shared.deflate().window_bits(10);
+    let failures = at_each_allocation(|failing| {
+        let mut stage = Stage::new(Way::Text, Role::Server, &Mode::Shared.deflate(), true);
+        let [mut third, mut its_peer] = open(Role::Server, &other, &Config::new());
+        assert_passes(BEFORE, [&mut third, &mut its_peer], [&mut stage.output, &mut stage.back]);
+        if !fail(&mut stage, failing, "another window") {
+            return false;
+        }
+        stage.check_passing(AFTER);
+        assert_passes(AFTER, [&mut third, &mut its_peer], [&mut stage.output, &mut stage.back]);
+        true
+    });
+    assert!(failures > 0);
+}
