@@ -1,11 +1,53 @@
 //! Payloads, the same in every run.
 
 use std::fmt::Write;
+use std::ops::Deref;
 
 use bytes::Bytes;
 
 use crate::aligned::Aligned;
-use crate::work::{Content, Payload};
+
+/// What the payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Binary,
+    Ascii,
+    /// Chinese, three bytes a character.
+    Cjk,
+    /// Compressible, as an application would send it.
+    Json,
+}
+
+/// A message's payload, in the form in which whoever sends it likes it best.
+#[derive(Clone, Debug)]
+pub struct Payload(Bytes);
+
+impl Payload {
+    /// Checks that it is text, if it is said to be.
+    pub fn new(bytes: Bytes, is_text: bool) -> Self {
+        assert!(!is_text || std::str::from_utf8(&bytes).is_ok());
+        Self(bytes)
+    }
+
+    /// Counted by reference.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// For messages whose [`Work::is_text`].
+    pub fn text(&self) -> &str {
+        // SAFETY: `new` has checked that it is UTF-8 in every row that has text; nobody asks in the others.
+        unsafe { std::str::from_utf8_unchecked(&self.0) }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// So many different messages of this size, side by side in one block of memory, each at the start of a cache line.
 pub fn payloads(content: Content, size: usize, count: usize) -> Vec<Payload> {

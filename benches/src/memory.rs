@@ -5,9 +5,10 @@ use std::rc::Rc;
 use crate::aligned::Aligned;
 use crate::allocator;
 use crate::contender::{Contender, Idle};
+use crate::content::Content;
 use crate::socket::Socket;
 use crate::tape::tape;
-use crate::work::{Content, Reads, Task, Work};
+use crate::work::{Reads, Task, Work};
 
 /// A message's share.
 #[derive(Clone, Copy, Debug)]

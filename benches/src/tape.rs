@@ -5,9 +5,10 @@ use std::rc::Rc;
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 
 use crate::aligned::Aligned;
+use crate::content::Payload;
 use crate::content::Random;
 use crate::handshake;
-use crate::work::{DEFLATE_LEVEL, MEMORY_LEVEL, Payload, Task, WINDOW_BITS, Work};
+use crate::work::{DEFLATE_LEVEL, MEMORY_LEVEL, Task, WINDOW_BITS, Work};
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;

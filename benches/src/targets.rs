@@ -2,11 +2,12 @@
 
 use crate::contender::Contender;
 use crate::contenders::{Kind, Limit};
+use crate::content::Content;
 use crate::measure::{Measured, Times};
 use crate::memory;
 use crate::report::nanoseconds;
 use crate::rows::Row;
-use crate::work::{Content, Reads, Task, Work};
+use crate::work::{Reads, Task, Work};
 
 type Contenders = [(Kind, Box<dyn Contender>)];
 

@@ -6,9 +6,10 @@ use zlib_rs::{Inflate, InflateFlush};
 
 use crate::contender::Run;
 use crate::contenders::Kind;
+use crate::content::Payload;
 use crate::handshake;
 use crate::socket::Socket;
-use crate::work::{Payload, Task, Work};
+use crate::work::{Task, Work};
 
 /// Lets it handle every message at least twice, and compares what it delivered, and what it wrote, with what was to be
 /// expected.

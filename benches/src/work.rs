@@ -1,11 +1,8 @@
 //! What is measured: a row of the table, and the messages that it goes over.
 
 use std::fmt;
-use std::ops::Deref;
 
-use bytes::Bytes;
-
-use crate::content;
+use crate::content::{Content, Payload, payloads};
 
 /// What a contender is asked to do with one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +23,6 @@ pub enum Task {
     Deflate,
     /// As a server with permessage-deflate and context takeover: take compressed, masked messages out of what is read.
     Inflate,
-}
-
-/// What the payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    Binary,
-    Ascii,
-    /// Chinese, three bytes a character.
-    Cjk,
-    /// Compressible, as an application would send it.
-    Json,
 }
 
 /// How much one read brings at most.
@@ -96,7 +82,7 @@ impl Work {
     pub fn payloads(&self) -> Vec<Payload> {
         let total = if self.reads_messages() { 256 << 10 } else { 32 << 10 };
         let count = (total / self.message_size()).max(2).next_multiple_of(self.batch());
-        content::payloads(self.content, self.message_size(), count)
+        payloads(self.content, self.message_size(), count)
     }
 }
 
@@ -130,36 +116,5 @@ impl fmt::Display for Work {
             Reads::UpTo(1500) => write!(f, ", 1,500-byte reads"),
             Reads::UpTo(_) => Ok(()),
         }
-    }
-}
-
-/// A message's payload, in the form in which whoever sends it likes it best.
-#[derive(Clone, Debug)]
-pub struct Payload(Bytes);
-
-impl Payload {
-    /// Checks that it is text, if it is said to be.
-    pub fn new(bytes: Bytes, is_text: bool) -> Self {
-        assert!(!is_text || std::str::from_utf8(&bytes).is_ok());
-        Self(bytes)
-    }
-
-    /// Counted by reference.
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// For messages whose [`Work::is_text`].
-    pub fn text(&self) -> &str {
-        // SAFETY: `new` has checked that it is UTF-8 in every row that has text; nobody asks in the others.
-        unsafe { std::str::from_utf8_unchecked(&self.0) }
-    }
-}
-
-impl Deref for Payload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
     }
 }

@@ -1,6 +1,7 @@
 //! Messages to send, a batch at a time.
 
-use crate::work::{Payload, Work};
+use crate::content::Payload;
+use crate::work::Work;
 
 /// A row's messages, in the form in which a contender takes them.
 pub struct Batches<M> {

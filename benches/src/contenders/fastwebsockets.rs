@@ -12,9 +12,10 @@ use super::always_ready::{AlwaysReady, now};
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::copy::copy;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, Task, Work};
+use crate::work::{MAX_MESSAGE, Task, Work};
 
 pub struct Fastwebsockets;
 

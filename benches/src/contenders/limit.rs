@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::copy::copy;
 use crate::socket::Socket;
-use crate::work::{Payload, READ, Reads, Task, Work};
+use crate::work::{READ, Reads, Task, Work};
 
 /// How much is done to the bytes, each more than the one before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

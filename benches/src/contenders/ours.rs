@@ -13,9 +13,10 @@ use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::allocator;
 use crate::contender::{Contender, Go, Idle, Run};
+use crate::content::Payload;
 use crate::memory::one_message;
 use crate::socket::Socket;
-use crate::work::{DEFLATE_LEVEL, MAX_MESSAGE, MEMORY_LEVEL, Payload, READ, Task, WINDOW_BITS, Work};
+use crate::work::{DEFLATE_LEVEL, MAX_MESSAGE, MEMORY_LEVEL, READ, Task, WINDOW_BITS, Work};
 
 pub struct Ours;
 

@@ -13,8 +13,9 @@ use tungstenite::{HandshakeError, Message, ServerHandshake, WebSocket};
 
 use super::batches::Batches;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, READ, Task, Work};
 
 pub struct Tungstenite;
 

@@ -12,9 +12,10 @@ use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrame
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Idle, Run};
+use crate::content::Payload;
 use crate::content::Random;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, READ, Task, Work};
 
 pub struct WebsocketSansIo;
 

@@ -8,9 +8,10 @@ use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::socket::Socket;
 use crate::tape::{compressed, deflate_config};
-use crate::work::{Payload, READ, Reads, Task, Work};
+use crate::work::{READ, Reads, Task, Work};
 
 pub struct Zlib;
 
