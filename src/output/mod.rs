@@ -245,7 +245,7 @@ impl Output {
         if self.bytes.capacity() - self.bytes.len() < additional {
             self.grow(additional);
         }
-        kernel::append_frame(header, key, payload, &mut self.bytes);
+        kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, &mut self.bytes);
         self.last_pong = 0;
         header.as_ref().len() + payload.len()
     }
