@@ -6,7 +6,8 @@
 //! with `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to
 //! send; both on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
 //! - **The route takes any method**: over HTTP/2 it is CONNECT. What is no opening is refused by the handler, with the
-//!   status that the RFCs ask for.
+//!   status that the RFCs ask for. An answer to HEAD has no body: the crate makes none, and axum and hyper would send
+//!   none.
 //! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
 //!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
 //! - **hyper takes a write whole**, however little the peer's HTTP/2 window allows, and a few of them ahead: what is
@@ -23,10 +24,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use bytes::Buf;
+use bytes::{Buf, Bytes};
+use futures_util::stream;
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
@@ -72,7 +74,7 @@ async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
             Ok((answer, negotiated)) => (answer, Some(negotiated)),
             Err(error) => (error.into_request().reject(&Reject::internal_server_error()), None),
         },
-        Err(kind) => (kind.answer(Bootstrap::of(request.version())), None),
+        Err(kind) => (kind.answer(Bootstrap::of(request.version()), request.method().as_str()), None),
     };
     if let Some(negotiated) = negotiated {
         let stream = hyper::upgrade::on(&mut request);
@@ -86,6 +88,11 @@ async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
         });
     }
     match answer.into_http() {
+        // RFC 9110 §8.6: Content-Length would have to be that of the answer to GET. Of an empty body axum states the
+        // length, of a stream it knows none.
+        Ok(response) if request.method() == Method::HEAD => {
+            response.map(|_| Body::from_stream(stream::empty::<io::Result<Bytes>>()))
+        }
         Ok(response) => response.map(Body::from),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -6,8 +6,12 @@
 //! platform does or, instead of them, those in the PEM file after `--ca`.
 //!
 //! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`, or
-//! `FAILED WHY` if the connection never opened, which is also the only case with an exit status other than 0. Closes
-//! with 1000 after as many replies as it sent messages, otherwise when the server does.
+//! `FAILED WHY` if the connection never opened, which is also the only case with an exit status other than 0. Each is
+//! one line, whatever the server sent. Closes with 1000 after as many replies as it sent messages, otherwise when the
+//! server does.
+
+#[path = "shared/printable.rs"]
+mod printable;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -15,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use printable::Printable;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -196,7 +201,8 @@ fn read(transport: &mut dyn Transport, buffer: &mut [u8], deadline: Option<Insta
 fn report(line: std::fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
     // Nobody may be listening any more; the connection is to end properly all the same.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let line = line.to_string();
+    let _ = writeln!(stdout, "{}", Printable(&line)).and_then(|()| stdout.flush());
 }
 
 #[derive(Default)]

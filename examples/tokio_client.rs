@@ -3,8 +3,9 @@
 //! `cargo run --release --example tokio_client -- URL [--subprotocol NAME]… [--timeout MILLISECONDS]`
 //!
 //! Prints `OPEN [subprotocol]`, `TEXT …` with the text and `BINARY LENGTH` for each message, `CLOSED CODE`, or
-//! `FAILED WHY` if it did not open, and `RETRY MILLISECONDS` before it waits to try again. Closes with 1000 at the end
-//! of its input, with 1001 on Ctrl-C, and ends then; or, with exit status 1, when the server refuses it for good.
+//! `FAILED WHY` if it did not open, and `RETRY MILLISECONDS` before it waits to try again. Each is one line, whatever
+//! the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input, with 1001 on
+//! Ctrl-C, and ends then; or, with exit status 1, when the server refuses it for good.
 //! `--timeout` is the time to connect, for the opening, until an idle server is pinged, for its pong, and for the
 //! closing, instead of the defaults of `Timeouts`. What such a client has to keep in mind:
 //! - **Reconnecting.** `Backoff` says how long to wait, so that clients that lost their server at once come back one by
@@ -17,6 +18,9 @@
 //! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
 //!   acknowledgement by the application could tell.
 
+#[path = "shared/printable.rs"]
+mod printable;
+
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -24,6 +28,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use printable::Printable;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -255,7 +260,8 @@ fn seed() -> Result<[u8; 32], getrandom::Error> {
 fn report(line: std::fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
     // Nobody may be listening any more; the connection is to end properly all the same.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let line = line.to_string();
+    let _ = writeln!(stdout, "{}", Printable(&line)).and_then(|()| stdout.flush());
 }
 
 struct Arguments {

@@ -2,7 +2,6 @@
 //! it ends is not decided here.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::fmt;
 
 use crate::error::Error;
@@ -120,77 +119,85 @@ impl CloseStatus {
 
 /// How the connection ended: the content of the last event.
 ///
-/// RFC 6455 §7.1.7 hides nothing from the application: if the connection was failed, [`error`](Self::error) says
-/// why, and the Close frame or HTTP response that says so to the peer is already in the output.
+/// There are two ways. Either the closing handshake was completed: [`was_clean`](Self::was_clean) is true, and the code
+/// and the reason are those of the peer's Close. Or it was not: then [`error`](Self::error) says why, the code is 1006,
+/// the reason is empty, and the Close frame or HTTP response that tells the peer, if there is one, is in the output.
+/// `was_clean()` is always `error().is_none()`, so a binding of the WebSocket API fires `error` before `close` exactly
+/// if there is one.
 ///
 /// The reason is the peer's text. RFC 6455 §5.5.1: "as the data is not guaranteed to be human readable, clients MUST
 /// NOT show it to end users."
 ///
 /// # Examples
 /// ```
-/// use websocket_proto::{CloseStatus, Config, Connection, Event};
+/// use websocket_proto::handshake::Negotiated;
+/// use websocket_proto::{CloseStatus, Config, Connection, Error, Event, Role};
 ///
-/// let mut server = Connection::server(Config::new());
+/// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
 /// let Some(Event::Closed(closed)) = server.receive_eof() else { unreachable!() };
 /// assert_eq!((closed.code(), closed.status()), (1006, CloseStatus::Abnormal));
-/// assert!(!closed.was_clean() && closed.reason().is_empty() && closed.error().is_none());
+/// assert!(!closed.was_clean() && closed.reason().is_empty());
+/// assert_eq!(closed.error(), Some(&Error::TransportLost));
+/// assert_eq!(closed.to_string(), "ended without a Close frame (RFC 6455 §7.1.5)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// Boxed, so that the largest event stays small: it comes once in a connection's life.
-    parts: Box<Parts>,
+    end: Box<End>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Parts {
-    status: CloseStatus,
-    reason: String,
-    error: Option<Error>,
+enum End {
+    /// The status and the reason of the peer's Close.
+    Cleanly(CloseStatus, Box<str>),
+    Failed(Error),
 }
 
 impl Closed {
-    /// After the closing handshake.
+    /// By a closing handshake, in which the peer's Close said this.
     pub(crate) fn cleanly(status: CloseStatus, reason: &str) -> Self {
-        Self { parts: Box::new(Parts { status, reason: reason.into(), error: None }) }
+        Self { end: Box::new(End::Cleanly(status, reason.into())) }
     }
 
-    /// The transport ended or the caller gave up before a Close was received.
-    pub(crate) fn abnormally() -> Self {
-        Self { parts: Box::new(Parts { status: CloseStatus::Abnormal, reason: String::new(), error: None }) }
-    }
-
-    /// The connection was failed (RFC 6455 §7.1.7).
+    /// Without a closing handshake.
     pub(crate) fn failed(error: impl Into<Error>) -> Self {
-        let mut closed = Self::abnormally();
-        closed.parts.error = Some(error.into());
-        closed
+        Self { end: Box::new(End::Failed(error.into())) }
+    }
+
+    /// The status and the reason of the peer's Close, if the connection ends by it.
+    pub(crate) fn received_close(&self) -> Option<(CloseStatus, &str)> {
+        match &*self.end {
+            End::Cleanly(status, reason) => Some((*status, reason)),
+            End::Failed(_) => None,
+        }
     }
 
     /// What the peer's Close said, if there was one.
     #[must_use]
     pub fn status(&self) -> CloseStatus {
-        self.parts.status
+        self.received_close().map_or(CloseStatus::Abnormal, |(status, _)| status)
     }
 
     /// The number of [`status`](Self::status): what the WebSocket API's `CloseEvent.code` shows.
     #[must_use]
     pub fn code(&self) -> u16 {
-        self.parts.status.code()
+        self.status().code()
     }
 
     /// The reason in the peer's Close, at most 123 bytes; empty if there was none.
     #[must_use]
     pub fn reason(&self) -> &str {
-        &self.parts.reason
+        self.received_close().map_or("", |(_, reason)| reason)
     }
 
-    /// Whether the closing handshake was completed (RFC 6455 §7.1.4).
+    /// Whether the closing handshake was completed (RFC 6455 §7.1.4): what the WebSocket API's `CloseEvent.wasClean`
+    /// shows. True exactly if there is no [`error`](Self::error).
     #[must_use]
     pub fn was_clean(&self) -> bool {
-        self.parts.status != CloseStatus::Abnormal
+        self.error().is_none()
     }
 
-    /// Why the connection was failed, if it was.
+    /// Why the connection ended without a closing handshake; `None` exactly if it [was clean](Self::was_clean).
     ///
     /// # Examples
     /// ```
@@ -207,17 +214,19 @@ impl Closed {
     /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.parts.error.as_ref()
+        match &*self.end {
+            End::Cleanly(..) => None,
+            End::Failed(error) => Some(error),
+        }
     }
 }
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.parts.error, self.status()) {
-            (Some(error), _) => error.fmt(f),
-            (None, CloseStatus::Code(code)) => write!(f, "closed by the peer with code {code}"),
-            (None, CloseStatus::NoStatus) => f.write_str("closed by the peer without a code"),
-            (None, CloseStatus::Abnormal) => f.write_str("ended without a Close frame"),
+        match &*self.end {
+            End::Failed(error) => error.fmt(f),
+            End::Cleanly(CloseStatus::Code(code), _) => write!(f, "closed by the peer with code {code}"),
+            End::Cleanly(..) => f.write_str("closed by the peer without a code"),
         }
     }
 }

@@ -155,14 +155,16 @@ impl Config {
     }
 
     /// The most bytes that the HTTP head of the opening handshake may have; on a client, with all interim responses
-    /// before it. Default 16 KiB. A server answers a longer one with 431. The same number bounds what is kept of a
-    /// refusal's body, and of what a client sends before its request was answered.
+    /// before it. Default 16 KiB. A server answers a longer one with 431, or with 414 if the request line alone is
+    /// longer. The same number bounds what is kept of a refusal's body, and of what a client sends before its request
+    /// was answered.
     pub const fn max_head_size(mut self, bytes: u32) -> Self {
         self.max_head_size = bytes;
         self
     }
 
-    /// The most header lines of the opening handshake. Default 100. A server answers more with 431.
+    /// The most header lines of the opening handshake. Default 100. A server answers more with 431. In a response, each
+    /// line of a folded header (RFC 9112 §5.2) counts.
     pub const fn max_headers(mut self, lines: u16) -> Self {
         self.max_headers = lines;
         self

@@ -1,12 +1,16 @@
-//! Why things end, in three types that never mix: what the peer did wrong ([`Error`]), what the caller did wrong
+//! Why things end, in three types that never mix: why a connection had no clean end ([`Error`]), what the caller did wrong
 //! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
+
+mod send;
 
 use core::fmt;
 
 use crate::close::CloseCode;
 
-/// What the peer did wrong; found in [`Closed::error`](crate::Closed::error).
+pub use send::SendError;
+
+/// Why a connection ended without a closing handshake; found in [`Closed::error`](crate::Closed::error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,11 +18,18 @@ pub enum Error {
     Protocol(ProtocolError),
     /// In the opening handshake.
     Handshake(HandshakeError),
-    /// It did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
+    /// The peer did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
     /// [browser rules](crate::Config::browser_rules).
     Full,
-    /// It took too long.
+    /// The peer took too long.
     Timeout(Timeout),
+    /// The stream ended, or the caller gave up waiting, before the peer's Close was received (RFC 6455 §7.1.5, §7.2.1);
+    /// on a server also while the request waited for the caller's decision.
+    TransportLost,
+    /// The caller called [`close`](crate::Connection::close), or one of its kin, before the connection was open.
+    ClosedWhileConnecting,
+    /// The caller [rejected](crate::Connection::reject) the request, with this HTTP status (RFC 6455 §4.2.2).
+    RequestRejected(u16),
 }
 
 impl fmt::Display for Error {
@@ -28,6 +39,9 @@ impl fmt::Display for Error {
             Self::Handshake(error) => error.fmt(f),
             Self::Full => f.write_str("more to be sent than may wait"),
             Self::Timeout(timeout) => timeout.fmt(f),
+            Self::TransportLost => f.write_str("ended without a Close frame (RFC 6455 §7.1.5)"),
+            Self::ClosedWhileConnecting => f.write_str("closed before the connection was open (RFC 6455 §7.2)"),
+            Self::RequestRejected(status) => write!(f, "request rejected with HTTP status {status} (RFC 6455 §4.2.2)"),
         }
     }
 }
@@ -231,7 +245,8 @@ impl core::error::Error for ProtocolErrorKind {}
 
 /// A breach of the rules for the opening handshake.
 ///
-/// On a server the HTTP response that says so is in the output; on a client nothing more is sent.
+/// On a server the HTTP response that says so is in the output, unless the stream had ended; on a client nothing more is
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     pub(crate) kind: HandshakeErrorKind,
@@ -277,13 +292,17 @@ impl core::error::Error for HandshakeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeErrorKind {
-    /// Not HTTP/1.1: a stray control byte, a bare CR or LF, a folded line, a bad request or status line.
+    /// Not HTTP/1.1: a stray control byte, a bare CR or LF, a folded line in a request, a bad request or status line.
     MalformedHttp,
     /// The head is longer than [`Config::max_head_size`](crate::Config::max_head_size) or has more lines than
     /// [`Config::max_headers`](crate::Config::max_headers).
     HeadTooLarge,
+    /// The request line alone is longer than [`Config::max_head_size`](crate::Config::max_head_size).
+    RequestLineTooLong,
     /// HTTP/1.0, which knows no upgrade.
     HttpVersion,
+    /// A start line with another major version of HTTP than 1, such as HTTP/2's `PRI * HTTP/2.0`.
+    UnsupportedHttpVersion,
     /// Not a header list of HTTP/2 or HTTP/3: a pseudo-header that is unknown, repeated or behind other headers, a name
     /// that is not lower-case, a control byte, a header that belongs to an HTTP/1.1 connection.
     MalformedFields,
@@ -301,6 +320,8 @@ pub enum HandshakeErrorKind {
     Origin,
     /// The request has a body.
     Body,
+    /// A response's Content-Length is not a number, or is several different ones.
+    InvalidContentLength,
     /// The request is no upgrade to `websocket`, or the response none.
     Upgrade,
     /// The Connection header lacks the token `Upgrade`.
@@ -326,8 +347,10 @@ pub enum HandshakeErrorKind {
     /// More bytes followed the request, before it was answered, than
     /// [`Config::max_head_size`](crate::Config::max_head_size).
     EarlyData,
-    /// The connection ended in the middle of the head.
+    /// The connection ended before the head was whole.
     Incomplete,
+    /// The connection ended before the first byte of a request, as when a port is probed.
+    NoRequest,
 }
 
 impl HandshakeErrorKind {
@@ -337,7 +360,9 @@ impl HandshakeErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Method => 405,
+            Self::RequestLineTooLong => 414,
             Self::HeadTooLarge => 431,
+            Self::UnsupportedHttpVersion => 505,
             Self::Upgrade | Self::UnsupportedVersion => 426,
             // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown
             // or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
@@ -351,11 +376,14 @@ impl HandshakeErrorKind {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::MalformedHttp | Self::Incomplete => "RFC 9112 §2",
+            Self::MalformedHttp | Self::Incomplete | Self::NoRequest => "RFC 9112 §2",
             Self::MalformedFields => "RFC 9113 §8",
             Self::ConnectProtocol => "RFC 8441 §5",
+            Self::UnsupportedHttpVersion => "RFC 9112 §2.3",
+            Self::RequestLineTooLong => "RFC 9112 §3",
             Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
             Self::Body => "RFC 9112 §6",
+            Self::InvalidContentLength => "RFC 9112 §6.3",
             Self::Origin => "RFC 6454 §7",
             Self::NoSubprotocol => "WHATWG WebSockets §2",
             Self::Accept | Self::Refused(_) => "RFC 6455 §4.1",
@@ -371,7 +399,9 @@ impl fmt::Display for HandshakeErrorKind {
         f.write_str(match self {
             Self::MalformedHttp => "malformed HTTP",
             Self::HeadTooLarge => "head larger than allowed",
+            Self::RequestLineTooLong => "request line longer than allowed",
             Self::HttpVersion => "HTTP/1.0",
+            Self::UnsupportedHttpVersion => "HTTP version is not 1.1",
             Self::MalformedFields => "malformed header list",
             Self::Method => "method that opens no WebSocket",
             Self::ConnectProtocol => "CONNECT for something other than websocket",
@@ -379,6 +409,7 @@ impl fmt::Display for HandshakeErrorKind {
             Self::Host => "missing, repeated or invalid host",
             Self::Origin => "repeated or invalid Origin",
             Self::Body => "request with a body",
+            Self::InvalidContentLength => "response with an invalid Content-Length",
             Self::Upgrade => "no upgrade to websocket",
             Self::Connection => "Connection without Upgrade",
             Self::Key => "missing, repeated or invalid Sec-WebSocket-Key",
@@ -390,53 +421,10 @@ impl fmt::Display for HandshakeErrorKind {
             Self::Refused(status) => return write!(f, "refused with HTTP status {status}"),
             Self::NoSubprotocol => "no subprotocol selected",
             Self::EarlyData => "too much data before the request was answered",
-            Self::Incomplete => "end of stream inside the head",
+            Self::Incomplete => "end of stream before the end of the head",
+            Self::NoRequest => "end of stream before a request",
         })
     }
 }
 
 impl core::error::Error for HandshakeErrorKind {}
-
-/// Why a message or control frame was not sent. Nothing was put into the output.
-///
-/// # Examples
-/// ```
-/// use websocket_proto::{Config, Connection, Output, SendError};
-///
-/// let mut server = Connection::server(Config::new());
-/// assert_eq!(server.send_text("too early", &mut Output::new()), Err(SendError::Connecting));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The opening handshake is not over (the WebSocket API's `InvalidStateError`).
-    Connecting,
-    /// A Close was sent or received, or the connection is closed.
-    Closing,
-    /// A control frame's payload is limited to 125 bytes.
-    ControlFrameTooLong,
-    /// A fragmented message is being sent: finish it before the next begins.
-    MessageInProgress,
-    /// Text was given as bytes that are not UTF-8.
-    InvalidUtf8,
-    /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
-    Full,
-    /// The compressor failed, which only a lack of memory could explain.
-    Deflate,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connecting => "the opening handshake is not over",
-            Self::Closing => "the connection is closing or closed",
-            Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
-            Self::MessageInProgress => "a fragmented message is being sent",
-            Self::InvalidUtf8 => "text that is not UTF-8",
-            Self::Full => "too much is waiting in the output",
-            Self::Deflate => "the compressor failed",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}

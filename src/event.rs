@@ -3,7 +3,7 @@
 
 use alloc::borrow::Cow;
 
-use crate::close::Closed;
+use crate::close::{CloseStatus, Closed};
 use crate::handshake::{Request, Response};
 
 /// What happened, in the order in which it happened.
@@ -43,7 +43,8 @@ pub enum Event<'i> {
     Request(Request),
     /// Client: the connection is open.
     Open(Response),
-    /// Client: the server answered with another status than 101. [`Closed`](Self::Closed) follows.
+    /// Client: the server answered with another status than 101. Comes once the [body](Response::body) is there.
+    /// [`Closed`](Self::Closed) follows.
     Rejected(Response),
     /// A whole text message.
     Text(Cow<'i, str>),
@@ -73,6 +74,18 @@ pub enum Event<'i> {
     Ping(Cow<'i, [u8]>),
     /// A pong, solicited or not, at most 125 bytes.
     Pong(Cow<'i, [u8]>),
+    /// Client: the peer's Close frame was received (RFC 6455 §7.1.3 calls the closing handshake started), and a Close of
+    /// ours is in the output, if none was sent before. Nothing but [`Closed`](Self::Closed) follows, at the end of the
+    /// stream, which the server closes first (§7.1.1).
+    ///
+    /// A server is told the same by `Closed`, which comes at that moment: to it, this event is not given.
+    /// [`Connection::received_close`](crate::Connection::received_close) knows it on both sides.
+    CloseReceived {
+        /// The code, or [`NoStatus`](CloseStatus::NoStatus).
+        status: CloseStatus,
+        /// At most 123 bytes; empty if there was none. The peer's text, as in [`Closed::reason`].
+        reason: Cow<'i, str>,
+    },
     /// The end. The last event, exactly once.
     Closed(Closed),
 }
@@ -108,6 +121,9 @@ impl Event<'_> {
             }
             Self::Ping(data) => Event::Ping(Cow::Owned(data.into_owned())),
             Self::Pong(data) => Event::Pong(Cow::Owned(data.into_owned())),
+            Self::CloseReceived { status, reason } => {
+                Event::CloseReceived { status, reason: Cow::Owned(reason.into_owned()) }
+            }
             Self::Closed(closed) => Event::Closed(closed),
         }
     }

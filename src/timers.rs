@@ -195,7 +195,9 @@ where
 
     /// Notes what the connection did since it was last looked at.
     fn look(&mut self, now: I, connection: &Connection) {
-        let (state, position) = (connection.state(), connection.position());
+        // Nothing is due any more when it is over, whether or not its last event was given.
+        let state = if connection.is_closed() { State::Closed } else { connection.state() };
+        let position = connection.position();
         if state != self.state {
             self.state = state;
             let span = match state {

@@ -82,6 +82,7 @@ async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builde
 enum Said {
     Open,
     Message(MessageKind, Vec<u8>),
+    CloseReceived(u16),
     Closed(u16, bool),
 }
 
@@ -94,6 +95,7 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
             Event::Open(_) => Said::Open,
             Event::Text(text) => Said::Message(MessageKind::Text, text.into_owned().into_bytes()),
             Event::Binary(data) => Said::Message(MessageKind::Binary, data.into_owned()),
+            Event::CloseReceived { status, .. } => Said::CloseReceived(status.code()),
             Event::Closed(closed) => Said::Closed(closed.code(), closed.was_clean()),
             event => panic!("{event:?}"),
         });
@@ -112,6 +114,7 @@ fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
         Said::Message(MessageKind::Text, "hello €".into()),
         Said::Message(MessageKind::Binary, noise),
         Said::Message(MessageKind::Text, Vec::new()),
+        Said::CloseReceived(4000),
         Said::Closed(4000, true),
     ]
 }
@@ -175,6 +178,39 @@ fn what_is_no_opening_is_refused_over_http1() {
         let answer = server.answer(&request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}{answer}");
         assert!(answer.contains(header), "{request}{answer}");
+    }
+}
+
+/// RFC 9110 §9.3.2: "the server MUST NOT send content in the response"; §8.6: "MUST NOT send Content-Length in such a
+/// response unless its field value equals the decimal number of octets that would have been sent in the content of a
+/// response if the same request had used the GET method."
+#[test]
+fn head_is_answered_without_content_over_http1() {
+    let server = Server::start(&[]);
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n";
+    for (request, status, length) in [
+        ("HEAD / HTTP/1.1\r\n\r\n".to_owned(), "200 OK", Some("content-length: 27")),
+        ("HEAD /echo HTTP/1.1\r\n\r\n".to_owned(), "405 Method Not Allowed", None),
+        (format!("HEAD /echo HTTP/1.1\r\n{upgrade}\r\n"), "405 Method Not Allowed", None),
+        (format!("HEAD /echo HTTP/1.1\r\n{upgrade}Host: b\r\n\r\n"), "405 Method Not Allowed", None),
+    ] {
+        let answer = server.answer(&request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole head");
+        assert_eq!(body, "", "{request}{answer}");
+        assert_eq!(head.lines().find(|line| line.starts_with("content-length")), length, "{request}{answer}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_without_content_over_http2() {
+    let server = Server::start(&[]);
+    let mut sender = server.http2().await;
+    for (path, status) in [("", StatusCode::OK), ("echo", StatusCode::METHOD_NOT_ALLOWED)] {
+        // The client's `h2` takes content behind HEAD for an error.
+        let answered = request(&mut sender, Request::head(format!("http://{}/{path}", server.address))).await;
+        assert_eq!(answered, (status, Vec::new()), "{path}");
     }
 }
 

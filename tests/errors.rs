@@ -38,12 +38,17 @@ const PROTOCOL: [ProtocolErrorKind; 17] = {
 };
 
 /// Every way in which an opening handshake can be wrong, with the section that has the rule.
-const HANDSHAKE: [(HandshakeErrorKind, &str); 22] = {
+const HANDSHAKE: [(HandshakeErrorKind, &str); 26] = {
     use HandshakeErrorKind::*;
     [
         // Message parsing; §8, an incomplete message, is for what has a length.
         (MalformedHttp, "RFC 9112 §2"),
         (Incomplete, "RFC 9112 §2"),
+        (NoRequest, "RFC 9112 §2"),
+        // "HTTP Version", "Request Line", "Message Body Length".
+        (UnsupportedHttpVersion, "RFC 9112 §2.3"),
+        (RequestLineTooLong, "RFC 9112 §3"),
+        (InvalidContentLength, "RFC 9112 §6.3"),
         // Expressing HTTP semantics in HTTP/2.
         (MalformedFields, "RFC 9113 §8"),
         // "Implementation-Specific Limits".
@@ -122,6 +127,13 @@ fn every_fault_has_words_of_its_own() {
         SendError::Full,
         SendError::Deflate,
     ]));
+    assert_told_apart(&all(&[
+        Error::Full,
+        Error::Timeout(Timeout::Opening),
+        Error::TransportLost,
+        Error::ClosedWhileConnecting,
+        Error::RequestRejected(403),
+    ]));
     assert_told_apart(&all(&URI));
     assert_told_apart(&all(&HEADER));
     let header = HeaderError::Name;
@@ -146,6 +158,7 @@ fn numbers_are_shown() {
     assert!(ProtocolErrorKind::ReservedOpcode(11).to_string().contains("11"));
     assert!(ProtocolErrorKind::InvalidCloseCode(1005).to_string().contains("1005"));
     assert!(HandshakeErrorKind::Refused(503).to_string().contains("503"));
+    assert!(Error::RequestRejected(403).to_string().contains("403"));
     assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
     assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "CloseCode(1001)");
 }
@@ -168,7 +181,14 @@ fn what_is_wrong_inside_is_said() {
         assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
     assert_eq!(Error::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
-    assert_ne!(Error::Full.to_string(), "");
+    // Where an end that nobody's bytes are to blame for is a matter of the RFC, it is named as well.
+    for (error, section) in [
+        (Error::TransportLost, "(RFC 6455 §7.1.5)"),
+        (Error::ClosedWhileConnecting, "(RFC 6455 §7.2)"),
+        (Error::RequestRejected(403), "(RFC 6455 §4.2.2)"),
+    ] {
+        assert!(error.to_string().ends_with(section), "{error}");
+    }
 
     let mut request = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n"
@@ -209,14 +229,18 @@ fn end_after(role: Role, leave: impl Fn(&mut Connection, &mut Output)) -> Closed
     }
 }
 
-/// Four ends, four sentences.
+/// Six ends, six sentences.
 #[test]
 fn an_end_says_how() {
     for role in ROLES {
         let with_code = end_after(role, |peer, output| peer.close(CloseCode::GOING_AWAY, "", output));
         let without_code = end_after(role, Connection::close_without_code);
         let torn = end_after(role, |_, _| {});
-        assert_told_apart(&[&with_code, &without_code, &torn, &end_of(b"\0")]);
+        let mut aborted = Connection::server(Config::new());
+        aborted.close_without_code(&mut Output::new());
+        let Some(Event::Closed(aborted)) = aborted.receive_eof() else { panic!("no end") };
+        let Some(Event::Closed(probed)) = Connection::server(Config::new()).receive_eof() else { panic!("no end") };
+        assert_told_apart(&[&with_code, &without_code, &torn, &end_of(b"\0"), &aborted, &probed]);
         assert!(with_code.to_string().contains("1001"));
     }
 }

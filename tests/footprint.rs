@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
-use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, State};
+use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Role, State, Timeout};
 
 /// Counts what the current thread allocates: tests run beside each other.
 struct Counting;
@@ -196,20 +196,51 @@ fn an_idle_client_holds_its_keys() {
     assert!(held <= 520, "{held} bytes, {:?}", ws.state());
 }
 
-/// After the end nothing is held but what the last event says, and a buffer given back too late is not kept.
+/// After the end nothing is held but what the peer's Close said, and a buffer given back too late is not kept.
 #[test]
-fn an_ended_connection_holds_nothing() {
-    let mut session = frame(false, Opcode::Binary, None, &[1; 5000]);
-    session.extend(frame(true, Opcode::Close, None, b"\x03\xe8"));
-    let (ws, _, held, _) = measure(|| {
-        let mut ws = open_client();
-        deliver(&mut ws, &mut session, 1000, &mut Output::new());
-        assert_eq!(ws.state(), State::Closing);
-        assert!(matches!(ws.receive_eof(), Some(Event::Closed(_))));
-        ws.recycle(vec![0; 5000]);
-        ws
-    });
-    assert_eq!(held, 0, "{:?}", ws.state());
+fn an_ended_connection_holds_the_close_and_nothing_else() {
+    /// A place, and in it the Close's status and reason.
+    const PLACE: isize = 240;
+    let longest = [b"\x03\xe8".as_slice(), &[b'r'; 123]].concat();
+    for (body, most) in [(b"".as_slice(), PLACE), (b"\x03\xe8", PLACE), (&longest, PLACE + 123)] {
+        for role in [Role::Server, Role::Client] {
+            let mask = (role == Role::Server).then_some(KEY);
+            let mut session = frame(false, Opcode::Binary, mask, &[1; 5000]);
+            session.extend(frame(true, Opcode::Close, mask, body));
+            let end = |ws: &mut Connection| {
+                let mut piece = session.clone();
+                deliver(ws, &mut piece, 1000, &mut Output::new());
+                while ws.receive_eof().is_some() {}
+                ws.recycle(vec![0; 5000]);
+            };
+            let (ws, _, held, _) = measure(|| {
+                let mut ws = if role == Role::Server { open_server(Config::new()) } else { open_client() };
+                end(&mut ws);
+                ws
+            });
+            assert_eq!(ws.received_close().map(|(_, reason)| reason.len()), Some(body.len().saturating_sub(2)));
+            assert!(held <= most, "{held} bytes as {role:?} after {body:x?}");
+        }
+    }
+}
+
+/// An end without the peer's Close leaves nothing, whatever it was.
+#[test]
+fn a_failed_connection_holds_nothing() {
+    let ends: [fn(&mut Connection); 3] = [
+        |_| {},
+        |ws| assert_eq!(deliver(ws, &mut b"\x83\x80\0\0\0\0".to_vec(), 1, &mut Output::new()), 1),
+        |ws| ws.time_out(Timeout::KeepAlive, &mut Output::new()),
+    ];
+    for (end, role) in ends.into_iter().flat_map(|end| [(end, Role::Server), (end, Role::Client)]) {
+        let (ws, _, held, _) = measure(|| {
+            let mut ws = if role == Role::Server { open_server(Config::new()) } else { open_client() };
+            end(&mut ws);
+            while ws.receive_eof().is_some() {}
+            ws
+        });
+        assert_eq!((held, ws.state()), (0, State::Closed));
+    }
 }
 
 /// A buffer grows by doubling, and never beyond what the limit lets arrive.

@@ -195,8 +195,11 @@ fn a_close_in_the_middle_is_the_end() {
             let sent = drain(&mut output);
             assert_eq!(headers(&sent).iter().map(|h| h.opcode).collect::<Vec<_>>(), [Opcode::Text, Opcode::Close]);
             let mut end = deliver(&sent, 1, &mut peer, &mut answers);
-            // A client's end comes with that of the transport.
+            // A client is told of the Close first; its end comes with that of the transport.
             end.extend(std::iter::from_fn(|| peer.receive_eof()));
+            if peer.role() == Role::Client {
+                assert!(matches!(end.remove(0), Event::CloseReceived { .. }));
+            }
             let [Event::Closed(closed)] = &end[..] else { panic!("half a message is none: {end:?}") };
             assert_eq!((closed.code(), closed.was_clean()), (1001, true));
         }

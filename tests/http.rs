@@ -3,9 +3,11 @@
 use bytes::Buf;
 use http::{HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Version};
 use websocket_proto::handshake::{
-    Bootstrap, ClientHandshake, Negotiated, Request, accept_key, parse_extended_connect, parse_request,
+    AcceptErrorKind, Bootstrap, ClientHandshake, Negotiated, Request, accept_key, parse_extended_connect, parse_request,
 };
-use websocket_proto::{Accept, ClientRequest, Config, HandshakeErrorKind, Output, Reject};
+use websocket_proto::{
+    Accept, ClientRequest, Config, Connection, Event, HandshakeErrorKind, Input, Output, Reject, State,
+};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -88,11 +90,33 @@ fn an_extended_connect() {
     }
 }
 
+/// A request of another stack, though it says the same, is not for a connection that has read one by itself.
+#[test]
+fn a_request_of_another_stack_belongs_to_no_connection() {
+    let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
+    let mut head = b"GET /chat?a=b HTTP/1.1\r\nhost: server.example.com\r\nupgrade: websocket\r\n\
+        connection: keep-alive, Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: chat\r\n\r\n"
+        .to_vec();
+    let event = server.receive(&mut Input::new(&mut head), &mut output);
+    let Some(Event::Request(own)) = event else { panic!("{event:?}") };
+    for (request, protocol) in [(upgrade(), None), (connect(Version::HTTP_2), Some("websocket"))] {
+        let other = Request::from_http(&request, protocol).expect("it opens");
+        assert_eq!(other == own, protocol.is_none());
+        let refused = server.accept_with(other, &Accept::new(), &mut output).expect_err("not its own");
+        assert_eq!(refused.kind(), AcceptErrorKind::NotDeciding);
+        server.reject(refused.into_request(), &Reject::forbidden(), &mut output);
+        assert_eq!((server.state(), output.is_empty()), (State::Connecting, true));
+    }
+    server.accept(own, &mut output);
+    assert_eq!(server.state(), State::Open);
+}
+
 /// Refuses with the answer of the version in which it was asked.
 #[track_caller]
 fn assert_refused(request: &HttpRequest<()>, protocol: Option<&str>, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(Request::from_http(request, protocol).err(), Some(kind), "{request:?}");
-    let response = kind.answer(Bootstrap::of(request.version())).into_http().expect("small");
+    let response = kind.answer(Bootstrap::of(request.version()), request.method().as_str()).into_http().expect("small");
     assert_eq!(response.status().as_u16(), status);
     assert_eq!(response.headers()["sec-websocket-version"], "13");
     assert_eq!(response.headers().contains_key("upgrade"), status == 426);
@@ -262,7 +286,9 @@ fn statuses_have_their_names() {
         }
     }
     // What a WebSocket server is likely to answer, and what the crate itself does.
-    let likely =
-        [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 421, 426, 429, 431, 500, 501, 502, 503, 504];
+    let likely = [
+        301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 414, 421, 426, 429, 431, 500, 501, 502, 503, 504,
+        505,
+    ];
     assert_eq!(named, likely);
 }

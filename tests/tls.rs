@@ -160,14 +160,16 @@ fn the_server_says_goodbye_after_its_close() {
     let server = Server::start("goodbye");
     let mut client = server.open();
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
-    let mut last: Option<Closed> = None;
+    let (mut received, mut last) = (None, None::<Closed>);
     while !client.ws.is_closed() {
         client.turn(|event| match event {
+            Event::CloseReceived { status, .. } => received = Some(status),
             Event::Closed(closed) => last = Some(closed),
             event => panic!("{event:?}"),
         });
     }
     let closed = last.expect("Closed is the last event");
+    assert_eq!(received, Some(closed.status()));
     assert_eq!((closed.code(), closed.was_clean()), (4000, true));
 }
 

@@ -41,6 +41,8 @@ mod http;
 mod hub;
 mod messages;
 mod prices;
+#[path = "../shared/printable.rs"]
+mod printable;
 mod redis;
 mod session;
 mod token;
@@ -59,6 +61,7 @@ use websocket_proto::handshake::{Answer, Bootstrap, Negotiated, Request, parse_r
 use websocket_proto::{Accept, Config, Connection, Deflate, HandshakeErrorKind, Output, Reject, Role};
 
 use crate::hub::Hub;
+use crate::printable::Printable;
 use crate::redis::Redis;
 use crate::session::Session;
 use crate::token::Tokens;
@@ -96,7 +99,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            log(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
@@ -165,7 +168,12 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
 async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut head = Vec::new();
-    let ahead = timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await??;
+    let ahead = match timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await? {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return refuse(&mut tcp, HandshakeErrorKind::HeadTooLarge, &head).await;
+        }
+        read => read?,
+    };
     match parse_request(&head) {
         Ok(request) => {
             // This may last for days, in which nobody needs the head.
@@ -176,13 +184,17 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
         Err(HandshakeErrorKind::Upgrade | HandshakeErrorKind::Method) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
-        Err(kind) => {
-            let mut output = Output::new();
-            kind.answer(Bootstrap::Upgrade).write_http1(&mut output);
-            timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
-        }
+        Err(kind) => return refuse(&mut tcp, kind, &head).await,
     }
     linger(&mut tcp).await
+}
+
+/// Answers a request that begins so and is wrong.
+async fn refuse(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u8]) -> io::Result<()> {
+    let mut output = Output::new();
+    kind.answer(Bootstrap::Upgrade, head).write_http1(&mut output);
+    timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
+    linger(tcp).await
 }
 
 async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {
@@ -249,9 +261,10 @@ async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
     timeout(Duration::from_secs(2), to_the_end).await?
 }
 
-/// Tells whoever started this. They may have closed its error stream, for which `eprintln` would panic.
+/// Tells whoever started this, in one line, though a client or Redis may have chosen the words. They may have closed its
+/// error stream, for which `eprintln` would panic.
 fn log(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{what}");
+    let _ = writeln!(io::stderr(), "{}", Printable(&what.to_string()));
 }
 
 /// Waits until this process is asked to end.

@@ -2,7 +2,7 @@
 //! come in the middle of is not touched.
 
 use alloc::borrow::Cow;
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
@@ -39,7 +39,7 @@ impl Connection {
         };
         self.reading = Reading::default();
         match frame.opcode {
-            Opcode::Close => self.receive_close(&payload, output),
+            Opcode::Close => self.receive_close(payload, output),
             Opcode::Ping => {
                 // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
                 // data" as found in the message body of the Ping frame being replied to."
@@ -54,30 +54,17 @@ impl Connection {
         }
     }
 
-    fn receive_close<'i>(&mut self, payload: &[u8], output: &mut Output) -> Step<'i> {
-        let start = self.position.saturating_sub(payload.len() as u64);
-        // A control frame's length is in its second byte.
-        let header = if self.role == Role::Server { 6 } else { 2 };
-        let wrong = |kind| ProtocolError { kind, offset: start.saturating_sub(header) };
-        let (status, reason) = match payload {
-            // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
-            // Code_ is considered to be 1005."
-            [] => (CloseStatus::NoStatus, ""),
-            // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
-            [_] => return Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
-            [high, low, reason @ ..] => {
-                let code = u16::from_be_bytes([*high, *low]);
-                let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;
-                let reason = utf8::check(reason).map_err(|error| invalid_utf8(start, error.index + 2))?;
-                (CloseStatus::Code(known), reason)
-            }
+    fn receive_close<'i>(&mut self, payload: Cow<'i, [u8]>, output: &mut Output) -> Step<'i> {
+        let (status, reason) = match &payload {
+            Cow::Borrowed(body) => self.check_close(body).map(|(status, reason)| (status, Cow::Borrowed(reason)))?,
+            Cow::Owned(body) => self.check_close(body).map(|(status, reason)| (status, Cow::Owned(reason.into())))?,
         };
         // RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
         // endpoint MUST send a Close frame in response. (When sending a Close frame in response, the endpoint typically
         // echos the status code it received.)"
         let echo = if let CloseStatus::Code(code) = status { Some(code) } else { None };
         self.put_close(echo, "", output);
-        let closed = Closed::cleanly(status, reason);
+        let closed = Closed::cleanly(status, &reason);
         match self.role {
             // RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately; the client SHOULD wait
             // for the server to close the connection but MAY close the connection at any time".
@@ -89,7 +76,28 @@ impl Connection {
                 self.phase = Phase::Draining;
                 self.held().ending = Some(closed);
                 self.release();
-                Ok(Continue(()))
+                Ok(Break(Some(Event::CloseReceived { status, reason })))
+            }
+        }
+    }
+
+    /// The status and the reason in the body of a Close frame, which is the last thing that was consumed.
+    fn check_close<'b>(&self, body: &'b [u8]) -> Result<(CloseStatus, &'b str), ProtocolError> {
+        let start = self.position.saturating_sub(body.len() as u64);
+        // A control frame's length is in its second byte.
+        let header = if self.role == Role::Server { 6 } else { 2 };
+        let wrong = |kind| ProtocolError { kind, offset: start.saturating_sub(header) };
+        match body {
+            // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
+            // Code_ is considered to be 1005."
+            [] => Ok((CloseStatus::NoStatus, "")),
+            // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
+            [_] => Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
+            [high, low, reason @ ..] => {
+                let code = u16::from_be_bytes([*high, *low]);
+                let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;
+                let reason = utf8::check(reason).map_err(|error| invalid_utf8(start, error.index + 2))?;
+                Ok((CloseStatus::Code(known), reason))
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::utf8::Utf8Stream;
 pub(super) struct Held {
     /// Until the connection is open, and what came before that is delivered.
     pub(super) opening: Option<Box<Opening>>,
-    /// The end, when it is decided and not yet reported.
+    /// How the connection ends, once that is decided. After it was reported only if it was by the peer's Close.
     pub(super) ending: Option<Closed>,
     /// The message that is being received.
     pub(super) message: Option<Message>,

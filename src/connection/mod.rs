@@ -2,13 +2,15 @@
 //! but in those beside it: `opening` until the handshake is over, `receive` for everything after that, with `hot` for
 //! the short way of most of it, `data` and `control` for the two sorts of frames. The others: `send` for what the
 //! application sends, `by_reference` for what of it is not copied, `timeout` for a peer that takes too long,
-//! `compression` for permessage-deflate, `held` for what is on the heap, `reading` for how far a frame has come.
+//! `compression` for permessage-deflate, `ending` for the state and the last event, `held` for what is on the heap,
+//! `reading` for how far a frame has come.
 
 mod by_reference;
 #[cfg(feature = "deflate")]
 mod compression;
 mod control;
 mod data;
+mod ending;
 mod held;
 mod hot;
 mod opening;
@@ -20,12 +22,11 @@ mod timeout;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::close::{CloseCode, Closed};
+use crate::close::CloseCode;
 use crate::config::Config;
 use crate::counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 use crate::deflate::Agreed;
-use crate::event::Event;
 use crate::frame::Opcode;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
@@ -42,8 +43,8 @@ use reading::Reading;
 ///    consumed. At the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
 /// 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
 ///    else.
-/// 3. [`Event::Closed`] is the last event and comes exactly once. Once [`is_closed`](Self::is_closed) and the output
-///    is written, close the transport.
+/// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. Once
+///    [`is_closed`](Self::is_closed) and the output is written, close the transport.
 ///
 /// That is all that drives it: there is no socket, clock, thread or random source inside. The same calls with the
 /// same bytes, however cut, give the same events and the same output.
@@ -56,8 +57,9 @@ use reading::Reading;
 /// # Closing
 /// A server is closed as soon as Close frames have gone both ways (RFC 6455 §7.1.1: the server closes the transport
 /// first). A client then waits for the server to do so: it is closed by [`receive_eof`](Self::receive_eof), which a
-/// caller may also call when it has waited long enough. Dropping a connection sends nothing; the peer will see an
-/// abnormal end.
+/// caller may also call when it has waited long enough. A client is told at once what the server's Close said, by
+/// [`Event::CloseReceived`](crate::Event::CloseReceived); in both roles [`received_close`](Self::received_close) knows
+/// it from then on. Dropping a connection sends nothing; the peer will see an abnormal end.
 ///
 /// # Memory
 /// A connection that is open and between messages holds nothing on the heap as a server, unless a subprotocol was
@@ -89,6 +91,8 @@ use reading::Reading;
 /// let mut input = Input::new(&mut read);
 /// assert!(matches!(client.receive(&mut input, &mut to_server), Some(Event::Open(_))));
 /// assert_eq!(client.receive(&mut input, &mut to_server), Some(Event::Text("hello".into())));
+/// let Some(Event::CloseReceived { status, .. }) = client.receive(&mut input, &mut to_server) else { unreachable!() };
+/// assert_eq!(status.code(), 1000);
 /// assert_eq!(client.receive(&mut input, &mut to_server), None);
 /// // The client has answered the Close and waits for the server to close the transport.
 /// assert!(!client.is_closed());
@@ -141,9 +145,10 @@ pub enum State {
     Connecting = 0,
     /// Messages can be sent.
     Open = 1,
-    /// A Close was sent or received; the connection is not yet over.
+    /// A Close was sent or received, or the connection [is over](Connection::is_closed), and the last event has not been
+    /// given yet.
     Closing = 2,
-    /// The connection is over.
+    /// The last event, [`Event::Closed`](crate::Event::Closed), was given.
     Closed = 3,
 }
 
@@ -156,7 +161,9 @@ enum Phase {
     Frames,
     /// Nothing any more: a client has both Closes behind it and waits for the server to close the transport.
     Draining,
-    /// Nothing any more.
+    /// Nothing any more: the connection is over, and the last event has not been given yet.
+    Ending,
+    /// Nothing any more: the last event was given.
     Ended,
 }
 
@@ -208,7 +215,7 @@ impl Connection {
     /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
     /// connection is one stream.
     ///
-    /// Messages can be sent at once. No [`Event::Open`] comes, offsets count from the first byte of the first frame,
+    /// Messages can be sent at once. No [`Event::Open`](crate::Event::Open) comes, offsets count from the first byte of the first frame,
     /// and what a limit of the config bounds is bounded as ever. The seed is a client's, as for
     /// [`client`](Self::client); a server ignores it.
     ///
@@ -275,28 +282,6 @@ impl Connection {
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
-    }
-
-    /// The WebSocket API's `readyState`.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Opening => State::Connecting,
-            Phase::Frames if !self.close_sent => State::Open,
-            Phase::Frames | Phase::Draining => State::Closing,
-            Phase::Ended => State::Closed,
-        }
-    }
-
-    /// Whether it is over: once the output is written, close the transport.
-    ///
-    /// The last event may still wait: after [`reject`](Self::reject), after [`time_out`](Self::time_out), and after
-    /// [`close`](Self::close) before the connection was open, the next [`receive`](Self::receive) or
-    /// [`receive_eof`](Self::receive_eof) gives it.
-    #[inline]
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Ended
     }
 
     /// The subprotocol in use, once the connection is open.
@@ -377,31 +362,6 @@ impl Connection {
         {
             self.agreed = negotiated.deflate;
         }
-    }
-
-    /// Ends the connection, with what the last event will say.
-    fn end(&mut self, closed: Closed) {
-        if self.phase == Phase::Opening {
-            // It never opened: all that was consumed is the opening.
-            self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
-        }
-        self.phase = Phase::Ended;
-        self.busy = true;
-        // Nothing is gathered any more: the next call goes to the last event.
-        self.reading = Reading::default();
-        self.held().ending = Some(closed);
-        self.release();
-    }
-
-    /// The last event, if it has not been given yet.
-    fn report_end(&mut self) -> Option<Event<'static>> {
-        let refusal = self.report_refusal();
-        if refusal.is_some() {
-            return refusal;
-        }
-        let closed = self.held.as_mut()?.ending.take();
-        self.tidy();
-        closed.map(Event::Closed)
     }
 
     /// Puts a Close frame, once (RFC 6455 §5.5.1), with the code and then the reason in its body.

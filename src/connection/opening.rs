@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
-use crate::error::{HandshakeError, HandshakeErrorKind};
+use crate::error::{Error, HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    ACCEPT_LEN, Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, Offer, Reject,
-    Request, Response, ResponseHead, check_request, check_response, parse_response_head,
+    Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, METHOD_LEN, Offer, Reject,
+    Request, Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::output::Output;
@@ -21,7 +21,7 @@ pub(super) struct Opening {
     config: Config,
     scanner: HeadScanner,
     pub(super) stage: Stage,
-    /// A head that is not whole yet; later, what came before the decision.
+    /// A head that is not whole yet, or the start of one that is wrong; later, what came before the decision.
     held: Vec<u8>,
     /// How much of what is held has been delivered.
     delivered: usize,
@@ -31,8 +31,8 @@ pub(super) struct Opening {
 pub(super) enum Stage {
     /// Server: the request is under way.
     Request,
-    /// Server: the request with this accept value is with the caller, who decides.
-    Deciding([u8; ACCEPT_LEN]),
+    /// Server: the request with this ticket is with the caller, who decides.
+    Deciding(Ticket),
     /// Client: the response is under way.
     Response(Offer),
     /// Client: the body of a refusal is under way.
@@ -41,18 +41,30 @@ pub(super) enum Stage {
 
 impl Opening {
     pub(super) fn new(config: Config, stage: Stage) -> Self {
-        let scanner = HeadScanner::new(matches!(stage, Stage::Request));
+        let is_server = matches!(stage, Stage::Request);
+        let scanner = if is_server { HeadScanner::request() } else { HeadScanner::response() };
         Self { config, scanner, stage, held: Vec::new(), delivered: 0 }
     }
 
     fn limit(&self) -> usize {
         self.config.max_head_size as usize
     }
+
+    /// The first bytes of the head, as far as they came: enough for the answer to know the method.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// Keeps these bytes if they are among the first ones of a head that is wrong.
+    fn keep_start(&mut self, bytes: &[u8]) {
+        let room = METHOD_LEN.saturating_sub(self.held.len());
+        self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
 }
 
 /// # Answering the opening request
-/// Each of these takes the [`Request`] that the event brought. Nothing is sent if the connection has ended since, or if
-/// the request is another connection's.
+/// Each of these takes the [`Request`] that this connection's event brought. Nothing is sent if the connection has
+/// ended since, or if the request is any other, even an equal one.
 impl Connection {
     /// Accepts without a subprotocol: the connection is open, and messages can be sent at once.
     ///
@@ -67,8 +79,8 @@ impl Connection {
     ///
     /// # Errors
     /// If the client did not offer the subprotocol or a header cannot be sent; or if the connection does not wait for
-    /// this decision, because it has ended meanwhile, or the request is another's. Nothing was sent, and the request is
-    /// in the error, to be answered otherwise.
+    /// this decision, because it has ended meanwhile, or the request is not its own. Nothing was sent, and the request
+    /// is in the error, to be answered otherwise.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
         let Some(opening) = self.deciding(&request) else {
             return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });
@@ -83,14 +95,15 @@ impl Connection {
     /// Rejects: the connection is over once the output is written.
     pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
         if self.deciding(&request).is_some() {
+            let status = reject.status();
             request.reject(reject).write_http1(output);
-            self.end(Closed::abnormally());
+            self.end(Closed::failed(Error::RequestRejected(status)));
         }
     }
 
     /// The opening, if it is this request that waits for an answer.
     fn deciding(&self, request: &Request) -> Option<&Opening> {
-        let waits = |stage: &Stage| matches!(stage, Stage::Deciding(accept) if request.accept_value() == Some(accept));
+        let waits = |stage: &Stage| matches!(stage, Stage::Deciding(ticket) if request.has_ticket(ticket));
         self.opening().filter(|opening| self.phase == Phase::Opening && waits(&opening.stage))
     }
 }
@@ -128,8 +141,10 @@ impl Connection {
         let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
         match opening.stage {
             Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
-            Stage::Request if self.position == 0 => self.end(Closed::abnormally()),
-            Stage::Deciding(_) => self.end(Closed::abnormally()),
+            Stage::Request if self.position == 0 => {
+                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::NoRequest, offset: 0 }));
+            }
+            Stage::Deciding(_) => self.end(Closed::failed(Error::TransportLost)),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
         }
         self.report_end()
@@ -144,20 +159,18 @@ impl Connection {
         match self.read_head(opening, input, check_request) {
             Ok(None) => None,
             Ok(Some(request)) => {
-                if let Some(accept) = request.accept_value() {
-                    opening.stage = Stage::Deciding(*accept);
-                }
+                opening.stage = Stage::Deciding(request.ticket());
                 Some(Event::Request(request))
             }
-            Err(error) => self.refuse_request(error, output),
+            Err(error) => self.refuse_request(error, opening.start(), output),
         }
     }
 
     /// RFC 6455 §4.2.1: "If the server, while reading the handshake, finds that the client did not send a handshake
     /// that matches the description below [...] the server MUST stop processing the client's handshake and return an
     /// HTTP response with an appropriate error code (such as 400 Bad Request)."
-    fn refuse_request(&mut self, error: HandshakeError, output: &mut Output) -> Option<Event<'static>> {
-        error.kind.answer(Bootstrap::Upgrade).write_http1(output);
+    fn refuse_request(&mut self, error: HandshakeError, request: &[u8], output: &mut Output) -> Option<Event<'static>> {
+        error.kind.answer(Bootstrap::Upgrade, request).write_http1(output);
         self.end(Closed::failed(error));
         self.report_end()
     }
@@ -172,7 +185,7 @@ impl Connection {
             return None;
         }
         let offset = self.position.saturating_add(opening.held.len() as u64);
-        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, output)
+        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, b"GET", output)
     }
 
     fn receive_response<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
@@ -186,16 +199,14 @@ impl Connection {
                 // RFC 6455 §4.1, 1: "If the status code received from the server is not 101, the client handles the
                 // response per HTTP procedures."
                 Ok(Some(head)) => match Body::of(&head, opening.limit()) {
-                    Some(body) => {
+                    Ok(Some(body)) => {
                         opening.stage = Stage::Refusal(head, body);
                         return self.receive_refusal(opening, input);
                     }
-                    None => return Some(self.refuse(head, Vec::new())),
+                    Ok(None) => return Some(self.refuse(head, Vec::new())),
+                    Err(kind) => return self.fail_opening(HandshakeError { kind, offset: self.position }),
                 },
-                Err(error) => {
-                    self.end(Closed::failed(error));
-                    return self.report_end();
-                }
+                Err(error) => return self.fail_opening(error),
             }
         }
     }
@@ -207,11 +218,14 @@ impl Connection {
                 self.open(negotiated);
                 Some(Event::Open(response))
             }
-            Err(kind) => {
-                self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
-                self.report_end()
-            }
+            Err(kind) => self.fail_opening(HandshakeError { kind, offset: self.position }),
         }
+    }
+
+    /// Ends a client's connection.
+    fn fail_opening(&mut self, error: HandshakeError) -> Option<Event<'static>> {
+        self.end(Closed::failed(error));
+        self.report_end()
     }
 
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
@@ -228,7 +242,8 @@ impl Connection {
         Event::Rejected(Response::refusal(head, body))
     }
 
-    /// Consumes the input up to the end of the head under way, which is parsed once it is whole.
+    /// Consumes the input up to the end of the head under way, which is parsed once it is whole. If it is wrong, its
+    /// [start](Opening::start) stays.
     fn read_head<T>(
         &mut self,
         opening: &mut Opening,
@@ -239,13 +254,16 @@ impl Connection {
         if opening.held.is_empty()
             && let Some((len, head)) = opening.scanner.skip(input.peek(), &opening.config, &parse)
         {
-            self.take(input, len);
-            return head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position });
+            let bytes = self.take(input, len);
+            return head.map(Some).map_err(|kind| {
+                opening.keep_start(bytes);
+                HandshakeError { kind, offset: self.position }
+            });
         }
         let end = match opening.scanner.scan(input.peek(), &opening.config) {
             Ok(end) => end,
             Err(BadHead { kind, consumed }) => {
-                self.take(input, consumed);
+                opening.keep_start(self.take(input, consumed));
                 return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
             }
         };
@@ -253,8 +271,11 @@ impl Connection {
         if end.is_none() {
             return Ok(None);
         }
-        let head = parse(&core::mem::take(&mut opening.held), opening.scanner.lines());
-        let (_, head) = head.unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
-        head.map(Some).map_err(|kind| HandshakeError { kind, offset: self.position })
+        opening.scanner.normalize(&mut opening.held);
+        let (_, head) =
+            parse(&opening.held, opening.scanner.lines()).unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
+        let head = head.map_err(|kind| HandshakeError { kind, offset: self.position })?;
+        opening.held = Vec::new();
+        Ok(Some(head))
     }
 }

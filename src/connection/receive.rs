@@ -6,7 +6,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use super::reading::{Frame, Reading};
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
-use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::error::{Error, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::frame::{FrameHeader, HeaderChecks, HeaderParser, MASK, Opcode, RSV, RSV1};
 use crate::input::Input;
@@ -53,9 +53,11 @@ impl Connection {
             // RFC 6455 §7.1.5: "If _The WebSocket Connection is Closed_ and no Close control frame was received by the
             // endpoint (such as could occur if the underlying transport connection is lost), _The WebSocket Connection
             // Close Code_ is considered to be 1006."
-            Phase::Frames => self.end(Closed::abnormally()),
-            Phase::Draining => self.phase = Phase::Ended,
-            Phase::Ended => {}
+            // §7.2.1: "If at any point the underlying transport layer connection is unexpectedly lost, the client MUST
+            // _Fail the WebSocket Connection_."
+            Phase::Frames => self.end(Closed::failed(Error::TransportLost)),
+            Phase::Draining => self.phase = Phase::Ending,
+            Phase::Ending | Phase::Ended => {}
         }
         self.report_end()
     }
@@ -77,9 +79,9 @@ impl Connection {
                 Phase::Frames => break self.receive_frames(input, output),
                 // RFC 6455 §5.5.1, §7.1.7: whatever comes after a Close, or after the connection was failed, is
                 // discarded.
-                Phase::Draining | Phase::Ended => {
+                Phase::Draining | Phase::Ending | Phase::Ended => {
                     input.consume_all();
-                    break if self.is_closed() { self.report_end() } else { None };
+                    break self.report_end();
                 }
             }
         };

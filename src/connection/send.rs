@@ -280,7 +280,7 @@ impl Connection {
     fn check_control(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
         match self.phase {
             Phase::Opening => return Err(SendError::Connecting),
-            Phase::Draining | Phase::Ended => return Err(SendError::Closing),
+            Phase::Draining | Phase::Ending | Phase::Ended => return Err(SendError::Closing),
             Phase::Frames => {}
         }
         // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
@@ -369,7 +369,10 @@ impl Connection {
 /// # Closing
 /// Each of these starts the closing handshake, behind everything that was sent before. A second call does nothing,
 /// and so does one after the peer's Close. In [`State::Connecting`] they end the connection without a byte (RFC 6455
-/// §7.2.2). Messages may still arrive until the peer answers.
+/// §7.2.2): it [is closed](Connection::is_closed) at once, and the last event, with
+/// [`Error::ClosedWhileConnecting`], comes from the next [`receive`](Connection::receive) or
+/// [`receive_eof`](Connection::receive_eof); a client that waits for the rest of a refusal's body
+/// [reports](crate::Event::Rejected) the part that came instead. Messages may still arrive until the peer answers.
 impl Connection {
     /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
     ///
@@ -423,12 +426,18 @@ impl Connection {
 
     fn start_closing(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
         match self.phase {
-            Phase::Opening => self.end(Closed::abnormally()),
+            // WHATWG: "If the WebSocket connection is not yet established: Fail the WebSocket connection and set this's
+            // ready state to CLOSING (2)."
+            Phase::Opening => {
+                if !self.end_with_refusal() {
+                    self.end(Closed::failed(Error::ClosedWhileConnecting));
+                }
+            }
             Phase::Frames => {
                 self.put_close(code, reason, output);
                 self.note_busy();
             }
-            Phase::Draining | Phase::Ended => {}
+            Phase::Draining | Phase::Ending | Phase::Ended => {}
         }
     }
 }

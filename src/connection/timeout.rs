@@ -1,6 +1,6 @@
 //! Ending a connection whose peer took too long: when that is, somebody with a clock decides.
 
-use super::opening::Stage;
+use super::opening::{Opening, Stage};
 use super::{Connection, Phase, State};
 use crate::close::{CloseCode, Closed};
 use crate::error::{HandshakeError, HandshakeErrorKind, Timeout};
@@ -15,7 +15,8 @@ impl Connection {
     ///
     /// Does nothing if the connection does not wait for that any more, so that a timer may fire too late:
     /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
-    /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`].
+    /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in that and in [`State::Open`]; and none of them
+    /// one that [is over](Self::is_closed).
     ///
     /// The next [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) gives the last event. Its
     /// [`error`](Closed::error) is the timeout, except where the peer did say how it ends: a client that has both
@@ -37,6 +38,9 @@ impl Connection {
     /// assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Opening)));
     /// ```
     pub fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
+        if self.is_closed() {
+            return;
+        }
         match (timeout, self.state()) {
             (Timeout::Opening, State::Connecting) => self.end_opening(output),
             (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
@@ -47,26 +51,35 @@ impl Connection {
     }
 
     fn end_opening(&mut self, output: &mut Output) {
-        let opening = self.held.as_mut().and_then(|held| held.opening.take());
-        let timeout = Closed::failed(Timeout::Opening);
-        match opening.as_ref().map(|opening| &opening.stage) {
+        if self.end_with_refusal() {
+            return;
+        }
+        let start = self.opening().map(Opening::start).unwrap_or_default();
+        match self.opening().map(|opening| &opening.stage) {
             // RFC 9110 §15.5.9: "the server did not receive a complete request message within the time that it was
             // prepared to wait."
-            Some(Stage::Request) => Reject::request_timeout().answer(Bootstrap::Upgrade).write_http1(output),
+            Some(Stage::Request) => {
+                Reject::request_timeout().answer(Bootstrap::Upgrade).for_request(start).write_http1(output);
+            }
             // RFC 9110 §15.6.4: "the server is currently unable to handle the request due to a temporary overload".
             Some(Stage::Deciding(_)) => Reject::service_unavailable().answer(Bootstrap::Upgrade).write_http1(output),
-            Some(Stage::Refusal(head, _)) => {
-                let kind = HandshakeErrorKind::Refused(head.status);
-                self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
-                self.held().opening = opening;
-                return;
-            }
-            Some(Stage::Response(_)) | None => {}
+            Some(Stage::Response(_) | Stage::Refusal(..)) | None => {}
         }
-        self.end(timeout);
+        self.end(Closed::failed(Timeout::Opening));
     }
 
-    /// The refusal whose body did not come in time.
+    /// Ends a client that waits for the rest of a refusal's body; returns whether it did. The refusal is then
+    /// [reported](Self::report_refusal), with as much of its body as came.
+    pub(super) fn end_with_refusal(&mut self) -> bool {
+        let Some(Stage::Refusal(head, _)) = self.opening().map(|opening| &opening.stage) else { return false };
+        let kind = HandshakeErrorKind::Refused(head.status);
+        let opening = self.held().opening.take();
+        self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
+        self.held().opening = opening;
+        true
+    }
+
+    /// The refusal that the connection has ended with, once.
     pub(super) fn report_refusal(&mut self) -> Option<Event<'static>> {
         let Stage::Refusal(head, mut body) = self.held.as_mut()?.opening.take()?.stage else { return None };
         Some(Event::Rejected(Response::refusal(head, body.take())))
@@ -76,7 +89,7 @@ impl Connection {
         if self.phase == Phase::Draining {
             // RFC 6455 §5.5.1: "the client SHOULD wait for the server to close the connection but MAY close the
             // connection at any time after sending and receiving a Close message".
-            self.phase = Phase::Ended;
+            self.phase = Phase::Ending;
             return;
         }
         // While the answer to a Close is waited for, it was sent.

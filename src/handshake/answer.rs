@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::fields::put_field;
 use super::head::Headers;
+use super::header::is_token_byte;
 use super::negotiated::Negotiated;
 use super::server::Request;
 use super::{Bootstrap, HeaderError, check_header, put_header};
@@ -89,7 +90,8 @@ impl AcceptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptErrorKind {
-    /// The connection does not wait for this decision: it has ended, or the request is another's.
+    /// The connection does not wait for this decision: it has ended, or the request is not the one that its event
+    /// brought.
     NotDeciding,
     /// The subprotocol is not among those that the client offered (RFC 6455 §4.2.2, 4).
     Subprotocol,
@@ -133,25 +135,39 @@ impl core::error::Error for AcceptError {}
 ///             return Some(Connection::upgraded(Role::Server, negotiated, config, [0; 32]));
 ///         }
 ///         Ok(Err(error)) => error.into_request().reject(&Reject::internal_server_error()).write_http1(output),
-///         Err(kind) => kind.answer(Bootstrap::Upgrade).write_http1(output),
+///         Err(kind) => kind.answer(Bootstrap::Upgrade, head).write_http1(output),
 ///     }
 ///     None
 /// }
 /// # let mut output = Output::new();
 /// # assert!(open(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", &mut output).is_none());
 /// # assert!(bytes::Buf::chunk(&output).starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"));
+/// # let mut output = Output::new();
+/// # assert!(open(b"HEAD / HTTP/1.1\r\nHost: example.com\r\n\r\n", &mut output).is_none());
+/// # assert!(bytes::Buf::chunk(&output).ends_with(b"\r\n\r\n"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the client waits for it"]
 pub struct Answer {
     status: u16,
     headers: Headers,
-    body: Vec<u8>,
+    /// `None` if the request's method is HEAD.
+    body: Option<Vec<u8>>,
+    /// Whether 100 (Continue) is to be sent first.
+    continues: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
-        Self { status, headers, body }
+        Self { status, headers, body: Some(body), continues: false }
+    }
+
+    /// The answer as the request gets it that begins so: with its method, and perhaps more of its head.
+    pub(crate) fn for_request(mut self, request: &[u8]) -> Self {
+        if is_head_request(request) {
+            self.body = None;
+        }
+        self
     }
 
     /// The HTTP status: 101, or 200 for an extended CONNECT, if the connection is open.
@@ -167,22 +183,29 @@ impl Answer {
         &self.headers
     }
 
-    /// The body, of a rejection; nothing if the connection is open.
+    /// The body of a rejection. Empty if the connection is open, or if the request's method is HEAD.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        self.body.as_deref().unwrap_or_default()
     }
 
     /// Takes the body out.
     #[cfg(feature = "http")]
     pub(super) fn into_body(self) -> Vec<u8> {
-        self.body
+        self.body.unwrap_or_default()
     }
 
-    /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
-    /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
+    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, after which the transport must be
+    /// closed, and Content-Length, unless the request's method is HEAD. Only for a request that came by
+    /// [`Bootstrap::Upgrade`].
+    ///
+    /// If the request had `Expect: 100-continue`, 100 (Continue) is written before a 101 (RFC 9110 §7.8). An HTTP stack
+    /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
-        output.put_with(EXPECTED_LEN.saturating_add(self.body.len()), |head| {
+        output.put_with(EXPECTED_LEN.saturating_add(self.body().len()), |head| {
+            if self.continues {
+                head.extend_from_slice(CONTINUE);
+            }
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
             head.extend_from_slice(status_line.as_bytes());
             for (name, value) in self.headers.lines() {
@@ -190,10 +213,15 @@ impl Answer {
             }
             if self.status != 101 {
                 put_header(head, b"Connection", b"close");
-                put_header(head, b"Content-Length", format!("{}", self.body.len()).as_bytes());
+                // RFC 9110 §8.6, of a response to HEAD: "a server MUST NOT send Content-Length in such a response
+                // unless its field value equals the decimal number of octets that would have been sent in the content
+                // of a response if the same request had used the GET method." GET might have had another answer.
+                if let Some(body) = &self.body {
+                    put_header(head, b"Content-Length", format!("{}", body.len()).as_bytes());
+                }
             }
             head.extend_from_slice(b"\r\n");
-            head.extend_from_slice(&self.body);
+            head.extend_from_slice(self.body());
         });
     }
 }
@@ -219,7 +247,8 @@ impl Request {
             Bootstrap::Upgrade => 101,
             Bootstrap::ExtendedConnect => 200,
         };
-        Ok((Answer::new(status, headers, Vec::new()), negotiated))
+        let continues = self.expects_continue();
+        Ok((Answer { continues, ..Answer::new(status, headers, Vec::new()) }, negotiated))
     }
 
     /// Accepts, with the answer as an HTTP/1.1 response in the output.
@@ -234,6 +263,9 @@ impl Request {
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
         output.put_with(EXPECTED_LEN, |head| {
+            if self.expects_continue() {
+                head.extend_from_slice(CONTINUE);
+            }
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );
@@ -278,6 +310,19 @@ impl Request {
     }
 }
 
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// How many of a request's first bytes [`is_head_request`] looks at.
+pub(crate) const METHOD_LEN: usize = b"\r\nHEAD ".len();
+
+/// Whether a request that begins so has the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except
+/// that the server MUST NOT send content in the response." That holds whatever is wrong with the rest of the request.
+fn is_head_request(start: &[u8]) -> bool {
+    // An empty line may come first (RFC 9112 §2.2).
+    let start = start.strip_prefix(b"\r\n").unwrap_or(start);
+    start.strip_prefix(b"HEAD").is_some_and(|rest| !rest.first().is_some_and(|&byte| is_token_byte(byte)))
+}
+
 /// The response to a browser is no longer, unless the caller adds headers.
 const EXPECTED_LEN: usize = 256;
 
@@ -297,6 +342,7 @@ fn reason_phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         410 => "Gone",
+        414 => "URI Too Long",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
@@ -306,6 +352,7 @@ fn reason_phrase(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
         _ => "",
     }
 }

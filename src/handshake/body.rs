@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::head::{Headers, ResponseHead};
 use super::header::{elements, parse_digits};
+use crate::error::HandshakeErrorKind;
 
 /// A body under way. Every decision falls at a fixed byte of it, however it is cut.
 #[derive(Debug)]
@@ -18,32 +19,42 @@ pub(crate) struct Body {
 enum Framing {
     /// So many bytes are to come.
     Length(usize),
+    /// All bytes up to the end of the stream.
+    UntilClose,
     /// `next` is where the next chunk begins in the bytes, `scanned` how far its first line was looked for.
     Chunked { next: usize, scanned: usize },
 }
 
 impl Body {
-    /// The body that the head announces, if one is worth waiting for (RFC 9112 §6.3): one that only ends with the
-    /// connection is not, for the server may leave that open.
-    pub(crate) fn of(head: &ResponseHead, limit: usize) -> Option<Self> {
+    /// The body that follows the head of a final response, by the rules of RFC 9112 §6.3 in their order.
+    pub(crate) fn of(head: &ResponseHead, limit: usize) -> Result<Option<Self>, HandshakeErrorKind> {
+        // 1: "any response with a 1xx (Informational), 204 (No Content), or 304 (Not Modified) status code is always
+        // terminated by the first empty line after the header fields".
         if matches!(head.status, 204 | 304) {
-            return None;
+            return Ok(None);
         }
         let framing = if head.headers.has("Transfer-Encoding") {
-            // It comes before any Content-Length.
-            is_chunked(&head.headers).then_some(Framing::Chunked { next: 0, scanned: 0 })?
+            // 3: "the Transfer-Encoding overrides the Content-Length". 4: "If a Transfer-Encoding header field is
+            // present in a response and the chunked transfer coding is not the final encoding, the message body length
+            // is determined by reading the connection until it is closed by the server."
+            if is_chunked(&head.headers) { Framing::Chunked { next: 0, scanned: 0 } } else { Framing::UntilClose }
+        } else if head.headers.has("Content-Length") {
+            // 5: "the user agent MUST close the connection to the server and discard the received response."
+            let length = content_length(&head.headers).ok_or(HandshakeErrorKind::InvalidContentLength)?;
+            Framing::Length(usize::try_from(length).unwrap_or(usize::MAX).min(limit))
         } else {
-            let length = head.headers.get_only("Content-Length").ok().flatten()?;
-            Framing::Length(usize::try_from(parse_digits(length)?).unwrap_or(usize::MAX).min(limit))
+            // 8: "the message body length is determined by the number of octets received prior to the server closing
+            // the connection."
+            Framing::UntilClose
         };
-        Some(Self { framing, bytes: Vec::new(), limit })
+        Ok(Some(Self { framing, bytes: Vec::new(), limit }))
     }
 
     /// How many more bytes could belong to it.
     pub(crate) fn wanted(&self) -> usize {
         let end = match self.framing {
             Framing::Length(length) => length,
-            Framing::Chunked { .. } => self.limit,
+            Framing::UntilClose | Framing::Chunked { .. } => self.limit,
         };
         end.saturating_sub(self.bytes.len())
     }
@@ -59,7 +70,7 @@ impl Body {
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let bytes = core::mem::take(&mut self.bytes);
         match self.framing {
-            Framing::Length(_) => bytes,
+            Framing::Length(_) | Framing::UntilClose => bytes,
             Framing::Chunked { .. } => dechunk(&bytes),
         }
     }
@@ -85,6 +96,14 @@ impl Body {
 fn is_chunked(headers: &Headers) -> bool {
     let last = elements(headers.get_all("Transfer-Encoding")).last();
     last.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// RFC 9112 §6.3, 5: a Content-Length is invalid "unless the field value can be successfully parsed as a comma-separated
+/// list (Section 5.6.1 of \[HTTP\]), all values in the list are valid, and all values in the list are the same".
+fn content_length(headers: &Headers) -> Option<u64> {
+    let mut lengths = elements(headers.get_all("Content-Length")).map(parse_digits);
+    let length = lengths.next()??;
+    lengths.all(|other| other == Some(length)).then_some(length)
 }
 
 struct Chunk {

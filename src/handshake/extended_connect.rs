@@ -79,5 +79,6 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
     let subprotocols = fields.read_optional(&headers)?;
-    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None))
+    // The 100 of RFC 9110 §7.8 comes before a 101, which HTTP/2 and HTTP/3 do not have.
+    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 heads: found in linear time however they are cut, bounded, and parsed by httparse. What they say is judged
+//! HTTP/1.1 heads, once they are whole: parsed by httparse. `scanner` finds where they end; what they say is judged
 //! elsewhere.
 
 use alloc::string::String;
@@ -7,7 +7,6 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 
 /// The header lines of a request or response, in order.
@@ -166,7 +165,7 @@ pub(crate) type Found<T> = (usize, Result<T, HandshakeErrorKind>);
 type Slot<'h> = MaybeUninit<httparse::Header<'h>>;
 
 /// Heads of up to so many headers, which is more than a browser sends, are parsed without an allocation.
-const FEW_HEADERS: usize = 64;
+pub(super) const FEW_HEADERS: usize = 64;
 
 /// The request head that these bytes begin with. `None` if none does that is whole, well-formed and of no more headers.
 pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(usize, RequestHead<'_>)> {
@@ -201,195 +200,4 @@ fn slots<'s, 'h>(count: usize, few: &'s mut [Slot<'h>], many: &'s mut Vec<Slot<'
     }
     many.resize(count, MaybeUninit::uninit());
     many
-}
-
-/// Looks for the end of a head, each byte once, and refuses what cannot be one at the first byte that shows it: so a
-/// head costs linear time however it is cut, and fails at the same place.
-#[derive(Debug, Default)]
-pub(crate) struct HeadScanner {
-    /// Bytes seen, over all heads on this connection.
-    seen: u32,
-    lines: u16,
-    /// Whether an empty line came before the first, or none may.
-    led: bool,
-    /// Whether the line under way has a byte other than CR.
-    in_line: bool,
-    after_cr: bool,
-}
-
-/// Where a head was found wanting: after how many bytes of the piece.
-pub(crate) struct BadHead {
-    pub(crate) kind: HandshakeErrorKind,
-    pub(crate) consumed: usize,
-}
-
-impl HeadScanner {
-    /// `may_lead`: whether an empty line before the head is ignored, as a server does.
-    pub(crate) fn new(may_lead: bool) -> Self {
-        Self { led: !may_lead, ..Self::default() }
-    }
-
-    /// The shortcut for a head that lies in one piece, from its first byte to its last, and in which the scanner would
-    /// find nothing wrong: it is parsed at once. `None` leaves everything as it is.
-    pub(crate) fn skip<T>(
-        &mut self,
-        piece: &[u8],
-        config: &Config,
-        parse: impl FnOnce(&[u8], usize) -> Option<Found<T>>,
-    ) -> Option<Found<T>> {
-        let room = config.max_head_size.saturating_sub(self.seen) as usize;
-        let found = parse(piece.get(..room).unwrap_or(piece), FEW_HEADERS.min(config.max_headers.into()))?;
-        self.seen = self.seen.saturating_add(found.0 as u32);
-        Some(found)
-    }
-
-    /// Takes the next piece; returns how many bytes of it belong to the head if the head ends in it.
-    pub(crate) fn scan(&mut self, piece: &[u8], config: &Config) -> Result<Option<usize>, BadHead> {
-        let mut consumed = 0;
-        let room = config.max_head_size.saturating_sub(self.seen) as usize;
-        let allowed = piece.get(..room).unwrap_or(piece);
-        loop {
-            consumed += self.skip_text(allowed.get(consumed..).unwrap_or_default());
-            let Some(&byte) = allowed.get(consumed) else { break };
-            consumed += 1;
-            let bad = |kind| BadHead { kind, consumed };
-            match (self.after_cr, byte) {
-                (true, b'\n') => {
-                    self.after_cr = false;
-                    // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
-                    // least one empty line (CRLF) received prior to the request-line."
-                    if !self.in_line && self.lines == 0 && !self.led {
-                        self.led = true;
-                        continue;
-                    }
-                    if !self.in_line {
-                        self.seen = self.seen.saturating_add(consumed as u32);
-                        return Ok(Some(consumed));
-                    }
-                    self.in_line = false;
-                    self.lines = self.lines.saturating_add(1);
-                    // The first line is no header.
-                    if self.lines > config.max_headers.saturating_add(1) {
-                        return Err(bad(HandshakeErrorKind::HeadTooLarge));
-                    }
-                }
-                (false, b'\r') => self.after_cr = true,
-                // Control bytes, among them a bare CR and a bare LF. RFC 9112 §2.2 lets a recipient take a bare LF for
-                // the end of a line; but what two parsers read differently smuggles requests.
-                _ => return Err(bad(HandshakeErrorKind::MalformedHttp)),
-            }
-        }
-        self.seen = self.seen.saturating_add(consumed as u32);
-        if piece.len() > consumed {
-            return Err(BadHead { kind: HandshakeErrorKind::HeadTooLarge, consumed: consumed + 1 });
-        }
-        Ok(None)
-    }
-
-    /// How many bytes lie before the next control byte.
-    fn skip_text(&mut self, bytes: &[u8]) -> usize {
-        if self.after_cr {
-            return 0;
-        }
-        let is_control = |&byte: &u8| matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f);
-        let len = bytes.iter().position(is_control).unwrap_or(bytes.len());
-        self.in_line |= len > 0;
-        len
-    }
-
-    /// How many headers the head can have that was scanned.
-    pub(crate) fn lines(&self) -> usize {
-        self.lines.into()
-    }
-
-    /// Gets ready for the next head, of which there is one after an interim response.
-    pub(crate) fn restart(&mut self) {
-        *self = Self { seen: self.seen, ..Self::new(false) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{HeadScanner, Headers, parse_request_head, parse_response_head};
-    use crate::config::Config;
-    use alloc::borrow::ToOwned;
-    use alloc::string::String;
-    use alloc::vec::Vec;
-
-    const REQUEST: &[u8] = b"\r\nGET /a?b HTTP/1.1\r\nHost: c\r\nEmpty:\r\nLast:\t d \r\n\r\nG";
-    const RESPONSE: &[u8] = b"HTTP/1.1 101 Yes\r\nUpgrade: w\r\nEmpty:\r\n\r\n\x81";
-
-    /// All there is in a head.
-    type Said = (Vec<String>, u16, Headers);
-
-    fn request(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
-        let (len, head) = parse_request_head(bytes, max_headers)?;
-        Some((
-            len,
-            Ok(([head.method, head.target].map(ToOwned::to_owned).into(), head.minor_version.into(), head.headers)),
-        ))
-    }
-
-    fn response(bytes: &[u8], max_headers: usize) -> Option<super::Found<Said>> {
-        let (len, head) = parse_response_head(bytes, max_headers)?;
-        Some((len, head.map(|head| (Vec::new(), head.status * 10 + u16::from(head.minor_version), head.headers))))
-    }
-
-    /// Every change of one byte.
-    fn changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-        let others = b"\0\t\n\r !#:AZaz019/\x7f\x80\xff".iter();
-        (0..bytes.len()).flat_map(move |at| {
-            let with = move |replaced: usize, by: &[u8]| [&bytes[..at], by, &bytes[at + replaced..]].concat();
-            let all = others.clone().flat_map(move |&byte| [with(1, &[byte]), with(0, &[byte])]);
-            all.chain([with(1, b""), with(0, b"\r\n"), with(2.min(bytes.len() - at), b"")])
-        })
-    }
-
-    /// The shortcut takes what the scanner takes, for the same head, and nothing else.
-    #[test]
-    fn the_shortcut_is_one() {
-        type Parse = fn(&[u8], usize) -> Option<super::Found<Said>>;
-        let parsers: [(&[u8], bool, Parse); 2] = [(REQUEST, true, request), (RESPONSE, false, response)];
-        // As many bytes as the request has and one more, as many headers as it has; then too few of these.
-        let configs = [(52, 3), (60, 2)].map(|(size, headers)| Config::new().max_head_size(size).max_headers(headers));
-        for (head, may_lead, parse) in parsers {
-            let mut taken = 0;
-            // Of the changes of two bytes, some.
-            let twice = |once: &Vec<u8>| changed(once).step_by(23).collect::<Vec<_>>();
-            for head in changed(head).chain(changed(head).flat_map(|once| twice(&once))) {
-                for config in &configs {
-                    let mut scanner = HeadScanner::new(may_lead);
-                    let end = scanner.scan(&head, config).ok().flatten();
-                    let scanned = end.and_then(|end| parse(&head[..end], scanner.lines()));
-                    let skipped = HeadScanner::new(may_lead).skip(&head, config, parse);
-                    assert_eq!(skipped, scanned, "{}", head.escape_ascii());
-                    taken += usize::from(skipped.is_some());
-                }
-            }
-            assert!(taken > 1000, "{taken} were heads");
-        }
-    }
-
-    /// A scanner takes a head in pieces as it takes it in one.
-    #[test]
-    fn pieces_are_one() {
-        let config = Config::new().max_head_size(52).max_headers(3);
-        for head in changed(REQUEST) {
-            let mut whole = HeadScanner::new(true);
-            let expected = whole.scan(&head, &config).map_err(|bad| (bad.kind, bad.consumed));
-            let mut scanner = HeadScanner::new(true);
-            let mut found = Ok(None);
-            for (at, byte) in head.iter().enumerate() {
-                match scanner.scan(&[*byte], &config) {
-                    Ok(None) => {}
-                    Ok(Some(len)) => found = Ok(Some(at + len)),
-                    Err(bad) => found = Err((bad.kind, at + bad.consumed)),
-                }
-                if found != Ok(None) {
-                    break;
-                }
-            }
-            assert_eq!(found, expected, "{}", head.escape_ascii());
-        }
-    }
 }

@@ -55,7 +55,7 @@ impl Request {
     ///             Ok((answer, negotiated)) => (answer, Some(negotiated)),
     ///             Err(error) => (error.into_request().reject(&Reject::internal_server_error()), None),
     ///         },
-    ///         Err(kind) => (kind.answer(Bootstrap::of(request.version())), None),
+    ///         Err(kind) => (kind.answer(Bootstrap::of(request.version()), request.method().as_str()), None),
     ///     };
     ///     let response = answer.into_http()?.map(|body| String::from_utf8(body).unwrap_or_default());
     ///     Ok((response, negotiated))
@@ -94,6 +94,10 @@ fn from_extended_connect<B>(request: &HttpRequest<B>, protocol: Option<&str>) ->
 
 impl Answer {
     /// The response as the `http` crate has it.
+    ///
+    /// The answer to HEAD has an empty body. hyper and axum send no body in answer to HEAD in any case, but state the
+    /// length of the one that they are given, which must be that of the answer to GET (RFC 9110 §8.6): hyper if it is
+    /// not 0, axum always. `examples/axum_server.rs` shows how to have no length stated.
     ///
     /// # Errors
     /// If the caller's own headers are more than that crate takes: names of 64 KiB, tens of thousands of headers.

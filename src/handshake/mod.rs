@@ -7,7 +7,9 @@
 //!
 //! - **Server**: [`parse_request`], [`parse_extended_connect`] or, with feature `http`, `Request::from_http` make a
 //!   [`Request`] of what came. [`Request::accept`] and [`Request::reject`] make an [`Answer`] of it, whose status and
-//!   headers are to be sent; so does [`HandshakeErrorKind::answer`] where there is no request to be had.
+//!   headers are to be sent; so does [`HandshakeErrorKind::answer`] where there is no request to be had. If the request
+//!   has `Expect: 100-continue`, the HTTP stack has to send a 100 before the 101 (RFC 9110 §7.8), which
+//!   [`Answer::write_http1`] does.
 //! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`], whose
 //!   headers are to be sent, and which [checks](ClientHandshake::check) the response.
 //! - What was agreed goes into [`Connection::upgraded`](crate::Connection::upgraded), and that is a connection like any
@@ -46,10 +48,13 @@ mod header;
 #[cfg(feature = "http")]
 mod http;
 mod negotiated;
+mod obs_fold;
 mod reject;
 mod request_fields;
 mod response;
+mod scanner;
 mod server;
+mod start_line;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,10 +71,12 @@ pub use server::{Request, parse_request};
 
 use header::ByteSet;
 
+pub(crate) use answer::METHOD_LEN;
 pub(crate) use body::Body;
-pub(crate) use head::{BadHead, Found, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use head::{Found, ResponseHead, parse_response_head};
 pub(crate) use response::{Offer, check_response};
-pub(crate) use server::check_request;
+pub(crate) use scanner::{BadHead, HeadScanner};
+pub(crate) use server::{Ticket, check_request};
 
 #[cfg(doc)]
 use crate::HandshakeErrorKind;
@@ -88,7 +95,7 @@ pub enum Bootstrap {
 const KEY_LEN: usize = 24;
 
 /// An accept value's length in base64: 20 bytes give 28 characters.
-pub(crate) const ACCEPT_LEN: usize = 28;
+const ACCEPT_LEN: usize = 28;
 
 /// The value of Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2, step 5.4): 28 characters of
 /// base64. White space around the key does not count.

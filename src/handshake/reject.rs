@@ -85,6 +85,10 @@ impl Reject {
         self
     }
 
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
     const fn with_status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
@@ -142,6 +146,9 @@ impl HandshakeErrorKind {
     /// HTTP/2 and HTTP/3, which have no upgrade that could be required: there, 426 goes out as 400. 400, too, for what
     /// only a client can meet.
     ///
+    /// `request` is the request's method or, over HTTP/1.1, as much of its head as came, which begins with the method.
+    /// HEAD is answered without a body (RFC 9110 §9.3.2), also if the rest of the request is malformed.
+    ///
     /// # Examples
     /// ```
     /// use websocket_proto::HandshakeErrorKind;
@@ -150,10 +157,15 @@ impl HandshakeErrorKind {
     /// let fields = [(":method", "CONNECT"), (":authority", "example.com:443")];
     /// let error = parse_extended_connect(fields).unwrap_err();
     /// assert_eq!(error, HandshakeErrorKind::ConnectProtocol);
-    /// let answer = error.answer(Bootstrap::ExtendedConnect);
+    /// let answer = error.answer(Bootstrap::ExtendedConnect, "CONNECT");
     /// assert_eq!((answer.status(), answer.headers().get("sec-websocket-version")), (501, Some(b"13".as_slice())));
+    ///
+    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "POST");
+    /// assert_eq!((answer.status(), answer.body()), (405, b"method that opens no WebSocket\n".as_slice()));
+    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "HEAD");
+    /// assert_eq!((answer.status(), answer.body()), (405, b"".as_slice()));
     /// ```
-    pub fn answer(self, bootstrap: Bootstrap) -> Answer {
+    pub fn answer(self, bootstrap: Bootstrap, request: impl AsRef<[u8]>) -> Answer {
         let status = match self {
             Self::Refused(_) => 400,
             kind => kind.status(),
@@ -171,6 +183,7 @@ impl HandshakeErrorKind {
         }
         put_field(bootstrap, &mut headers, "Content-Type", b"text/plain");
         Answer::new(status_for(bootstrap, status), headers, format!("{self}\n").into_bytes())
+            .for_request(request.as_ref())
     }
 }
 

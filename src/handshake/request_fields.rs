@@ -10,6 +10,7 @@ use super::header::{check_extensions, has_element, parse_tokens, parse_version};
 use crate::error::HandshakeErrorKind;
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
 pub(super) struct RequestFields<'h> {
     pub(super) host: Only<'h>,
     pub(super) key: Only<'h>,
@@ -17,6 +18,9 @@ pub(super) struct RequestFields<'h> {
     pub(super) upgrades: bool,
     /// Whether the Connection headers have `Upgrade` among their elements.
     pub(super) connection_upgrades: bool,
+    /// Whether the Expect headers have `100-continue` among their elements. RFC 9110 §10.1.1 leaves it to the server
+    /// whether it answers others with 417; we ignore them.
+    pub(super) expects_continue: bool,
     version: Only<'h>,
     origin: Only<'h>,
     subprotocols: Only<'h>,
@@ -31,6 +35,7 @@ impl<'h> RequestFields<'h> {
             match name.len() {
                 4 if is_name(name, b"Host") => fields.host.put(value),
                 6 if is_name(name, b"Origin") => fields.origin.put(value),
+                6 if is_name(name, b"Expect") => fields.expects_continue |= has_element(value, "100-continue"),
                 7 if is_name(name, b"Upgrade") => fields.upgrades |= has_element(value, "websocket"),
                 10 if is_name(name, b"Connection") => fields.connection_upgrades |= has_element(value, "Upgrade"),
                 14 if is_name(name, b"Content-Length") => fields.has_body |= value != b"0",

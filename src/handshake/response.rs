@@ -64,7 +64,9 @@ impl Response {
     }
 
     /// A refusal's body, as far as it came and at most [`Config::max_head_size`](crate::Config::max_head_size)
-    /// bytes. Only a body with a Content-Length or in chunks is waited for: one that ends with the connection is not.
+    /// bytes; the data of chunks without their own lines. A body without Content-Length or chunks ends with the stream
+    /// (RFC 9112 §6.3): it is reported then, or at that limit, or when the caller stops waiting by
+    /// [`time_out`](crate::Connection::time_out) or [`close`](crate::Connection::close).
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.parts.body

@@ -4,15 +4,17 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 
 use iri_string::types::UriStr;
 use once_cell::race::OnceBox;
 
-use super::head::{Found, HeadScanner, Headers, RequestHead, parse_request_head};
+use super::head::{Found, Headers, RequestHead, parse_request_head};
 use super::header::{ByteSet, Extension, parse_extensions};
 use super::request_fields::RequestFields;
+use super::scanner::HeadScanner;
 use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
@@ -21,6 +23,10 @@ use crate::error::HandshakeErrorKind;
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
 /// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something
 /// else has read: see the [module](super).
+///
+/// A connection decides about the request that its own event brought, and no other: another connection's is refused
+/// even if it is the same to the byte, which its client can arrange. Requests of [`parse_request`] and its kin belong
+/// to no connection. Two requests are equal if they say the same, whatever they belong to.
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -48,7 +54,8 @@ use crate::error::HandshakeErrorKind;
 /// ```
 #[must_use = "the client waits until the request is accepted or rejected"]
 pub struct Request {
-    parts: Box<Parts>,
+    /// Shared with the connection that waits for the decision, by a [`Ticket`].
+    parts: Arc<Parts>,
 }
 
 struct Parts {
@@ -59,6 +66,8 @@ struct Parts {
     extensions: OnceBox<Vec<Extension>>,
     /// The value of Sec-WebSocket-Accept that answers this; an extended CONNECT has none.
     accept: Option<[u8; ACCEPT_LEN]>,
+    /// Whether the Expect headers of an upgrade have `100-continue` among their elements.
+    expects_continue: bool,
 }
 
 impl Request {
@@ -148,8 +157,30 @@ impl Request {
     }
 
     /// The value of Sec-WebSocket-Accept that answers this request; an extended CONNECT has none.
-    pub(crate) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
+    pub(super) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
         self.parts.accept.as_ref()
+    }
+
+    /// Whether 100 (Continue) is to be sent before 101.
+    ///
+    /// RFC 9110 §7.8: "If a server receives both an Upgrade and an Expect header field with the "100-continue"
+    /// expectation (Section 10.1.1), the server MUST send a 100 (Continue) response before sending a 101 (Switching
+    /// Protocols) response." §10.1.1 lets a server omit it "if the framing indicates that there is no content", as it
+    /// does here; but §7.8 speaks of this case alone, has no exception, and its 100 harms no client that asked for one.
+    /// A rejection is a final status, before which §10.1.1 asks for none.
+    pub(super) fn expects_continue(&self) -> bool {
+        self.parts.expects_continue
+    }
+
+    /// What tells this request from all others.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(Arc::downgrade(&self.parts))
+    }
+
+    /// Whether the ticket was made of this very request.
+    pub(crate) fn has_ticket(&self, ticket: &Ticket) -> bool {
+        // Both keep their allocation, so two that are at the same address are the same.
+        Arc::as_ptr(&self.parts) == ticket.0.as_ptr()
     }
 
     pub(super) fn new(
@@ -157,10 +188,17 @@ impl Request {
         subprotocols: Vec<String>,
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
+        expects_continue: bool,
     ) -> Self {
-        Self { parts: Box::new(Parts { names, headers, subprotocols, extensions: OnceBox::new(), accept }) }
+        let extensions = OnceBox::new();
+        Self { parts: Arc::new(Parts { names, headers, subprotocols, extensions, accept, expects_continue }) }
     }
 }
+
+/// The identity of a [`Request`], for the connection that waits for the decision about it. It keeps the address of the
+/// request's parts from being used again; the parts themselves are freed with the request.
+#[derive(Debug)]
+pub(crate) struct Ticket(Weak<Parts>);
 
 /// The resource name and the host, end to end.
 #[derive(Debug, PartialEq, Eq)]
@@ -215,12 +253,16 @@ impl fmt::Debug for Request {
 /// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
-    let mut scanner = HeadScanner::new(true);
-    let found = scanner.skip(head, &unbounded, check_request).or_else(|| {
-        let len = scanner.scan(head, &unbounded).ok()??;
-        check_request(head.get(..len)?, scanner.lines())
-    });
-    found.filter(|(len, _)| *len == head.len()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
+    let mut scanner = HeadScanner::request();
+    if let Some((len, request)) = scanner.skip(head, &unbounded, check_request) {
+        return if len == head.len() { request } else { Err(HandshakeErrorKind::MalformedHttp) };
+    }
+    if scanner.scan(head, &unbounded).map_err(|bad| bad.kind)? != Some(head.len()) {
+        return Err(HandshakeErrorKind::MalformedHttp);
+    }
+    let mut head = head.to_vec();
+    scanner.normalize(&mut head);
+    check_request(&head, scanner.lines()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
 }
 
 /// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
@@ -260,8 +302,8 @@ pub(super) fn check_request_head(head: RequestHead<'_>) -> Result<Request, Hands
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
     let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
-    let accept = accept_key(key);
-    Ok(Request::new(names, subprotocols, headers, Some(accept)))
+    let (accept, expects_continue) = (accept_key(key), fields.expects_continue);
+    Ok(Request::new(names, subprotocols, headers, Some(accept), expects_continue))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).

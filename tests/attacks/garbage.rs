@@ -7,7 +7,7 @@ use websocket_proto::{CloseCode, Config, Deflate};
 use crate::peer::{Noise, Peer, frame, header, offering_compression};
 use crate::stage::{Report, Stage, Tally};
 
-const REFUSALS: [&str; 4] = ["400", "405", "426", "431"];
+const REFUSALS: [&str; 6] = ["400", "405", "414", "426", "431", "505"];
 const FAULTS: [&str; 4] = ["1002", "1007", "1008", "1009"];
 
 /// What the documentation allows a connection to hold.

@@ -137,15 +137,16 @@ fn leave(mut client: Client) {
     assert!(closed.was_clean() && closed.error().is_none(), "{closed:?}");
 }
 
-/// The well-behaved client, one who stays and others who come and go: nobody closes on them, and every echo is right.
+/// Well-behaved clients, one that stays and others that come and go: nobody closes on them, and every echo is right.
 struct Witness {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<Service>,
+    /// A thread each: the one that stays answers the server's pings, however long a visit takes.
+    staying: JoinHandle<(usize, Duration)>,
+    visiting: JoinHandle<Duration>,
 }
 
 /// How it was served: how often, the longest round trip of the one who stays, and the longest visit of another:
 /// opening, round trip and closing.
-#[derive(Default)]
 struct Service {
     round_trips: usize,
     round_trip: Duration,
@@ -156,33 +157,46 @@ impl Witness {
     fn new(address: &str) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut client = Client::open(address, Config::new());
-        let (address, told) = (address.to_owned(), is_over.clone());
-        let thread = thread::spawn(move || {
-            let mut service = Service::default();
-            // One round trip beside nothing would say nothing.
-            while !told.load(Ordering::Relaxed) || service.round_trips < 5 {
-                let text = format!("{:05} ", service.round_trips).repeat(1 + service.round_trips % 500);
+        let (address, visits_are_over) = (address.to_owned(), is_over.clone());
+        let visiting = thread::spawn(move || {
+            let (mut visits, mut longest) = (0, Duration::ZERO);
+            while !visits_are_over.load(Ordering::Relaxed) || visits < 1 {
                 let start = Instant::now();
-                client.echo(&text);
-                service.round_trip = service.round_trip.max(start.elapsed());
-                service.round_trips += 1;
-                if service.round_trips % 20 == 2 {
-                    let start = Instant::now();
-                    visit(&address, &text);
-                    service.visit = service.visit.max(start.elapsed());
-                }
+                visit(&address, &text(visits));
+                longest = longest.max(start.elapsed());
+                visits += 1;
+                thread::sleep(Duration::from_millis(100));
+            }
+            longest
+        });
+        let stay_is_over = is_over.clone();
+        let staying = thread::spawn(move || {
+            let (mut round_trips, mut longest) = (0, Duration::ZERO);
+            // One round trip beside nothing would say nothing.
+            while !stay_is_over.load(Ordering::Relaxed) || round_trips < 5 {
+                let start = Instant::now();
+                client.echo(&text(round_trips));
+                longest = longest.max(start.elapsed());
+                round_trips += 1;
                 thread::sleep(Duration::from_millis(5));
             }
             leave(client);
-            service
+            (round_trips, longest)
         });
-        Self { is_over, thread }
+        Self { is_over, staying, visiting }
     }
 
     fn leave(self) -> Service {
         self.is_over.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the well-behaved client is served")
+        let (round_trips, round_trip) = self.staying.join().expect("the client that stays is served");
+        let visit = self.visiting.join().expect("the clients that come and go are served");
+        Service { round_trips, round_trip, visit }
     }
+}
+
+/// Texts of different lengths.
+fn text(number: usize) -> String {
+    format!("{number:05} ").repeat(1 + number % 500)
 }
 
 /// What attackers got, and how many of them.

@@ -54,7 +54,9 @@ fn answer_twice(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
 }
 
 fn ping(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
-    ws.ping(b"", output).expect("it is open");
+    if let Event::Text(_) = event {
+        ws.ping(b"", output).expect("it is open");
+    }
     echo(ws, event, output);
 }
 

@@ -192,7 +192,7 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// The next thing that happens.
+    /// The next thing that happens. That the server has sent its Close is said by the end.
     pub(crate) fn event(&mut self) -> Event<'static> {
         let mut buffer = vec![0; 64 << 10];
         while self.events.is_empty() {
@@ -208,7 +208,9 @@ impl<S: Read + Write> Client<S> {
             while let Some(event) =
                 if read == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
             {
-                self.events.push_back(event.into_owned());
+                if !matches!(event, Event::CloseReceived { .. }) {
+                    self.events.push_back(event.into_owned());
+                }
             }
         }
         // What was owed for it: a pong, a Close.

@@ -6,6 +6,7 @@ mod browser;
 mod chromium;
 mod live;
 mod nodes;
+mod plain_http;
 #[path = "../program/mod.rs"]
 mod program;
 

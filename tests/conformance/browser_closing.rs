@@ -1,11 +1,17 @@
 //! The WHATWG's closing rules, for bindings of the WebSocket API: `close(code, reason)`, its states and events.
 
+use std::cell::Cell;
+
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Input, Output, Role, ScriptCloseError, SendError, State,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Input, Output, Role, ScriptCloseError, SendError,
+    State, Timeout,
 };
 
 use crate::faults::{ROLES, open};
-use crate::harness::{client, connecting, drain, every_cut, feed, frames, from_peer_of, hex, ping, response_to, text};
+use crate::harness::{
+    assert_failed, client, connecting, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping,
+    response_to, text,
+};
 use crate::rows;
 
 /// The body of the one Close that a script's `close(code, reason)` sends.
@@ -67,24 +73,65 @@ fn closing_twice_does_nothing() {
     }
 }
 
-/// Before the connection is open there is nothing to say: it fails, and what the server answers is ignored.
+/// WHATWG: "Fail the WebSocket connection and set this's ready state to CLOSING (2)." Before the connection is open there
+/// is nothing to say, and what the server answers is ignored. The ready state becomes CLOSED, and `error` fires, in the
+/// task that fires `close`.
 #[test]
 fn closing_while_connecting_fails_the_connection() {
-    rows!("WS-CLOSE-4", "WS-CLOSE-11", "WS-STATE-3");
-    for by_script in [true, false] {
-        let (mut ws, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new());
-        let mut output = Output::new();
-        if by_script {
-            ws.close_from_script(None, "", &mut output).unwrap();
-        } else {
-            ws.close(CloseCode::GOING_AWAY, "", &mut output);
+    rows!("WS-CLOSE-4", "WS-CLOSE-9", "WS-CLOSE-11", "WS-STATE-2", "WS-STATE-3");
+    let ways: [fn(&mut Connection, &mut Output); 4] = [
+        |ws, output| ws.close_from_script(None, "", output).unwrap(),
+        |ws, output| ws.close_from_script(Some(4000), "bye", output).unwrap(),
+        |ws, output| ws.close(CloseCode::GOING_AWAY, "", output),
+        Connection::close_without_code,
+    ];
+    for (close, browser_rules) in ways.into_iter().flat_map(|way| [(way, true), (way, false)]) {
+        let request = ClientRequest::new("ws://server.example.com/chat");
+        let make = || connecting(&request, Config::new().browser_rules(browser_rules));
+        let response = response_to(&make().1, "");
+        for cut in 0..response.len() {
+            let (mut ws, mut output) = (make().0, Output::new());
+            assert_eq!(feed(&mut ws, [&response[..cut]]).events, []);
+            assert_eq!(ws.state(), State::Connecting);
+            close(&mut ws, &mut output);
+            assert_eq!((ws.state(), ws.is_closed(), output.is_empty()), (State::Closing, true, true));
+            close(&mut ws, &mut output);
+            // A script may send when the ready state is CLOSING, and not when it is CONNECTING.
+            let too_late = ws.send_text("late", &mut output);
+            assert_eq!(too_late, if browser_rules { Ok(()) } else { Err(SendError::Closing) });
+            assert_eq!(ws.state(), State::Closing);
+            let mut rest = response[cut..].to_vec();
+            let event =
+                if cut % 2 == 0 { ws.receive(&mut Input::new(&mut rest), &mut output) } else { ws.receive_eof() };
+            let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
+            assert_eq!(assert_failed(&closed), &Error::ClosedWhileConnecting);
+            assert_eq!((ws.state(), ws.is_closed(), ws.received_close()), (State::Closed, true, None));
+            assert!(output.is_empty() && ws.receive_eof().is_none());
         }
-        assert!(ws.is_closed() && output.is_empty());
-        let mut response = response_to(&request, "");
-        let event = ws.receive(&mut Input::new(&mut response), &mut output);
-        let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
-        assert_eq!((closed.code(), closed.was_clean(), ws.state()), (1006, false, State::Closed));
-        assert!(output.is_empty() && ws.receive_eof().is_none());
+    }
+}
+
+/// The ready state is CLOSING from the peer's Close on, as from one's own, and CLOSED with the last event.
+#[test]
+fn the_ready_state_is_closing_until_the_end_is_reported() {
+    rows!("WS-STATE-2", "WS-STATE-3");
+    for browser_rules in [true, false] {
+        let make = || open(Role::Client, &Config::new().browser_rules(browser_rules));
+        let states = Cell::new(0);
+        let outcome = every_cut_with(make, &from_peer_of(Role::Client, &[(0x88, b"")]), &|ws, event, _| {
+            assert!(matches!(event, Event::CloseReceived { .. }), "{event:?}");
+            assert_eq!((ws.state(), ws.is_closed()), (State::Closing, false));
+            states.set(states.get() + 1);
+            Some(event)
+        });
+        assert!(outcome.state == State::Closing && states.get() > 3);
+        let mut ws = make();
+        feed(&mut ws, [from_peer_of(Role::Client, &[(0x88, b"")]).as_slice()]);
+        // A driver that stops waiting.
+        ws.time_out(Timeout::Closing, &mut Output::new());
+        assert_eq!((ws.state(), ws.is_closed()), (State::Closing, true));
+        assert!(matches!(ws.receive_eof(), Some(Event::Closed(_))));
+        assert_eq!((ws.state(), ws.is_closed()), (State::Closed, true));
     }
 }
 
@@ -132,6 +179,8 @@ fn a_browser_discards_messages_once_it_closes() {
             let outcome = every_cut(make, &from_peer_of(role, frames));
             assert_eq!(outcome.before_end(), expected, "{role:?}");
             assert_eq!(outcome.closed().is_some(), role == Role::Server);
+            // The peer's Close is no message.
+            assert_eq!(outcome.events.len(), expected.len() + 1);
         }
         let begun = || {
             let mut ws = open(role, &Config::new().browser_rules(true));

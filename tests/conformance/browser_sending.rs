@@ -7,7 +7,7 @@ use websocket_proto::{
 };
 
 use crate::faults::{ROLES, open};
-use crate::harness::{drain, every_cut_with, feed, frames, from_peer_of, pong};
+use crate::harness::{assert_failed, drain, every_cut_with, feed, frames, from_peer_of, pong};
 use crate::rows;
 
 /// The most that may wait, in these tests.
@@ -80,7 +80,7 @@ fn too_early_is_an_error_for_a_browser_too() {
 /// "flag the WebSocket as full and then close the WebSocket connection"
 #[test]
 fn a_browser_closes_when_the_buffer_is_full() {
-    rows!("WS-SEND-3", "WS-BUF-2");
+    rows!("WS-SEND-3", "WS-BUF-2", "WS-STATE-2", "WS-CLOSE-9");
     for role in ROLES {
         let config = Config::new().browser_rules(true).max_output(LIMIT);
         let too_much: [Send; 4] = [
@@ -94,12 +94,13 @@ fn a_browser_closes_when_the_buffer_is_full() {
             ws.send_text("fits", &mut output).unwrap();
             let fits = output.len();
             assert_eq!(send(&mut ws, &mut output), Ok(()));
-            assert_eq!((output.len(), ws.state()), (fits, State::Closed));
+            assert_eq!((output.len(), ws.state(), ws.is_closed()), (fits, State::Closing, true));
             assert_eq!(ws.buffered_amount(&output), 4 + LIMIT as u64);
             // Whatever else the peer sends.
             let outcome = feed(&mut ws, [from_peer_of(role, &[(0x81, b"late")]).as_slice()]);
             let [Event::Closed(closed)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
-            assert_eq!((closed.error(), closed.code(), closed.was_clean()), (Some(&Error::Full), 1006, false));
+            assert_eq!(assert_failed(closed), &Error::Full);
+            assert_eq!(ws.state(), State::Closed);
             assert!(outcome.output.is_empty() && ws.receive_eof().is_none());
             output.advance(fits);
             assert_eq!(ws.buffered_amount(&output), LIMIT as u64);

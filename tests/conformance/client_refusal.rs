@@ -1,9 +1,9 @@
 //! What a client makes of another status than 101, and of an end before the handshake's.
 
-use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, State};
+use websocket_proto::{CloseCode, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, State, Timeout};
 
 use crate::harness::{Outcome, connecting, every_cut, feed};
-use crate::http::{add, answered, offering, response};
+use crate::http::{add, answered, assert_fails, offering, response};
 use crate::rows;
 
 /// The response's body as the client reports it, asserting all else about a refusal: that it is reported, then the
@@ -13,6 +13,27 @@ fn refused(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
     let (outcome, what) = (answered(&offering(&[]), &response), String::from_utf8_lossy(response.as_ref()));
     assert_eq!((&outcome.output[..], outcome.state), (&b""[..], State::Closed), "{what}");
     assert_rejected(&outcome.events, status, &what)
+}
+
+/// The same for a response whose body ends with the stream: nothing is reported before that, at any cut.
+#[track_caller]
+fn refused_at_end(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
+    let (response, what) = (response.as_ref(), String::from_utf8_lossy(response.as_ref()));
+    let refused = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut client = client();
+        let outcome = feed(&mut client, pieces);
+        assert_eq!((&outcome.events[..], &outcome.output[..], outcome.state), (&[][..], &b""[..], State::Connecting));
+        let body = assert_rejected(&end(&mut client), status, &what);
+        assert!(client.is_closed(), "{what}");
+        body
+    };
+    let body = refused(&mut [response].into_iter());
+    assert_eq!(refused(&mut response.chunks(1)), body, "{what}");
+    for cut in 0..=response.len() {
+        let (before, after) = response.split_at(cut);
+        assert_eq!(refused(&mut [before, after].into_iter()), body, "cut at {cut}: {what}");
+    }
+    body
 }
 
 /// Asserts a report of this response, whose final status this is, and the end.
@@ -49,7 +70,7 @@ fn any_other_status_is_http() {
         assert_eq!(refused(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n"), status), b"");
     }
     // All that would open, but for the status.
-    assert_eq!(refused(response(&offering(&[])).replace(" 101 ", " 200 "), 200), b"");
+    assert_eq!(refused_at_end(response(&offering(&[])).replace(" 101 ", " 200 "), 200), b"");
     // After an interim response, too.
     assert_eq!(refused("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\n\r\nx", 403), b"x");
 }
@@ -58,7 +79,8 @@ fn any_other_status_is_http() {
 fn redirects_and_challenges_are_the_applications() {
     rows!("6455-4.1-v1b", "WS-HS-1");
     let redirect = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 0\r\n\r\n";
-    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nwww-authenticate: Digest\r\n\r\n";
+    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nwww-authenticate: Digest\r\n\
+        Content-Length: 0\r\n\r\n";
     for (response, status, name, values) in [
         (redirect, 302, "Location", &["wss://other.example/"][..]),
         (challenge, 401, "WWW-Authenticate", &["Basic", "Digest"][..]),
@@ -96,11 +118,99 @@ fn bodies_with_a_length() {
     assert_eq!(refused(refusal("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
     // What follows the body is not of it.
     assert_eq!(refused(refusal("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
-    // RFC 9112 §6.3: without a length the body ends with the connection, which is not waited for; 204 and 304 have
-    // none, whatever they say.
-    assert_eq!(refused(refusal("", "Hello"), 403), b"");
-    assert_eq!(refused("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nHello", 204), b"");
-    assert_eq!(refused("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nHello", 304), b"");
+    // RFC 9112 §6.3, 5: a list of the same length, in one header or in several, is that length.
+    for lines in [
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: 5\r\ncontent-length: 5\r\n",
+        "Content-Length: ,5 ,,\t5\r\nContent-Length: 5\r\n",
+    ] {
+        assert_eq!(refused(refusal(lines, "Hello, you"), 403), b"Hello");
+    }
+}
+
+/// RFC 9112 §6.3, 1: 204 and 304 have no body, whatever their headers say.
+#[test]
+fn statuses_without_a_body() {
+    rows!("6455-4.1-v1");
+    for status in [204, 304] {
+        for lines in [
+            "",
+            "Content-Length: 5\r\n",
+            "Content-Length: x\r\n",
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip\r\n",
+        ] {
+            assert_eq!(refused(format!("HTTP/1.1 {status} x\r\n{lines}\r\nHello"), status), b"");
+        }
+    }
+}
+
+/// RFC 9112 §6.3, 5: "the user agent MUST close the connection to the server and discard the received response."
+#[test]
+fn invalid_lengths() {
+    rows!("6455-4.1-v1", "6455-4.1-v7");
+    for value in ["", ",", "x", "-1", "+5", "5 5", "5;", "0x5", "5.0", "5, x", "5, 6", "é"] {
+        // In a list, empty elements do not count.
+        let another = if matches!(value, "" | ",") { "7, 8" } else { "7" };
+        let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {value}\r\n\r\n");
+        let kind = HandshakeErrorKind::InvalidContentLength;
+        assert_eq!(assert_fails(&offering(&[]), format!("{head}Hello"), kind), head.len() as u64);
+        let twice = add(&head, &format!("Content-Length: {another}\r\n"));
+        assert_eq!(assert_fails(&offering(&[]), format!("{twice}Hello"), kind), twice.len() as u64);
+        // §6.3, 3: Transfer-Encoding overrides it.
+        let chunked = add(&head, "Transfer-Encoding: chunked\r\n");
+        assert_eq!(refused(format!("{chunked}5\r\nHello\r\n0\r\n\r\n"), 403), b"Hello");
+        let gzip = add(&head, "Transfer-Encoding: gzip\r\n");
+        assert_eq!(refused_at_end(format!("{gzip}Hello"), 403), b"Hello");
+    }
+}
+
+/// RFC 9112 §6.3, 8 and 4: without a length, or with a transfer coding that ends in another way, the body ends with the
+/// stream.
+#[test]
+fn bodies_until_the_end_of_the_stream() {
+    rows!("6455-4.1-v1");
+    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{body}");
+    assert_eq!(refused_at_end(refusal("Connection: close\r\n", "down until noon"), 503), b"down until noon");
+    assert_eq!(refused_at_end(refusal("", ""), 503), b"");
+    assert_eq!(refused_at_end("HTTP/1.0 503 \r\n\r\nno", 503), b"no");
+    for coding in ["gzip", "chunked, gzip", "chunkedly", "identity", ""] {
+        let lines = format!("Transfer-Encoding: {coding}\r\nContent-Length: 2\r\n");
+        assert_eq!(refused_at_end(refusal(&lines, "5\r\nHello"), 503), b"5\r\nHello", "{coding}");
+    }
+    // What looks like another response is part of it.
+    assert_eq!(refused_at_end(refusal("", "HTTP/1.1 101 \r\n\r\n"), 503), b"HTTP/1.1 101 \r\n\r\n");
+    // After an interim response.
+    assert_eq!(refused_at_end("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\nno", 403), b"no");
+}
+
+/// Neither a deadline nor the caller's own `close` loses the response of which a body is still awaited.
+#[test]
+fn a_body_that_is_not_waited_for_any_longer() {
+    type Stop = fn(&mut Connection, &mut Output);
+    rows!("6455-4.1-v1", "6455-7.1.4-2");
+    let stops: [Stop; 3] = [
+        |client, output| client.time_out(Timeout::Opening, output),
+        |client, output| client.close(CloseCode::GOING_AWAY, "bye", output),
+        |client, output| client.close_without_code(output),
+    ];
+    for line in ["Connection: close", "Transfer-Encoding: gzip", "Content-Length: 9", "Transfer-Encoding: chunked"] {
+        let head = format!("HTTP/1.1 503 Busy\r\n{line}\r\n\r\n");
+        let body = if line.ends_with("chunked") { "9\r\ndown" } else { "down" };
+        for stop in stops {
+            for cut in 0..=body.len() {
+                let (mut client, mut output) = (client(), Output::new());
+                let outcome = feed(&mut client, [head.as_bytes(), &body.as_bytes()[..cut]]);
+                assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting));
+                stop(&mut client, &mut output);
+                assert!(client.is_closed() && output.is_empty());
+                let came = assert_rejected(&end(&mut client), 503, &head);
+                assert_eq!(came, &b"down"[..cut.saturating_sub(body.len() - 4)], "{line}: {cut}");
+                assert_eq!(feed(&mut client, [&b"late"[..]]).events, []);
+            }
+        }
+    }
 }
 
 #[test]
@@ -120,10 +230,6 @@ fn bodies_in_chunks() {
     assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
     assert_eq!(chunked("\r\n"), b"");
     // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
-    for coding in ["gzip", "chunked, gzip", "chunkedly"] {
-        // The body ends with the connection.
-        assert_eq!(refused(refusal(&format!("Transfer-Encoding: {coding}\r\n"), "5\r\nHello"), 403), b"");
-    }
     let both = refusal("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
     assert_eq!(refused(both, 403), b"Hello");
 }
@@ -146,6 +252,11 @@ fn bodies_are_bounded() {
     assert_eq!(body_of(&response), [b'x'; 59]);
     let response = format!("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n1;{long}");
     assert_eq!(body_of(&response), b"");
+    // Without a length, the limit is the end.
+    for line in ["", "Transfer-Encoding: gzip\r\n"] {
+        assert_eq!(body_of(&format!("HTTP/1.1 403 \r\n{line}\r\n{long}")), [b'x'; 64]);
+        assert_eq!(body_of(&format!("HTTP/1.1 403 \r\n{line}\r\n{}", &long[..64])), [b'x'; 64]);
+    }
 }
 
 #[test]
@@ -170,11 +281,13 @@ fn the_end_before_the_end_of_the_response() {
 fn the_end_before_the_end_of_a_refusal() {
     rows!("6455-4.1-v1", "6455-4.1-a8");
     let lengthy = ("Content-Length: 10\r\n", "Hello, you");
-    let chunked = ("Transfer-Encoding: chunked\r\n", "5\r\nHello\r\n5\r\n, you\r\n0\r\n");
+    let chunked = ("Transfer-Encoding: chunked\r\n", "5\r\nHello\r\n5\r\n, you\r\n0\r\nTrailer: x\r\n folded\r\n\r\n");
     for (line, body) in [lengthy, chunked] {
         let head = format!("HTTP/1.1 403 Forbidden\r\n{line}\r\n");
         let whole = refused(format!("{head}{body}"), 403);
         assert_eq!(whole, b"Hello, you");
+        // The last chunk is the end; trailers are not waited for.
+        let body = body.split_once("Trailer").map_or(body, |(chunks, _)| chunks);
         for cut in 0..body.len() {
             let mut client = client();
             let outcome = feed(&mut client, [head.as_bytes(), &body.as_bytes()[..cut]]);
@@ -191,7 +304,7 @@ fn the_end_before_the_end_of_a_refusal() {
 #[test]
 fn one_end_only() {
     rows!("6455-7.1.4-2");
-    let no_body = "HTTP/1.1 404 Not Found\r\n\r\n";
+    let no_body = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     let mut closed_by_eof = client();
     let (mut input, mut output) = (no_body.as_bytes().to_vec(), Output::new());
     let mut input = Input::new(&mut input);

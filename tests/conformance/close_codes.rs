@@ -17,9 +17,15 @@ fn assert_accepted(number: u16) {
         assert_eq!(outcome.close_sent(), Some(Some(number)));
         let mut ws = open(role, &Config::new());
         let mut events = feed(&mut ws, [from_peer_of(role, &[(0x88, &body)]).as_slice()]).events;
+        let status = CloseStatus::Code(code(number));
+        assert_eq!(ws.received_close(), Some((status, "")));
+        if role == Role::Client {
+            assert_eq!(events, [Event::CloseReceived { status, reason: "".into() }]);
+            events.clear();
+        }
         events.extend(ws.receive_eof());
         let [Event::Closed(closed)] = &events[..] else { panic!("{number}: {events:?}") };
-        assert_eq!(closed.status(), CloseStatus::Code(code(number)));
+        assert_eq!(closed.status(), status);
         assert!(closed.was_clean() && closed.error().is_none(), "{number}: {closed:?}");
 
         let mut output = Output::new();

@@ -1,32 +1,32 @@
 //! RFC 6455 §7.1.4, §7.1.7, §7.2 and §10.7: connections that are failed, and streams that just end.
 
+use HandshakeErrorKind::{Incomplete, NoRequest};
 use websocket_proto::{
-    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, ProtocolErrorKind,
-    Role, State,
+    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output,
+    ProtocolErrorKind, Role, State,
 };
 
 use crate::faults::{ROLES, assert_fault, handshake_len, header_from_peer_of, open};
-use crate::harness::{REQUEST, connecting, drain, every_cut, feed, from_peer_of, response_to, text};
+use crate::harness::{REQUEST, assert_failed, connecting, drain, every_cut, feed, from_peer_of, response_to, text};
 use crate::rows;
 
 #[track_caller]
-fn assert_lost(event: Option<Event<'static>>) {
+fn assert_ends_by(error: &Error, event: Option<Event<'static>>) {
     let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
-    assert_eq!((closed.status(), closed.code(), closed.reason()), (CloseStatus::Abnormal, 1006, ""));
-    assert!(!closed.was_clean());
+    assert_eq!(assert_failed(&closed), error);
 }
 
 #[test]
 fn a_lost_transport_is_1006() {
-    rows!("6455-7.1.4-1", "6455-7.1.5-3", "6455-7.2.1-2");
+    rows!("6455-7.1.4-1", "6455-7.1.5-3", "6455-7.2.1-2", "WS-CLOSE-9");
     for role in ROLES {
         let mut ws = open(role, &Config::new());
-        assert_lost(ws.receive_eof());
+        assert_ends_by(&Error::TransportLost, ws.receive_eof());
         assert!(ws.is_closed() && ws.receive_eof().is_none());
         // Our own Close makes no closing handshake.
         let mut closing = open(role, &Config::new());
         closing.close(CloseCode::NORMAL_CLOSURE, "bye", &mut Output::new());
-        assert_lost(closing.receive_eof());
+        assert_ends_by(&Error::TransportLost, closing.receive_eof());
     }
 }
 
@@ -61,9 +61,28 @@ fn the_stream_may_end_anywhere() {
                 let ends: Vec<&Closed> = events.iter().filter_map(closed).collect();
                 let [closed] = ends[..] else { panic!("{role:?} cut off at {end}: {events:?}") };
                 assert!(matches!(events.last(), Some(Event::Closed(_))), "something after the end: {events:?}");
-                assert_eq!(closed.was_clean(), end == session.len(), "{role:?} cut off at {end}");
-                assert_eq!(closed.code(), if end == session.len() { 1000 } else { 1006 });
+                if end == session.len() {
+                    assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1000, true, None));
+                } else {
+                    assert_cut_off(role, end, closed);
+                }
             }
+        }
+    }
+}
+
+/// Asserts an end without a Close, because the stream ended after so many bytes.
+#[track_caller]
+fn assert_cut_off(role: Role, end: usize, closed: &Closed) {
+    match assert_failed(closed) {
+        Error::Handshake(error) => {
+            let incomplete = if role == Role::Server && end == 0 { NoRequest } else { Incomplete };
+            assert_eq!((error.kind(), error.offset()), (incomplete, end as u64));
+            assert!(end < handshake_len(role), "{role:?} cut off at {end}");
+        }
+        error => {
+            assert_eq!(error, &Error::TransportLost);
+            assert!(end >= handshake_len(role), "{role:?} cut off at {end}");
         }
     }
 }
@@ -120,7 +139,9 @@ fn a_failure_after_our_close_sends_no_second() {
     }
 }
 
-/// An error event belongs to a connection that was failed, and to no other.
+/// WHATWG: "If the user agent was required to fail the WebSocket connection, or if the WebSocket connection was closed
+/// after being flagged as full, fire an event named error". Failed is all that was not closed cleanly: a lost transport,
+/// too, by RFC 6455 §7.2.1.
 #[test]
 fn only_a_failure_has_an_error() {
     rows!("WS-CLOSE-8", "WS-CLOSE-9");
@@ -136,8 +157,8 @@ fn only_a_failure_has_an_error() {
         };
         assert!(end(&[(0x88, b"\x03\xe8")]).error().is_none());
         assert!(end(&[(0x88, b"")]).error().is_none());
-        assert!(end(&[]).error().is_none());
-        assert!(end(&[(0x80, b"")]).error().is_some());
+        assert_eq!(assert_failed(&end(&[])), &Error::TransportLost);
+        assert!(matches!(assert_failed(&end(&[(0x80, b"")])), Error::Protocol(_)));
     }
 }
 
@@ -174,7 +195,8 @@ fn a_server_may_abort_the_handshake() {
         assert_eq!(matches!(event, Some(Event::Request(_))), received == REQUEST.len());
         server.close(CloseCode::GOING_AWAY, "", &mut output);
         assert!(server.is_closed() && drain(&mut output).is_empty());
-        assert_lost(server.receive_eof());
-        assert_eq!(server.receive_eof(), None);
+        assert_eq!(server.state(), State::Closing);
+        assert_ends_by(&Error::ClosedWhileConnecting, server.receive_eof());
+        assert_eq!((server.state(), server.receive_eof()), (State::Closed, None));
     }
 }

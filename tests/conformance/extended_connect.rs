@@ -60,8 +60,11 @@ pub(crate) fn parse(list: &Fields) -> Request {
 #[track_caller]
 fn assert_refused(list: &Fields, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(parse_extended_connect(list.iter().cloned()), Err(kind), "{list:?}");
-    let answer = kind.answer(Bootstrap::ExtendedConnect);
+    let method = list.iter().find(|(name, _)| name == ":method").map_or(&b""[..], |(_, method)| method);
+    let answer = kind.answer(Bootstrap::ExtendedConnect, method);
     assert_eq!(answer.status(), status, "{kind}");
+    // RFC 9110 §9.3.2, over any HTTP.
+    assert_eq!(answer.body().is_empty(), method == b"HEAD", "{kind}");
     assert_eq!(answer.headers().get("sec-websocket-version"), Some(b"13".as_slice()), "{kind}");
     assert_carried(&answer);
 }
@@ -170,7 +173,7 @@ fn nothing_belongs_to_the_connection() {
 
 #[test]
 fn only_a_connect_for_websocket_opens() {
-    use HandshakeErrorKind::{ConnectProtocol, Method};
+    use HandshakeErrorKind::{ConnectProtocol, MalformedFields, Method};
 
     rows!("8441-4-3", "9220-3-3", "8441-4-1");
     let plain = fields(&[(":method", "CONNECT"), (":authority", "internal.example:22")]);
@@ -181,11 +184,13 @@ fn only_a_connect_for_websocket_opens() {
     }
     // RFC 9110 §16.7: "A protocol-name token is case-insensitive".
     assert_eq!(parse(&with(&rfc_request(), ":protocol", "WebSocket")).path(), "/chat");
-    for method in ["GET", "connect", "OPTIONS", ""] {
+    for method in ["GET", "HEAD", "connect", "OPTIONS", ""] {
         assert_refused(&with(&rfc_request(), ":method", method), Method, 405);
     }
+    let head = with(&rfc_request(), ":method", "HEAD");
+    assert_refused(&and(&head, "Upper-Case", "x"), MalformedFields, 400);
     assert_refused(&without(&rfc_request(), ":method"), Method, 405);
-    let allowed = Method.answer(Bootstrap::ExtendedConnect);
+    let allowed = Method.answer(Bootstrap::ExtendedConnect, "GET");
     assert_eq!(allowed.headers().get("allow"), Some(b"CONNECT".as_slice()));
 }
 

@@ -6,7 +6,7 @@ use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::parse_request;
 use websocket_proto::{
-    Accept, ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, Input, Output, Role, State,
+    Accept, ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, Role, State,
 };
 
 /// The key of the masked vectors in RFC 6455 §5.7.
@@ -34,10 +34,10 @@ impl Outcome {
         }
     }
 
-    /// Every event before the end.
+    /// Every event before the end, or, on a client that waits for the end, before the peer's Close.
     pub(crate) fn before_end(&self) -> &[Event<'static>] {
         match self.events.split_last() {
-            Some((Event::Closed(_), before)) => before,
+            Some((Event::Closed(_) | Event::CloseReceived { .. }, before)) => before,
             _ => &self.events,
         }
     }
@@ -66,11 +66,20 @@ impl Outcome {
     pub(crate) fn assert_fails(&self, code: u16, events: &[Event<'static>]) {
         assert_eq!(self.before_end(), events, "{self:x?}");
         let closed = self.closed().unwrap_or_else(|| panic!("not closed: {self:x?}"));
-        assert!(closed.error().is_some(), "{self:x?}");
-        assert_eq!((closed.code(), closed.was_clean()), (1006, false), "{self:x?}");
+        assert_failed(closed);
         assert_eq!(self.close_sent(), Some(Some(code)), "{self:x?}");
         assert_eq!(self.state, State::Closed);
     }
+}
+
+/// Asserts an end without a closing handshake, which always has an error, and returns that.
+#[track_caller]
+pub(crate) fn assert_failed(closed: &Closed) -> &Error {
+    assert_eq!((closed.status(), closed.code(), closed.reason()), (CloseStatus::Abnormal, 1006, ""), "{closed:?}");
+    assert!(!closed.was_clean(), "{closed:?}");
+    let error = closed.error().unwrap_or_else(|| panic!("an unclean end without an error: {closed:?}"));
+    assert_eq!(closed.to_string(), error.to_string());
+    error
 }
 
 /// An open server that has received no frame.

@@ -108,21 +108,23 @@ pub(crate) fn assert_opens(request: &str) -> Head {
     head
 }
 
-/// Asserts that a server refuses the request at every cut, with the status that says why.
+/// Asserts that a server refuses the request at every cut, with the status that says why; returns the error's offset.
 #[track_caller]
-pub(crate) fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
+pub(crate) fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
     let request = request.as_ref();
-    assert_refusal(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request));
+    assert_refusal(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request))
 }
 
-/// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame.
+/// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame; returns the error's offset.
 #[track_caller]
-pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) {
-    assert_handshake_failed(outcome, kind, what);
+pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
+    let offset = assert_handshake_failed(outcome, kind, what);
     let head = Head::parse(&outcome.output);
     let (status, further) = match kind {
         HandshakeErrorKind::Method => ("405 Method Not Allowed", Some(("Allow", "GET"))),
+        HandshakeErrorKind::RequestLineTooLong => ("414 URI Too Long", None),
         HandshakeErrorKind::HeadTooLarge => ("431 Request Header Fields Too Large", None),
+        HandshakeErrorKind::UnsupportedHttpVersion => ("505 HTTP Version Not Supported", None),
         HandshakeErrorKind::Upgrade | HandshakeErrorKind::UnsupportedVersion => {
             ("426 Upgrade Required", Some(("Upgrade", "websocket")))
         }
@@ -135,16 +137,18 @@ pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: 
     if let Some((name, value)) = further {
         assert_eq!(head.only(name), value, "{what}");
     }
+    offset
 }
 
-/// Asserts what both roles have in common when the opening handshake fails.
+/// Asserts what both roles have in common when the opening handshake fails; returns the error's offset.
 #[track_caller]
-fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) {
+pub(crate) fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
     let [Event::Closed(closed)] = &outcome.events[..] else { panic!("{what}: {outcome:?}") };
     let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!(error.kind(), kind, "{what}");
     assert_eq!((closed.code(), closed.was_clean(), closed.reason()), (1006, false, ""), "{what}");
     assert_eq!(outcome.state, State::Closed, "{what}");
+    error.offset()
 }
 
 /// # The client's side
@@ -166,11 +170,12 @@ pub(crate) fn answered(request: &ClientRequest, response: impl AsRef<[u8]>) -> O
     every_cut(|| connecting(request, Config::new()).0, response.as_ref())
 }
 
-/// Asserts HSFAIL of the table: the end, no event before it, and not a byte written.
+/// Asserts HSFAIL of the table: the end, no event before it, and not a byte written; returns the error's offset.
 #[track_caller]
-pub(crate) fn assert_fails(request: &ClientRequest, response: impl AsRef<[u8]>, kind: HandshakeErrorKind) {
+pub(crate) fn assert_fails(request: &ClientRequest, response: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
     let response = response.as_ref();
     let (outcome, what) = (answered(request, response), String::from_utf8_lossy(response));
-    assert_handshake_failed(&outcome, kind, &what);
+    let offset = assert_handshake_failed(&outcome, kind, &what);
     assert_eq!(outcome.output, b"", "{what}");
+    offset
 }

@@ -20,19 +20,26 @@ mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
 mod endings;
+mod every_end;
+mod expect;
 mod extended_connect;
 mod extended_connect_answer;
 mod faults;
+mod folded;
 mod fragments;
 mod framing;
 mod harness;
+mod head_method;
 mod http;
 mod limits;
 mod peers;
 mod pong_budget;
+mod received_close;
 mod request;
+mod request_identity;
 mod server_answer;
 mod server_request;
+mod start_line;
 mod uri;
 mod vectors;
 

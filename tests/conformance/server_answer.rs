@@ -2,11 +2,11 @@
 
 use websocket_proto::handshake::{AcceptErrorKind, HeaderError, Request, accept_key, parse_request};
 use websocket_proto::{
-    Accept, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, Reject, RejectError, Role,
-    State,
+    Accept, CloseStatus, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, Reject,
+    RejectError, Role, State,
 };
 
-use crate::harness::{self, REQUEST, drain, every_cut_with, feed, feed_with, frame, frames, text};
+use crate::harness::{self, REQUEST, assert_failed, drain, every_cut_with, feed, feed_with, frame, frames, text};
 use crate::http::{Head, add, assert_opens, replace, waiting};
 use crate::rows;
 
@@ -48,16 +48,18 @@ fn rejected_with(reject: &Reject) -> Vec<u8> {
         assert!(ws.is_closed());
         None
     });
-    assert_ended(&outcome.events);
+    let status = outcome.output.get(9..12).and_then(|status| str::from_utf8(status).ok());
+    let status = status.and_then(|status| status.parse().ok()).expect("a status line");
+    assert_ended_by(&Error::RequestRejected(status), &outcome.events);
     assert_eq!(outcome.state, State::Closed);
     outcome.output
 }
 
-/// Asserts one end without an error: it was the application that ended it, or nothing had begun.
+/// Asserts one end, by what the application did.
 #[track_caller]
-fn assert_ended(events: &[Event<'static>]) {
+fn assert_ended_by(error: &Error, events: &[Event<'static>]) {
     let [Event::Closed(closed)] = events else { panic!("{events:?}") };
-    assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1006, false, None));
+    assert_eq!(assert_failed(closed), error);
 }
 
 #[test]
@@ -239,7 +241,7 @@ fn an_aborted_handshake_is_just_closed() {
         server.close_without_code(&mut output);
         assert!(server.is_closed() && output.is_empty(), "{cut}");
         let outcome = feed(&mut server, [&REQUEST.as_bytes()[cut..], b"\x88\x80\0\0\0\0"]);
-        assert_ended(&outcome.events);
+        assert_ended_by(&Error::ClosedWhileConnecting, &outcome.events);
         assert_eq!(outcome.output, b"");
         // The decision comes too late.
         for event in events {
@@ -342,7 +344,7 @@ fn a_rejection_drops_what_was_held() {
     assert!(server.is_closed());
     assert_eq!(Head::parse(&drain(&mut output)).body, b"");
     let outcome = feed(&mut server, [&b""[..], REQUEST.as_bytes()]);
-    assert_ended(&outcome.events);
+    assert_ended_by(&Error::RequestRejected(403), &outcome.events);
     assert!(outcome.output.is_empty() && server.receive_eof().is_none());
 }
 
@@ -352,10 +354,13 @@ fn the_end_of_the_stream_before_the_connection_is_open() {
     for cut in 0..=REQUEST.len() {
         let (mut server, mut events) = fed_undecided([&REQUEST.as_bytes()[..cut]]);
         let Some(Event::Closed(closed)) = server.receive_eof() else { panic!("not closed at {cut}") };
-        assert_eq!((closed.code(), closed.was_clean(), server.state()), (1006, false, State::Closed));
-        // A peer that asks for nothing, or does not wait for the answer, breaks no rule.
-        let incomplete = (1..REQUEST.len()).contains(&cut).then_some(HandshakeErrorKind::Incomplete);
-        assert_eq!(handshake_error(&closed), incomplete, "{cut}");
+        assert_eq!(server.state(), State::Closed);
+        let error = assert_failed(&closed);
+        match cut {
+            0 => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::NoRequest)),
+            _ if cut == REQUEST.len() => assert_eq!(error, &Error::TransportLost),
+            _ => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::Incomplete), "{cut}"),
+        }
         assert_eq!(server.receive_eof(), None);
         assert_eq!(feed(&mut server, [REQUEST.as_bytes()]).events, []);
         let mut output = Output::new();
@@ -372,7 +377,7 @@ fn one_end_only() {
     rows!("6455-7.1.4-2");
     let (mut server, request) = deciding(REQUEST);
     server.reject(request, &Reject::not_found(), &mut Output::new());
-    assert_ended(&server.receive_eof().into_iter().collect::<Vec<_>>());
+    assert_ended_by(&Error::RequestRejected(404), &server.receive_eof().into_iter().collect::<Vec<_>>());
     assert_eq!((server.receive_eof(), feed(&mut server, [&b"x"[..]]).events), (None, vec![]));
 }
 
@@ -380,11 +385,10 @@ fn one_end_only() {
 #[test]
 fn a_server_answers_its_own_request_and_only_once() {
     rows!("6455-4.2.2-12", "6455-4.2.2-15");
-    let other = REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEA==");
     let (mut server, own) = deciding(REQUEST);
     let mut output = Output::new();
-    server.accept(deciding(&other).1, &mut output);
-    server.reject(deciding(&other).1, &Reject::forbidden(), &mut output);
+    server.accept(deciding(REQUEST).1, &mut output);
+    server.reject(deciding(REQUEST).1, &Reject::forbidden(), &mut output);
     assert!(output.is_empty() && server.state() == State::Connecting);
     feed(&mut server, [frame(Role::Client, 0x81, b"early").as_slice()]);
     server.accept(own, &mut output);
@@ -405,6 +409,7 @@ fn held_frames_come_before_the_end() {
     assert_eq!(server.receive_eof(), Some(text("early")));
     let Some(Event::Closed(closed)) = server.receive_eof() else { panic!("{server:?}") };
     assert_eq!((closed.code(), closed.was_clean(), server.receive_eof()), (4000, true, None));
+    assert_eq!(server.received_close(), Some((CloseStatus::Code(harness::code(4000)), "")));
 }
 
 #[test]

@@ -62,13 +62,14 @@ impl Client {
         assert_eq!(self.messages(1), [(MessageKind::Text, text.as_bytes().to_vec())]);
     }
 
-    /// The last event, and nothing but pongs before it.
+    /// The last event, and nothing but pongs and the server's Close before it.
     pub(crate) fn closed(mut self) -> Closed {
         let mut last = None;
         while !self.ws.is_closed() {
             self.read(|event, _, _| match event {
                 Event::Closed(closed) => last = Some(closed),
-                event => assert!(matches!(event, Event::Pong(_) | Event::Ping(_)), "{event:?}"),
+                Event::Pong(_) | Event::Ping(_) | Event::CloseReceived { .. } => {}
+                event => panic!("{event:?}"),
             });
         }
         last.expect("Closed is the last event")

@@ -84,6 +84,40 @@ fn the_tokio_client_sends_its_input() {
     }
 }
 
+/// One event is one line, and nothing of it is for the terminal, whatever the server chose.
+#[test]
+fn the_tokio_client_prints_a_line_for_each_event() {
+    let frame = |first: u8, payload: &[u8]| [&[first, u8::try_from(payload.len()).expect("short")], payload].concat();
+    let shown = [
+        ("x\nCLOSED 1000", r"x\u{a}CLOSED 1000"),
+        ("\r\n", r"\u{d}\u{a}"),
+        ("\x1b[2J\x1b]0;title\x07\t", r"\u{1b}[2J\u{1b}]0;title\u{7}\u{9}"),
+        ("\u{9b}31m\u{85}\x7f", r"\u{9b}31m\u{85}\u{7f}"),
+        ("\u{2028}\u{2029}\u{202e}cod.exe\u{2066}", r"\u{2028}\u{2029}\u{202e}cod.exe\u{2066}"),
+        (r"\u{a}", r"\u{5c}u{a}"),
+        (r#"Grüße \n "世界" \u00e9 🦀"#, r#"Grüße \n "世界" \u00e9 🦀"#),
+        ("", ""),
+    ];
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &[]);
+    let mut tcp = serve(&listener, None);
+    for (sent, _) in shown {
+        tcp.write_all(&frame(0x81, sent.as_bytes())).expect("the client reads");
+    }
+    tcp.write_all(&frame(0x82, b"\nCLOSED 1000\n\x1b[2J")).expect("the client reads");
+    tcp.write_all(&frame(0x88, b"\x0f\xa0\nCLOSED 1000\n\x1b[2J")).expect("the client reads");
+    drop(tcp);
+    assert_eq!(client.line(), "OPEN");
+    for (_, line) in shown {
+        assert_eq!(client.line(), format!("TEXT {line}"));
+    }
+    assert_eq!([client.line(), client.line()], ["BINARY 17", "CLOSED 4000"]);
+    client.retry();
+    // A refusal's phrase, headers and body.
+    drop(serve(&listener, Some("HTTP/1.1 403 No\u{9b}2J\u{2028}\r\nX: \u{202e}\r\nContent-Length: 5\r\n\r\n\nOPEN")));
+    assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
+}
+
 #[test]
 fn the_tokio_client_comes_back_when_its_server_does() {
     for name in ["mio_server", "tokio_server"] {

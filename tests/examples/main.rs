@@ -1,5 +1,6 @@
 //! The programs in examples/, run as their documentation says, over loopback.
 
+mod printing;
 #[path = "../program/mod.rs"]
 mod program;
 mod relay;
@@ -121,6 +122,36 @@ fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
     assert_eq!(exchange(b"GET / HT"), "");
     drop(TcpStream::connect(&address).expect("it listens"));
     assert_eq!(client(&format!("ws://{address}/"), &["--send", "alive"]).0.last().expect("lines"), "CLOSED 1000");
+}
+
+/// RFC 9110 §9.3.2; a server that makes its own answers is `axum_server`, whose test is `tests/axum.rs`, and the chat.
+#[test]
+fn no_server_answers_head_with_content() {
+    // The relay's upstream is a port at which nothing should listen: what is no opening does not come so far.
+    for (name, arguments) in [
+        ("echo_server", &[][..]),
+        ("mio_server", &[]),
+        ("tokio_server", &[]),
+        ("socketio_server", &[]),
+        ("interop_server", &[]),
+        ("relay", &["127.0.0.1:9"]),
+    ] {
+        let (_server, address, _lines) = listening(name, arguments);
+        let opening = str::from_utf8(REQUEST).expect("text").replace("GET", "HEAD");
+        for request in ["HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &opening, "HEAD / HTTP/1.1\nHost: a\r\n\r\n"] {
+            let exchange = |request: &str| {
+                let mut tcp = TcpStream::connect(&address).expect("it listens");
+                tcp.write_all(request.as_bytes()).expect("it reads");
+                let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
+                let (head, content) = answer.split_once("\r\n\r\n").expect("a whole head");
+                (head.to_owned(), content.to_owned())
+            };
+            let (head, content) = exchange(request);
+            assert!(head.starts_with("HTTP/1.1 40") && content.is_empty(), "{name}: {head}{content}");
+            assert!(!head.contains("Content-Length"), "{name}: {head}");
+            assert!(!exchange(&request.replace("HEAD", "POST")).1.is_empty(), "{name}: other methods are told why");
+        }
+    }
 }
 
 #[test]

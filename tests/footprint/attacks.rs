@@ -150,7 +150,10 @@ fn an_endless_response() {
     let refusal = head + &"1\r\nx\r\n".repeat(10_000);
     let long = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n".to_owned() + &"x".repeat(20_000);
     let endless = "HTTP/1.1 101 \r\nX: ".to_owned() + &"x".repeat(20_000);
-    for response in [refusal, long, endless, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
+    let unframed = "HTTP/1.1 200 \r\n\r\n".to_owned() + &"x".repeat(20_000);
+    let folded = "HTTP/1.1 403 \r\nX: y\r\n".to_owned() + &" z\r\n".repeat(40) + &"\tz".repeat(3900) + "\r\n\r\n";
+    let folded = folded + &"x".repeat(20_000);
+    for response in [refusal, long, endless, unframed, folded, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
         for piece in PIECES {
             let mut bytes = response.clone().into_bytes();
             let (ws, _) = peak(&SMALL, || {

@@ -124,6 +124,8 @@ impl Pair {
             }
             _ => self.flush(),
         }
+        self.client.check_state();
+        self.server.check_state();
     }
 
     fn flush(&mut self) {

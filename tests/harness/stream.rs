@@ -2,8 +2,8 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, Input, Output, Reject, Role, State,
-    handshake::Request,
+    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, Reject, Role,
+    State, handshake::Request,
 };
 
 use super::bytes::Bytes;
@@ -214,6 +214,11 @@ impl Setup {
         assert!(outcome.at_eof.len() <= 1 + usize::from(rejected), "{outcome:x?}");
         events().for_each(|event| self.check_size(event));
         check_end(closed, (self.connection(0).1 + len) as u64);
+        // A client is told what the peer's Close says when it comes, and once more at the end.
+        let told: Vec<_> = events().filter_map(received_close).collect();
+        let expected = (closed.was_clean() && self.role == Role::Client).then(|| (closed.status(), closed.reason()));
+        assert_eq!(told, expected.as_slice(), "{outcome:x?}");
+        assert!(!outcome.at_eof.iter().any(|event| received_close(event).is_some()), "{outcome:x?}");
         self.check_output(closed, outcome);
     }
 
@@ -230,7 +235,8 @@ impl Setup {
     fn check_output(&self, closed: &Closed, outcome: &Outcome) {
         let masked = self.role == Role::Client;
         let of_frames = masked || self.has(flag::OPEN);
-        let mut decoder = if of_frames { Decoder::of_frames(masked) } else { Decoder::new(masked) };
+        let decoder = if of_frames { Decoder::of_frames(masked) } else { Decoder::new(masked) };
+        let mut decoder = decoder.with_fresh_keys();
         let items = decoder.feed(&outcome.output);
         assert!(decoder.is_between_frames(), "half a frame in the output: {outcome:x?}");
         let close = items.iter().find_map(|item| if let Item::Close(body) = item { Some(&**body) } else { None });
@@ -243,8 +249,11 @@ impl Setup {
             Some(Error::Handshake(error)) if self.role == Role::Server && outcome.at_eof.is_empty() => {
                 assert_eq!(items, [Item::Head(Some(error.kind().status()))], "{outcome:x?}");
             }
-            Some(_) => {}
-            None => assert_eq!(close.is_some(), closed.was_clean() || outcome.closing, "{outcome:x?}"),
+            Some(Error::RequestRejected(status)) => assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}"),
+            // §7.2.1: there is nobody to be told.
+            Some(_) => assert_eq!(close.is_some(), outcome.closing, "{outcome:x?}"),
+            // §5.5.1: "the endpoint MUST send a Close frame in response".
+            None => assert!(close.is_some(), "{outcome:x?}"),
         }
         // §5.5.2: pongs are owed after one's own Close too; there is nothing behind one that answers or accuses.
         let at_end = items.last().is_some_and(|item| matches!(item, Item::Close(_)));
@@ -286,9 +295,14 @@ fn check_end(closed: &Closed, received: u64) {
     };
     assert!(offset <= received, "{closed:?} in {received} bytes");
     // RFC 6455 §7.1.5: without the peer's Close, and so after every error, the code is 1006.
-    assert!(closed.error().is_none() || closed.code() == 1006, "{closed:?}");
     assert_eq!(closed.was_clean(), closed.code() != 1006, "{closed:?}");
+    // WHATWG: `error` is fired before `close` exactly if the end was not clean.
+    assert_eq!(closed.was_clean(), closed.error().is_none(), "{closed:?}");
     assert!(closed.reason().len() <= 123 && (closed.was_clean() || closed.reason().is_empty()), "{closed:?}");
+}
+
+fn received_close<'e>(event: &'e Event<'_>) -> Option<(CloseStatus, &'e str)> {
+    if let Event::CloseReceived { status, reason } = event { Some((*status, reason)) } else { None }
 }
 
 fn message<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
@@ -317,7 +331,7 @@ impl Run<'_> {
         while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
             self.answer(event);
             self.close_if_open();
-            assert_eq!(self.ws.is_closed(), self.ws.state() == State::Closed);
+            self.check_state(self.events.last());
         }
         assert!(input.is_empty(), "None means that every byte was consumed");
     }
@@ -358,10 +372,30 @@ impl Run<'_> {
         }
     }
 
+    /// The connection says of itself what the last event said.
+    fn check_state(&self, last: Option<&Event<'_>>) {
+        let (state, close) = (self.ws.state(), self.ws.received_close());
+        match last {
+            Some(Event::Closed(closed)) => {
+                assert_eq!((state, self.ws.is_closed()), (State::Closed, true));
+                assert_eq!(close, closed.was_clean().then(|| (closed.status(), closed.reason())));
+            }
+            Some(event) if received_close(event).is_some() => {
+                assert_eq!((state, self.ws.is_closed()), (State::Closing, false));
+                assert_eq!(close, received_close(event));
+            }
+            _ => {
+                assert!(state == State::Closing || (state < State::Closing && !self.ws.is_closed()), "{state:?}");
+                assert_eq!(close, None);
+            }
+        }
+    }
+
     fn finish(mut self) -> (Outcome, Option<Event<'static>>) {
         let (state, mut at_eof) = (self.ws.state(), Vec::new());
         while let Some(event) = self.ws.receive_eof() {
             at_eof.push(event);
+            self.check_state(at_eof.last());
         }
         assert!(self.ws.is_closed() && self.ws.state() == State::Closed);
         let output = drain(&mut self.output);

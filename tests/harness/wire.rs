@@ -23,6 +23,8 @@ pub struct Decoder {
     /// What is not decoded yet.
     buffer: Vec<u8>,
     message: Option<(MessageKind, Vec<u8>)>,
+    /// The last frame's key, if keys are checked.
+    key: Option<[u8; 4]>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -38,12 +40,18 @@ enum Stage {
 impl Decoder {
     /// Begins with an HTTP head; a client's frames are masked.
     pub fn new(masked: bool) -> Self {
-        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None }
+        Self { masked, stage: Stage::Head, buffer: Vec::new(), message: None, key: None }
     }
 
     /// Begins with a frame.
     pub fn of_frames(masked: bool) -> Self {
         Self { stage: Stage::Frames, ..Self::new(masked) }
+    }
+
+    /// Has every frame's key checked, to be neither zeros nor the one before it: where keys come from a fixed seed, as a
+    /// random one may be either.
+    pub fn with_fresh_keys(self) -> Self {
+        Self { key: Some([0; 4]), ..self }
     }
 
     /// Takes the next bytes, and gives what they complete.
@@ -80,6 +88,9 @@ impl Decoder {
         let len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..len]).expect("a head is text");
         let status = head.strip_prefix("HTTP/1.1 ").map(|line| line[..3].parse().expect("a status"));
+        if status == Some(100) {
+            return Some((len, None));
+        }
         let body = match status {
             None | Some(101) => 0,
             Some(_) => {
@@ -112,7 +123,11 @@ impl Decoder {
         let start = 2 + extended + if self.masked { 4 } else { 0 };
         let mut payload = bytes.get(start..start + len)?.to_vec();
         if self.masked {
-            let key = &bytes[start - 4..start];
+            let key: [u8; 4] = bytes[start - 4..start].try_into().expect("four bytes");
+            if let Some(last) = &mut self.key {
+                assert!(key != [0; 4] && key != *last, "§5.3: a key is fresh for every frame: {key:x?}");
+                *last = key;
+            }
             payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= key[i % 4]);
         }
         let (fin, opcode) = (first & 0x80 != 0, first & 0xf);

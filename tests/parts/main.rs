@@ -280,7 +280,7 @@ fn a_message_grows_too_long() {
                     assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
                     let mut peer = open(role, Config::new(), Config::new()).1;
                     let told = receive(&mut peer, &received.output, &mut Output::new());
-                    let told = told.into_iter().chain(peer.receive_eof()).next();
+                    let told = told.into_iter().chain(peer.receive_eof()).last();
                     assert!(matches!(told, Some(Event::Closed(closed)) if closed.code() == 1009));
                 },
             );

@@ -112,6 +112,9 @@ fn server() -> Corpus {
     }
     corpus.insert("request-too-long".into(), input(flag::SMALL_HEADS, &[], &handshakes("client-chromium")[0].1));
     corpus.insert("request-old".into(), input(0, &[], &[b"GET / HTTP/1.0\r\n", &REQUEST[20..]].concat()));
+    corpus.insert("request-later".into(), input(0, &[], &[b"GET / HTTP/1.2\r\n", &REQUEST[20..]].concat()));
+    corpus.insert("request-http2".into(), input(0, &[5], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    corpus.insert("request-expecting".into(), input(0, &[40], &with_header(REQUEST, "Expect: 100-continue\r\n")));
     // Two fragments that reach the limit, the second with half a character, of which the third is one byte too much.
     let fragment = |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat();
     let over = [fragment(1, &[b'a'; 40]), fragment(0, &[&[b'a'; 23][..], b"\xc3"].concat()), fragment(0x80, b"\xa9")];
@@ -142,7 +145,8 @@ fn client() -> Corpus {
     }
     let accepted = response();
     let selected = |name: &str| with_header(&accepted, &format!("Sec-WebSocket-Protocol: {name}\r\n"));
-    let streams: [(&str, u8, Vec<u8>); 9] = [
+    let streams: [(&str, u8, Vec<u8>); 10] = [
+        ("refusal-folded", 0, b"HTTP/1.2 401 No\r\nWWW-Authenticate: Basic\r\n realm=a\r\n\r\nlogin".to_vec()),
         ("response", flag::ECHO, [&accepted, &b"\x81\x05Hello"[..]].concat()),
         ("response-selected", flag::BROWSER_RULES, selected("chat")),
         ("response-unselected", flag::BROWSER_RULES, accepted.clone()),

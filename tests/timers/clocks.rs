@@ -41,7 +41,10 @@ where
         assert!(!output.is_empty());
         output.advance(output.remaining());
     }
-    assert_eq!((ws.state(), timers.poll_timeout()), (State::Closed, None));
+    assert_eq!((ws.is_closed(), timers.poll_timeout()), (true, None));
+    // Nothing is due while its last event is waited for, either.
+    timers.handle_timeout(instant(1000), &mut ws, &mut output);
+    assert_eq!((ws.state(), timers.poll_timeout(), output.len()), (State::Closing, None, 0));
 }
 
 #[test]

@@ -104,18 +104,24 @@ fn bytes_do_not_extend_the_opening() {
 
 #[test]
 fn a_refusal_whose_body_does_not_come_is_reported() {
-    let (mut ws, mut output) = (connecting(Role::Client), Output::new());
-    let mut timers = Timers::new(seconds(0), Timeouts::new());
-    receive(&mut ws, b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nback ");
-    timers.handle_timeout(seconds(10), &mut ws, &mut output);
-    assert!(ws.is_closed() && output.is_empty());
-    let Some(Event::Rejected(refusal)) = ws.receive_eof() else { panic!("no refusal") };
-    assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
-    assert_eq!(refusal.retry_after(), Some(seconds(7)));
-    let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
-    let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
-    assert_eq!(error.status(), 503);
-    assert_eq!(ws.receive_eof(), None);
+    // Without a length the body ends with the stream, which this server leaves open.
+    for line in ["Content-Length: 9", "Connection: keep-alive", "Transfer-Encoding: gzip"] {
+        let (mut ws, mut output) = (connecting(Role::Client), Output::new());
+        let mut timers = Timers::new(seconds(0), Timeouts::new());
+        let response = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n{line}\r\n\r\nback ");
+        receive(&mut ws, response.as_bytes());
+        timers.handle_timeout(Duration::from_nanos(9_999_999_999), &mut ws, &mut output);
+        assert_eq!((ws.state(), timers.poll_timeout()), (State::Connecting, Some(seconds(10))));
+        timers.handle_timeout(seconds(10), &mut ws, &mut output);
+        assert!(ws.is_closed() && output.is_empty());
+        let Some(Event::Rejected(refusal)) = ws.receive_eof() else { panic!("no refusal") };
+        assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
+        assert_eq!(refusal.retry_after(), Some(seconds(7)));
+        let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
+        let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+        assert_eq!(error.status(), 503);
+        assert_eq!(ws.receive_eof(), None);
+    }
 }
 
 /// Any byte is proof, of a message that is never whole too; and a ping is sent whenever the last one is too old.
@@ -251,7 +257,13 @@ fn a_timeout_that_comes_too_late_does_nothing() {
                 let (mut ws, mut output) = (make(state, role), Output::new());
                 assert_eq!(ws.state(), state);
                 ws.time_out(timeout, &mut output);
-                assert_eq!(ws.state(), if ends { State::Closed } else { state }, "{timeout:?} in {state:?}");
+                let is_over = ends || state == State::Closed;
+                assert_eq!(ws.state(), if ends { State::Closing } else { state }, "{timeout:?} in {state:?}");
+                assert_eq!(ws.is_closed(), is_over, "{timeout:?} in {state:?}");
+                // Nor does what comes too late change an end that is not reported yet.
+                let waiting = output.len();
+                timeouts.into_iter().filter(|_| is_over).for_each(|late| ws.time_out(late, &mut output));
+                assert_eq!(output.len(), waiting);
                 if ends {
                     assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(timeout)));
                 } else {

@@ -18,9 +18,9 @@ pub(crate) fn run(setup: &Setup, stream: &[u8]) -> Outcome {
     let mut stream = stream.to_vec();
     let mut input = Input::new(&mut stream);
     while let Some(event) = ws.receive(&mut input, &mut output) {
-        steps.push(step(event));
+        steps.extend(step(event));
     }
-    steps.extend(ws.receive_eof().map(step));
+    steps.extend(ws.receive_eof().and_then(step));
     Outcome::new(setup, steps, &drain(&mut output))
 }
 
@@ -59,22 +59,24 @@ fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
-fn step(event: Event<'_>) -> Step {
-    match event {
+fn step(event: Event<'_>) -> Option<Step> {
+    Some(match event {
         Event::Text(text) => Step::Text(text.into_owned().into()),
         Event::Binary(data) => Step::Binary(data.into_owned()),
         Event::Ping(data) => Step::Ping(data.into_owned()),
         Event::Pong(data) => Step::Pong(data.into_owned()),
+        // The end says it again.
+        Event::CloseReceived { .. } => return None,
         Event::Closed(closed) => end(&closed),
         event => panic!("{event:?}"),
-    }
+    })
 }
 
 fn end(closed: &Closed) -> Step {
     match closed.error() {
         Some(Error::Protocol(error)) => Step::Fault(error.close_code().get()),
+        Some(Error::TransportLost) => Step::Eof,
         Some(error) => panic!("{error}"),
-        None if !closed.was_clean() => Step::Eof,
         None if closed.code() == 1005 => Step::Close(None),
         None => Step::Close(Some((closed.code(), closed.reason().into()))),
     }

@@ -1,6 +1,6 @@
 //! What the application on a side does, and what has to come of it.
 
-use websocket_proto::{Accept, CloseCode, MessageKind, Prepared, Reject, Role, SendError, State, Timeout};
+use websocket_proto::{Accept, CloseCode, Error, MessageKind, Prepared, Reject, Role, SendError, State, Timeout};
 
 use super::super::wire::{Item, end};
 use super::Side;
@@ -24,7 +24,7 @@ impl Side {
             return;
         }
         if choice == 0 {
-            self.end_abnormally();
+            self.end_abnormally(Error::RequestRejected(403));
         } else {
             self.state = State::Open;
         }
@@ -105,7 +105,7 @@ impl Side {
                 self.state = State::Closing;
                 return;
             }
-            State::Connecting => self.end_abnormally(),
+            State::Connecting => self.end_abnormally(Error::ClosedWhileConnecting),
             State::Closing | State::Closed => {}
         }
         assert_eq!(self.output.len(), before, "a Close that is not due");
@@ -120,7 +120,7 @@ impl Side {
                     let status = if self.request.is_some() { 503 } else { 408 };
                     self.log.push((Item::Head(Some(status)), false));
                 }
-                self.end_abnormally();
+                self.end_abnormally(Error::Timeout(timeout));
             }
             (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
                 // A client that has both Closes needs nothing more from its peer.
@@ -132,7 +132,7 @@ impl Side {
                 if timeout == Timeout::KeepAlive && !self.close_sent {
                     self.log_close([&3008_u16.to_be_bytes(), &b"nothing received for too long"[..]].concat());
                 }
-                self.end_abnormally();
+                self.end_abnormally(Error::Timeout(timeout));
             }
             _ => {}
         }
@@ -143,7 +143,8 @@ impl Side {
         self.ws.recycle(vec![0xff; size.into()]);
     }
 
-    fn end_abnormally(&mut self) {
+    fn end_abnormally(&mut self, error: Error) {
+        self.error = Some(error);
         self.state = State::Closed;
         self.is_cut_off = true;
         self.due.push_back(Item::End(1006, String::new()));

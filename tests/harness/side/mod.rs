@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Buf;
 use websocket_proto::handshake::Request;
-use websocket_proto::{ClientRequest, Config, Connection, Error, Event, Input, MessageKind, Output, Role, State};
+use websocket_proto::{
+    ClientRequest, CloseStatus, Config, Connection, Error, Event, Input, MessageKind, Output, Role, State,
+};
 
 use super::wire::{Decoder, Item, end};
 
@@ -33,6 +35,8 @@ pub struct Side {
     close_sent: bool,
     /// The body of the peer's Close.
     close_received: Option<Vec<u8>>,
+    /// Why it ends, if it is not by that.
+    error: Option<Error>,
     /// Whether it ended before it could hear all that its peer said.
     pub is_cut_off: bool,
 
@@ -87,9 +91,10 @@ impl Side {
             sending: None,
             close_sent: false,
             close_received: None,
+            error: None,
             is_cut_off: false,
             inbound: Decoder::new(!is_client),
-            outbound: Decoder::new(is_client),
+            outbound: Decoder::new(is_client).with_fresh_keys(),
             sent: Vec::new(),
             received: Vec::new(),
             end: None,
@@ -108,6 +113,17 @@ impl Side {
     pub fn is_settled(&self) -> bool {
         let unwritten = self.output.len() + self.backlog.as_ref().map_or(0, Output::len);
         unwritten == 0 && self.inbox.is_empty() && self.request.is_none()
+    }
+}
+
+/// The body of a Close frame that says this.
+fn body(status: CloseStatus, reason: &str) -> Vec<u8> {
+    match status {
+        CloseStatus::Code(code) => [&code.get().to_be_bytes()[..], reason.as_bytes()].concat(),
+        status => {
+            assert_eq!((status, reason), (CloseStatus::NoStatus, ""));
+            Vec::new()
+        }
     }
 }
 
@@ -168,6 +184,10 @@ impl Side {
     /// The peer has closed the transport.
     pub fn receive_eof(&mut self) {
         if self.state != State::Closed {
+            let is_past_the_head = self.state != State::Connecting || self.request.is_some();
+            if is_past_the_head && self.close_received.is_none() {
+                self.error = Some(Error::TransportLost);
+            }
             self.state = State::Closed;
             self.due.push_back(self.close_received.as_deref().map_or(Item::End(1006, String::new()), end));
         }
@@ -202,8 +222,8 @@ impl Side {
                 if self.ws.role() == Role::Server {
                     self.state = State::Closed;
                     self.due.push_back(end(body));
+                    return;
                 }
-                return;
             }
             _ => {}
         }
@@ -221,7 +241,12 @@ impl Side {
             Event::Binary(data) => Item::Message(MessageKind::Binary, data.into_owned()),
             Event::Ping(data) => Item::Ping(data.into_owned()),
             Event::Pong(data) => Item::Pong(data.into_owned()),
+            Event::CloseReceived { status, reason } => Item::Close(body(status, &reason)),
             Event::Closed(closed) => {
+                assert_eq!(closed.was_clean(), closed.error().is_none(), "{closed:?}");
+                // While it is connecting, an opening handshake that is cut short has its own error.
+                let is_cut_short = matches!(closed.error(), Some(Error::Handshake(_)));
+                assert!(closed.error() == self.error.as_ref() || (is_cut_short && self.error.is_none()), "{closed:?}");
                 assert!(!matches!(closed.error(), Some(Error::Protocol(_))), "both sides are ours: {closed}");
                 Item::End(closed.code(), closed.reason().into())
             }
@@ -238,7 +263,17 @@ impl Side {
 
     fn check(&self) {
         assert!(self.due.is_empty(), "events are missing: {:?}", self.due);
-        assert_eq!((self.ws.state(), self.ws.is_closed()), (self.state, self.state == State::Closed));
+        self.check_state();
+    }
+
+    /// The state is the model's, but for an end that was not reported yet.
+    pub fn check_state(&self) {
+        let is_over = self.state == State::Closed;
+        let is_reported = self.due.is_empty();
+        let state = if is_over && !is_reported { State::Closing } else { self.state };
+        assert_eq!((self.ws.state(), self.ws.is_closed()), (state, is_over));
+        let close = self.ws.received_close().map(|(status, reason)| body(status, reason));
+        assert_eq!(close, self.close_received);
     }
 }
 

@@ -4,6 +4,8 @@
 //! permessage-deflate and the subprotocol `chat`. Prints a word for each thing that was exchanged; exits with 1 and
 //! says why if something came back as something else.
 
+#[path = "../../../examples/shared/printable.rs"]
+mod printable;
 mod socketio;
 
 use std::collections::VecDeque;
@@ -13,6 +15,7 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use printable::Printable;
 use websocket_proto::uri::Uri;
 use websocket_proto::{
     ClientRequest, CloseCode, Closed, Config, Connection, Deflate, Event, Input, MessageKind, Output,
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
     match exchanged {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", Printable(&error.to_string()));
             ExitCode::FAILURE
         }
     }
@@ -59,7 +62,7 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
                 }
             }
             // A ping may come unasked: some servers keep their clients alive.
-            (Event::Ping(_), _) | (Event::Closed(_), None) => return Ok(()),
+            (Event::Ping(_), _) | (Event::CloseReceived { .. } | Event::Closed(_), None) => return Ok(()),
             (event, Some(step)) => {
                 step.check(&event)?;
                 steps.pop_front();

@@ -3,11 +3,15 @@
 //! `interop_server`, run by `tests/interop/run`. Gives messages back, closes with 4002 when the text is `close`, and
 //! prints with which code and reason each connection ended. Selects permessage-deflate and the subprotocol `chat`.
 
+#[path = "../../../examples/shared/printable.rs"]
+mod printable;
+
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use printable::Printable;
 use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Input, Output};
 
 /// How long the client may be silent.
@@ -55,7 +59,7 @@ fn handle(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
         // What comes after the Close is not given back.
         Event::Text(text) => drop(ws.send_text(&text, output)),
         Event::Binary(data) => drop(ws.send_binary(&data, output)),
-        Event::Closed(closed) => println!("closed {} {}", closed.code(), closed.reason()),
+        Event::Closed(closed) => println!("closed {} {}", closed.code(), Printable(closed.reason())),
         _ => {}
     }
 }

@@ -1,0 +1,47 @@
+//! [`SendError`]: what the caller did wrong while the connection is open.
+
+use core::fmt;
+
+/// Why a message or control frame was not sent. Nothing was put into the output.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::{Config, Connection, Output, SendError};
+///
+/// let mut server = Connection::server(Config::new());
+/// assert_eq!(server.send_text("too early", &mut Output::new()), Err(SendError::Connecting));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The opening handshake is not over (the WebSocket API's `InvalidStateError`).
+    Connecting,
+    /// A Close was sent or received, or the connection is closed.
+    Closing,
+    /// A control frame's payload is limited to 125 bytes.
+    ControlFrameTooLong,
+    /// A fragmented message is being sent: finish it before the next begins.
+    MessageInProgress,
+    /// Text was given as bytes that are not UTF-8.
+    InvalidUtf8,
+    /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
+    Full,
+    /// The compressor failed, which only a lack of memory could explain.
+    Deflate,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "the opening handshake is not over",
+            Self::Closing => "the connection is closing or closed",
+            Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
+            Self::MessageInProgress => "a fragmented message is being sent",
+            Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::Full => "too much is waiting in the output",
+            Self::Deflate => "the compressor failed",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}

@@ -1,0 +1,143 @@
+//! A client, what it sends, and a prediction of the keys that this has to have.
+
+use bytes::Buf;
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, Role};
+
+/// The seed of every client here.
+const SEED: [u8; 32] = [7; 32];
+
+/// The numbers that a seed gives: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0 on.
+pub(crate) struct Numbers {
+    /// The block that the next one is in.
+    block: [u32; 16],
+    drawn: u32,
+}
+
+impl Numbers {
+    /// After the first so many, all of them in the first block.
+    pub(crate) fn after(drawn: u32) -> Self {
+        Self { block: block(SEED, 0), drawn }
+    }
+
+    /// The next number's bytes.
+    pub(crate) fn draw(&mut self) -> [u8; 4] {
+        let word = self.block[self.drawn as usize % 16];
+        self.drawn += 1;
+        if self.drawn % 16 == 0 {
+            self.block = block(SEED, self.drawn / 16);
+        }
+        word.to_le_bytes()
+    }
+}
+
+fn block(key: [u8; 32], count: u32) -> [u32; 16] {
+    let mut start = [0; 16];
+    start[..4].copy_from_slice(&[0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]);
+    for (word, bytes) in start[4..].iter_mut().zip(key.chunks(4)) {
+        *word = u32::from_le_bytes(bytes.try_into().unwrap());
+    }
+    start[12] = count;
+    let mut state = start;
+    for _ in 0..10 {
+        for column in 0..4 {
+            quarter_round(&mut state, [0, 1, 2, 3].map(|row| 4 * row + column));
+        }
+        for diagonal in 0..4 {
+            quarter_round(&mut state, [0, 1, 2, 3].map(|row| 4 * row + (diagonal + row) % 4));
+        }
+    }
+    std::array::from_fn(|index| state[index].wrapping_add(start[index]))
+}
+
+/// RFC 8439 §2.1.
+fn quarter_round(state: &mut [u32; 16], [a, b, c, d]: [usize; 4]) {
+    for (sum, addend, mixed, by) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
+        state[sum] = state[sum].wrapping_add(state[addend]);
+        state[mixed] = (state[mixed] ^ state[sum]).rotate_left(by);
+    }
+}
+
+/// RFC 8439, appendix A.1, test vectors 1 and 2.
+#[test]
+fn the_prediction_is_chacha20() {
+    assert_eq!(block([0; 32], 0)[..4], [0xade0_b876, 0x903d_f1a0, 0xe56a_5d40, 0x28bd_8653]);
+    assert_eq!(block([0; 32], 1)[..4], [0xbee7_079f, 0x7a38_5155, 0x7c97_ba98, 0x0d08_2d73]);
+}
+
+/// A frame as it was sent: its first byte, and its payload without the mask.
+pub(crate) type Frame = (u8, Vec<u8>);
+
+/// A client, with what it sends and the keys that this has to have.
+pub(crate) struct Client {
+    pub(crate) ws: Connection,
+    pub(crate) output: Output,
+    pub(crate) keys: Numbers,
+}
+
+impl Client {
+    /// Clients that are open: by an opening handshake, whose nonce is drawn from the seed first, and without one.
+    pub(crate) fn open(config: &Config) -> [Self; 2] {
+        let (ws, _) = open_pair(config);
+        let upgraded = Connection::upgraded(Role::Client, Negotiated::default(), config.clone(), SEED);
+        // RFC 6455 §4.1, 7: "The nonce MUST be selected randomly": 16 bytes.
+        [(ws, 4), (upgraded, 0)].map(|(ws, drawn)| Self { ws, output: Output::new(), keys: Numbers::after(drawn) })
+    }
+
+    /// What was sent since the last call, every frame with the next key.
+    #[track_caller]
+    pub(crate) fn sent(&mut self) -> Vec<Frame> {
+        let keys = &mut self.keys;
+        frames(&drain(&mut self.output), |key, _| assert_eq!(key, keys.draw(), "not the next key"))
+    }
+
+    /// Receives bytes in pieces of at most this size. The events are of no interest here.
+    pub(crate) fn receive(&mut self, bytes: &[u8], piece: usize) {
+        for piece in bytes.to_vec().chunks_mut(piece) {
+            let mut input = Input::new(piece);
+            while self.ws.receive(&mut input, &mut self.output).is_some() {}
+        }
+    }
+}
+
+/// A client and a server that have opened a connection between them.
+pub(crate) fn open_pair(config: &Config) -> (Connection, Connection) {
+    let (mut output, mut response) = (Output::new(), Output::new());
+    let request = ClientRequest::new("ws://example.com/");
+    let mut client = Connection::client(&request, config.clone(), SEED, &mut output).expect("a valid request");
+    let mut server = Connection::server(config.clone());
+    let mut read = drain(&mut output);
+    let event = server.receive(&mut Input::new(&mut read), &mut response);
+    let Some(Event::Request(request)) = event else { panic!("{event:?}") };
+    server.accept(request, &mut response);
+    let mut read = drain(&mut response);
+    let event = client.receive(&mut Input::new(&mut read), &mut output);
+    assert!(matches!(event, Some(Event::Open(_))) && output.is_empty());
+    (client, server)
+}
+
+/// Everything that waits, written.
+pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
+    output.copy_to_bytes(output.remaining()).to_vec()
+}
+
+/// Takes an output apart; `check` sees each frame's key, and its first byte.
+#[track_caller]
+pub(crate) fn frames(mut bytes: &[u8], mut check: impl FnMut([u8; 4], u8)) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let [first, second, rest @ ..] = bytes {
+        assert!(second & 0x80 != 0, "§5.1: a client MUST mask all frames that it sends to the server");
+        let (len, rest) = match second & 0x7f {
+            126 => (usize::from(u16::from_be_bytes(rest[..2].try_into().unwrap())), &rest[2..]),
+            127 => (usize::try_from(u64::from_be_bytes(rest[..8].try_into().unwrap())).unwrap(), &rest[8..]),
+            len => (len.into(), rest),
+        };
+        let (key, rest) = rest.split_first_chunk().unwrap();
+        check(*key, *first);
+        let (payload, rest) = rest.split_at(len);
+        frames.push((*first, payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()));
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "half a frame");
+    frames
+}

@@ -1,0 +1,319 @@
+//! Every frame that a client sends is masked with a key of its own, the next one that its seed gives (RFC 6455 §5.3):
+//! whatever sends the frame, and in whatever state. The keys are predicted by a ChaCha20 that is written here.
+
+mod client;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use websocket_proto::{
+    CloseCode, Config, Event, Fragments, Input, MessageKind, Output, Prepared, SendError, State, Timeout, Timeouts,
+    Timers,
+};
+
+use client::{Client, drain, frames};
+
+/// A frame of a server, of at most 125 bytes.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
+}
+
+/// Asserts that `act` has a client send these frames, wherever in the sequence of keys it is.
+#[track_caller]
+fn assert_sends(config: &Config, expected: &[(u8, &[u8])], act: impl Fn(&mut Client)) {
+    // At the borders of a block of 16 numbers, and of what a generator may make at once.
+    for before in [0, 1, 11, 12, 15, 16, 59, 60, 63, 64, 200] {
+        for mut client in Client::open(config) {
+            for _ in 0..before {
+                client.ws.ping(b"before", &mut client.output).unwrap();
+            }
+            assert_eq!(client.sent().len(), before);
+            act(&mut client);
+            let sent = client.sent();
+            let sent: Vec<(u8, &[u8])> = sent.iter().map(|(first, payload)| (*first, &**payload)).collect();
+            assert!(sent == expected, "after {before}: {sent:x?}, and not {expected:x?}");
+        }
+    }
+}
+
+/// The same, for what comes of these bytes from the server, in one piece and byte by byte.
+#[track_caller]
+fn assert_answers(config: &Config, received: &[u8], expected: &[(u8, &[u8])]) {
+    for piece in [usize::MAX, 1, 3] {
+        assert_sends(config, expected, |client| client.receive(received, piece));
+    }
+}
+
+#[test]
+fn messages() {
+    let config = Config::new();
+    for len in [0, 1, 3, 4, 125, 126, 1000, 16 << 10, 65_535, 65_536] {
+        let text = "x".repeat(len);
+        let data = text.as_bytes();
+        assert_sends(&config, &[(0x81, data), (0x82, data)], |client| {
+            client.ws.send_text(&text, &mut client.output).unwrap();
+            client.ws.send_binary(data, &mut client.output).unwrap();
+        });
+        assert_sends(&config, &[(0x81, data), (0x82, data)], |client| {
+            client.ws.send_text_uncompressed(&text, &mut client.output).unwrap();
+            client.ws.send_binary_uncompressed(data, &mut client.output).unwrap();
+        });
+        // By reference, where a server would.
+        assert_sends(&config, &[(0x81, data), (0x82, data), (0x81, data), (0x82, data)], |client| {
+            client.ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), &mut client.output).unwrap();
+            client.ws.send_bytes(MessageKind::Binary, Bytes::from(text.clone()), &mut client.output).unwrap();
+            client.ws.send_prepared(&Prepared::text(&text), &mut client.output).unwrap();
+            client.ws.send_prepared(&Prepared::binary(data), &mut client.output).unwrap();
+        });
+    }
+}
+
+/// Fragments, with what may pass between them, and what is refused, which takes no key.
+#[test]
+fn fragments() {
+    let expected: [(u8, &[u8]); 6] =
+        [(0x01, b"fir"), (0x89, b"p"), (0x00, b"st"), (0x8a, b"pong"), (0x80, b""), (0x82, b"second")];
+    assert_sends(&Config::new(), &expected, |Client { ws, output, .. }| {
+        ws.send_fragment(MessageKind::Text, b"fir", false, output).unwrap();
+        assert_eq!(ws.send_binary(b"refused", output), Err(SendError::MessageInProgress));
+        ws.ping(b"p", output).unwrap();
+        ws.send_fragment_uncompressed(MessageKind::Text, b"st", false, output).unwrap();
+        ws.pong(b"pong", output).unwrap();
+        assert_eq!(ws.ping(&[0; 126], output), Err(SendError::ControlFrameTooLong));
+        ws.send_fragment(MessageKind::Text, b"", true, output).unwrap();
+        ws.send_fragment_uncompressed(MessageKind::Binary, b"second", true, output).unwrap();
+    });
+    let expected: [(u8, &[u8]); 4] = [(0x02, b"abc"), (0x8a, b"?"), (0x00, b"def"), (0x80, b"g")];
+    assert_sends(&Config::new(), &expected, |client| {
+        let mut message = Fragments::binary(b"abcdefg", 3);
+        message.send_next(&mut client.ws, &mut client.output).unwrap();
+        client.receive(&frame(0x89, b"?"), 1);
+        while !message.is_finished() {
+            message.send_next(&mut client.ws, &mut client.output).unwrap();
+        }
+    });
+}
+
+/// In answer to pings: between messages, in the middle of one, after our own Close.
+#[test]
+fn pongs() {
+    let longest = [b'.'; 125];
+    let session = [frame(0x89, b""), frame(0x01, b"a"), frame(0x89, b"ping"), frame(0x80, b"b"), frame(0x89, &longest)];
+    let pongs: [(u8, &[u8]); 3] = [(0x8a, b""), (0x8a, b"ping"), (0x8a, &longest)];
+    for config in [Config::new(), Config::new().part_size(4), Config::new().browser_rules(true)] {
+        assert_answers(&config, &session.concat(), &pongs);
+        let after_close: [(u8, &[u8]); 4] = [(0x88, b"\x03\xe8"), pongs[0], pongs[1], pongs[2]];
+        for piece in [usize::MAX, 1] {
+            assert_sends(&config, &after_close, |client| {
+                client.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut client.output);
+                client.receive(&session.concat(), piece);
+            });
+        }
+    }
+}
+
+/// A pong that takes the place of another has a key of its own, too, so some are not seen: but never one twice.
+#[test]
+fn pongs_in_the_place_of_others() {
+    for mut client in Client::open(&Config::new().max_pending_pongs(40)) {
+        let mut seen = 0;
+        for ping in 0..100_u8 {
+            client.receive(&frame(0x89, &[ping; 4]), usize::MAX);
+            if ping % 10 == 9 {
+                let keys = &mut client.keys;
+                let pongs = frames(&drain(&mut client.output), |key, _| {
+                    assert!((0..10).any(|_| keys.draw() == key), "not one of the keys to come");
+                });
+                assert_eq!(pongs.last(), Some(&(0x8a, vec![ping; 4])));
+                seen += pongs.len();
+            }
+        }
+        assert!((10..60).contains(&seen), "{seen}");
+    }
+}
+
+/// What the application's own Close is, and that it may end a message that is being sent.
+#[test]
+fn closes_of_our_own() {
+    let config = Config::new();
+    let closes: [(&[u8], fn(&mut Client)); 5] = [
+        (b"\x03\xe9bye", |client| client.ws.close(CloseCode::GOING_AWAY, "bye", &mut client.output)),
+        (b"", |client| client.ws.close_without_code(&mut client.output)),
+        (b"", |client| client.ws.close_from_script(None, "", &mut client.output).unwrap()),
+        (b"\x0f\xa0bye", |client| client.ws.close_from_script(Some(4000), "bye", &mut client.output).unwrap()),
+        (b"\x03\xe8bye", |client| client.ws.close_from_script(None, "bye", &mut client.output).unwrap()),
+    ];
+    for (body, close) in closes {
+        for config in [config.clone(), Config::new().browser_rules(true)] {
+            assert_sends(&config, &[(0x88, body)], close);
+            assert_sends(&config, &[(0x01, b"half"), (0x88, body)], |client| {
+                client.ws.send_fragment(MessageKind::Text, b"half", false, &mut client.output).unwrap();
+                close(client);
+                // Nothing of this is sent, and no key is taken for it.
+                close(client);
+                client.receive(&frame(0x88, b"\x03\xe8"), 1);
+                client.ws.time_out(Timeout::Closing, &mut client.output);
+                assert!(client.ws.receive_eof().is_some());
+                close(client);
+            });
+        }
+    }
+}
+
+/// Between messages, in the middle of one that is received, and of one that is sent.
+#[test]
+fn closes_in_answer() {
+    let longest = [b"\x0f\xa0".as_slice(), &[b'r'; 123]].concat();
+    let bodies: [(&[u8], &[u8]); 4] =
+        [(b"", b""), (b"\x03\xe8", b"\x03\xe8"), (b"\x03\xe9bye", b"\x03\xe9"), (&longest, &longest[..2])];
+    for config in [Config::new(), Config::new().part_size(4), Config::new().browser_rules(true)] {
+        for (body, answer) in bodies {
+            let close = frame(0x88, body);
+            // What follows it is answered no more.
+            let late = [close.clone(), frame(0x89, b"late"), frame(0x88, body)].concat();
+            assert_answers(&config, &late, &[(0x88, answer)]);
+            assert_answers(&config, &[frame(0x01, b"half a"), close.clone()].concat(), &[(0x88, answer)]);
+            assert_answers(&config, &[frame(0x89, b"?"), close.clone()].concat(), &[(0x8a, b"?"), (0x88, answer)]);
+            assert_sends(&config, &[(0x02, b"half"), (0x88, answer)], |client| {
+                client.ws.send_fragment(MessageKind::Binary, b"half", false, &mut client.output).unwrap();
+                client.receive(&close, 1);
+                assert_eq!(client.ws.state(), State::Closing);
+            });
+        }
+    }
+}
+
+/// The Close that tells the server what it did wrong, wherever that is seen.
+#[test]
+fn closes_after_a_fault() {
+    let long_text = [&b"\x81\x7e\x01\x00"[..], &[b'x'; 100], b"\xff", &[b'x'; 155]].concat();
+    let faults: [(&[u8], u16); 21] = [
+        (b"\x81\x01\xff", 1007),
+        (b"\x81\x05abc\xc3\xc3", 1007),
+        (b"\x81\x01\xc3", 1007),
+        (&long_text, 1007),
+        (b"\x01\x01\xe2\x80\x01\xff", 1007),
+        (b"\x01\x05abcde\x80\x01\xff", 1007),
+        (b"\x83\x00", 1002),
+        (b"\xc1\x00", 1002),
+        (b"\x81\x80\x01\x02\x03\x04", 1002),
+        (b"\x80\x00", 1002),
+        (b"\x01\x00\x81\x00", 1002),
+        (b"\x09\x00", 1002),
+        (b"\x89\x7e\x00\x7e", 1002),
+        (b"\x82\x7e\x00\x01", 1002),
+        (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", 1002),
+        (b"\x88\x01\x03", 1002),
+        (b"\x88\x02\x03\xed", 1002),
+        (b"\x88\x03\x03\xe8\xff", 1007),
+        (b"\x82\x7e\x08\x00", 1009),
+        (b"\x82\x7e\x03\x00", 1009),
+        (b"\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00", 1008),
+    ];
+    let config = Config::new().max_message_size(1000).max_frame_size(700).max_fragments(4);
+    for (bytes, code) in faults {
+        for config in [config.clone(), config.clone().part_size(4), config.clone().browser_rules(true)] {
+            let body = code.to_be_bytes();
+            let late = [bytes, &frame(0x89, b"late"), &frame(0x88, b"")].concat();
+            assert_answers(&config, &late, &[(0x88, &body)]);
+            assert_sends(&config, &[(0x8a, b"?"), (0x81, b"sent"), (0x88, &body)], |client| {
+                client.receive(&frame(0x89, b"?"), 1);
+                client.ws.send_text("sent", &mut client.output).unwrap();
+                client.receive(&late, usize::MAX);
+                client.ws.close_without_code(&mut client.output);
+                assert_eq!(client.ws.state(), State::Closed);
+            });
+        }
+    }
+}
+
+/// The keep-alive's ping and its Close, by hand and by `Timers`.
+#[test]
+fn timeouts() {
+    let body = [&3008_u16.to_be_bytes()[..], b"nothing received for too long"].concat();
+    let begun: [&[u8]; 4] = [b"", b"\x81", b"\x81\x05hal", b"\x01\x04half"];
+    for config in [Config::new(), Config::new().part_size(4), Config::new().browser_rules(true)] {
+        for received in begun {
+            assert_sends(&config, &[(0x88, &body)], |client| {
+                client.receive(received, 1);
+                client.ws.time_out(Timeout::KeepAlive, &mut client.output);
+                client.ws.time_out(Timeout::KeepAlive, &mut client.output);
+                assert!(client.ws.is_closed());
+            });
+        }
+        assert_sends(&config, &[(0x02, b"half"), (0x89, &1_u64.to_be_bytes()), (0x88, &body)], |client| {
+            client.ws.send_fragment(MessageKind::Binary, b"half", false, &mut client.output).unwrap();
+            let seconds = Duration::from_secs;
+            let mut timers = Timers::new(seconds(0), Timeouts::new());
+            for now in 0..100 {
+                timers.handle_timeout(seconds(now), &mut client.ws, &mut client.output);
+            }
+            assert!(client.ws.is_closed());
+        });
+        assert_sends(&config, &[(0x88, b"")], |client| {
+            client.ws.close_without_code(&mut client.output);
+            client.ws.time_out(Timeout::KeepAlive, &mut client.output);
+        });
+    }
+}
+
+/// WHATWG: a buffer that is full closes the connection, without a Close. Nothing is sent after that, without a key or
+/// with one.
+#[test]
+fn nothing_after_an_overflow() {
+    let config = Config::new().browser_rules(true).max_output(100);
+    assert_sends(&config.clone().max_output(usize::MAX), &[(0x81, b"fits")], |client| {
+        client.ws.send_text("fits", &mut client.output).unwrap();
+    });
+    for mut client in Client::open(&config) {
+        client.ws.send_text("fits", &mut client.output).unwrap();
+        client.ws.send_binary(&[0; 100], &mut client.output).unwrap();
+        assert!(client.ws.is_closed());
+        client.ws.send_text("late", &mut client.output).unwrap();
+        assert_eq!(client.ws.ping(b"late", &mut client.output), Err(SendError::Closing));
+        client.ws.close(CloseCode::GOING_AWAY, "", &mut client.output);
+        client.ws.time_out(Timeout::KeepAlive, &mut client.output);
+        client.receive(&[frame(0x89, b"late"), frame(0x88, b"")].concat(), usize::MAX);
+        assert_eq!(client.sent(), [(0x81, b"fits".to_vec())]);
+    }
+}
+
+/// Compressed frames: whole, in fragments, prepared; and a Close after a message that is no DEFLATE.
+#[test]
+#[cfg(feature = "deflate")]
+fn compressed_messages() {
+    let config = Config::new().deflate(websocket_proto::Deflate::new().threshold(0));
+    let (ws, mut server) = client::open_pair(&config);
+    let mut client = Client { ws, output: Output::new(), keys: client::Numbers::after(4) };
+    let text = "long enough to be compressed ".repeat(20);
+    let (ws, output) = (&mut client.ws, &mut client.output);
+    ws.send_text(&text, output).unwrap();
+    ws.send_binary(text.as_bytes(), output).unwrap();
+    ws.send_fragment(MessageKind::Text, text.as_bytes(), false, output).unwrap();
+    ws.ping(b"between", output).unwrap();
+    ws.send_fragment(MessageKind::Text, b"end", true, output).unwrap();
+    ws.send_prepared(&Prepared::text(&text), output).unwrap();
+    ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), output).unwrap();
+    ws.send_text_uncompressed(&text, output).unwrap();
+    // A block of the reserved type (RFC 1951 §3.2.3).
+    client.receive(&frame(0xc1, b"\x06"), 1);
+    assert!(client.ws.is_closed());
+
+    let mut sent = drain(&mut client.output);
+    let keys = &mut client.keys;
+    let sent_frames = frames(&sent, |key, _| assert_eq!(key, keys.draw(), "not the next key"));
+    let first: Vec<u8> = sent_frames.iter().map(|(first, _)| *first).collect();
+    assert_eq!(first, [0xc1, 0xc2, 0x41, 0x89, 0x80, 0xc1, 0xc1, 0x81, 0x88]);
+    assert_eq!(sent_frames.last().unwrap().1, 1007_u16.to_be_bytes());
+    // And masked with them is what was to be sent.
+    let (mut input, mut messages) = (Input::new(&mut sent), Vec::new());
+    while let Some(event) = server.receive(&mut input, &mut Output::new()) {
+        match event {
+            Event::Text(text) => messages.push(text.into_owned()),
+            Event::Binary(data) => messages.push(String::from_utf8(data.into_owned()).unwrap()),
+            _ => {}
+        }
+    }
+    let fragmented = format!("{text}end");
+    assert!(messages.iter().eq([&text, &text, &fragmented, &text, &text, &text]));
+}
