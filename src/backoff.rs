@@ -1,4 +1,4 @@
-//! [`Backoff`]: how long a client waits before it connects again. To wait, and to connect, is the caller's.
+//! [`Backoff`]: the delays before a client's attempts to reconnect.
 
 use core::fmt;
 use core::time::Duration;
@@ -8,22 +8,21 @@ use chacha20::rand_core::{Rng, SeedableRng};
 
 use crate::handshake::Response;
 
-/// The delays between a client's attempts to connect: random, and growing with each failure.
+/// The delays before a client's attempts to reconnect: random, and longer after each failure.
 ///
 /// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent
 /// reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary
 /// exponential backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt,
-/// from [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at once come back one by one.
-///
-/// It has no clock and waits for nothing: it says how long to.
+/// from [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at the same time come back one
+/// by one. It only returns durations: the caller waits.
 ///
 /// # Examples
 /// ```
 /// use core::time::Duration;
 /// use websocket_proto::Backoff;
 ///
-/// // A seed is 32 bytes from the operating system's random source: the same one for all clients would have them all
-/// // come back at once.
+/// // A seed is 32 bytes from the operating system's random source. With the same seed, all clients would come back at
+/// // the same time.
 /// let mut backoff = Backoff::new([7; 32])
 ///     .base(Duration::from_secs(2))
 ///     .cap(Duration::from_secs(300))
@@ -31,11 +30,11 @@ use crate::handshake::Response;
 ///     .max_retry_after(Duration::from_secs(600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// assert!(backoff.next_delay() <= Duration::from_secs(4));
-/// // Connected, for an hour: the count starts anew.
+/// // Connected for an hour: the count starts again.
 /// backoff.opened_for(Duration::from_secs(3600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// ```
-/// What to do with an event:
+/// The delay after an event:
 /// ```
 /// # use core::time::Duration;
 /// # use websocket_proto::{Backoff, Event};
@@ -52,14 +51,14 @@ pub struct Backoff {
     cap: Duration,
     max_retry_after: Duration,
     reset_after: Duration,
-    /// Attempts since the count started.
+    /// Attempts since the count was reset.
     attempts: u32,
     rng: ChaCha20Rng,
 }
 
-/// # Making one
+/// # Constructors
 impl Backoff {
-    /// The defaults, which every method below states, with a seed of their own for every client.
+    /// The defaults, which each method below states. Every client needs its own seed.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
@@ -79,21 +78,21 @@ impl Backoff {
         self
     }
 
-    /// The ceiling of all delays. Default 60 s. Beyond 584 years it is that long.
+    /// The ceiling of all delays. Default 60 s, at most 584 years.
     #[must_use]
     pub fn cap(mut self, delay: Duration) -> Self {
         self.cap = delay;
         self
     }
 
-    /// The longest that a server may ask to wait: beyond it, a Retry-After counts as this long. Default 1 hour.
+    /// The longest delay that a server may ask for: a longer Retry-After counts as this one. Default 1 hour.
     #[must_use]
     pub fn max_retry_after(mut self, delay: Duration) -> Self {
         self.max_retry_after = delay;
         self
     }
 
-    /// How long a connection has to stay open for the count to start anew. Default 10 s.
+    /// The time that a connection must stay open for the count to be reset. Default 10 s.
     #[must_use]
     pub fn reset_after(mut self, span: Duration) -> Self {
         self.reset_after = span;
@@ -101,21 +100,21 @@ impl Backoff {
     }
 }
 
-/// # Using it
+/// # Delays
 impl Backoff {
-    /// How long to wait before the next attempt.
+    /// The delay before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
         let factor = 1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX);
         let ceiling = nanoseconds(self.base).saturating_mul(factor).min(nanoseconds(self.cap));
         self.attempts = self.attempts.saturating_add(1);
-        // The high half of the product of 64 random bits and a number is an even draw from what is below the number.
+        // The high half of 64 random bits times `n` is an even draw from the numbers below `n`.
         let draw = (u128::from(self.rng.next_u64()) * (u128::from(ceiling) + 1)) >> 64;
         Duration::from_nanos(draw as u64)
     }
 
-    /// How long to wait before the next attempt if the server refused the last one: as long as
-    /// [it asks](Response::retry_after), within [`max_retry_after`](Self::max_retry_after), and the
-    /// [next delay](Self::next_delay) on top of it, because it may have asked everybody at once.
+    /// The delay before the next attempt if the server rejected the last one: the time that
+    /// [it asks for](Response::retry_after), at most [`max_retry_after`](Self::max_retry_after), plus the
+    /// [next delay](Self::next_delay), because the server may have asked all clients at the same time.
     pub fn next_delay_after(&mut self, refusal: &Response) -> Duration {
         // RFC 9110 §10.2.3: "Servers send the "Retry-After" header field to indicate how long the user agent ought to
         // wait before making a follow-up request."
@@ -123,8 +122,8 @@ impl Backoff {
         asked.saturating_add(self.next_delay())
     }
 
-    /// Notes how long a connection was open, when it has ended. The count starts anew if that was at least
-    /// [`reset_after`](Self::reset_after): a server that accepts and drops at once is not yet well.
+    /// Call it when a connection has ended, with the time that it was open. Resets the count if that was at least
+    /// [`reset_after`](Self::reset_after): a server that accepts connections and drops them at once has not recovered.
     pub fn opened_for(&mut self, lasted: Duration) {
         if lasted >= self.reset_after {
             self.attempts = 0;
@@ -132,7 +131,7 @@ impl Backoff {
     }
 }
 
-/// Says nothing of what will be drawn.
+/// Does not show the random state.
 impl fmt::Debug for Backoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backoff")

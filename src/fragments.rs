@@ -1,32 +1,31 @@
-//! [`Fragments`]: a large message that lets others pass: cut here, and sent by the connection.
+//! [`Fragments`]: sends a large message in fragments, so that control frames can go between them.
 
 use crate::connection::Connection;
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;
 
-/// A message that is sent in fragments of a given size: for one so large that pongs, pings and Close would wait behind
-/// it.
+/// A message that is sent in fragments of a given size, because it is so large that pings, pongs and Close would have to
+/// wait until it is written.
 ///
 /// RFC 6455 §5.4: "Control frames (see Section 5.5) MAY be injected in the middle of a fragmented message", but not in
-/// the middle of a frame, and a message sent at once is one frame. Put the next fragment into the output when what is
-/// there is nearly written: what [`receive`](Connection::receive), [`ping`](Connection::ping) and
-/// [`close`](Connection::close) put there in the meantime then goes out before it, and the output never holds much more
+/// the middle of a frame, and a message sent at once is one frame. Put the next fragment into the output when the output
+/// is nearly written: control frames that [`receive`](Connection::receive), [`ping`](Connection::ping) and
+/// [`close`](Connection::close) put there in the meantime then go out before it, and the output never holds much more
 /// than a fragment.
 ///
 /// # Sizes
-/// Every fragment but the last is exactly as many bytes of the message as was said; the last is the rest, and empty
-/// only if the message is. What fits into one fragment goes as one unfragmented frame. Text is cut anywhere, in the
-/// middle of a character too, as RFC 6455 §5.6 allows. With permessage-deflate, each fragment carries what its bytes
-/// compress to, as a part of one compressed message (RFC 7692 §6.1); that a message in several fragments is compressed
-/// whatever its length holds here too. A peer may limit their number, as
+/// Every fragment carries exactly the given number of bytes; the last one carries the rest, and is empty only if the
+/// message is. A message that fits into one fragment is sent as one unfragmented frame. Text is cut anywhere, in the
+/// middle of a character too, as RFC 6455 §5.6 allows. With permessage-deflate, a message in several fragments is always
+/// compressed, and the size counts before compression (RFC 7692 §6.1). A peer may limit the number of fragments, as
 /// [`Config::max_fragments`](crate::Config::max_fragments) does.
 ///
 /// # Until it is finished
 /// The connection sends no other message. RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between
-/// the fragments of another message". Dropping this half-way leaves the message unfinished: the connection refuses
-/// every other with [`MessageInProgress`](SendError::MessageInProgress), until
-/// [`send_fragment`](Connection::send_fragment) finishes it or [`close`](Connection::close) makes an end to everything.
+/// the fragments of another message". Dropping a `Fragments` before it is finished leaves the message unfinished: the
+/// connection rejects every other message with [`MessageInProgress`](SendError::MessageInProgress) until
+/// [`send_fragment`](Connection::send_fragment) finishes this one or [`close`](Connection::close) ends the connection.
 ///
 /// # Examples
 /// Between reading and writing, whenever less than a fragment waits:

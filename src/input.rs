@@ -56,7 +56,6 @@ impl<'i> Input<'i> {
     }
 
     /// The first `count` bytes, or all of them if there are fewer.
-    #[cfg(feature = "deflate")]
     pub(crate) fn peek_mut(&mut self, count: usize) -> &mut [u8] {
         let count = count.min(self.rest.len());
         self.rest.get_mut(..count).unwrap_or_default()
@@ -64,7 +63,7 @@ impl<'i> Input<'i> {
 
     /// Splits off the first `count` bytes, or all of them if there are fewer.
     #[inline]
-    pub(crate) fn take(&mut self, count: usize) -> &'i mut [u8] {
+    pub(crate) fn consume(&mut self, count: usize) -> &'i mut [u8] {
         let rest = core::mem::take(&mut self.rest);
         let count = count.min(rest.len());
         let (taken, rest) = rest.split_at_mut(count);
@@ -73,7 +72,7 @@ impl<'i> Input<'i> {
     }
 
     #[inline]
-    pub(crate) fn take_all(&mut self) -> &'i mut [u8] {
+    pub(crate) fn consume_all(&mut self) -> &'i mut [u8] {
         core::mem::take(&mut self.rest)
     }
 }

@@ -140,8 +140,6 @@ pub mod mask;
 mod message;
 mod output;
 mod prepared;
-#[expect(unsafe_code, reason = "an island, for the reason and by the figures that it gives")]
-mod text;
 mod timers;
 pub mod uri;
 mod utf8;

@@ -8,8 +8,7 @@ use crate::error::{Fault, OutOfMemory};
 use crate::event::Event;
 use crate::frame::Opcode;
 use crate::mask::kernel;
-use crate::text::TextBuffer;
-use crate::utf8::{self, Utf8Error};
+use crate::utf8::{self, TextBuffer, Utf8Error, append_with};
 
 /// Text or binary: what the first frame's opcode says of a whole message (RFC 6455 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,14 +157,13 @@ impl Message {
     pub(crate) fn push_few(&mut self, key: [u8; 4], bytes: &[u8]) -> bool {
         match &mut self.buffer {
             Buffer::Binary(data) => kernel::append_few(key, bytes, data, |_| true),
-            Buffer::Text(text) => text.push_few(key, bytes),
+            Buffer::Text(text) => text.push_short(key, bytes),
         }
     }
 
     /// Appends what `write` puts at the front of a place for up to `expected` bytes; it says how many it were. At most
     /// `most` are to come before what is gathered is taken. Begins in the memory of `spare`, if there is enough. Of
     /// bytes that are no text, what comes before the fault is appended.
-    #[cfg(feature = "deflate")]
     pub(crate) fn append(
         &mut self,
         spare: &mut Vec<u8>,
@@ -185,10 +183,10 @@ impl Message {
         let room = expected.min(self.free().max(memory.capacity()));
         match &mut self.buffer {
             Buffer::Binary(data) => {
-                append_within(data, memory, room, write);
+                append_with(data, memory, room, write);
                 Ok(())
             }
-            Buffer::Text(text) => Ok(text.append(memory, room, write)?),
+            Buffer::Text(text) => Ok(text.append_with(memory, room, write)?),
         }
     }
 
@@ -301,7 +299,7 @@ impl Buffer {
         memory.clear();
         match kind {
             MessageKind::Binary => Self::Binary(memory),
-            MessageKind::Text => Self::Text(TextBuffer::in_memory_of(memory)),
+            MessageKind::Text => Self::Text(TextBuffer::with_capacity_of(memory)),
         }
     }
 }
@@ -327,20 +325,6 @@ impl<'i> Payload<'i> {
             Self::Binary(data) => Event::BinaryPart { data, first, last },
         }
     }
-}
-
-/// Appends what `write` puts at the front of a place for so many bytes; it says how many it were. Begins in `memory`,
-/// if there is any: what it holds already need not be filled with zeros again.
-#[cfg(feature = "deflate")]
-pub(crate) fn append_within(bytes: &mut Vec<u8>, memory: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
-    let len = bytes.len();
-    // Only instead of nothing: the bytes that are there, text that was looked at perhaps, stay.
-    if len == 0 && memory.capacity() > 0 {
-        *bytes = memory;
-    }
-    bytes.resize(len.saturating_add(room), 0);
-    let written = write(bytes.get_mut(len..).unwrap_or_default());
-    bytes.truncate(len.saturating_add(written));
 }
 
 /// Appends bytes to a buffer that holds at most `limit` bytes in the end, and grows to no more than that.

@@ -1,4 +1,4 @@
-//! ws and wss URIs (RFC 6455 §3): where to connect, and what to ask for. No name is looked up.
+//! [`Uri`]: ws and wss URIs (RFC 6455 §3).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,9 +8,9 @@ use iri_string::types::{IriStr, UriStr};
 
 /// A parsed WebSocket URI.
 ///
-/// Scheme and host are compared without regard to case and the port defaults to 80 or 443. Whatever the URI calls
-/// for that a WebSocket has no place for (a fragment, user information) is an error, not dropped. Non-ASCII
-/// characters in path and query are percent-encoded as UTF-8; a non-ASCII host has to be given in its Punycode form.
+/// Scheme and host are compared without regard to case; the port defaults to 80 or 443. A fragment and user information,
+/// which a WebSocket URI cannot have, are errors. Non-ASCII characters in path and query are percent-encoded as UTF-8; a
+/// non-ASCII host must be given in its Punycode form.
 ///
 /// # Examples
 /// ```
@@ -35,7 +35,7 @@ impl Uri {
     /// Parses a `ws` or `wss` URI.
     ///
     /// # Errors
-    /// For anything that RFC 6455 §3 does not allow.
+    /// If RFC 6455 §3 does not allow the URI.
     pub fn parse(uri: &str) -> Result<Self, UriError> {
         Self::parse_with(uri, |scheme| match scheme {
             "ws" => Some(false),
@@ -76,7 +76,7 @@ impl Uri {
             return Err(UriError::UserInformation);
         }
         let host = authority.host();
-        // No name that can be resolved has anything escaped in it.
+        // No name that can be resolved has an escape in it.
         if host.is_empty() || !host.is_ascii() || host.contains('%') {
             return Err(UriError::Host);
         }
@@ -95,7 +95,7 @@ impl Uri {
         })
     }
 
-    /// Whether the connection is to run over TLS.
+    /// Whether the connection runs over TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
@@ -137,7 +137,7 @@ fn resource_name(uri: &str) -> Result<String, UriError> {
     })
 }
 
-/// Why a URI is no WebSocket URI.
+/// The rule of RFC 6455 §3 that a URI breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UriError {

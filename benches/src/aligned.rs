@@ -1,8 +1,8 @@
-//! Memory that begins at a cache line: where a buffer lies is not to be what is measured.
+//! Memory that starts at a cache line, so that the place of a buffer does not change what is measured.
 
 use std::ops::{Deref, DerefMut};
 
-/// So many zeros, to begin with.
+/// `len` bytes, zero at first.
 pub struct Aligned {
     lines: Box<[Line]>,
     len: usize,

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[global_allocator]
 static COUNTING: Counting = Counting { allocations: AtomicU64::new(0), live: AtomicU64::new(0) };
 
-/// How often memory was taken, or moved to grow.
+/// Allocations and reallocations so far.
 pub fn allocations() -> u64 {
     COUNTING.allocations.load(Relaxed)
 }
 
-/// Bytes that are taken now.
+/// Bytes allocated now.
 pub fn live() -> u64 {
     COUNTING.live.load(Relaxed)
 }
 
-/// There is one thread, so that plain additions will do: they cost contenders that allocate a nanosecond each.
+/// There is one thread, so plain additions suffice: they cost contenders that allocate a nanosecond each.
 struct Counting {
     allocations: AtomicU64,
     live: AtomicU64,

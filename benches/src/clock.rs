@@ -2,7 +2,8 @@
 
 use std::mem;
 
-/// Stays on the last processor, which interrupts and other programs like least. Says which it is, or why not.
+/// Pins the thread to the last processor, which has the fewest interrupts and other programs. Returns its number, or why
+/// it could not.
 pub fn pin() -> Result<usize, std::io::Error> {
     // SAFETY: `cpu_set_t` is a plain bit mask, of which zero is the empty one; both calls get its size.
     unsafe {
@@ -21,7 +22,7 @@ pub fn pin() -> Result<usize, std::io::Error> {
     }
 }
 
-/// What the processor calls itself.
+/// The model name of the processor.
 pub fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

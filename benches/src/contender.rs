@@ -1,4 +1,4 @@
-//! What a contender has to be able to do.
+//! [`Contender`] and [`Run`]: the interface of everything that is measured.
 
 use std::hint::black_box;
 
@@ -9,18 +9,17 @@ use crate::work::Work;
 pub trait Contender {
     fn name(&self) -> &'static str;
 
-    /// A connection that is open (but for a handshake) and ready for the work, over this socket; `None` if it cannot do
-    /// that work at all.
+    /// An open connection (except for a handshake), ready for the work, over this socket; `None` if the contender cannot
+    /// do it.
     fn start(&self, work: &Work, socket: Socket) -> Option<Box<dyn Run>>;
 
-    /// For those that leave buffers to their user, who can have one for many connections: what a connection holds
-    /// without them.
+    /// The memory of an idle connection. Buffers that the user owns, and can share between connections, do not count.
     fn idle(&self) -> Option<Idle> {
         None
     }
 }
 
-/// What a server's connection holds after a message, when there is nothing to do.
+/// The memory of a server's connection between messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Idle {
     /// Bytes of the value itself.
@@ -29,18 +28,18 @@ pub struct Idle {
     pub heap: usize,
 }
 
-/// A connection at work. Reading never ends: the socket repeats its tape.
+/// A connection that is being measured. Reading never ends: the socket repeats its tape.
 pub trait Run {
-    /// Handles at least this many messages, and says how many. Each received message's slice goes through
-    /// `std::hint::black_box`; what is encoded goes into the socket. This is what is timed: no indirect call for a
+    /// Handles at least this many messages and returns the number. Each received message's slice goes through
+    /// `std::hint::black_box`; encoded bytes go into the socket. This method is timed: it makes no indirect call for each
     /// message.
     fn run(&mut self, messages: usize) -> usize;
 
-    /// As [`run`](Self::run), through the same code, but every received message is seen.
+    /// As [`run`](Self::run), through the same code, and shows every received message.
     fn verify(&mut self, messages: usize, seen: &mut dyn FnMut(&[u8])) -> usize;
 }
 
-/// What both methods of [`Run`] go through.
+/// The code that both methods of [`Run`] share.
 pub trait Go {
     fn go(&mut self, messages: usize, seen: impl FnMut(&[u8])) -> usize;
 }

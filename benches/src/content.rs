@@ -1,15 +1,57 @@
 //! Payloads, the same in every run.
 
 use std::fmt::Write;
+use std::ops::Deref;
 
 use bytes::Bytes;
 
 use crate::aligned::Aligned;
-use crate::work::{Content, Payload};
 
-/// So many different messages of this size, side by side in one block of memory, each at the start of a cache line.
+/// The bytes of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Binary,
+    Ascii,
+    /// Chinese, three bytes a character.
+    Cjk,
+    /// Compressible, as an application would send it.
+    Json,
+}
+
+/// A message's payload, in the form that each contender takes.
+#[derive(Clone, Debug)]
+pub struct Payload(Bytes);
+
+impl Payload {
+    /// Checks that the bytes are UTF-8 if `is_text`.
+    pub fn new(bytes: Bytes, is_text: bool) -> Self {
+        assert!(!is_text || std::str::from_utf8(&bytes).is_ok());
+        Self(bytes)
+    }
+
+    /// For contenders that count references.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// For messages whose [`Work::is_text`].
+    pub fn text(&self) -> &str {
+        // SAFETY: `new` has checked that it is UTF-8 in every row that has text; nobody asks in the others.
+        unsafe { std::str::from_utf8_unchecked(&self.0) }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// `count` different messages of `size` bytes in one block of memory, each at the start of a cache line.
 pub fn payloads(content: Content, size: usize, count: usize) -> Vec<Payload> {
-    // One line more than it takes, so that messages do not all begin at the same place of a page.
+    // One more line between them, so that messages do not all start at the same offset in a page.
     let stride = size.next_multiple_of(64) + 64;
     let mut random = Random(size as u64 + 1);
     let mut all = Aligned::new(stride * count);
@@ -40,7 +82,7 @@ fn fill(content: Content, random: &mut Random, place: &mut [u8]) {
     }
 }
 
-/// What a chat or a dashboard would send: keys that repeat, values that do not.
+/// JSON as a chat or a dashboard sends it: keys repeat, values do not.
 fn json(random: &mut Random, len: usize) -> String {
     const NAMES: [&str; 8] = ["Ada", "Barbara", "Edsger", "Grace", "Kurt", "Leslie", "Niklaus", "Tony"];
     const WORDS: [&str; 12] =

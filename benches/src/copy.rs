@@ -1,8 +1,8 @@
-//! The one copy that a read or a write costs. Not `memcpy`: for large copies glibc takes `rep movsb`, which on some
-//! processors runs at a sixteenth of its speed if the destination lies a few bytes further into its page than the
-//! source; then rows would depend on where buffers happen to lie.
+//! The one copy of a read or a write. Not `memcpy`: for large copies glibc uses `rep movsb`, which on some processors
+//! runs at a sixteenth of its speed if the offset in the page is a few bytes larger at the destination than at the
+//! source. Then rows would depend on the addresses of buffers.
 
-/// Copies `from` to `to`, which is as long.
+/// Copies `from` to `to`, which has the same length.
 #[inline]
 pub fn copy(from: &[u8], to: &mut [u8]) {
     assert_eq!(from.len(), to.len());
@@ -30,7 +30,7 @@ fn blocks(from: &[u8], to: &mut [u8]) {
     to.copy_from_slice(from);
 }
 
-/// 128 bytes at a time, with unaligned loads and stores; the last of them once more, if they are no whole block.
+/// Copies blocks of 128 bytes with unaligned loads and stores; the last block may overlap the one before.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2(from: &[u8], to: &mut [u8]) {
@@ -58,7 +58,7 @@ fn avx2(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// The first and the last so many bytes.
+/// The first and the last `N` bytes, which may overlap.
 #[inline]
 fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
     let last = from.len() - N;

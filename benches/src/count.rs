@@ -1,4 +1,4 @@
-//! Instructions a message, by callgrind: the same in every run, so that small steps can be seen.
+//! Instructions a message, by callgrind: the same in every run, so small differences show.
 
 use std::env;
 use std::process::Command;
@@ -12,10 +12,11 @@ use crate::socket::Socket;
 use crate::tape::tape;
 use crate::work::{READ, Reads, Task, Work};
 
-/// Stands for a contender: reads and writes the bytes of a row, and nothing else.
+/// Stands for a contender that only reads and writes the bytes of a row.
 const BARE: &str = "socket";
 
-/// Prints a table: what each contender takes for a message of each row, less what reading and writing its bytes takes.
+/// Prints a table: the instructions of each contender for a message of each row, without those of reading and writing
+/// its bytes.
 pub fn print(rows: &[Row], contenders: &[(Kind, Box<dyn Contender>)]) {
     print_head("instructions a message", contenders);
     for row in rows {
@@ -27,7 +28,8 @@ pub fn print(rows: &[Row], contenders: &[(Kind, Box<dyn Contender>)]) {
     }
 }
 
-/// What is to be counted, in a process of its own: handles so many messages of the row, and says how many it were.
+/// Runs in the process that callgrind counts: handles `messages` messages of the row, or a few more, and prints the
+/// number.
 pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn Contender>)]) {
     let row = rows().into_iter().find(|candidate| candidate.work.to_string() == row).expect("a row's name");
     let messages = messages.parse().expect("a number");
@@ -41,10 +43,11 @@ pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn 
     println!("{}", run.run(messages));
 }
 
-/// For one message, the cost of the start taken off. Whole tapes, as reads cut messages in the same places then.
+/// The instructions for one message, without those of the start. Measured over whole tapes, in which reads cut messages
+/// at the same places.
 fn instructions(row: &Row, name: &str) -> f64 {
     let round = if row.work.reads == Reads::UpTo(1) { 64 } else { row.work.payloads().len() };
-    // So many that how a start varies does not show.
+    // Enough rounds to hide that starts vary.
     let rounds = (ENOUGH / (round * row.work.size.max(1))).max(1);
     let (few, many) = (collected(row, name, round), collected(row, name, (1 + rounds) * round));
     (many.instructions as f64 - few.instructions as f64) / (many.messages - few.messages) as f64
@@ -74,7 +77,7 @@ fn collected(row: &Row, name: &str, messages: usize) -> Collected {
     }
 }
 
-/// Reads until so many messages must have come, and writes as much as they have, in as many writes as it takes.
+/// Reads until `messages` messages must have arrived, and writes as many bytes in as many writes as a contender does.
 fn bare(work: &Work, socket: &Socket, messages: usize) -> usize {
     let mut buffer = Aligned::new(READ.max(work.size));
     let mut unread = socket.tape_len() * messages / work.payloads().len();

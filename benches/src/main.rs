@@ -4,8 +4,8 @@
 //! cargo run --release -- [ROW]… [--contender NAME]… [--quick]
 //! cargo run --release -- --count [ROW]… [--contender NAME]…
 //! ```
-//! ROW and NAME are parts of what the tables show. `--quick` shows that everything works, and no more. `--count` prints
-//! instructions a message instead of times, by `valgrind`.
+//! ROW and NAME are parts of names in the tables. `--quick` only shows that everything works. `--count` prints
+//! instructions a message, by `valgrind`, instead of times.
 
 mod aligned;
 mod allocator;
@@ -61,7 +61,7 @@ struct Arguments {
     contenders: Vec<String>,
     effort: Effort,
     count: bool,
-    /// Row, contender and messages: how `--count` calls its own program.
+    /// Row, contender and messages: the arguments with which `--count` runs its own program.
     once: Option<[String; 3]>,
 }
 
@@ -83,7 +83,7 @@ impl Arguments {
         parsed
     }
 
-    /// Whether one of the parts is in the name, or none was asked for.
+    /// Whether one of `parts` is in the name, or there are no parts.
     fn want(parts: &[String], name: &str) -> bool {
         let name = name.to_lowercase();
         parts.is_empty() || parts.iter().any(|part| name.contains(&part.to_lowercase()))

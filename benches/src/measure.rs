@@ -1,5 +1,4 @@
-//! Timing: the contenders of a row one after the other, round by round, so that whatever slows the machine down slows
-//! all of them down.
+//! Timing: the contenders of a row in turn, round by round, so that a slow moment of the machine slows all of them.
 
 use std::rc::Rc;
 
@@ -12,7 +11,7 @@ use crate::socket::Socket;
 use crate::tape::tape;
 use crate::verify::verify;
 
-/// How long to measure.
+/// The duration of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub rounds: usize,
@@ -25,10 +24,10 @@ impl Effort {
     pub const QUICK: Self = Self { rounds: 3, nanoseconds: 200_000 };
 }
 
-/// What a row came to.
+/// The result of a row.
 pub struct Measured {
     pub row: Row,
-    /// Of each contender, in the order in which they were given; `None` for those who cannot do this work.
+    /// For each contender, in the given order; `None` if it cannot do this work.
     pub times: Vec<Option<Times>>,
 }
 
@@ -40,13 +39,13 @@ impl Times {
         median(self.0.clone())
     }
 
-    /// The median of what this one's time is to the other's of the same round.
+    /// The median of the ratios of this contender's time to the other's in the same round.
     pub fn ratio(&self, other: &Self) -> f64 {
         median(self.0.iter().zip(&other.0).map(|(ours, theirs)| ours / theirs).collect())
     }
 }
 
-/// Verifies all of these contenders at a row, and times them.
+/// Verifies the results of these contenders for a row, and times them.
 pub fn measure(row: Row, contenders: &[(Kind, Box<dyn Contender>)], effort: Effort) -> Measured {
     let tape = tape(&row.work);
     let mut racers: Vec<_> =
@@ -69,7 +68,7 @@ struct Racer {
 }
 
 impl Racer {
-    /// One that has shown that it does the work, and knows how many messages it can handle in the time of a round.
+    /// A contender whose results are verified, and the number of messages that it handles in the time of a round.
     fn new(row: &Row, kind: Kind, by: &dyn Contender, tape: &Rc<Aligned>, effort: Effort) -> Option<Self> {
         let socket = Socket::new(Rc::clone(tape), row.work.reads);
         let mut run = by.start(&row.work, socket.clone())?;
@@ -88,7 +87,7 @@ impl Racer {
     }
 
     fn time(&mut self) {
-        // What the others did to the caches is not to be measured.
+        // Not measured: loads into the caches what the other contenders evicted.
         self.run.run(self.messages / 8 + 1);
         let (time, messages) = self.run();
         self.times.push(time as f64 / messages as f64);

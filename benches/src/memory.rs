@@ -1,22 +1,23 @@
-//! What messages cost in allocations and writes, and what a connection holds between them.
+//! Allocations and writes a message, and the memory of a connection between messages.
 
 use std::rc::Rc;
 
 use crate::aligned::Aligned;
 use crate::allocator;
 use crate::contender::{Contender, Idle};
+use crate::content::Content;
 use crate::socket::Socket;
 use crate::tape::tape;
-use crate::work::{Content, Reads, Task, Work};
+use crate::work::{Reads, Task, Work};
 
-/// A message's share.
+/// For each message.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub allocations: f64,
     pub writes: f64,
 }
 
-/// Of a contender that has been at this work for a while.
+/// Counts for a contender that is warm.
 pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
     let socket = Socket::new(tape(work), work.reads);
     let mut run = by.start(work, socket.clone())?;
@@ -30,7 +31,7 @@ pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
     })
 }
 
-/// Of a server's connection that has taken one message of 16 bytes.
+/// The memory of a server's connection after one message of 16 bytes.
 pub fn idle(by: &dyn Contender) -> Option<Idle> {
     by.idle().or_else(|| {
         let work =
@@ -44,7 +45,7 @@ pub fn idle(by: &dyn Contender) -> Option<Idle> {
     })
 }
 
-/// A masked frame with 16 bytes, and nothing behind it.
+/// One masked frame with 16 bytes of payload.
 pub fn one_message() -> Aligned {
     b"\x82\x90\x01\x02\x03\x04hello, websocket".as_slice().into()
 }

@@ -1,4 +1,4 @@
-//! What every contender came to, as Markdown.
+//! The results as Markdown.
 
 use crate::contender::Contender;
 use crate::contenders::Kind;
@@ -10,7 +10,7 @@ use crate::work::{READ, Reads};
 
 type Contenders = [(Kind, Box<dyn Contender>)];
 
-/// The time of each, and in brackets our time as a ratio to it: the median of that of every round.
+/// The time of each contender and, in brackets, the ratio of our time to it: the median over all rounds.
 pub fn print_times(measured: &[Measured], contenders: &Contenders) {
     print_head("ns a message", contenders);
     let ours = contenders.iter().position(|(kind, _)| *kind == Kind::Ours);
@@ -35,7 +35,7 @@ pub fn print_costs(rows: &[Row], contenders: &Contenders) {
     }
 }
 
-/// What a server's connection holds between messages.
+/// The memory of a server's connection between messages.
 pub fn print_idle(contenders: &Contenders) {
     print_head("bytes of an idle server connection", contenders);
     let idle: Vec<_> = contenders.iter().map(|(_, by)| memory::idle(&**by)).collect();
@@ -48,7 +48,7 @@ pub fn print_head(what: &str, contenders: &Contenders) {
     println!("|---|{}", "--:|".repeat(contenders.len()));
 }
 
-/// `None` for who does not take part.
+/// `None` for a contender that cannot do the work.
 pub fn print_row(row: &str, cells: impl Iterator<Item = Option<String>>) {
     println!("| {row} | {} |", cells.map(|cell| cell.unwrap_or_else(|| "–".into())).collect::<Vec<_>>().join(" | "));
 }

@@ -1,10 +1,11 @@
-//! The rows, and the target of each: our time as a ratio to the best peer's in the same run.
+//! The rows, and the target of each: the ratio of our time to the best peer's in the same run.
 
-use crate::work::Content::{Ascii, Binary, Cjk, Json};
+use crate::content::Content;
+use crate::content::Content::{Ascii, Binary, Cjk, Json};
 use crate::work::Task::{Decode, DecodeFragments, Deflate, Echo, EncodeClient, EncodeServer, Handshake, Inflate};
-use crate::work::{Content, READ, Reads, Task, Work};
+use crate::work::{READ, Reads, Task, Work};
 
-/// Some work, and how well it is to be done.
+/// Some work and its target.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub work: Work,

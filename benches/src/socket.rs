@@ -1,4 +1,4 @@
-//! A stand-in for a socket that is always ready: one copy for each read or write, and nothing else.
+//! [`Socket`]: stands for a socket that is always ready. A read or a write is one copy.
 
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -8,8 +8,8 @@ use crate::aligned::Aligned;
 use crate::copy::copy;
 use crate::work::Reads;
 
-/// Reads repeat a tape for ever; writes go into a scratch buffer, and are counted. Clones are the same socket. As
-/// system calls, reads and writes are the same code for everybody: none is inlined.
+/// Reads repeat a tape for ever; writes go into a scratch buffer and are counted. Clones are the same socket. Like system
+/// calls, reads and writes are never inlined: all contenders run the same code.
 #[derive(Clone)]
 pub struct Socket(Rc<RefCell<Wire>>);
 
@@ -19,7 +19,7 @@ struct Wire {
     reads: Reads,
     seed: u64,
     scratch: Aligned,
-    /// Everything that is written, while results are verified.
+    /// The written bytes, while results are verified.
     record: Option<Vec<u8>>,
     writes: u64,
 }
@@ -30,7 +30,7 @@ impl Socket {
         Self(Rc::new(RefCell::new(Wire { tape, at: 0, reads, seed: 1, scratch, record: None, writes: 0 })))
     }
 
-    /// Copies what comes next into the buffer; returns how much.
+    /// Copies the next bytes of the tape into the buffer; returns their number.
     #[inline(never)]
     pub fn read(&self, buffer: &mut [u8]) -> usize {
         let wire = &mut *self.0.borrow_mut();
@@ -48,7 +48,7 @@ impl Socket {
         count
     }
 
-    /// Takes all of the buffer.
+    /// Writes all of the buffer.
     #[inline(never)]
     pub fn write(&self, bytes: &[u8]) {
         let wire = &mut *self.0.borrow_mut();
@@ -56,7 +56,7 @@ impl Socket {
         wire.take(bytes);
     }
 
-    /// Takes all of the buffers, in one write.
+    /// Writes all of the buffers, in one write.
     #[inline(never)]
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) {
         let wire = &mut *self.0.borrow_mut();
@@ -66,17 +66,17 @@ impl Socket {
         }
     }
 
-    /// Starts to record what is written.
+    /// Starts to record written bytes.
     pub fn record(&self) {
         self.0.borrow_mut().record = Some(Vec::new());
     }
 
-    /// Everything that was written since [`record`](Self::record).
+    /// The bytes written since [`record`](Self::record).
     pub fn recorded(&self) -> Vec<u8> {
         self.0.borrow_mut().record.take().unwrap_or_default()
     }
 
-    /// How many writes there were, however many buffers each had.
+    /// The number of writes; a vectored one counts once.
     pub fn writes(&self) -> u64 {
         self.0.borrow().writes
     }

@@ -1,19 +1,20 @@
-//! What a socket brings: the messages of a row as a client would have sent them.
+//! The bytes that a socket reads: the messages of a row as a client sends them.
 
 use std::rc::Rc;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 
 use crate::aligned::Aligned;
+use crate::content::Payload;
 use crate::content::Random;
 use crate::handshake;
-use crate::work::{DEFLATE_LEVEL, MEMORY_LEVEL, Payload, Task, WINDOW_BITS, Work};
+use crate::work::{DEFLATE_LEVEL, MEMORY_LEVEL, Task, WINDOW_BITS, Work};
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
-/// All messages once, each frame with a key of its own. Empty if there is nothing to read.
+/// All messages once, each frame with its own key. Empty if the work reads nothing.
 pub fn tape(work: &Work) -> Rc<Aligned> {
     let mut bytes = Vec::new();
     let mut keys = Random(4);
@@ -80,7 +81,7 @@ pub fn compressed(payloads: &[Payload]) -> Vec<Vec<u8>> {
     payloads.iter().map(compress).collect()
 }
 
-/// What every contender is to compress with.
+/// The settings with which every contender compresses.
 pub fn deflate_config() -> DeflateConfig {
     DeflateConfig {
         level: DEFLATE_LEVEL.into(),

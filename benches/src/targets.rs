@@ -1,22 +1,23 @@
-//! The table of targets: what is wanted, and whether it is so.
+//! The table of targets and results.
 
 use crate::contender::Contender;
 use crate::contenders::{Kind, Limit};
+use crate::content::Content;
 use crate::measure::{Measured, Times};
 use crate::memory;
 use crate::report::nanoseconds;
 use crate::rows::Row;
-use crate::work::{Content, Reads, Task, Work};
+use crate::work::{Reads, Task, Work};
 
 type Contenders = [(Kind, Box<dyn Contender>)];
 
-/// What permessage-deflate may take, as a ratio to zlib-rs alone.
+/// The target for permessage-deflate, as a ratio to zlib-rs alone.
 const ZLIB_TARGET: f64 = 1.02;
 
-/// What an idle connection may hold, without anything on the heap.
+/// The target for an idle connection, in bytes, with no heap.
 const IDLE_TARGET: usize = 128;
 
-/// Of every row: our time as a ratio to the best peer's, and the limit. Then what is not a matter of time.
+/// For every row, the ratio of our time to the best peer's, and its target. Then the targets that are no times.
 pub fn print(measured: &[Measured], contenders: &Contenders) {
     println!("| row | target | ratio | | this crate, ns | best peer, ns | | limit, ns |");
     println!("|---|--:|--:|---|--:|--:|---|--:|");
@@ -75,7 +76,7 @@ fn print_idle(contenders: &Contenders) {
     }
 }
 
-/// Our figure, and the peer's that has the least.
+/// Our figure, and the lowest of the peers'.
 fn beside_the_least<'c, T: PartialOrd + Copy>(
     figures: impl Iterator<Item = (Kind, &'c Box<dyn Contender>, T)>,
 ) -> Option<(T, &'static str, T)> {

@@ -1,4 +1,4 @@
-//! Whether a contender does what it is timed for.
+//! Verifies that a contender does the work that is timed.
 
 use std::collections::HashSet;
 
@@ -6,12 +6,13 @@ use zlib_rs::{Inflate, InflateFlush};
 
 use crate::contender::Run;
 use crate::contenders::Kind;
+use crate::content::Payload;
 use crate::handshake;
 use crate::socket::Socket;
-use crate::work::{Payload, Task, Work};
+use crate::work::{Task, Work};
 
-/// Lets it handle every message at least twice, and compares what it delivered, and what it wrote, with what was to be
-/// expected.
+/// Runs a contender over every message at least twice, and compares the messages that it delivered and the bytes that it
+/// wrote with the expected ones.
 pub fn verify(work: &Work, kind: Kind, run: &mut dyn Run, socket: &Socket) -> Result<(), String> {
     let payloads = work.payloads();
     let messages = payloads.len() * 2 + 1;
@@ -45,7 +46,7 @@ fn expect_count(written: usize, said: usize) -> Result<(), String> {
     if written == said { Ok(()) } else { Err(format!("{written} messages written, {said} reported")) }
 }
 
-/// Reads what was written as the other side would. Returns how many messages there are.
+/// Reads the written bytes as the peer would. Returns the number of messages.
 fn check_frames(work: &Work, payloads: &[Payload], written: &[u8]) -> Result<usize, String> {
     let (is_masked, is_compressed) = (work.task == Task::EncodeClient, work.task == Task::Deflate);
     let expected = 0x80 | if is_compressed { 0x40 } else { 0 } | if work.is_text() { 1 } else { 2 };
@@ -64,7 +65,7 @@ fn check_frames(work: &Work, payloads: &[Payload], written: &[u8]) -> Result<usi
     if !rest.is_empty() {
         return Err(format!("{} bytes behind the last whole frame", rest.len()));
     }
-    // Two of so few may still be equal, if they are random.
+    // Two short random keys may be equal.
     if is_masked && keys.len() + 2 < count {
         return Err(format!("{} keys for {count} frames", keys.len()));
     }
@@ -77,7 +78,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Byte by byte, and by nobody's code who takes part.
+/// Byte by byte, by the code of no contender.
 fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
     let mut rest = *bytes;
     let [first, second] = *rest.split_off(..2)? else { return None };
@@ -94,7 +95,7 @@ fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
     Some(Frame { first, key, payload })
 }
 
-/// The other side of permessage-deflate, with context takeover.
+/// The peer of permessage-deflate, with context takeover.
 fn decompress(inflate: &mut Inflate, mut compressed: Vec<u8>) -> Vec<u8> {
     compressed.extend([0, 0, 0xff, 0xff]);
     let mut message = vec![0; 1 << 16];

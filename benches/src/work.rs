@@ -1,45 +1,31 @@
-//! What is measured: a row of the table, and the messages that it goes over.
+//! [`Work`]: a row of the table and its messages.
 
 use std::fmt;
-use std::ops::Deref;
 
-use bytes::Bytes;
+use crate::content::{Content, Payload, payloads};
 
-use crate::content;
-
-/// What a contender is asked to do with one message.
+/// The work for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// As a server: take masked messages out of what is read.
+    /// As a server: receive masked messages.
     Decode,
-    /// As a server: the same, each message in 16 fragments of `size` bytes.
+    /// As a server: receive masked messages, each in 16 fragments of `size` bytes.
     DecodeFragments,
-    /// As a server: put messages, as many as are in [`Work::batch`], and write them at once.
+    /// As a server: send [`Work::batch`] messages and write them at once.
     EncodeServer,
-    /// As a client: the same, masked.
+    /// As a client: send [`Work::batch`] messages, masked, and write them at once.
     EncodeClient,
-    /// As a server: send each message back that is read; what the messages of one read call for is written at once.
+    /// As a server: send each message back; the replies to the messages of one read are written at once.
     Echo,
-    /// As a server: take a browser's request and answer it, with a new connection each time.
+    /// As a server: receive a browser's request and accept it, with a new connection each time.
     Handshake,
     /// As a server with permessage-deflate and context takeover: compress messages and write them.
     Deflate,
-    /// As a server with permessage-deflate and context takeover: take compressed, masked messages out of what is read.
+    /// As a server with permessage-deflate and context takeover: receive compressed, masked messages.
     Inflate,
 }
 
-/// What the payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    Binary,
-    Ascii,
-    /// Chinese, three bytes a character.
-    Cjk,
-    /// Compressible, as an application would send it.
-    Json,
-}
-
-/// How much one read brings at most.
+/// The most bytes that one read brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     UpTo(usize),
@@ -60,22 +46,21 @@ pub struct Work {
 /// The longest message that any contender has to take.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
-/// A read, unless the row says otherwise, and the read buffer of those who choose its size.
+/// The size of a read, unless the row has another, and of read buffers whose size can be chosen.
 pub const READ: usize = 64 << 10;
 
-/// What every contender compresses with, as far as it can be told. Most cannot be told another memory level than zlib's
-/// default.
+/// The settings with which contenders compress. Most of them only have zlib's default memory level.
 pub const DEFLATE_LEVEL: u8 = 6;
 pub const WINDOW_BITS: u8 = 12;
 pub const MEMORY_LEVEL: u8 = 8;
 
 impl Work {
-    /// How many messages are put before they are written: as many as make some 4 KiB, at least one.
+    /// The number of messages that are sent before they are written: some 4 KiB, at least one message.
     pub fn batch(&self) -> usize {
         (4096 / self.size.max(1)).clamp(1, 64)
     }
 
-    /// Bytes of a whole message's payload.
+    /// Bytes of a message's payload, over all its fragments.
     pub fn message_size(&self) -> usize {
         if self.task == Task::DecodeFragments { self.size * 16 } else { self.size }
     }
@@ -84,23 +69,22 @@ impl Work {
         self.content != Content::Binary
     }
 
-    /// Whether there is anything to read.
+    /// Whether the work reads messages.
     pub fn reads_messages(&self) -> bool {
         matches!(self.task, Task::Decode | Task::DecodeFragments | Task::Echo | Task::Inflate)
     }
 
-    /// The messages, in the order in which they are on the tape or to be sent; then again from the first. Each is
-    /// different, and their number is a multiple of [`batch`](Self::batch). What is read comes to some 256 KiB, to lie
-    /// in the second-level cache, as what a kernel copies does; what is sent to some 32 KiB, as an application has just
-    /// made it.
+    /// The messages, in the order in which they are received or sent, over and over. All are different, and their number
+    /// is a multiple of [`batch`](Self::batch). Received messages make up some 256 KiB, which lie in the second-level
+    /// cache, as bytes that a kernel copied do; sent ones some 32 KiB, as an application has just made them.
     pub fn payloads(&self) -> Vec<Payload> {
         let total = if self.reads_messages() { 256 << 10 } else { 32 << 10 };
         let count = (total / self.message_size()).max(2).next_multiple_of(self.batch());
-        content::payloads(self.content, self.message_size(), count)
+        payloads(self.content, self.message_size(), count)
     }
 }
 
-/// As the table shows it.
+/// The name in the table.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let content = match self.content {
@@ -130,36 +114,5 @@ impl fmt::Display for Work {
             Reads::UpTo(1500) => write!(f, ", 1,500-byte reads"),
             Reads::UpTo(_) => Ok(()),
         }
-    }
-}
-
-/// A message's payload, in the form in which whoever sends it likes it best.
-#[derive(Clone, Debug)]
-pub struct Payload(Bytes);
-
-impl Payload {
-    /// Checks that it is text, if it is said to be.
-    pub fn new(bytes: Bytes, is_text: bool) -> Self {
-        assert!(!is_text || std::str::from_utf8(&bytes).is_ok());
-        Self(bytes)
-    }
-
-    /// Counted by reference.
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// For messages whose [`Work::is_text`].
-    pub fn text(&self) -> &str {
-        // SAFETY: `new` has checked that it is UTF-8 in every row that has text; nobody asks in the others.
-        unsafe { std::str::from_utf8_unchecked(&self.0) }
-    }
-}
-
-impl Deref for Payload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
     }
 }

@@ -104,7 +104,7 @@ impl Connection {
         let Reading::Payload(frame) = &mut self.reading else { return Ok(None) };
         let Some(message) = self.held.as_mut().and_then(|held| held.message.as_mut()) else { return Ok(None) };
         let (start, key) = (self.position, frame.key);
-        let piece = input.take(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
+        let piece = input.consume(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
         self.position = start.wrapping_add(piece.len() as u64);
         frame.advance(piece.len());
         let to_come = |message: &Message| {

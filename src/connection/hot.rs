@@ -13,7 +13,7 @@ use crate::input::Input;
 use crate::mask::apply_mask;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
-use crate::text;
+use crate::utf8;
 
 /// From so many bytes on, a read goes the usual way: gathering them one by one would cost more.
 const FEW_BYTES: usize = 16;
@@ -34,7 +34,7 @@ impl Connection {
             self.begin_message(first == TEXT, header, len, input);
             return None;
         }
-        let (header, payload) = input.take(header + len).split_at_mut(header);
+        let (header, payload) = input.consume(header + len).split_at_mut(header);
         let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
         self.position = self.position.wrapping_add((header.len() + len) as u64);
         if first == BINARY {
@@ -44,7 +44,7 @@ impl Connection {
             self.count_received(len, true);
             return Some(Event::Binary(Cow::Borrowed(payload)));
         }
-        match text::unmask(key, payload) {
+        match utf8::unmask(key, payload) {
             Ok(text) => {
                 self.count_received(len, true);
                 Some(Event::Text(Cow::Borrowed(text)))
@@ -163,7 +163,7 @@ impl Connection {
         if is_taken {
             self.position = self.position.wrapping_add(bytes.len() as u64);
             frame.advance(bytes.len());
-            input.take_all();
+            input.consume_all();
         }
         is_taken
     }

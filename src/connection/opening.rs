@@ -190,7 +190,7 @@ impl Connection {
     fn hold<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let room = opening.limit().saturating_sub(opening.held.len());
         // Not `take`: these bytes are counted when they are delivered.
-        extend_up_to(opening.limit(), &mut opening.held, input.take(room));
+        extend_up_to(opening.limit(), &mut opening.held, input.consume(room));
         if input.is_empty() {
             return None;
         }
@@ -241,7 +241,7 @@ impl Connection {
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
         let Stage::Refusal(head, body) = &mut opening.stage else { return None };
         // Not `self.take`: a refusal is seen by its head, however much of the body came with it.
-        let bytes = input.take(body.wanted());
+        let bytes = input.consume(body.wanted());
         body.push(bytes).then(|| self.refuse(core::mem::take(head), body.take()))
     }
 

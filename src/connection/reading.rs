@@ -1,20 +1,20 @@
 //! Where in a frame the connection is; what is in it is for others to know.
 
-use crate::frame::{HeaderBuffer, Opcode};
+use crate::frame::{HeaderParser, Opcode};
 use crate::mask::{apply_mask, rotate_key};
 
 /// Where in a frame the next byte lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reading {
     /// In the header, of which this much is known.
-    Header(HeaderBuffer),
+    Header(HeaderParser),
     /// In the payload.
     Payload(Frame),
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self::Header(HeaderBuffer::default())
+        Self::Header(HeaderParser::default())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Connection, Phase, Role};
 use crate::close::Closed;
 use crate::error::{Error, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
-use crate::frame::{FrameHeader, HeaderBuffer, MASK, Opcode, RSV, RSV1, decode_payload_len};
+use crate::frame::{FrameHeader, HeaderChecks, HeaderParser, MASK, Opcode, RSV, RSV1};
 use crate::input::Input;
 use crate::message::Message;
 use crate::output::Output;
@@ -80,7 +80,7 @@ impl Connection {
                 // RFC 6455 §5.5.1, §7.1.7: whatever comes after a Close, or after the connection was failed, is
                 // discarded.
                 Phase::Draining | Phase::Ending | Phase::Ended => {
-                    input.take_all();
+                    input.consume_all();
                     break self.report_end();
                 }
             }
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     pub(super) fn note_busy(&mut self) {
-        let between_frames = matches!(&self.reading, Reading::Header(header) if header.as_ref().is_empty());
+        let between_frames = matches!(&self.reading, Reading::Header(header) if header.buffered() == 0);
         let discarding = self.browser_rules && self.close_sent;
         let is_idle = self.phase == Phase::Frames
             && between_frames
@@ -104,7 +104,7 @@ impl Connection {
     }
 
     pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
-        let taken = input.take(count);
+        let taken = input.consume(count);
         self.position = self.position.saturating_add(taken.len() as u64);
         taken
     }
@@ -122,7 +122,7 @@ impl Connection {
                 Err(error) => return self.fail(error, input, output),
             }
         }
-        input.take_all();
+        input.consume_all();
         None
     }
 
@@ -137,7 +137,7 @@ impl Connection {
         }
         self.stop();
         self.release();
-        input.take_all();
+        input.consume_all();
         Some(Event::Closed(fault.into()))
     }
 
@@ -150,41 +150,16 @@ impl Connection {
         output.try_reserve(FrameHeader::MAX_LEN + CODE_LEN)
     }
 
-    fn read_header<'i>(&mut self, mut header: HeaderBuffer, input: &mut Input<'i>) -> Step<'i> {
-        if header.as_ref().is_empty()
-            && let Some(len) = self.read_whole_header(input)
-        {
-            self.take(input, len);
+    fn read_header<'i>(&mut self, mut header: HeaderParser, input: &mut Input<'i>) -> Step<'i> {
+        let (offset, before) = (self.position.saturating_sub(header.buffered() as u64), input.len());
+        let parsed = header.parse(input, self).map_err(|kind| ProtocolError { kind, offset });
+        self.position = self.position.saturating_add((before - input.len()) as u64);
+        if let Some(parsed) = parsed? {
+            self.start_frame(parsed);
             return Ok(Continue(()));
         }
-        let start = self.position.saturating_sub(header.as_ref().len() as u64);
-        let wrong = |kind| ProtocolError { kind, offset: start };
-        self.fill(&mut header, input);
-        // The first two bytes tell how long the header is, and most of what can be wrong with it.
-        if let [first, second, ..] = *header.as_ref() {
-            self.check_order(first, second).map_err(wrong)?;
-            self.fill(&mut header, input);
-            if let Some(len) = decode_payload_len(header.as_ref()).map_err(wrong)? {
-                self.check_size(first, len).map_err(wrong)?;
-            }
-        }
-        let Some((header, _)) = FrameHeader::decode(header.as_ref()).map_err(wrong)? else {
-            self.reading = Reading::Header(header);
-            return Ok(Break(None));
-        };
-        self.start_frame(header);
-        Ok(Continue(()))
-    }
-
-    /// Reads a header that is all there, if there is nothing wrong with it. Returns its length.
-    #[inline]
-    fn read_whole_header(&mut self, input: &Input<'_>) -> Option<usize> {
-        let (header, len) = FrameHeader::decode(input.peek()).ok()??;
-        let [first, second, ..] = *input.peek() else { return None };
-        self.check_order(first, second).ok()?;
-        self.check_size(first, header.payload_len).ok()?;
-        self.start_frame(header);
-        Some(len)
+        self.reading = Reading::Header(header);
+        Ok(Break(None))
     }
 
     #[inline]
@@ -194,14 +169,11 @@ impl Connection {
         self.reading =
             Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, is_gathered: false, key, remaining });
     }
+}
 
-    fn fill(&mut self, header: &mut HeaderBuffer, input: &mut Input<'_>) {
-        let taken = header.fill(input);
-        self.position = self.position.saturating_add(taken as u64);
-    }
-
+impl HeaderChecks for Connection {
     /// What the first two bytes show to be wrong on this connection, at this point.
-    fn check_order(&self, first: u8, second: u8) -> Result<(), ProtocolErrorKind> {
+    fn check_sequence(&self, first: u8, second: u8) -> Result<(), ProtocolErrorKind> {
         // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated extensions defines the meaning of
         // such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_."
         let opcode = Opcode::new(first & 0xf);
@@ -231,7 +203,7 @@ impl Connection {
     }
 
     /// RFC 6455 §10.4: limits on the frame and on the message, which the header alone can be seen to exceed.
-    fn check_size(&self, first: u8, len: u64) -> Result<(), ProtocolErrorKind> {
+    fn check_limits(&self, first: u8, len: u64) -> Result<(), ProtocolErrorKind> {
         if Opcode::new(first & 0xf).is_some_and(Opcode::is_control) {
             return Ok(());
         }
@@ -254,7 +226,9 @@ impl Connection {
             Ok(())
         }
     }
+}
 
+impl Connection {
     /// Takes and unmasks what is there of the payload, up to `most` bytes.
     pub(super) fn take_payload<'i>(&mut self, frame: &mut Frame, most: usize, input: &mut Input<'i>) -> &'i mut [u8] {
         let payload = self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(most));
@@ -266,21 +240,4 @@ impl Connection {
 
 pub(super) fn invalid_utf8(start: u64, index: usize) -> ProtocolError {
     ProtocolError { kind: ProtocolErrorKind::InvalidUtf8, offset: start.saturating_add(index as u64) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::handshake::Negotiated;
-
-    /// There is nothing to keep of it then.
-    #[test]
-    fn a_header_that_is_all_there_is_read_at_once() {
-        let mut ping = *b"\x89\x85KEY.Hello";
-        for (len, read) in [(11, Some(6)), (6, Some(6)), (5, None)] {
-            let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [7; 32]);
-            assert_eq!(server.read_whole_header(&Input::new(&mut ping[..len])), read);
-        }
-    }
 }

@@ -1,10 +1,10 @@
-//! Frames (RFC 6455 §5.2) as a proxy or a codec needs them, with nothing of a connection's state: the header codec, and
-//! [`FrameReader`] for a stream of frames that reads cut anywhere.
+//! Frames (RFC 6455 §5.2), without a connection's state, for proxies and codecs: the header codec, and [`FrameReader`]
+//! for a stream of frames that reads cut anywhere.
 //!
 //! # Examples
-//! From a client to a server, frame by frame, holding nothing back: of a frame that is still on its way, what was read
-//! goes out at once. Each frame is masked anew, with a key of the relay's (RFC 6455 §5.3); what the server sends goes
-//! back in the same way, without a key. `examples/relay.rs` is a whole relay.
+//! One direction of a relay, from a client to a server: it passes on what each read brings, in the middle of a frame
+//! too. It masks each frame with a key of its own (RFC 6455 §5.3); the other direction is the same without a key.
+//! `examples/relay.rs` is a complete relay.
 //! ```
 //! use websocket_proto::frame::{FramePiece, FrameReader};
 //! use websocket_proto::mask::{MaskKeys, apply_mask, rotate_key};
@@ -48,14 +48,15 @@
 //! # Ok::<_, ProtocolError>(())
 //! ```
 
+mod parser;
 mod reader;
 
+pub(crate) use parser::{HeaderChecks, HeaderParser};
 pub use reader::{FramePiece, FrameReader};
 
 use crate::error::ProtocolErrorKind;
-use crate::input::Input;
 
-/// What a frame is (RFC 6455 §5.2, "Opcode"). Opcodes 3–7 and 11–15 are reserved and have no value here.
+/// The type of a frame (RFC 6455 §5.2, "Opcode"). Opcodes 3–7 and 11–15 are reserved and have no value here.
 ///
 /// # Examples
 /// ```
@@ -68,7 +69,7 @@ use crate::input::Input;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// A further fragment of the message under way.
+    /// A further fragment of the message in progress.
     Continuation = 0x0,
     /// A text message, or its first fragment.
     Text = 0x1,
@@ -106,11 +107,11 @@ impl Opcode {
     }
 }
 
-/// One frame's header (RFC 6455 §5.2).
+/// A frame's header (RFC 6455 §5.2).
 ///
-/// Decoding checks what is true of every frame: a known opcode, control frames whole and short, lengths in their
-/// minimal form. What depends on the connection (the RSV bits, who masks, the order of fragments, limits) is
-/// [`Connection`](crate::Connection)'s.
+/// Decoding checks the rules for every frame: a known opcode, control frames unfragmented and short, lengths in their
+/// minimal form. A [`Connection`](crate::Connection) also checks those that depend on it: the RSV bits, which side
+/// masks, the order of fragments, limits.
 ///
 /// # Examples
 /// ```
@@ -131,7 +132,7 @@ pub struct FrameHeader {
     pub fin: bool,
     /// The three reserved bits, RSV1 as 4, RSV2 as 2, RSV3 as 1. Only the low three bits are encoded.
     pub rsv: u8,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
     /// The mask key, present in every frame from a client and in none from a server.
     pub mask: Option<[u8; 4]>,
@@ -175,7 +176,7 @@ impl FrameHeader {
             len @ 126..=0xffff => (LEN_16, (len as u16).swap_bytes(), 4),
             len => return Self::encode_long(first, mask_bit, len, self.mask),
         };
-        // As one number, whose octets leave at its low end.
+        // As one number, whose low octet is sent first.
         let header = u64::from(u16::from_le_bytes([first, mask_bit | second])) | u64::from(extended) << 16;
         match self.mask {
             None => EncodedHeader::new(header.into(), len),
@@ -194,7 +195,7 @@ impl FrameHeader {
     }
 }
 
-/// A header as it goes over the wire: 2 to 14 bytes, held inline. Made by [`FrameHeader::encode`].
+/// A header as it is sent: 2 to 14 bytes, stored inline. Made by [`FrameHeader::encode`].
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {
     bytes: [u8; 16],
@@ -214,7 +215,7 @@ impl EncodedHeader {
         Self { bytes, len: octets.len() as u8 }
     }
 
-    /// The header, with zeros behind it up to where a register ends: what is stored at once.
+    /// The header, padded with zeros to the size of a register.
     #[inline]
     pub(crate) fn padded(&self) -> &[u8; 16] {
         &self.bytes
@@ -228,51 +229,19 @@ impl AsRef<[u8]> for EncodedHeader {
     }
 }
 
-/// A header of which reads may have brought only a part, held inline.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HeaderBuffer {
-    bytes: [u8; FrameHeader::MAX_LEN],
-    len: u8,
-}
-
-impl HeaderBuffer {
-    /// Takes what is missing of the first two bytes, which tell how long the header is; once they are there, of the
-    /// whole header. Returns how many bytes it took.
-    pub(crate) fn fill(&mut self, input: &mut Input<'_>) -> usize {
-        let known = usize::from(self.len);
-        let wanted = match *self.as_ref() {
-            [_, second, ..] => header_len(second),
-            _ => 2,
-        };
-        let taken = input.take(wanted.saturating_sub(known));
-        if let Some(place) = self.bytes.get_mut(known..known + taken.len()) {
-            place.copy_from_slice(taken);
-            self.len += taken.len() as u8;
-        }
-        taken.len()
-    }
-}
-
-impl AsRef<[u8]> for HeaderBuffer {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-/// In the place of a 7-bit length: the length follows in 16 bits.
+/// Stands for a 7-bit length: the length follows in 16 bits.
 const LEN_16: u8 = 126;
-/// In the place of a 7-bit length: the length follows in 64 bits.
+/// Stands for a 7-bit length: the length follows in 64 bits.
 const LEN_64: u8 = 127;
 
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const MASK: u8 = 0x80;
 /// The three reserved bits.
 pub(crate) const RSV: u8 = 0x70;
-/// The one that permessage-deflate defines.
+/// The reserved bit that permessage-deflate defines.
 pub(crate) const RSV1: u8 = 0x40;
 
-/// The header's length, which its second byte tells.
+/// The header's length, given by its second byte.
 #[inline]
 pub(crate) const fn header_len(second: u8) -> usize {
     let extended = match second & 0x7f {
@@ -283,7 +252,7 @@ pub(crate) const fn header_len(second: u8) -> usize {
     2 + extended + if second & MASK == 0 { 0 } else { 4 }
 }
 
-/// The payload's length, as soon as the bytes tell it, which is before the mask key.
+/// The payload's length, once the bytes before the mask key are there.
 pub(crate) fn decode_payload_len(bytes: &[u8]) -> Result<Option<u64>, ProtocolErrorKind> {
     let [first, second, extended @ ..] = bytes else { return Ok(None) };
     let opcode = Opcode::new(first & 0xf).ok_or(ProtocolErrorKind::ReservedOpcode(first & 0xf))?;
@@ -325,7 +294,7 @@ pub(crate) fn decode_payload_len(bytes: &[u8]) -> Result<Option<u64>, ProtocolEr
 mod tests {
     use super::*;
 
-    /// 6455-5.2-5, 6455-5.2-6, 6455-5.2-8: every length form at its borders, with and without a key, and no header
+    /// 6455-5.2-5, 6455-5.2-6, 6455-5.2-8: every length form at its bounds, with and without a key; no header is decoded
     /// before its last byte.
     #[test]
     fn round_trip_and_prefixes() {

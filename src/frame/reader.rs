@@ -1,22 +1,21 @@
-//! [`FrameReader`]: frames from a stream that is cut anywhere, in the pieces in which they arrive. It keeps no payload,
-//! and knows no message.
+//! [`FrameReader`]: frames from a stream that is cut anywhere, in the pieces in which they arrive.
 
-use super::{FrameHeader, HeaderBuffer};
+use super::{FrameHeader, HeaderParser};
 use crate::error::ProtocolError;
 use crate::input::Input;
 use crate::mask::{apply_mask, rotate_key};
 
-/// Reads a stream of frames, from the first byte after the opening handshake on, without gathering anything.
+/// Reads a stream of frames, from the first byte after the opening handshake on, without reassembling messages.
 ///
-/// For a proxy, a load balancer, a recorder: whatever handles frames and not messages. It decodes headers however they
-/// are cut, unmasks payloads where they lie and lends them from the [`Input`]. It is one direction of a connection:
-/// both need two. It allocates nothing and holds at most the 14 bytes of a header.
+/// For a proxy, a load balancer, a recorder: programs that handle frames instead of messages. It decodes headers however
+/// they are cut, unmasks payloads in place and lends them from the [`Input`]. It reads one direction of a connection.
+/// It allocates nothing and keeps at most the 14 bytes of a header.
 ///
-/// # What it checks
-/// What [`FrameHeader::decode`] checks, which holds for every frame. What depends on a connection is its user's to
-/// decide: what the RSV bits mean, who masks, the order of fragments, whether text is UTF-8, and every limit: a length
-/// is only what the header says, and each header comes before its payload, so that a frame can be refused on it.
-/// A frame with a reserved opcode is refused, even if an extension should define one.
+/// # Checks
+/// The rules for every frame, as [`FrameHeader::decode`] checks them. The caller decides about those that depend on the
+/// connection: the meaning of the RSV bits, which side masks, the order of fragments, UTF-8 in text, and every limit.
+/// Each header is returned before its payload, so that the caller can reject a frame by the length in it. A frame with
+/// a reserved opcode is rejected, even if an extension should define it.
 ///
 /// # Examples
 /// ```
@@ -47,29 +46,28 @@ use crate::mask::{apply_mask, rotate_key};
 pub struct FrameReader {
     /// Bytes consumed.
     position: u64,
-    /// What there is of the next header.
-    header: HeaderBuffer,
-    /// Of the frame whose header was given last, until its end.
+    header: HeaderParser,
+    /// The payload of the frame whose header was returned last, until its end.
     payload: Option<Payload>,
 }
 
-/// A payload under way.
+/// The rest of a payload.
 #[derive(Clone, Copy, Debug)]
 struct Payload {
-    /// The key for the next byte, if the frame is masked.
+    /// The mask key for the next byte, if the frame is masked.
     mask: Option<[u8; 4]>,
     remaining: u64,
 }
 
-/// A part of a frame: first its header, then one or more pieces of its payload.
+/// A piece of a frame: first its header, then one or more pieces of its payload.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FramePiece<'i> {
     /// A frame begins. To send it on, [encode](FrameHeader::encode) it, with another [mask](FrameHeader::mask) or none.
     Header(FrameHeader),
-    /// The next bytes of the payload, as many of them as there are in the input.
+    /// The part of the payload that is in the input.
     Payload {
-        /// Unmasked, in the caller's buffer, where they may be masked again. Never empty, except that a frame without
-        /// payload has this one piece, and it is the last.
+        /// Unmasked, in the caller's buffer, where they may be masked again. Empty only for a frame without payload,
+        /// which has one such piece.
         bytes: &'i mut [u8],
         /// Whether the frame ends here.
         is_last: bool,
@@ -77,20 +75,20 @@ pub enum FramePiece<'i> {
 }
 
 impl FrameReader {
-    /// A reader at the beginning of a frame.
+    /// A reader at the start of a frame.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes bytes that were read from the transport and returns the next piece, or `None` when every byte is consumed.
+    /// Consumes bytes that were read from the transport and returns the next piece; `None` once every byte is consumed.
     ///
-    /// The same bytes, however cut, give the same headers and the same payloads, only in other pieces, and the same
-    /// error in the same place.
+    /// The same bytes, however cut, give the same headers, the same payloads in other pieces, and the same error at the
+    /// same offset.
     ///
     /// # Errors
-    /// As [`FrameHeader::decode`], with the offset of the header in everything that this reader was given. Nothing
-    /// behind a wrong header can be understood: every further call gives the same error.
+    /// As [`FrameHeader::decode`], with the header's offset from the first byte that this reader was given. No frame can
+    /// be read after a wrong header: every further call gives the same error.
     #[inline]
     pub fn next<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<FramePiece<'i>>, ProtocolError> {
         match self.payload {
@@ -101,34 +99,27 @@ impl FrameReader {
 
     /// Whether the next byte is the first of a frame.
     ///
-    /// Only there may a proxy put a frame of its own into the stream, such as a Close, and only there does a stream end
-    /// that was not cut off.
+    /// Only here may a proxy insert a frame of its own, such as a Close. A stream that ends elsewhere was cut off.
     #[must_use]
     pub fn is_between_frames(&self) -> bool {
-        self.payload.is_none() && self.header.as_ref().is_empty()
+        self.payload.is_none() && self.header.buffered() == 0
     }
 
     fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
-        let offset = self.position.saturating_sub(self.header.as_ref().len() as u64);
-        loop {
-            let decoded = FrameHeader::decode(self.header.as_ref());
-            if let Some((header, _)) = decoded.map_err(|kind| ProtocolError { kind, offset })? {
-                self.header = HeaderBuffer::default();
-                self.payload = Some(Payload { mask: header.mask, remaining: header.payload_len });
-                return Ok(Some(header));
-            }
-            match self.header.fill(input) {
-                0 => return Ok(None),
-                taken => self.position = self.position.saturating_add(taken as u64),
-            }
+        let (offset, before) = (self.position.saturating_sub(self.header.buffered() as u64), input.len());
+        let header = self.header.parse(input, &()).map_err(|kind| ProtocolError { kind, offset });
+        self.position = self.position.saturating_add((before - input.len()) as u64);
+        if let Ok(Some(header)) = header {
+            self.payload = Some(Payload { mask: header.mask, remaining: header.payload_len });
         }
+        header
     }
 
     fn next_payload<'i>(&mut self, mut payload: Payload, input: &mut Input<'i>) -> Option<FramePiece<'i>> {
         if payload.remaining > 0 && input.is_empty() {
             return None;
         }
-        let bytes = input.take(usize::try_from(payload.remaining).unwrap_or(usize::MAX));
+        let bytes = input.consume(usize::try_from(payload.remaining).unwrap_or(usize::MAX));
         self.position = self.position.saturating_add(bytes.len() as u64);
         if let Some(key) = &mut payload.mask {
             apply_mask(*key, bytes);

@@ -3,12 +3,12 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use super::header::Extension;
-use super::server::Request;
 use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreed, offer_header};
 use crate::error::HandshakeErrorKind;
+use crate::handshake::grammar::Extension;
+use crate::handshake::server::Request;
 
 /// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection
 /// has to know of it.
@@ -40,7 +40,7 @@ impl Negotiated {
     }
 
     /// Extensions are agreed on apart.
-    pub(super) fn selecting(subprotocol: Option<&str>) -> Self {
+    pub(crate) fn selecting(subprotocol: Option<&str>) -> Self {
         Self {
             subprotocol: subprotocol.map(Into::into),
             #[cfg(feature = "deflate")]
@@ -63,7 +63,7 @@ impl Negotiated {
 
     /// The value of the header with which a client offers extensions, if it does.
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
-    pub(super) fn offer_extensions(config: &Config) -> Option<String> {
+    pub(crate) fn offer_extensions(config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
         if let Some(wanted) = &config.deflate {
             return Some(offer_header(wanted));
@@ -76,7 +76,7 @@ impl Negotiated {
         not(feature = "deflate"),
         expect(unused_variables, clippy::unused_self, reason = "no extension is built")
     )]
-    pub(super) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
+    pub(crate) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
         if let Some(wanted) = &config.deflate
             && let Some((agreed, header)) = Agreed::answer(request.extensions(), wanted)
@@ -90,7 +90,7 @@ impl Negotiated {
     /// A client's check of the extensions in the response. RFC 6455 §9.1: only what was offered may be in it, as its
     /// own specification has it.
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
-    pub(super) fn check_extensions(
+    pub(crate) fn check_extensions(
         &mut self,
         answered: &[Extension],
         config: &Config,

@@ -1,9 +1,9 @@
-//! Octets that are loaded, combined and stored at once: as many as fit a register, or several. What they are combined
-//! for is the kernel's business.
+//! [`Block`]: octets that are loaded, combined and stored at once, in one register or several.
 
-/// SAFETY of every method: the processor has the registers, and so many octets can be read or written there.
+/// SAFETY of every method: the processor has the registers, and `size_of::<Self>()` octets can be read or written at the
+/// address.
 pub(super) trait Block: Copy {
-    /// The key, over and over.
+    /// The key, repeated.
     unsafe fn repeat(key: [u8; 4]) -> Self;
     /// From any address.
     unsafe fn load(from: *const u8) -> Self;
@@ -14,7 +14,7 @@ pub(super) trait Block: Copy {
     unsafe fn is_ascii(self) -> bool;
 }
 
-/// The widest that every processor of the kind has. What runs without an operating system may not use SSE.
+/// The widest register that every processor of the architecture has. Targets without an operating system may lack SSE.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(super) type Wide = core::arch::x86_64::__m128i;
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
@@ -125,7 +125,7 @@ mod x86_64 {
     );
 }
 
-/// Several, one behind the other.
+/// Several registers, in order.
 impl<B: Block, const N: usize> Block for [B; N] {
     #[inline(always)]
     unsafe fn repeat(key: [u8; 4]) -> Self {

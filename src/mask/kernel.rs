@@ -1,42 +1,40 @@
-//! The XOR of masking, in the processor's widest registers, with a look at each octet's high bit on the way.
-//! Nothing is known here of frames but an encoded header that stands before the octets.
+//! The XOR of masking in the processor's widest registers, which also tests whether the octets are ASCII.
 //!
-//! One of the crate's three islands of unsafe code. What it is for: one pass instead of two over what is
-//! gathered or sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a
-//! message, before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a
-//! binary message received of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments
-//! of 1 KiB 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
+//! One of the three islands of unsafe code. It earns: one pass instead of two over bytes that are reassembled or
+//! sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a message, before
+//! (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a received binary
+//! message of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB 16,415
+//! → 9,583; 1 KiB sent by a client 886 → 413.
 
 use alloc::vec::Vec;
 
 use super::block::{Block, Wide};
 use super::rotate_key;
-use crate::frame::EncodedHeader;
 
-/// XORs `bytes` with `key` in place. Returns whether they are ASCII now.
+/// XORs `bytes` with `key` in place. Returns whether the result is ASCII.
 #[inline]
 pub(crate) fn mask(key: [u8; 4], bytes: &mut [u8]) -> bool {
     let at = bytes.as_mut_ptr();
-    // SAFETY: both are the same `len` octets, which are borrowed to be written.
+    // SAFETY: source and destination are the same `len` octets, which are borrowed mutably.
     unsafe { xor(key, at, at, bytes.len()) }
 }
 
-/// Appends `bytes`, combined with `key`. Returns whether what was appended is ASCII.
+/// Appends `bytes`, `XORed` with `key`. Returns whether the appended octets are ASCII.
 #[inline]
 pub(crate) fn append_masked(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) -> bool {
     out.reserve(bytes.len());
     let place = out.spare_capacity_mut().as_mut_ptr().cast();
-    // SAFETY: `len` octets to read, and as many to write that were just reserved and nobody else knows of.
+    // SAFETY: `len` octets can be read, and `len` octets, reserved above and not shared, can be written.
     let is_ascii = unsafe { xor_call(key, bytes.as_ptr(), place, bytes.len()) };
-    // SAFETY: that many were reserved, and written.
+    // SAFETY: `bytes.len()` octets were reserved and written.
     unsafe { out.set_len(out.len() + bytes.len()) };
     is_ascii
 }
 
-/// As [`append_masked`], for a few octets, if there is room for them and `is_welcome` takes all their bits. Otherwise
-/// appends nothing.
+/// As [`append_masked`], for a few octets, if they fit without an allocation and `accepts` returns true for the OR of
+/// all of them. Otherwise appends nothing and returns false.
 #[inline]
-pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, is_welcome: impl FnOnce(u8) -> bool) -> bool {
+pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, accepts: impl FnOnce(u8) -> bool) -> bool {
     let place = out.spare_capacity_mut();
     if place.len() < bytes.len() {
         return false;
@@ -46,35 +44,43 @@ pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, is_welco
         seen |= *place.write(octet ^ key as u8);
         key = key.rotate_right(8);
     }
-    let is_welcome = is_welcome(seen);
-    if is_welcome {
-        // SAFETY: there was room for all octets, and they were written.
+    let is_accepted = accepts(seen);
+    if is_accepted {
+        // SAFETY: all octets fitted and were written.
         unsafe { out.set_len(out.len() + bytes.len()) };
     }
-    is_welcome
+    is_accepted
 }
 
-/// Appends a header and `payload`, combined with `key` if there is one.
+/// Appends the first `header_len` octets of `header`, at most all 16, and `payload`, `XORed` with `key` if there is one.
 #[inline]
-pub(crate) fn append_frame(header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
-    let (padded, header) = (header.padded(), header.as_ref().len());
-    out.reserve(padded.len() + payload.len());
+pub(crate) fn append_frame(
+    header: &[u8; 16],
+    header_len: usize,
+    key: Option<[u8; 4]>,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let header_len = header_len.min(header.len());
+    out.reserve(header.len() + payload.len());
     let place: *mut u8 = out.spare_capacity_mut().as_mut_ptr().cast();
-    // SAFETY: both fit into what was just reserved and nobody else knows of, and all of it up to the new length is
-    // written: the payload begins where the header, no longer than it is padded to, ends, over what pads it.
+    // SAFETY: header and payload fit into the octets reserved above, which are not shared. Everything up to the new
+    // length is written: the payload starts at `header_len`, over the rest of `header`.
     unsafe {
-        place.cast::<[u8; 16]>().write(*padded);
+        place.cast::<[u8; 16]>().write(*header);
         match key {
-            // What the C library copies in its own good way, unless it is so long that this becomes `rep movsb`, which
-            // is slow at some distances.
-            None if payload.len() < LONG => payload.as_ptr().copy_to_nonoverlapping(place.add(header), payload.len()),
-            _ => _ = xor_call(key.unwrap_or_default(), payload.as_ptr(), place.add(header), payload.len()),
+            // The C library copies short payloads well. Long ones it copies by `rep movsb`, which is slow at some
+            // distances between source and destination.
+            None if payload.len() < LONG => {
+                payload.as_ptr().copy_to_nonoverlapping(place.add(header_len), payload.len());
+            }
+            _ => _ = xor_call(key.unwrap_or_default(), payload.as_ptr(), place.add(header_len), payload.len()),
         }
-        out.set_len(out.len() + header + payload.len());
+        out.set_len(out.len() + header_len + payload.len());
     }
 }
 
-/// From so many octets on, copying is left to no library.
+/// Payloads from this length on are not copied by the C library.
 const LONG: usize = 2048;
 
 // INVARIANT of all below: `len` octets can be read at `from` and written at `to`, which are the same or do not overlap.
@@ -100,7 +106,7 @@ unsafe fn xor_call(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
     unsafe { xor(key, from, to, len) }
 }
 
-/// From so many octets on, wider registers are worth asking for.
+/// From this length on, wider registers are worth asking for.
 const WIDER: usize = 256;
 
 #[inline(never)]
@@ -121,9 +127,9 @@ unsafe fn xor_avx2(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
     unsafe { xor_blocks::<[core::arch::x86_64::__m256i; 4]>(key, from, to, len) }
 }
 
-/// In blocks, of which `len` makes at least one. The last block is loaded before anything is stored, and stored last,
-/// over what overlaps it: so odd octets need no loop, and no store crosses the end, behind which the next header would
-/// wait for it.
+/// Works in blocks; `len` is at least one. The last block is loaded before anything is stored, and stored last, over the
+/// block that it overlaps. So odd octets need no loop, and no store crosses the end: loading the next header would have
+/// to wait for it.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "wider instructions only become part of a function that may use them")]
 unsafe fn xor_blocks<B: Block>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
@@ -167,7 +173,7 @@ mod tests {
         bytes.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key).collect()
     }
 
-    /// What has one high bit at `at`, or none, when it is unmasked.
+    /// Octets that have one high bit, at `at`, when they are unmasked; none if `at` is `len`.
     fn masked(key: [u8; 4], len: usize, at: usize) -> Vec<u8> {
         twin(key, &(0..len).map(|i| if i == at { 0x80 } else { (i * 31 % 127) as u8 }).collect::<Vec<_>>())
     }
@@ -176,7 +182,7 @@ mod tests {
         (0..=300).chain([511, 512, 513, 1000, 1024, 4096, 65_535, 65_536])
     }
 
-    /// Every way to the same octets, and to the same answer whether they are ASCII, whichever octet is not, at any
+    /// Every function gives the same octets, and the same answer whether they are ASCII, whichever octet is not, at any
     /// address.
     #[test]
     fn agrees_with_its_safe_twin() {
@@ -205,9 +211,9 @@ mod tests {
         }
     }
 
-    /// Few octets go where there is room, if they are welcome.
+    /// A few octets are appended if they fit and are accepted.
     #[test]
-    fn few_octets_need_room_and_a_welcome() {
+    fn append_few_needs_room_and_acceptance() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
         for len in 0..16 {
             let bytes = masked(key, len, len);
@@ -223,7 +229,7 @@ mod tests {
         }
     }
 
-    /// A frame is its header and its payload, whatever the length of either.
+    /// A frame is its header and its payload, at any length of either.
     #[test]
     fn frames_are_header_and_payload() {
         for len in lengths() {
@@ -231,7 +237,7 @@ mod tests {
                 let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len: len as u64 };
                 let (header, payload) = (header.encode(), masked([1; 4], len, len / 2));
                 let mut out = alloc::vec![7; 3];
-                append_frame(&header, mask, &payload, &mut out);
+                append_frame(header.padded(), header.as_ref().len(), mask, &payload, &mut out);
                 let payload = twin(mask.unwrap_or_default(), &payload);
                 assert_eq!(out, [&[7; 3], header.as_ref(), &payload].concat(), "{len} octets");
             }

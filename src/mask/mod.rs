@@ -1,4 +1,4 @@
-//! Masking (RFC 6455 §5.3): the XOR itself, and where the keys come from. Who masks, and when, is not known here.
+//! Masking (RFC 6455 §5.3): the XOR, and the source of the keys.
 
 #[expect(unsafe_code, reason = "loads and stores of registers, of the kernel's island")]
 #[expect(clippy::inline_always, reason = "registers must not be passed through memory")]
@@ -13,7 +13,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 
 /// XORs `payload` with `key` in place: masks and unmasks alike (RFC 6455 §5.3).
 ///
-/// For a payload that arrives in pieces, carry on with the key that [`rotate_key`] gives.
+/// For a payload that arrives in pieces, continue with the key that [`rotate_key`] returns.
 ///
 /// # Examples
 /// ```
@@ -28,7 +28,7 @@ pub fn apply_mask(key: [u8; 4], payload: &mut [u8]) {
     kernel::mask(key, payload);
 }
 
-/// The key to carry on with after `count` octets of a payload have been masked with `key`.
+/// The key for the next octet after `count` octets of a payload were masked with `key`.
 ///
 /// # Examples
 /// ```
@@ -44,17 +44,17 @@ pub fn apply_mask(key: [u8; 4], payload: &mut [u8]) {
 #[inline]
 #[must_use]
 pub const fn rotate_key(key: [u8; 4], count: usize) -> [u8; 4] {
-    // The octets of a little-endian word leave at its low end.
+    // The first octet is the low end of a little-endian word.
     u32::from_le_bytes(key).rotate_right((count as u32 & 3) * 8).to_le_bytes()
 }
 
-/// A fresh mask key for every frame, all of them drawn from the caller's seed: for a proxy or a codec that masks frames
-/// itself. A [`Connection`](crate::Connection) has its own.
+/// Mask keys, a new one for every frame, drawn from the caller's seed: for a proxy or a codec that masks frames itself.
+/// A [`Connection`](crate::Connection) has its own.
 ///
 /// RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong
 /// source of entropy, and the masking key for a given frame MUST NOT make it simple for a server/proxy to predict the
-/// masking key for a subsequent frame." `ChaCha20` gives that, if the seed has the entropy: fill it from the operating
-/// system's random source, anew for every connection. Holds some 350 bytes on the heap.
+/// masking key for a subsequent frame." `ChaCha20` ensures that if the seed has the entropy: fill a new seed for every
+/// connection from the operating system's random source. Holds some 350 bytes on the heap.
 ///
 /// # Examples
 /// ```
@@ -67,7 +67,7 @@ pub const fn rotate_key(key: [u8; 4], count: usize) -> [u8; 4] {
 pub struct MaskKeys(Box<ChaCha20Rng>);
 
 impl MaskKeys {
-    /// The keys that this seed gives, the same for the same seed.
+    /// Starts the sequence of keys that belongs to `seed`: the same for the same seed.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(Box::new(ChaCha20Rng::from_seed(seed)))
@@ -75,12 +75,12 @@ impl MaskKeys {
 
     /// The next frame's key.
     #[inline]
-    #[must_use = "a key that was drawn is not given again"]
+    #[must_use = "no call returns this key again"]
     pub fn key(&mut self) -> [u8; 4] {
         self.0.next_u32().to_le_bytes()
     }
 
-    /// Of a client's opening handshake.
+    /// The nonce of a client's opening handshake.
     pub(crate) fn nonce(&mut self) -> [u8; 16] {
         let mut nonce = [0; 16];
         self.0.fill_bytes(&mut nonce);
@@ -88,7 +88,7 @@ impl MaskKeys {
     }
 }
 
-/// Says nothing of the keys: who can predict them can forge what an intermediary sees.
+/// Shows no keys: with them, data could be chosen that an intermediary takes as a request.
 impl core::fmt::Debug for MaskKeys {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("MaskKeys(..)")
@@ -99,7 +99,7 @@ impl core::fmt::Debug for MaskKeys {
 mod tests {
     use super::*;
 
-    /// 6455-5.3-5: octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any border and alignment.
+    /// 6455-5.3-5: octet `i` of the payload is `XORed` with octet `i mod 4` of the key, at any cut and alignment.
     #[test]
     fn chunked_mask_equals_octet_by_octet() {
         let key = [0x37, 0xfa, 0x21, 0x3d];

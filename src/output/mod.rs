@@ -242,7 +242,7 @@ impl Output {
     #[inline]
     pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
         let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
-        kernel::append_frame(header, key, payload, bytes);
+        kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, bytes);
         header.as_ref().len() + payload.len()
     }
 

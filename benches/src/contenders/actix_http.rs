@@ -1,8 +1,8 @@
 //! actix-http 3.20: `ws::Codec`, over `BytesMut` as its dispatcher has it.
 //!
-//! It leaves to its user what `actix-ws` and applications do: gathering fragments, and UTF-8, which is simdutf8 here,
-//! over the whole message. 64 KiB to read into, given back when it is empty; what is written gathers in one buffer for
-//! a batch, or a read. Payloads are `Bytes`, so that handing one over costs a reference. Its handshake needs its
+//! `actix-ws` and applications reassemble fragments and check UTF-8, so this file does: by simdutf8, over the whole
+//! message. The read buffer has 64 KiB and is reused when it is empty; one buffer collects the writes of a batch, or of a
+//! read. Payloads are `Bytes`, so that handing one over costs a reference. Its handshake needs its
 //! runtime; no compression.
 
 use actix_http::ws::{Codec, Frame, Item, Message};
@@ -43,7 +43,7 @@ struct Reader {
     codec: Codec,
     socket: AlwaysReady,
     buffer: BytesMut,
-    /// The fragments of a message under way, and whether it is text.
+    /// The fragments of the message in progress, and whether it is text.
     fragments: Vec<u8>,
     is_text: bool,
 }
@@ -54,7 +54,7 @@ impl Reader {
         Self { codec, socket: AlwaysReady(socket), buffer, fragments: Vec::new(), is_text: false }
     }
 
-    /// Reads once, and handles every message that is there then.
+    /// Reads once and handles every complete message.
     #[inline]
     fn read(&mut self, mut handle: impl FnMut(&mut Codec, Message)) {
         let reclaimed = self.buffer.is_empty() && self.buffer.try_reclaim(READ);

@@ -1,4 +1,4 @@
-//! The socket as asynchronous peers want it: always ready, so that they are measured and no runtime.
+//! The socket for asynchronous peers: always ready, so that no runtime is measured.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::socket::Socket;
 
-/// Reads and writes at once, and flushes nothing, as a TCP socket does.
+/// Reads and writes at once; like a TCP socket, it has nothing to flush.
 pub struct AlwaysReady(pub Socket);
 
 impl AlwaysReady {
-    /// Reads into memory that nobody has written to, as the kernel does, and returns how much of it is written to now.
+    /// Reads into uninitialised memory, as the kernel does, and returns the number of bytes that are initialised now.
     pub fn read(&self, buffer: &mut [MaybeUninit<u8>]) -> usize {
         // SAFETY: the same memory, and the socket only writes to it.
         let buffer = unsafe { &mut *(&raw mut *buffer as *mut [u8]) };
@@ -61,12 +61,12 @@ impl AsyncWrite for AlwaysReady {
     }
 }
 
-/// What a future over such a socket comes to.
+/// The output of a future over such a socket.
 pub fn now<F: Future>(future: F) -> F::Output {
     ready(pin!(future).poll(&mut context()))
 }
 
-/// What a poll over such a socket returns.
+/// The result of a poll over such a socket.
 pub fn ready<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(value) => value,
@@ -74,7 +74,7 @@ pub fn ready<T>(poll: Poll<T>) -> T {
     }
 }
 
-/// Nobody needs to be woken.
+/// Wakes nothing.
 pub fn context() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }

@@ -1,6 +1,7 @@
 //! Messages to send, a batch at a time.
 
-use crate::work::{Payload, Work};
+use crate::content::Payload;
+use crate::work::Work;
 
 /// A row's messages, in the form in which a contender takes them.
 pub struct Batches<M> {
@@ -14,12 +15,12 @@ impl<M> Batches<M> {
         Self { messages: work.payloads().into_iter().map(form).collect(), size: work.batch(), next: 0 }
     }
 
-    /// As many batches as come to so many messages or more, and how many messages they come to.
+    /// The number of batches for at least `messages` messages, and the number of messages in them.
     pub fn count(&self, messages: usize) -> (usize, usize) {
         (messages.div_ceil(self.size), messages.next_multiple_of(self.size))
     }
 
-    /// The next batch; after the last one the first again. There is a whole number of them.
+    /// The next batch; after the last one, the first.
     pub fn next(&mut self) -> &mut [M] {
         let start = self.next;
         let end = start + self.size;

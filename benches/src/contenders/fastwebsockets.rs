@@ -1,9 +1,9 @@
-//! fastwebsockets 0.10: `FragmentCollector`, which hands out whole messages, on one side of the connection.
+//! fastwebsockets 0.10: `FragmentCollector`, which returns whole messages, on one side of the connection.
 //!
 //! Defaults: UTF-8 by simdutf8; keys from `rand`; payloads over 1,024 bytes in one vectored write with their header,
-//! smaller ones copied behind it; a write for each message, as it has nothing to gather them in. A client masks the
-//! caller's own buffer, so the payload is copied into one before, which costs less than the allocation that it would
-//! make for a borrowed one. It leaves the server's handshake to hyper, and has no compression.
+//! smaller ones copied after it; one write for each message, as it cannot collect them. A client masks the caller's own
+//! buffer, so the payload is copied into one before: that costs less than the allocation for a borrowed one. hyper does
+//! the server's handshake; no compression.
 
 use fastwebsockets::Payload::{Borrowed, BorrowedMut};
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Role, WebSocket};
@@ -12,9 +12,10 @@ use super::always_ready::{AlwaysReady, now};
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::copy::copy;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, Task, Work};
+use crate::work::{MAX_MESSAGE, Task, Work};
 
 pub struct Fastwebsockets;
 

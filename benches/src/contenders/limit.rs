@@ -1,26 +1,27 @@
-//! What no implementation can go below: the bytes of a row, without any protocol.
+//! The lower limits of a row: its bytes without any protocol.
 
 use std::rc::Rc;
 
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::copy::copy;
 use crate::socket::Socket;
-use crate::work::{Payload, READ, Reads, Task, Work};
+use crate::work::{READ, Reads, Task, Work};
 
-/// How much is done to the bytes, each more than the one before.
+/// The work on the bytes; each variant adds to the one before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// One copy for what is read, and one for what is written.
+    /// One copy for a read, and one for a write.
     Copy,
-    /// The key is applied to each message too, in one go and in place.
+    /// Each message is also unmasked, in place.
     Xor,
-    /// And validated, by simdutf8.
+    /// And validated by simdutf8.
     Utf8,
 }
 
 impl Limit {
-    /// The one that a row cannot go below.
+    /// The lower limit of a row.
     pub fn of(work: &Work) -> Option<Self> {
         match work.task {
             Task::Decode | Task::DecodeFragments | Task::Echo if work.is_text() => Some(Self::Utf8),
@@ -54,12 +55,12 @@ impl Contender for Limit {
     }
 }
 
-/// Takes messages that lie side by side, without headers.
+/// Receives messages without headers.
 struct Take {
     limit: Limit,
-    /// Brings the payloads, masked; for [`Limit::Copy`] as they are.
+    /// Reads the payloads, masked; for [`Limit::Copy`] unmasked.
     bare: Socket,
-    /// Where an echo goes.
+    /// The buffer for replies.
     echo: Option<Socket>,
     buffer: Aligned,
     size: usize,
@@ -74,7 +75,7 @@ impl Take {
         if limit > Limit::Copy {
             tape.chunks_mut(work.message_size()).for_each(xor);
         }
-        // The same reads, except that what a whole read brings is whole messages.
+        // The same reads, except that a full read brings whole messages.
         let size = work.message_size();
         let reads = match work.reads {
             Reads::UpTo(READ) if size <= READ => Reads::UpTo(READ / size * size),
@@ -120,7 +121,7 @@ impl Go for Take {
     }
 }
 
-/// Puts payloads without headers.
+/// Sends payloads without headers.
 struct Put {
     limit: Limit,
     socket: Socket,
@@ -142,7 +143,7 @@ impl Go for Put {
         let mut done = 0;
         while done < messages {
             for batch in self.payloads.chunks(self.batch) {
-                // A single message is written from where it lies, unless it has to be masked.
+                // A single message is not copied, unless it has to be masked.
                 if let (Limit::Copy, [payload]) = (self.limit, batch) {
                     self.socket.write(payload);
                 } else {
@@ -164,7 +165,7 @@ impl Go for Put {
     }
 }
 
-/// Reads a request, and writes about as much as an answer has.
+/// Reads a request and writes about as many bytes as an answer has.
 struct Answer(Socket, Aligned);
 
 impl Go for Answer {
@@ -189,7 +190,7 @@ fn xor(bytes: &mut [u8]) {
     xor_words(bytes);
 }
 
-/// As [`xor_words`], which the compiler then makes of wider instructions.
+/// As [`xor_words`], compiled with wider instructions.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn xor_avx2(bytes: &mut [u8]) {

@@ -1,4 +1,4 @@
-//! Everybody who takes part.
+//! All contenders.
 
 mod actix_http;
 mod always_ready;
@@ -18,16 +18,16 @@ use crate::contender::Contender;
 
 pub use limit::Limit;
 
-/// What a contender's time is compared as.
+/// The kind of a contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ours,
     Peer,
-    /// Not an implementation of the protocol: what none can go below.
+    /// A lower limit, not an implementation of the protocol.
     Limit,
 }
 
-/// All of them, in the order of the table.
+/// All contenders, in the order of the table.
 pub fn all() -> Vec<(Kind, Box<dyn Contender>)> {
     vec![
         (Kind::Ours, Box::new(ours::Ours)),

@@ -1,6 +1,5 @@
-//! This crate, driven as its README says: a read buffer of 64 KiB and one `Output`, which an event loop would have for
-//! all of its connections; buffers of gathered messages are given back. A payload of 16 KiB and more is sent from where
-//! it is.
+//! This crate, driven as its README says: a read buffer of 64 KiB and one `Output`, which an event loop shares between
+//! its connections; buffers of reassembled messages are recycled. Payloads from 16 KiB on are sent by reference.
 
 use std::borrow::Cow;
 use std::io::IoSlice;
@@ -13,9 +12,10 @@ use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::allocator;
 use crate::contender::{Contender, Go, Idle, Run};
+use crate::content::Payload;
 use crate::memory::one_message;
 use crate::socket::Socket;
-use crate::work::{DEFLATE_LEVEL, MAX_MESSAGE, MEMORY_LEVEL, Payload, READ, Task, WINDOW_BITS, Work};
+use crate::work::{DEFLATE_LEVEL, MAX_MESSAGE, MEMORY_LEVEL, READ, Task, WINDOW_BITS, Work};
 
 pub struct Ours;
 
@@ -75,7 +75,7 @@ fn compressing() -> Connection {
     ws
 }
 
-/// A connection, and what an event loop lends it.
+/// A connection, and the buffers that an event loop lends it.
 struct Reader {
     ws: Connection,
     socket: Socket,
@@ -88,7 +88,7 @@ impl Reader {
         Self { ws, socket, buffer: Aligned::new(READ), output: Output::new() }
     }
 
-    /// Reads once, and handles every message that is there then.
+    /// Reads once and handles every complete message.
     #[inline]
     fn read(&mut self, mut handle: impl FnMut(&mut Connection, MessageKind, &[u8], &mut Output)) {
         let Self { ws, socket, buffer, output } = self;
@@ -208,7 +208,7 @@ impl Go for Handshake {
     }
 }
 
-/// All that waits, in one write.
+/// Writes the whole output at once.
 #[inline]
 fn write(output: &mut Output, socket: &Socket) {
     if output.is_empty() {

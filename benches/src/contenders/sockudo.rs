@@ -1,9 +1,9 @@
-//! sockudo-ws 3.1: `Protocol` and `CorkBuffer`, what its streams for every runtime are made of.
+//! sockudo-ws 3.1: `Protocol` and `CorkBuffer`, the parts of its streams for every runtime.
 //!
-//! Used as its tokio stream uses them, without that stream's state machine, which costs more: 64 KiB to read into,
-//! given back when it is empty; replies gathered, and payloads of 8 KiB and more written from where they are. Fragments
-//! go through the stream, which is faster there because it takes one message at a time. Default features: SIMD found at
-//! run time, keys from fastrand. Compression is at zlib's default memory level, which flate2 lets nobody change. The
+//! Used as its tokio stream uses them, without that stream's state machine, which costs more: a read buffer of 64 KiB,
+//! reused when it is empty; replies collected, and payloads from 8 KiB on written without a copy. Fragments go through
+//! the stream, which is faster there because it takes one message at a time. Default features: SIMD detected at run time,
+//! keys from fastrand. Compression is at zlib's default memory level, which flate2 cannot change. The
 //! handshake is its own, for tokio.
 
 use std::io::IoSlice;
@@ -47,7 +47,7 @@ fn open(role: Role) -> Protocol {
     Protocol::new(role, MAX_MESSAGE, MAX_MESSAGE)
 }
 
-/// Without timers, for which it would ask a clock.
+/// Without timers, which would read a clock.
 fn stream(socket: Socket) -> WebSocketStream<AlwaysReady> {
     let config = Config::builder().max_payload_length(MAX_MESSAGE).auto_ping(false).idle_timeout(0).build();
     WebSocketStream::server(AlwaysReady(socket), config)
@@ -151,7 +151,7 @@ impl Go for Handshake {
     }
 }
 
-/// What its stream keeps to read with.
+/// The read state of its stream.
 struct Reader<P> {
     protocol: P,
     socket: AlwaysReady,
@@ -172,7 +172,7 @@ impl<P: Parse> Reader<P> {
         &self.messages
     }
 
-    /// Reads once, and takes every message that is there then.
+    /// Reads once and handles every complete message.
     fn fill(&mut self) {
         self.messages.clear();
         let reclaimed = self.buffer.is_empty() && self.buffer.try_reclaim(RECV_BUFFER_SIZE);
@@ -222,7 +222,7 @@ impl Put for Protocol {
     }
 }
 
-/// A client's, which has to copy every payload to mask it.
+/// A client's: it has to copy every payload to mask it.
 struct Masked(Protocol);
 
 impl Put for Masked {

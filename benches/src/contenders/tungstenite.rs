@@ -1,9 +1,8 @@
 //! tungstenite 0.30: `WebSocket` over a stream.
 //!
-//! A read buffer of 64 KiB, half of its default: no read brings more, and it clears the buffer before each. Writes
-//! gather in its buffer and are flushed once for a batch; for an echo once for a read, as if one could see that what
-//! was read is used up. Payloads are `Bytes`, so that handing one over costs a reference. UTF-8 is checked by std. It
-//! has no compression.
+//! A read buffer of 64 KiB, half of its default: no read brings more, and it clears the buffer before each. Its buffer
+//! collects writes, which are flushed once for a batch; for an echo once for a read, as if it showed when a read is used
+//! up. Payloads are `Bytes`, so passing one costs a reference. std checks UTF-8. No compression.
 
 use std::io::{self, Read, Write};
 
@@ -13,8 +12,9 @@ use tungstenite::{HandshakeError, Message, ServerHandshake, WebSocket};
 
 use super::batches::Batches;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, READ, Task, Work};
 
 pub struct Tungstenite;
 
@@ -118,7 +118,7 @@ impl Go for Echo {
             seen(payload(&message));
             self.0.write(message).expect("an open connection");
         }
-        // While results are verified, and once for a great many messages otherwise.
+        // Often only while results are verified.
         self.0.flush().expect("an open connection");
         messages
     }

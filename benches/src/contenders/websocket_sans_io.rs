@@ -1,9 +1,9 @@
-//! websocket-sans-io 0.1: `WebsocketFrameDecoder` and `WebsocketFrameEncoder`, and around them what they leave to their
-//! user: gathering messages, here only those that a read or fragments cut, and the rest by reference; UTF-8, by
-//! simdutf8 over the whole message; keys, by a generator that is fast and no CSPRNG.
+//! websocket-sans-io 0.1: `WebsocketFrameDecoder` and `WebsocketFrameEncoder`. This file adds the rest: it reassembles
+//! messages that a read or fragments cut, and borrows the others; it checks UTF-8 by simdutf8 over the whole message; its
+//! keys come from a fast generator that is no CSPRNG.
 //!
-//! 64 KiB to read into. Messages below 1 KiB are gathered to be written; longer ones are written from where they are,
-//! with their header in one vectored write, unless they have to be masked. No handshake, no compression.
+//! The read buffer has 64 KiB. Messages below 1 KiB are collected; longer ones are written without a copy, with their
+//! header in one vectored write, unless they have to be masked. No handshake, no compression.
 
 use std::io::IoSlice;
 
@@ -12,9 +12,10 @@ use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrame
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Idle, Run};
+use crate::content::Payload;
 use crate::content::Random;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, Payload, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, READ, Task, Work};
 
 pub struct WebsocketSansIo;
 
@@ -42,7 +43,7 @@ struct Reader {
     socket: Socket,
     buffer: Aligned,
     decoder: WebsocketFrameDecoder,
-    /// What there is of a message that does not lie whole in the buffer.
+    /// The available part of a message that does not lie in the buffer in one frame.
     gathered: Vec<u8>,
     payload_length: u64,
     fin: bool,
@@ -54,7 +55,7 @@ impl Reader {
         Self { socket, buffer: Aligned::new(READ), decoder, gathered: Vec::new(), payload_length: 0, fin: false }
     }
 
-    /// Reads once, and handles every message that is there then.
+    /// Reads once and handles every complete message.
     #[inline]
     fn read(&mut self, mut handle: impl FnMut(Opcode, &[u8])) {
         let Self { socket, buffer, decoder, gathered, payload_length, fin } = self;

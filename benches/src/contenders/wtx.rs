@@ -1,9 +1,9 @@
 //! wtx 0.46: `WebSocket` over a stream of ours.
 //!
 //! Messages are borrowed from its buffer where they can be (`Adaptive`); UTF-8 by simdutf8 (its feature
-//! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends it has to be given. It
-//! has nothing to gather writes in: each message is one vectored write. It masks the caller's own buffer, so a client's
-//! payload is copied into one before. Its permessage-deflate never takes context over: no rows for that.
+//! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends to choose from. It
+//! cannot collect writes: each message is one vectored write. It masks the caller's own buffer, so a client's payload is
+//! copied into one before. Its permessage-deflate never takes context over, so it has no such rows.
 
 use std::io::IoSlice;
 
@@ -66,7 +66,7 @@ impl Go for Decode {
 struct Encode<const IS_CLIENT: bool> {
     open: Open<IS_CLIENT>,
     opcode: OpCode,
-    /// Writable, as it wants them; it does not write to what a server sends.
+    /// Mutable, as it requires; it does not change payloads that a server sends.
     batches: Batches<Aligned>,
 }
 

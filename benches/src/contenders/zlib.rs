@@ -1,5 +1,4 @@
-//! zlib-rs alone, as this crate configures it: what permessage-deflate cannot go below. No frames, no masks, and no
-//! look at whether text is UTF-8.
+//! zlib-rs alone, as this crate configures it: the lower limit of permessage-deflate. No frames, no masks, no UTF-8.
 
 use std::rc::Rc;
 
@@ -8,9 +7,10 @@ use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 use super::batches::Batches;
 use crate::aligned::Aligned;
 use crate::contender::{Contender, Go, Run};
+use crate::content::Payload;
 use crate::socket::Socket;
 use crate::tape::{compressed, deflate_config};
-use crate::work::{Payload, READ, Reads, Task, Work};
+use crate::work::{READ, Reads, Task, Work};
 
 pub struct Zlib;
 
@@ -33,7 +33,7 @@ impl Contender for Zlib {
     }
 }
 
-/// The empty stored block that ends every message and does not travel.
+/// The empty stored block that ends every message and is not sent.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 struct Compress {
@@ -60,9 +60,9 @@ impl Go for Compress {
 }
 
 struct Decompress {
-    /// Brings the messages, and the tail of each.
+    /// Reads the messages, each with its tail.
     bare: Socket,
-    /// How long each is.
+    /// Their lengths.
     lens: Vec<usize>,
     next: usize,
     inflate: Inflate,

@@ -174,9 +174,10 @@ const CHUNK: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use super::super::head::{parse_request_head, parse_response_head};
     use super::{Found, HeadScanner};
     use crate::config::Config;
-    use crate::handshake::head::{Headers, parse_request_head, parse_response_head};
+    use crate::handshake::headers::Headers;
     use alloc::borrow::ToOwned;
     use alloc::string::String;
     use alloc::vec::Vec;

@@ -6,12 +6,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::head::{Headers, ResponseHead};
-use super::header::{count_extensions, elements, has_element, parse_digits, parse_extensions, parse_version};
-use super::negotiated::Negotiated;
-use super::{ACCEPT_LEN, Bootstrap};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::accept_key::ACCEPT_LEN;
+use crate::handshake::grammar::{
+    count_extensions, elements, has_element, parse_digits, parse_extensions, parse_version,
+};
+use crate::handshake::headers::Headers;
+use crate::handshake::http1::ResponseHead;
+use crate::handshake::negotiated::Negotiated;
 
 /// The server's final response to the opening request.
 ///
@@ -210,7 +214,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    pub(super) fn bootstrap(&self) -> Bootstrap {
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
         if self.accept.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect }
     }
 }

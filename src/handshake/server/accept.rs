@@ -6,13 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::fields::put_field;
-use super::head::Headers;
-use super::header::is_token_byte;
-use super::negotiated::Negotiated;
-use super::server::Request;
-use super::{Bootstrap, HeaderError, check_header, put_header};
+use super::request::Request;
 use crate::config::Config;
+use crate::handshake::Bootstrap;
+use crate::handshake::grammar::is_token_byte;
+use crate::handshake::header_checks::{HeaderError, check_header, put_header};
+use crate::handshake::header_list::put_field;
+use crate::handshake::headers::Headers;
+use crate::handshake::negotiated::Negotiated;
 use crate::output::Output;
 
 /// How to accept: with a subprotocol, with further headers.
@@ -158,7 +159,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
+    pub(crate) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
         Self { status, headers, body: Some(body), continues: false }
     }
 
@@ -191,7 +192,7 @@ impl Answer {
 
     /// Takes the body out.
     #[cfg(feature = "http")]
-    pub(super) fn into_body(self) -> Vec<u8> {
+    pub(crate) fn into_body(self) -> Vec<u8> {
         self.body.unwrap_or_default()
     }
 

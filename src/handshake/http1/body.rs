@@ -3,9 +3,10 @@
 
 use alloc::vec::Vec;
 
-use super::head::{Headers, ResponseHead};
-use super::header::{elements, parse_digits};
+use super::head::ResponseHead;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::grammar::{elements, parse_digits};
+use crate::handshake::headers::Headers;
 use crate::message::extend_up_to;
 
 /// A body under way. Every decision falls at a fixed byte of it, however it is cut.

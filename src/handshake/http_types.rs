@@ -6,16 +6,16 @@ use alloc::vec::Vec;
 
 use ::http::{Method, Request as HttpRequest, Response as HttpResponse, Version, uri};
 
-use super::Bootstrap;
-use super::answer::Answer;
-use super::client::ClientHandshake;
-use super::extended_connect::parse_extended_connect;
-use super::fields::read_fields;
-use super::head::RequestHead;
-use super::negotiated::Negotiated;
-use super::response::Response;
-use super::server::{Request, check_request_head};
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::client::ClientHandshake;
+use crate::handshake::client::Response;
+use crate::handshake::header_list::read_fields;
+use crate::handshake::http1::RequestHead;
+use crate::handshake::negotiated::Negotiated;
+use crate::handshake::server::Answer;
+use crate::handshake::server::parse_extended_connect;
+use crate::handshake::server::{Request, check_request_head};
 
 impl Bootstrap {
     /// How a request that came in this version of HTTP has to ask.

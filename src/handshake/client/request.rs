@@ -5,14 +5,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::fields::{put_field, read_fields};
-use super::head::{Headers, ResponseHead};
-use super::header::is_token;
-use super::negotiated::Negotiated;
 use super::response::{Offer, Response, check_response};
-use super::{Bootstrap, HeaderError, KEY_LEN, accept_key, check_header, check_value, put_header, request_key};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::accept_key::{KEY_LEN, accept_key, request_key};
+use crate::handshake::grammar::is_token;
+use crate::handshake::header_checks::{HeaderError, check_header, check_value, put_header};
+use crate::handshake::header_list::{put_field, read_fields};
+use crate::handshake::headers::Headers;
+use crate::handshake::http1::ResponseHead;
+use crate::handshake::negotiated::Negotiated;
 use crate::output::Output;
 use crate::uri::{Uri, UriError};
 

@@ -1,11 +1,11 @@
 //! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), of which another
 //! stack has made a header list.
 
-use super::Bootstrap;
-use super::fields::read_fields;
-use super::request_fields::RequestFields;
-use super::server::{Names, Request, is_authority, is_same_host, is_target};
+use super::request::{Names, Request, is_authority, is_same_host, is_target};
+use super::request_headers::RequestFields;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::header_list::read_fields;
 
 /// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
 /// value as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).

@@ -4,13 +4,14 @@
 
 use alloc::string::String;
 
-use super::head::Headers;
-use super::header::is_token;
-use super::{Bootstrap, check_value};
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::grammar::is_token;
+use crate::handshake::header_checks::check_value;
+use crate::handshake::headers::Headers;
 
 /// Reads a list with pseudo-headers of these names, each at most once, before the headers themselves.
-pub(super) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
+pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     bootstrap: Bootstrap,
     fields: impl IntoIterator<Item = (N, V)>,
     names: [&str; P],
@@ -57,7 +58,7 @@ fn read_line(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Head
 
 /// Adds a header that is to be sent. RFC 9113 §8.2.2: who makes a message of HTTP/2 out of one of HTTP/1.1 "MUST remove
 /// connection-specific header fields"; §8.2: "Field names MUST be converted to lowercase".
-pub(super) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
+pub(crate) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
     match bootstrap {
         Bootstrap::Upgrade => headers.push(name, value),
         Bootstrap::ExtendedConnect if is_connection_specific(name, value) => {}

@@ -1,25 +1,29 @@
-//! UTF-8 that arrives in pieces (RFC 6455 §8.1), refused at the first byte that cannot be. No text is kept but the
-//! beginning of a character.
+//! UTF-8 that arrives in pieces (RFC 6455 §8.1), rejected at the first byte that no valid text can have.
 
-/// Checks text that arrives in pieces, cut anywhere, carrying at most three bytes of a character over.
+#[expect(unsafe_code, reason = "an island, for the reason and by the figures that it gives")]
+mod buffer;
+
+pub(crate) use buffer::{TextBuffer, append_with, unmask};
+
+/// Validates text that arrives in pieces cut anywhere. Keeps at most three bytes: those of an incomplete character.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8Stream {
-    /// The beginning of a character whose end has not arrived.
+    /// The bytes of an incomplete character.
     partial: [u8; 4],
     len: u8,
 }
 
-/// What is wrong with bytes that are no text.
+/// Where bytes stop being UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utf8Error {
-    /// The index of the first byte in the piece that no valid text can have there.
+    /// The index in the piece of the first byte that no valid text can have there.
     pub(crate) index: usize,
-    /// How many bytes are complete characters before it, of those that were looked at together.
+    /// Bytes of complete characters before it, among the bytes that were validated together.
     pub(crate) valid_up_to: usize,
 }
 
 impl Utf8Stream {
-    /// Takes the next piece.
+    /// Validates the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Utf8Error> {
         let started = self.finish_character(piece)?;
         let rest = piece.get(started..).unwrap_or_default();
@@ -37,7 +41,7 @@ impl Utf8Stream {
         self.len == 0
     }
 
-    /// Completes the character that an earlier piece began; returns how many bytes of this piece that took.
+    /// Completes the character that an earlier piece began; returns the number of bytes of this piece that belong to it.
     fn finish_character(&mut self, piece: &[u8]) -> Result<usize, Utf8Error> {
         for (index, byte) in piece.iter().enumerate() {
             if self.len == 0 {
@@ -58,15 +62,15 @@ impl Utf8Stream {
     }
 }
 
-/// Checks text that is all there, or at least ends at the end of a character.
+/// Validates text that ends at the end of a character.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    // What is shorter, simdutf8 leaves to the standard library too.
+    // simdutf8 leaves anything shorter to the standard library, too.
     let text = if bytes.len() < 64 { core::str::from_utf8(bytes).ok() } else { simdutf8::basic::from_utf8(bytes).ok() };
     text.map_or_else(|| find_fault(bytes), Ok)
 }
 
-/// As [`check`]; of bytes that are no text, returns what comes before the fault.
+/// As [`check`]; if the bytes are not UTF-8, also returns the text before the fault.
 #[inline]
 pub(crate) fn check_prefix(bytes: &[u8]) -> (&str, Result<(), Utf8Error>) {
     match check(bytes) {
@@ -75,7 +79,7 @@ pub(crate) fn check_prefix(bytes: &[u8]) -> (&str, Result<(), Utf8Error>) {
     }
 }
 
-/// How many bytes at the end begin a character validly without finishing it: 0 to 3.
+/// Bytes at the end that validly begin a character without completing it: 0 to 3.
 pub(crate) fn incomplete_tail(bytes: &[u8]) -> usize {
     let lead = bytes.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80);
     let Some(tail) = lead.and_then(|back| bytes.len().checked_sub(back + 1)).and_then(|at| bytes.get(at..)) else {
@@ -90,7 +94,7 @@ pub(crate) fn incomplete_tail(bytes: &[u8]) -> usize {
     }
 }
 
-/// How many bytes the beginning of a character lacks, by its first one: 0 to 3.
+/// Bytes that an incomplete character still needs, by its first byte: 0 to 3.
 pub(crate) fn lacking(begun: &[u8]) -> usize {
     let len = match begun {
         [] => 0,
@@ -101,7 +105,7 @@ pub(crate) fn lacking(begun: &[u8]) -> usize {
     len - begun.len().min(len)
 }
 
-/// Looks again, for the very byte that is wrong.
+/// Finds the byte that is wrong.
 #[cold]
 fn find_fault(bytes: &[u8]) -> Result<&str, Utf8Error> {
     core::str::from_utf8(bytes).map_err(|error| {

@@ -5,13 +5,13 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::head::{Headers, Repeated};
-use super::header::{count_extensions, has_element, parse_tokens, parse_version};
 use crate::error::HandshakeErrorKind;
+use crate::handshake::grammar::{count_extensions, has_element, parse_tokens, parse_version};
+use crate::handshake::headers::{Headers, Repeated};
 
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
-pub(super) struct RequestFields<'h> {
+pub(crate) struct RequestFields<'h> {
     pub(super) host: Only<'h>,
     pub(super) key: Only<'h>,
     /// Whether the Upgrade headers have `websocket` among their elements.
@@ -29,7 +29,7 @@ pub(super) struct RequestFields<'h> {
 }
 
 impl<'h> RequestFields<'h> {
-    pub(super) fn of(headers: &'h Headers) -> Self {
+    pub(crate) fn of(headers: &'h Headers) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers.lines() {
             match name.len() {
@@ -51,11 +51,11 @@ impl<'h> RequestFields<'h> {
     }
 
     /// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
-    pub(super) fn check_no_body(&self) -> Result<(), HandshakeErrorKind> {
+    pub(crate) fn check_no_body(&self) -> Result<(), HandshakeErrorKind> {
         if self.has_body { Err(HandshakeErrorKind::Body) } else { Ok(()) }
     }
 
-    pub(super) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
+    pub(crate) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
         // RFC 6455 §4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13"; §11.3.5: not more than
         // once.
         match self.version.get() {
@@ -69,7 +69,7 @@ impl<'h> RequestFields<'h> {
     }
 
     /// Checks what there need not be, and returns the subprotocols that are offered.
-    pub(super) fn read_optional(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
+    pub(crate) fn read_optional(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
         // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
         let origin = self.origin.get().map_err(|_| HandshakeErrorKind::Origin)?;
         if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
@@ -104,7 +104,7 @@ fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 
 /// A header that must stand alone, or may.
 #[derive(Debug, Default)]
-pub(super) struct Only<'h> {
+pub(crate) struct Only<'h> {
     value: Option<&'h [u8]>,
     repeated: bool,
 }
@@ -115,7 +115,7 @@ impl<'h> Only<'h> {
     }
 
     /// Its value: `Ok(None)` if it is not there, `Err` if it is there several times.
-    pub(super) fn get(&self) -> Result<Option<&'h [u8]>, Repeated> {
+    pub(crate) fn get(&self) -> Result<Option<&'h [u8]>, Repeated> {
         if self.repeated { Err(Repeated) } else { Ok(self.value) }
     }
 }

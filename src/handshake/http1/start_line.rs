@@ -1,14 +1,14 @@
 //! [`StartLine`]: the first line of an HTTP/1.1 head, read byte by byte.
 
-use super::header::is_token_byte;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::grammar::is_token_byte;
 
 /// The part of a request line or status line that the next byte belongs to.
 ///
 /// It accepts every line that the parser accepts, and refuses all others at the first byte that is wrong. So TLS, SSH,
 /// SMTP or HTTP/2 on this port gets its answer at once, instead of at the end of a head that never comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StartLine {
+pub(crate) enum StartLine {
     /// Before a request, where one empty line is ignored.
     BeforeRequest,
     /// Before a request, after that empty line.
@@ -29,14 +29,14 @@ const VERSION_LEN: u8 = 8;
 const STATUS_LEN: u8 = 3;
 
 impl StartLine {
-    pub(super) const REQUEST: Self = Self::BeforeRequest;
-    pub(super) const RESPONSE: Self = Self::ResponseVersion(0);
+    pub(crate) const REQUEST: Self = Self::BeforeRequest;
+    pub(crate) const RESPONSE: Self = Self::ResponseVersion(0);
 
     /// Reads a byte that is not part of a line end and not a control byte, except that it may be a tab.
     ///
     /// RFC 9112 §3: "request-line = method SP request-target SP HTTP-version"; §4: "status-line = HTTP-version SP
     /// status-code SP \[ reason-phrase \]", where the parser does without the second space, as many servers do.
-    pub(super) fn read(self, byte: u8) -> Result<Self, HandshakeErrorKind> {
+    pub(crate) fn read(self, byte: u8) -> Result<Self, HandshakeErrorKind> {
         match (self, byte) {
             (Self::BeforeRequest | Self::MethodStart | Self::Method, _) if is_token_byte(byte) => Ok(Self::Method),
             (Self::Method, b' ') => Ok(Self::TargetStart),
@@ -54,7 +54,7 @@ impl StartLine {
     }
 
     /// Whether the line may end here.
-    pub(super) fn may_end(self) -> bool {
+    pub(crate) fn may_end(self) -> bool {
         matches!(
             self,
             Self::BeforeRequest | Self::RequestVersion(VERSION_LEN) | Self::Status(STATUS_LEN) | Self::Reason
@@ -80,7 +80,7 @@ fn read_version(at: u8, byte: u8) -> Result<u8, HandshakeErrorKind> {
 /// RFC 9110 §6.2: "A recipient that receives a message with a major version number that it implements and a minor
 /// version number higher than what it implements SHOULD process the message as if it were in the highest minor version
 /// within that major version to which the recipient is conformant."
-pub(super) fn lower_minor_version(head: &mut [u8], is_request: bool) {
+pub(crate) fn lower_minor_version(head: &mut [u8], is_request: bool) {
     let last = if is_request {
         let start = if head.starts_with(b"\r\n") { 2 } else { 0 };
         let line = head.get(start..).and_then(|rest| rest.iter().position(|&byte| byte == b'\r'));

@@ -6,12 +6,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::answer::Answer;
-use super::fields::put_field;
-use super::head::Headers;
-use super::server::Request;
-use super::{Bootstrap, HeaderError, check_header};
+use super::accept::Answer;
+use super::request::Request;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::header_checks::{HeaderError, check_header};
+use crate::handshake::header_list::put_field;
+use crate::handshake::headers::Headers;
 
 /// How to reject a request: an HTTP status, headers, a body.
 ///

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 /// RFC 9112 §5.2: "A user agent that receives an obs-fold in a response message that is not within a "message/http"
 /// container MUST replace each received obs-fold with one or more SP octets prior to interpreting the field value."
 /// "obs-fold = OWS CRLF RWS".
-pub(super) fn unfold(head: &mut Vec<u8>) {
+pub(crate) fn unfold(head: &mut Vec<u8>) {
     // The first line is the status line. The next has nothing before it that it could continue.
     let is_fold = |(index, line): (usize, &[u8])| index > 1 && matches!(line, [b' ' | b'\t', ..]);
     if !lines(head).enumerate().any(is_fold) {

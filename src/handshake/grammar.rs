@@ -96,18 +96,18 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     const TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
     TOKEN.has(byte)
 }
 
 /// Bytes of one kind, looked up in a table.
-pub(super) struct ByteSet([bool; 256]);
+pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
     /// The letters and digits of ASCII, and these.
-    pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
+    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut table = [false; 256];
         let (mut rest, mut byte): (&mut [bool], u8) = (&mut table, 0);
         while let Some((is_in, next)) = rest.split_first_mut() {
@@ -124,11 +124,11 @@ impl ByteSet {
     }
 
     #[inline]
-    pub(super) fn has(&self, byte: u8) -> bool {
+    pub(crate) fn has(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte)).is_some_and(|is_in| *is_in)
     }
 
-    pub(super) fn has_all(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn has_all(&self, bytes: &[u8]) -> bool {
         bytes.iter().all(|&byte| self.has(byte))
     }
 }

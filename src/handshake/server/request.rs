@@ -11,13 +11,15 @@ use core::fmt;
 use iri_string::types::UriStr;
 use once_cell::race::OnceBox;
 
-use super::head::{Found, Headers, RequestHead, parse_request_head};
-use super::header::{ByteSet, Extension, parse_extensions};
-use super::request_fields::RequestFields;
-use super::scanner::HeadScanner;
-use super::{ACCEPT_LEN, Bootstrap, accept_key, is_key};
+use super::request_headers::RequestFields;
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
+use crate::handshake::Bootstrap;
+use crate::handshake::accept_key::{ACCEPT_LEN, accept_key, is_key};
+use crate::handshake::grammar::{ByteSet, Extension, parse_extensions};
+use crate::handshake::headers::Headers;
+use crate::handshake::http1::HeadScanner;
+use crate::handshake::http1::{Found, RequestHead, parse_request_head};
 
 /// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
@@ -157,7 +159,7 @@ impl Request {
     }
 
     /// The value of Sec-WebSocket-Accept that answers this request; an extended CONNECT has none.
-    pub(super) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
+    pub(crate) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
         self.parts.accept.as_ref()
     }
 
@@ -168,7 +170,7 @@ impl Request {
     /// Protocols) response." §10.1.1 lets a server omit it "if the framing indicates that there is no content", as it
     /// does here; but §7.8 speaks of this case alone, has no exception, and its 100 harms no client that asked for one.
     /// A rejection is a final status, before which §10.1.1 asks for none.
-    pub(super) fn expects_continue(&self) -> bool {
+    pub(crate) fn expects_continue(&self) -> bool {
         self.parts.expects_continue
     }
 
@@ -183,7 +185,7 @@ impl Request {
         Arc::as_ptr(&self.parts) == ticket.0.as_ptr()
     }
 
-    pub(super) fn new(
+    pub(crate) fn new(
         names: Names,
         subprotocols: Vec<String>,
         headers: Headers,
@@ -202,14 +204,14 @@ pub(crate) struct Ticket(Weak<Parts>);
 
 /// The resource name and the host, end to end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(crate) struct Names {
     both: String,
     resource_len: usize,
 }
 
 impl Names {
     /// Of a host that is an authority.
-    pub(super) fn new(resource: &str, host: &[u8]) -> Self {
+    pub(crate) fn new(resource: &str, host: &[u8]) -> Self {
         let both = [resource.as_bytes(), host].concat();
         Self { both: String::from_utf8(both).unwrap_or_default(), resource_len: resource.len() }
     }
@@ -271,7 +273,7 @@ pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Re
 }
 
 /// Checks a request that asks by [`Bootstrap::Upgrade`].
-pub(super) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
+pub(crate) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let RequestHead { method, target, minor_version, headers } = head;
@@ -323,12 +325,12 @@ fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
 }
 
 /// Nothing but what a URI is made of, and no fragment.
-pub(super) fn is_target(text: &str) -> bool {
+pub(crate) fn is_target(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// A host that is not empty, and perhaps a port; no user information.
-pub(super) fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     is_plain_host(value) || core::str::from_utf8(value).is_ok_and(is_any_host)
 }
 
@@ -351,7 +353,7 @@ fn is_any_host(host: &str) -> bool {
 
 /// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
 /// with its colon.
-pub(super) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
+pub(crate) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
     let bare = |host| without_port(host, default_port);
     bare(one).eq_ignore_ascii_case(bare(other))
 }

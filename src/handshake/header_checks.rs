@@ -1,0 +1,82 @@
+//! Headers that the caller gives: what may be sent.
+
+use alloc::vec::Vec;
+
+use super::grammar::is_token;
+
+/// The headers that the crate writes itself: a caller's own may not repeat or contradict them.
+fn is_reserved_header(name: &str) -> bool {
+    const RESERVED: [&str; 11] = [
+        "Host",
+        "Upgrade",
+        "Connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Trailer",
+    ];
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+/// Why a header given by the caller cannot be sent.
+///
+/// # Examples
+/// ```
+/// use websocket_proto::handshake::HeaderError;
+/// use websocket_proto::{Reject, RejectError};
+///
+/// let refused = |name: &str, value: &str| Reject::forbidden().header(name, value).err();
+/// assert_eq!(refused("X-Reason", "two\r\nlines"), Some(RejectError::Header(HeaderError::Value)));
+/// assert_eq!(refused("Content-Length", "0"), Some(RejectError::Header(HeaderError::Reserved)));
+/// assert_eq!(refused("X-Reason", "closed on Mondays"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The name is no token (RFC 9110 §5.6.2).
+    Name,
+    /// The value has control characters, such as a line end, or white space at its ends.
+    Value,
+    /// The header is the crate's to write.
+    Reserved,
+}
+
+impl core::fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "header name is not a token",
+            Self::Value => "header value has control characters or surrounding white space",
+            Self::Reserved => "header is written by the crate itself",
+        })
+    }
+}
+
+impl core::error::Error for HeaderError {}
+
+/// RFC 9110 §5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous": they would let
+/// whoever chose the value write headers, or a body, of their own.
+pub(crate) fn check_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    if !is_token(name) {
+        return Err(HeaderError::Name);
+    }
+    if is_reserved_header(name) {
+        return Err(HeaderError::Reserved);
+    }
+    check_value(value)
+}
+
+pub(crate) fn check_value(value: &[u8]) -> Result<(), HeaderError> {
+    let clean = value.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f));
+    if clean && value.trim_ascii().len() == value.len() { Ok(()) } else { Err(HeaderError::Value) }
+}
+
+/// A header line, checked to be one.
+pub(crate) fn put_header(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP/1.1 as it arrives: heads, however they are cut, and the bodies of responses that reject.
+
+mod body;
+mod head;
+mod obs_fold;
+mod scanner;
+mod start_line;
+
+pub(crate) use body::Body;
+pub(crate) use head::{Found, ResponseHead, parse_response_head};
+pub(crate) use head::{RequestHead, parse_request_head};
+pub(crate) use scanner::{BadHead, HeadScanner};
