@@ -8,7 +8,9 @@ use crate::error::{Fault, OutOfMemory};
 use crate::event::Event;
 use crate::frame::Opcode;
 use crate::mask::kernel;
-use crate::utf8::{self, TextBuffer, Utf8Error, append_with};
+#[cfg(feature = "deflate")]
+use crate::utf8::append_with;
+use crate::utf8::{self, TextBuffer, Utf8Error};
 
 /// Text or binary: what the first frame's opcode says of a whole message (RFC 6455 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +166,7 @@ impl Message {
     /// Appends what `write` puts at the front of a place for up to `expected` bytes; it says how many it were. At most
     /// `most` are to come before what is gathered is taken. Begins in the memory of `spare`, if there is enough. Of
     /// bytes that are no text, what comes before the fault is appended.
+    #[cfg(feature = "deflate")]
     pub(crate) fn append(
         &mut self,
         spare: &mut Vec<u8>,

@@ -3,7 +3,9 @@
 #[expect(unsafe_code, reason = "an island, for the reason and by the figures that it gives")]
 mod buffer;
 
-pub(crate) use buffer::{TextBuffer, append_with, unmask};
+#[cfg(feature = "deflate")]
+pub(crate) use buffer::append_with;
+pub(crate) use buffer::{TextBuffer, unmask};
 
 /// Validates text that arrives in pieces cut anywhere. Keeps at most three bytes: those of an incomplete character.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,6 +10,7 @@ pub(crate) use accept::METHOD_LEN;
 pub use accept::{Accept, AcceptError, AcceptErrorKind, Answer};
 pub use extended_connect::parse_extended_connect;
 pub use reject::{Reject, RejectError};
+#[cfg(feature = "http")]
 pub(crate) use request::check_request_head;
 pub use request::{Request, parse_request};
 pub(crate) use request::{Ticket, check_request};
