@@ -1,0 +1,126 @@
+use std::io::{ErrorKind, Read};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use websocket_proto::{Connection, Event, Input, Output, Role, Timeouts, Timers};
+
+/// A server reads from a client only while fewer bytes than this wait for it.
+const MAX_BACKLOG: usize = 256 << 10;
+/// A peer that takes none of the waiting bytes for this long is given up.
+const STALL: Duration = Duration::from_secs(10);
+/// The same once the connection is over, and how long the peer may then take to close its side.
+const GRACE: Duration = Duration::from_secs(2);
+
+pub(crate) struct Peer {
+    pub(crate) ws: Connection,
+    /// What the socket did not take.
+    pub(crate) backlog: Output,
+    pub(crate) tcp: TcpStream,
+    timers: Timers<Instant>,
+    /// When the socket last took some of the backlog, or there was none.
+    progress: Instant,
+    /// When it is given up, once it is over.
+    grace: Option<Instant>,
+    /// Whether the stream has ended.
+    has_ended: bool,
+}
+
+impl Peer {
+    /// `backlog` has what is to be written first: a client's request.
+    pub(crate) fn new(tcp: TcpStream, ws: Connection, backlog: Output, now: Instant) -> Self {
+        // A socket that is gone already says so when it is read.
+        let _ = tcp.set_nodelay(true);
+        let timers = Timers::new(now, Timeouts::new());
+        Self { ws, backlog, tcp, timers, progress: now, grace: None, has_ended: false }
+    }
+
+    /// The socket is ready, or it is time. Leaves nothing in the output, which is the next peer's. Returns when to have
+    /// the next turn at the latest. `None`: it is over, `handle` has had `Event::Closed`, and the socket is to be
+    /// dropped.
+    pub(crate) fn turn(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        output: &mut Output,
+        mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
+    ) -> Option<Instant> {
+        self.write(now, output);
+        while self.may_read() {
+            let n = match self.tcp.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // An error is an end of the stream like any other.
+                read => read.unwrap_or(0),
+            };
+            self.has_ended = n == 0;
+            let mut input = Input::new(&mut buffer[..n]);
+            while let Some(event) = if n == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, output) } {
+                handle(event, &mut self.ws, output);
+            }
+            self.write(now, output);
+        }
+        self.timers.handle_timeout(now, &mut self.ws, output);
+        self.write(now, output);
+        let next = self.next(now);
+        if next.is_none() {
+            // However it ended, the application hears of it.
+            while let Some(event) = self.ws.receive_eof() {
+                handle(event, &mut self.ws, &mut self.backlog);
+            }
+        }
+        next
+    }
+
+    fn may_read(&self) -> bool {
+        // Were both ends to stop reading, each would wait for the other. So a client never does.
+        let has_room = self.ws.role() == Role::Client || self.backlog.len() < MAX_BACKLOG;
+        !self.has_ended && (has_room || self.ws.is_closed())
+    }
+
+    /// Writes the backlog, and then the output, as far as the socket takes them. What it does not take is the backlog.
+    fn write(&mut self, now: Instant, output: &mut Output) {
+        let was_full = !self.backlog.is_empty();
+        if was_full {
+            self.backlog.append(output);
+        }
+        let waiting = if was_full { &mut self.backlog } else { &mut *output };
+        let written = waiting.write_to(&mut self.tcp);
+        // The buffer moves, not the bytes.
+        self.backlog.append(output);
+        let is_taken = matches!(written, Ok(1..));
+        if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
+            // What the peer said last may still be unread: the next read tells, and then that the stream has ended.
+            self.backlog = Output::new();
+        }
+        if is_taken && was_full {
+            // It has room again only because the peer took something: the peer is alive.
+            self.timers.received(now);
+            self.grace = self.grace.map(|_| now + GRACE);
+        }
+        if is_taken || !was_full {
+            self.progress = now;
+        }
+        if self.backlog.is_empty() {
+            // A drained output keeps its buffer; a new one has none.
+            self.backlog = Output::new();
+        }
+    }
+
+    /// When to have the next turn at the latest; `None` if it is over.
+    fn next(&mut self, now: Instant) -> Option<Instant> {
+        if !self.ws.is_closed() {
+            let give_up = self.progress + STALL;
+            let due = self.timers.poll_timeout().filter(|due| self.backlog.is_empty() || *due < give_up);
+            return (now < give_up).then_some(due.unwrap_or(give_up));
+        }
+        let is_written = self.backlog.is_empty();
+        if is_written {
+            // RFC 6455 §7.1.1: then it is read to the end. To close with input unread would reset the connection, and
+            // could destroy the last bytes on their way.
+            let _ = self.tcp.shutdown(Shutdown::Write);
+        }
+        let grace = *self.grace.get_or_insert(now + GRACE);
+        (now < grace && !(is_written && self.has_ended)).then_some(grace)
+    }
+}
