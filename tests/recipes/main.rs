@@ -92,6 +92,7 @@ drivers! {
     a_peer_that_takes_nothing_is_given_up
     a_peer_that_sends_on_after_its_fault_is_told
     a_reset_ends_it_once
+    an_idle_peer_is_served_again
 }
 
 /// The recipe at both ends.
@@ -179,4 +180,15 @@ fn a_reset_ends_it_once(driver: &Driver) {
             assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
         }
     }
+}
+
+/// To be silent is not to take nothing.
+fn an_idle_peer_is_served_again(driver: &Driver) {
+    let (server, mut peer) = with_peer(driver, Role::Server, App::echoing());
+    thread::sleep(STALL + Duration::from_secs(1));
+    let frames = [peer.message(&message(0)), b"\x88\x80\0\0\0\0".to_vec()].concat();
+    peer.stream.write_all(&frames).expect("it reads");
+    assert!(peer.frames_to_end() == [(Opcode::Binary, message(0)), (Opcode::Close, Vec::new())]);
+    drop(peer);
+    assert_eq!(server.heard().end().code(), 1005);
 }

@@ -37,7 +37,7 @@ pub(crate) struct Peer<'t> {
     buffer: Vec<u8>,
     /// Whether the last write left bytes that the socket did not take.
     is_full: bool,
-    /// When it last took some, or there were none; or when the connection was over.
+    /// When it last took some, or there were none; or when the connection was found to be over.
     progress: Instant,
     /// Whether the stream has ended.
     has_ended: bool,
@@ -101,12 +101,12 @@ impl<'t> Peer<'t> {
             self.output = Output::new();
         }
         self.is_full = !self.output.is_empty() || written.is_err_and(|error| is_kept(error.kind()));
-        let now = Instant::now();
-        if self.output.len() < before && was_full {
+        let (now, has_taken) = (Instant::now(), self.output.len() < before);
+        if has_taken && was_full {
             // It has room again only because the peer took something: the peer is alive.
             self.timers.received(now);
         }
-        if self.output.len() < before || !self.is_full {
+        if has_taken || !was_full {
             self.progress = now;
         }
     }

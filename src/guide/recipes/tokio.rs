@@ -31,10 +31,10 @@ pub(crate) async fn drive(
     loop {
         let now = Instant::now();
         timers.handle_timeout(now, &mut ws, &mut output);
-        waits |= !output.is_empty();
         if !waits || is_over != ws.is_closed() {
             progress = now;
         }
+        waits |= !output.is_empty();
         is_over = ws.is_closed();
         let give_up = progress + if is_over { GRACE } else { STALL };
         if (is_over && !waits) || now >= give_up {
