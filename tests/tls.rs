@@ -223,7 +223,7 @@ fn who_sends_on_after_a_fault_is_told() {
     let server = Server::start("fault");
     let Client { mut tls, .. } = server.open();
     tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
-    for _ in 0..128 {
+    for _ in 0..32 {
         tls.write_all(&[0; 64 << 10]).expect("it reads on");
     }
     let mut rest = Vec::new();

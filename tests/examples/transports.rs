@@ -33,7 +33,7 @@ fn fault(tcp: &mut TcpStream) {
 }
 
 fn send_on(tcp: &mut TcpStream) {
-    for _ in 0..128 {
+    for _ in 0..32 {
         tcp.write_all(&[0; 64 << 10]).expect("it reads on");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -15,7 +15,7 @@ use crate::{blocking, event_loop, tls, tokio_recipe};
 
 pub(crate) struct Driver {
     /// Drives a connection to its end.
-    pub(crate) drive: fn(TcpStream, Role, App) -> Heard,
+    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Heard,
     /// Makes of the socket what a peer of this role reads and writes.
     pub(crate) peer: fn(TcpStream, Role) -> Box<dyn Stream>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct App {
     sends: usize,
     echoes: bool,
     expects: usize,
-    heard: Heard,
+    pub(crate) heard: Heard,
 }
 
 impl App {
@@ -56,11 +56,15 @@ impl App {
         Self { sends: count, expects: count, ..Self::default() }
     }
 
+    pub(crate) fn expecting(count: usize) -> Self {
+        Self { expects: count, ..Self::default() }
+    }
+
     pub(crate) fn echoing() -> Self {
         Self { echoes: true, ..Self::default() }
     }
 
-    fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    pub(crate) fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
         match event {
             Event::Request(request) => {
                 ws.accept(request, output);
@@ -94,7 +98,7 @@ pub(crate) fn message(at: usize) -> Vec<u8> {
     vec![u8::try_from(at % 251).expect("it is small"); 1_000_000]
 }
 
-fn start(role: Role) -> (Connection, Output) {
+pub(crate) fn start(role: Role) -> (Connection, Output) {
     let mut output = Output::new();
     let ws = match role {
         Role::Server => Connection::server(Config::new()),
@@ -106,13 +110,18 @@ fn start(role: Role) -> (Connection, Output) {
     (ws, output)
 }
 
-fn drive_blocking(mut tcp: TcpStream, role: Role, app: App) -> Heard {
-    turn_by_turn(&mut tcp, role, app)
+fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+    turn_by_turn(&mut tcp, role, app, timeouts)
 }
 
-fn turn_by_turn(transport: &mut dyn blocking::Transport, role: Role, mut app: App) -> Heard {
+fn turn_by_turn(
+    transport: &mut dyn blocking::Transport,
+    role: Role,
+    mut app: App,
+    timeouts: Timeouts<Duration>,
+) -> Heard {
     let (ws, output) = start(role);
-    let mut peer = blocking::Peer::new(transport, ws, output, Timeouts::new());
+    let mut peer = blocking::Peer::new(transport, ws, output, timeouts);
     while peer.turn(None, |event, ws, output| app.handle(event, ws, output)) {}
     app.heard
 }
@@ -143,12 +152,12 @@ fn tls_client() -> ClientConnection {
     ClientConnection::new(tls_configs().1, name).expect("a good config")
 }
 
-fn drive_tls(tcp: TcpStream, role: Role, app: App) -> Heard {
+fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
     let conn = match role {
         Role::Server => tls_server().into(),
         Role::Client => tls_client().into(),
     };
-    turn_by_turn(&mut tls::Tls { conn, tcp }, role, app)
+    turn_by_turn(&mut tls::Tls { conn, tcp }, role, app, timeouts)
 }
 
 fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
@@ -159,11 +168,11 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
 }
 
 /// A loop with one peer in it.
-fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App) -> Heard {
+fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
     tcp.set_nonblocking(true).expect("an open socket");
     let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
     let (ws, backlog) = start(role);
-    let mut peer = event_loop::Peer::new(mio::net::TcpStream::from_std(tcp), ws, backlog, Instant::now());
+    let mut peer = event_loop::Peer::new(mio::net::TcpStream::from_std(tcp), ws, backlog, Instant::now(), timeouts);
     let interest = Interest::READABLE | Interest::WRITABLE;
     poll.registry().register(&mut peer.tcp, Token(0), interest).expect("an open socket");
     let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
@@ -176,13 +185,13 @@ fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App) -> Heard {
     app.heard
 }
 
-fn drive_tokio(tcp: TcpStream, role: Role, mut app: App) -> Heard {
+fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         tcp.set_nonblocking(true).expect("an open socket");
         let tcp = tokio::net::TcpStream::from_std(tcp).expect("an open socket");
         let ((ws, output), (_news, heard)) = (start(role), mpsc::channel(1));
-        tokio_recipe::drive(tcp, ws, output, heard, |event, ws, output| app.handle(event, ws, output)).await;
+        tokio_recipe::drive(tcp, ws, output, timeouts, heard, |event, ws, output| app.handle(event, ws, output)).await;
     });
     app.heard
 }

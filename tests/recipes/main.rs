@@ -3,10 +3,21 @@
 
 #[path = "../../src/guide/recipes/blocking.rs"]
 mod blocking;
+#[path = "../../src/guide/recipes/broadcast.rs"]
+mod broadcast;
 mod driven;
 #[path = "../../src/guide/recipes/event_loop.rs"]
 mod event_loop;
+mod front_page;
+#[path = "../../src/guide/recipes/huge_messages.rs"]
+mod huge_messages;
 mod peers;
+#[path = "../../src/guide/recipes/proxies.rs"]
+mod proxies;
+#[path = "../../src/guide/recipes/reconnecting.rs"]
+mod reconnecting;
+mod sending;
+mod staying;
 #[path = "../../src/guide/recipes/tls.rs"]
 mod tls;
 #[path = "../../src/guide/recipes/tokio.rs"]
@@ -20,7 +31,7 @@ use std::time::{Duration, Instant};
 use driven::{App, Driver, Heard, message};
 use peers::Peer;
 use websocket_proto::frame::Opcode;
-use websocket_proto::{ProtocolErrorKind, Role};
+use websocket_proto::{Error, ProtocolErrorKind, Role, Timeout, Timeouts};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,10 +58,9 @@ fn connected() -> (TcpStream, TcpStream) {
 struct Running(mpsc::Receiver<Heard>);
 
 impl Running {
-    fn start(driver: &Driver, tcp: TcpStream, role: Role, app: App) -> Self {
+    fn start(drive: impl FnOnce() -> Heard + Send + 'static) -> Self {
         let (sender, heard) = mpsc::channel();
-        let drive = driver.drive;
-        thread::spawn(move || sender.send(drive(tcp, role, app)));
+        thread::spawn(move || sender.send(drive()));
         Self(heard)
     }
 
@@ -61,9 +71,14 @@ impl Running {
 
 /// The recipe in this role, and a peer after the opening handshake.
 fn with_peer(driver: &Driver, role: Role, app: App) -> (Running, Peer) {
+    within(driver, role, app, Timeouts::new())
+}
+
+fn within(driver: &Driver, role: Role, app: App, timeouts: Timeouts<Duration>) -> (Running, Peer) {
     let (client, server) = connected();
     let (own, other) = if role == Role::Server { (server, client) } else { (client, server) };
-    let running = Running::start(driver, own, role, app);
+    let drive = driver.drive;
+    let running = Running::start(move || drive(own, role, app, timeouts));
     let of_peer = if role == Role::Server { Role::Client } else { Role::Server };
     (running, Peer::open(driver, other, of_peer))
 }
@@ -93,13 +108,15 @@ drivers! {
     a_peer_that_sends_on_after_its_fault_is_told
     a_reset_ends_it_once
     an_idle_peer_is_served_again
+    a_silent_peer_is_pinged_and_closed
+    a_slow_reader_is_alive
 }
 
 /// The recipe at both ends.
 fn both_ends(driver: &Driver, client: App, server: App) {
-    let (at_client, at_server) = connected();
-    let server = Running::start(driver, at_server, Role::Server, server);
-    let client = Running::start(driver, at_client, Role::Client, client);
+    let ((at_client, at_server), drive) = (connected(), driver.drive);
+    let server = Running::start(move || drive(at_server, Role::Server, server, Timeouts::new()));
+    let client = Running::start(move || drive(at_client, Role::Client, client, Timeouts::new()));
     for heard in [client.heard(), server.heard()] {
         assert_eq!(heard.messages, COUNT);
         assert_eq!((heard.end().code(), heard.end().was_clean()), (1000, true));
@@ -159,13 +176,13 @@ fn a_peer_that_sends_on_after_its_fault_is_told(driver: &Driver) {
     for role in ROLES {
         let (running, mut peer) = with_peer(driver, role, App::default());
         peer.stream.write_all(&peer.fault()).expect("it reads");
-        for _ in 0..128 {
+        for _ in 0..32 {
             peer.stream.write_all(&[0; 64 << 10]).expect("it reads on");
         }
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
         drop(peer);
         let heard = running.heard();
-        let Some(websocket_proto::Error::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
+        let Some(Error::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
         assert_eq!(error.kind(), ProtocolErrorKind::ReservedOpcode(3));
     }
 }
@@ -191,4 +208,38 @@ fn an_idle_peer_is_served_again(driver: &Driver) {
     assert!(peer.frames_to_end() == [(Opcode::Binary, message(0)), (Opcode::Close, Vec::new())]);
     drop(peer);
     assert_eq!(server.heard().end().code(), 1005);
+}
+
+/// After half the time a ping, after all of it a Close: 3008.
+fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
+    let span = Duration::from_millis(400);
+    for role in ROLES {
+        let start = Instant::now();
+        let (running, mut peer) = within(driver, role, App::default(), Timeouts::new().keep_alive(span, span));
+        let frames = peer.frames_to_end();
+        let opcodes: Vec<_> = frames.iter().map(|(opcode, _)| *opcode).collect();
+        assert_eq!(opcodes, [Opcode::Ping, Opcode::Close]);
+        assert!(frames[1].1.starts_with(b"\x0b\xc0"), "{frames:x?}");
+        assert!(start.elapsed() >= 2 * span, "{:?}", start.elapsed());
+        drop(peer);
+        assert_eq!(running.heard().end().error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+    }
+}
+
+/// Longer than a silent peer is waited for, it takes little and says nothing.
+fn a_slow_reader_is_alive(driver: &Driver) {
+    let span = Duration::from_secs(1);
+    alone(|| {
+        let app = App::sending(MORE_THAN_SOCKETS_HOLD);
+        let (server, mut peer) = within(driver, Role::Server, app, Timeouts::new().keep_alive(span, span));
+        let (start, mut buffer) = (Instant::now(), vec![0; 256 << 10]);
+        while start.elapsed() < 4 * span {
+            peer.stream.read_exact(&mut buffer).expect("it goes on");
+            thread::sleep(Duration::from_millis(50));
+        }
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        peer.read_to_end();
+        drop(peer);
+        assert_eq!(server.heard().end().code(), 1005);
+    });
 }

@@ -18,7 +18,9 @@ pub(crate) struct Peer {
     pub(crate) backlog: Output,
     pub(crate) tcp: TcpStream,
     timers: Timers<Instant>,
-    /// When the socket last took some of the backlog, or there was none.
+    /// Whether the last write left bytes that the socket did not take.
+    is_full: bool,
+    /// When it last took some, or there were none.
     progress: Instant,
     /// When it is given up, once it is over.
     grace: Option<Instant>,
@@ -28,11 +30,17 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// `backlog` has what is to be written first: a client's request.
-    pub(crate) fn new(tcp: TcpStream, ws: Connection, backlog: Output, now: Instant) -> Self {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        ws: Connection,
+        backlog: Output,
+        now: Instant,
+        timeouts: Timeouts<Duration>,
+    ) -> Self {
         // A socket that is gone already says so when it is read.
         let _ = tcp.set_nodelay(true);
-        let timers = Timers::new(now, Timeouts::new());
-        Self { ws, backlog, tcp, timers, progress: now, grace: None, has_ended: false }
+        let timers = Timers::new(now, timeouts);
+        Self { ws, backlog, tcp, timers, is_full: false, progress: now, grace: None, has_ended: false }
     }
 
     /// The socket is ready, or it is time. Leaves nothing in the output, which is the next peer's. Returns when to have
@@ -80,30 +88,31 @@ impl Peer {
 
     /// Writes the backlog, and then the output, as far as the socket takes them. What it does not take is the backlog.
     fn write(&mut self, now: Instant, output: &mut Output) {
-        let was_full = !self.backlog.is_empty();
-        if was_full {
+        let (was_full, has_waited) = (self.is_full, !self.backlog.is_empty());
+        if has_waited {
             self.backlog.append(output);
         }
-        let waiting = if was_full { &mut self.backlog } else { &mut *output };
+        let waiting = if has_waited { &mut self.backlog } else { &mut *output };
         let written = waiting.write_to(&mut self.tcp);
+        let has_taken = matches!(written, Ok(1..));
         // The buffer moves, not the bytes.
         self.backlog.append(output);
-        let is_taken = matches!(written, Ok(1..));
         if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
             // What the peer said last may still be unread: the next read tells, and then that the stream has ended.
             self.backlog = Output::new();
         }
-        if is_taken && was_full {
+        self.is_full = !self.backlog.is_empty();
+        if !self.is_full {
+            // A drained output keeps its buffer; a new one has none.
+            self.backlog = Output::new();
+        }
+        if has_taken && was_full {
             // It has room again only because the peer took something: the peer is alive.
             self.timers.received(now);
             self.grace = self.grace.map(|_| now + GRACE);
         }
-        if is_taken || !was_full {
+        if has_taken || !was_full {
             self.progress = now;
-        }
-        if self.backlog.is_empty() {
-            // A drained output keeps its buffer; a new one has none.
-            self.backlog = Output::new();
         }
     }
 

@@ -20,11 +20,12 @@ pub(crate) async fn drive(
     stream: impl AsyncRead + AsyncWrite,
     mut ws: Connection,
     mut output: Output,
+    timeouts: Timeouts<Duration>,
     mut news: mpsc::Receiver<String>,
     mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
 ) {
     let (mut reader, mut writer) = split(stream);
-    let (mut buffer, mut timers) = (vec![0; 16 << 10], Timers::new(Instant::now(), Timeouts::new()));
+    let (mut buffer, mut timers) = (vec![0; 16 << 10], Timers::new(Instant::now(), timeouts));
     // Whether bytes wait, here or in the transport; whether it was full; when it last took some, or none waited.
     let (mut waits, mut is_full, mut progress) = (false, false, Instant::now());
     let (mut has_ended, mut is_over) = (false, false);

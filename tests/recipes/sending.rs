@@ -1,0 +1,126 @@
+//! `broadcast`, over the event loop's peers, and `huge_messages`, over the blocking one's.
+
+use std::net::TcpStream;
+use std::time::Instant;
+
+use mio::{Events, Interest, Poll, Token};
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Role, Timeouts};
+
+use crate::broadcast::broadcast;
+use crate::driven::{App, BLOCKING, Heard, message};
+use crate::peers::Peer;
+use crate::{COUNT, Running, alone, blocking, connected, event_loop, huge_messages};
+
+/// Two members read, the third does not: they get everything, and nobody waits for it.
+#[test]
+fn a_broadcast_reaches_those_who_read() {
+    alone(|| {
+        let (sockets, at_server): (Vec<_>, Vec<_>) = [(); 3].map(|()| connected()).into_iter().unzip();
+        let server = Running::start(move || serve_room(at_server));
+        let mut sockets = sockets.into_iter();
+        let mut member = || sockets.next().expect("there are three");
+        let clients = [member(), member()].map(|tcp| {
+            Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::expecting(COUNT), Timeouts::new()))
+        });
+        let silent = Peer::open(&BLOCKING, member(), Role::Client);
+        for client in clients {
+            let heard = client.heard();
+            assert_eq!((heard.messages, heard.end().code()), (COUNT, 1000));
+        }
+        let ends: Vec<_> = server.heard().closed.iter().map(|closed| (closed.code(), closed.was_clean())).collect();
+        assert_eq!(ends.len(), 3);
+        assert_eq!(ends.iter().filter(|end| **end == (1000, true)).count(), 2);
+        assert_eq!(ends.iter().filter(|end| **end == (1006, false)).count(), 1);
+        drop(silent);
+    });
+}
+
+/// A loop with a room in it, to which the messages are sent one by one, when those who read have them.
+fn serve_room(sockets: Vec<TcpStream>) -> Heard {
+    const MOST: usize = 4 << 20;
+    let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
+    let (mut buffer, mut output, mut app) = (vec![0; 64 << 10], Output::new(), App::default());
+    let mut room: Vec<Option<event_loop::Peer>> = Vec::new();
+    for (key, tcp) in sockets.into_iter().enumerate() {
+        tcp.set_nonblocking(true).expect("an open socket");
+        let mut tcp = mio::net::TcpStream::from_std(tcp);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        poll.registry().register(&mut tcp, Token(key), interest).expect("an open socket");
+        let ws = Connection::server(Config::new().max_output(MOST));
+        room.push(Some(event_loop::Peer::new(tcp, ws, Output::new(), Instant::now(), Timeouts::new())));
+    }
+    let mut sent = 0;
+    while room.iter().any(Option::is_some) {
+        let are_open = room.iter().flatten().all(|peer| peer.ws.state() > websocket_proto::State::Connecting);
+        let ready = room.iter().flatten().filter(|peer| peer.backlog.is_empty()).count();
+        if sent < COUNT && are_open && ready >= 2 {
+            broadcast(
+                &Prepared::binary(&message(sent)),
+                room.iter_mut().flatten().map(|peer| (&mut peer.ws, &mut peer.backlog)),
+            );
+            sent += 1;
+        }
+        let mut due = None;
+        for peer in &mut room {
+            let handle = |event: Event<'_>, ws: &mut Connection, output: &mut Output| app.handle(event, ws, output);
+            let Some(turned) = peer else { continue };
+            match turned.turn(Instant::now(), &mut buffer, &mut output, handle) {
+                Some(at) => due = due.into_iter().chain([at]).min(),
+                None => *peer = None,
+            }
+            assert!(peer.as_ref().is_none_or(|peer| peer.backlog.len() <= MOST + 200));
+        }
+        if let Some(due) = due.filter(|_| sent == COUNT || room.iter().flatten().any(|peer| !peer.backlog.is_empty())) {
+            let patience = due.saturating_duration_since(Instant::now());
+            poll.poll(&mut events, Some(patience)).expect("it is not interrupted");
+        }
+    }
+    app.heard
+}
+
+/// A message of a hundred megabytes each way, at once, of which neither side ever holds much.
+#[test]
+fn huge_messages_go_each_way() {
+    alone(|| {
+        let (at_client, at_server) = connected();
+        let server = Running::start(move || exchange_films(at_server, Role::Server));
+        let client = Running::start(move || exchange_films(at_client, Role::Client));
+        for heard in [client.heard(), server.heard()] {
+            assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (1, 1000, true));
+        }
+    });
+}
+
+fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
+    const LEN: usize = 100_000_000;
+    let film = vec![42; LEN];
+    let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
+    let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
+    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), Timeouts::new());
+    let (mut film_out, mut heard, mut received) = (huge_messages::message(&film), Heard::default(), 0);
+    loop {
+        // While there is more to send, a turn is not to wait for input.
+        let until = (!film_out.is_finished()).then(Instant::now);
+        let goes_on = peer.turn(until, |event, _, _| match event {
+            Event::BinaryPart { data, first, last } => {
+                assert!(data.len() <= 16 << 10 && data.iter().all(|byte| *byte == 42));
+                assert!(first == (received == 0) && last == (received + data.len() == LEN));
+                received += data.len();
+                heard.messages += usize::from(last);
+            }
+            Event::Closed(closed) => heard.closed.push(closed),
+            event => panic!("{event:?}"),
+        });
+        if !goes_on {
+            return heard;
+        }
+        if peer.ws.state() == websocket_proto::State::Open {
+            huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("it is open");
+        }
+        assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());
+        if role == Role::Client && film_out.is_finished() && heard.messages == 1 {
+            peer.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut peer.output);
+        }
+    }
+}
