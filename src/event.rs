@@ -73,7 +73,8 @@ pub enum Event<'i> {
     Ping(Cow<'i, [u8]>),
     /// A pong, solicited or not, at most 125 bytes.
     Pong(Cow<'i, [u8]>),
-    /// The end. The last event, exactly once.
+    /// The connection is over. The last event, exactly once. Write what is in the output, then end the transport in
+    /// order: shut its sending side down, read and drop until the peer ends or a grace is over, close.
     Closed(Closed),
 }
 

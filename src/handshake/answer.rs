@@ -179,8 +179,10 @@ impl Answer {
         self.body
     }
 
-    /// Writes it as an HTTP/1.1 response; a rejection with `Connection: close`, after which the transport is to be
-    /// closed. Only for a request that came by [`Bootstrap::Upgrade`].
+    /// Writes it as an HTTP/1.1 response. Only for a request that came by [`Bootstrap::Upgrade`].
+    ///
+    /// A rejection has `Connection: close`: once it is written, end the transport in order, as after
+    /// [`Event::Closed`](crate::Event::Closed).
     pub fn write_http1(&self, output: &mut Output) {
         output.put_with(EXPECTED_LEN.saturating_add(self.body.len()), |head| {
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));

@@ -93,12 +93,16 @@ fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
         let mut input = client.input.take().expect("it is piped");
         let line = |at: usize| char::from(b'a' + u8::try_from(at % 26).expect("small")).to_string().repeat(1_000_000);
-        let typed = thread::spawn(move || (0..100).try_for_each(|at| writeln!(input, "{}", line(at))));
+        let typed = thread::spawn(move || {
+            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("it reads");
+            input
+        });
         assert_eq!(client.line(), "OPEN");
         for at in 0..100 {
             assert!(client.line().strip_prefix("TEXT ") == Some(&line(at)), "{name}: message {at}");
         }
-        typed.join().expect("no panic").expect("it reads");
+        // Only now: the time for the closing has begun when its input ends.
+        drop(typed.join().expect("no panic"));
         assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
     }
 }

@@ -2,9 +2,8 @@
 
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tokio::sync::mpsc;
@@ -167,20 +166,13 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
     }
 }
 
-/// A loop with one peer in it.
+/// A loop with one connection in it.
 fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
     tcp.set_nonblocking(true).expect("an open socket");
-    let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
-    let (ws, backlog) = start(role);
-    let mut peer = event_loop::Peer::new(mio::net::TcpStream::from_std(tcp), ws, backlog, Instant::now(), timeouts);
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    poll.registry().register(&mut peer.tcp, Token(0), interest).expect("an open socket");
-    let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
-    let mut handle = |event: Event<'_>, ws: &mut Connection, output: &mut Output| app.handle(event, ws, output);
-    while let Some(due) = peer.turn(Instant::now(), &mut buffer, &mut output, &mut handle) {
-        assert!(output.is_empty());
-        let patience = due.saturating_duration_since(Instant::now());
-        poll.poll(&mut events, Some(patience)).expect("it is not interrupted");
+    let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
+    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("an open socket");
+    while !peers.peers.is_empty() {
+        peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
     app.heard
 }

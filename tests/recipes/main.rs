@@ -34,7 +34,7 @@ use websocket_proto::frame::Opcode;
 use websocket_proto::{Error, ProtocolErrorKind, Role, Timeout, Timeouts};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the recipes wait for a peer that takes nothing.
 const STALL: Duration = Duration::from_secs(10);
@@ -115,8 +115,10 @@ drivers! {
 /// The recipe at both ends.
 fn both_ends(driver: &Driver, client: App, server: App) {
     let ((at_client, at_server), drive) = (connected(), driver.drive);
-    let server = Running::start(move || drive(at_server, Role::Server, server, Timeouts::new()));
-    let client = Running::start(move || drive(at_client, Role::Client, client, Timeouts::new()));
+    // The Close waits behind what its own side still has to send.
+    let timeouts = Timeouts::new().closing(PATIENCE);
+    let server = Running::start(move || drive(at_server, Role::Server, server, timeouts));
+    let client = Running::start(move || drive(at_client, Role::Client, client, timeouts));
     for heard in [client.heard(), server.heard()] {
         assert_eq!(heard.messages, COUNT);
         assert_eq!((heard.end().code(), heard.end().was_clean()), (1000, true));

@@ -3,14 +3,13 @@
 use std::net::TcpStream;
 use std::time::Instant;
 
-use mio::{Events, Interest, Poll, Token};
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Role, Timeouts};
+use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Role, State, Timeouts};
 
 use crate::broadcast::broadcast;
 use crate::driven::{App, BLOCKING, Heard, message};
 use crate::peers::Peer;
-use crate::{COUNT, Running, alone, blocking, connected, event_loop, huge_messages};
+use crate::{COUNT, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
 
 /// Two members read, the third does not: they get everything, and nobody waits for it.
 #[test]
@@ -39,42 +38,24 @@ fn a_broadcast_reaches_those_who_read() {
 /// A loop with a room in it, to which the messages are sent one by one, when those who read have them.
 fn serve_room(sockets: Vec<TcpStream>) -> Heard {
     const MOST: usize = 4 << 20;
-    let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
-    let (mut buffer, mut output, mut app) = (vec![0; 64 << 10], Output::new(), App::default());
-    let mut room: Vec<Option<event_loop::Peer>> = Vec::new();
-    for (key, tcp) in sockets.into_iter().enumerate() {
+    let (mut room, mut app) = (event_loop::Peers::new().expect("a poll"), App::default());
+    for tcp in sockets {
         tcp.set_nonblocking(true).expect("an open socket");
-        let mut tcp = mio::net::TcpStream::from_std(tcp);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut tcp, Token(key), interest).expect("an open socket");
         let ws = Connection::server(Config::new().max_output(MOST));
-        room.push(Some(event_loop::Peer::new(tcp, ws, Output::new(), Instant::now(), Timeouts::new())));
+        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
     }
-    let mut sent = 0;
-    while room.iter().any(Option::is_some) {
-        let are_open = room.iter().flatten().all(|peer| peer.ws.state() > websocket_proto::State::Connecting);
-        let ready = room.iter().flatten().filter(|peer| peer.backlog.is_empty()).count();
-        if sent < COUNT && are_open && ready >= 2 {
-            broadcast(
-                &Prepared::binary(&message(sent)),
-                room.iter_mut().flatten().map(|peer| (&mut peer.ws, &mut peer.backlog)),
-            );
-            sent += 1;
+    let mut messages = (0..COUNT).map(|at| Prepared::binary(&message(at)));
+    while !room.peers.is_empty() {
+        // All are there, and two of them have what was sent.
+        let members = || room.peers.values().map(|(member, _)| member);
+        let are_open = members().all(|member| member.ws.state() > State::Connecting);
+        let ready = members().filter(|member| member.backlog.is_empty()).count();
+        // A Close is owed beyond the limit.
+        assert!(members().all(|member| member.backlog.len() <= MOST + 127));
+        if let Some(message) = (are_open && ready >= 2).then(|| messages.next()).flatten() {
+            broadcast(&message, room.each());
         }
-        let mut due = None;
-        for peer in &mut room {
-            let handle = |event: Event<'_>, ws: &mut Connection, output: &mut Output| app.handle(event, ws, output);
-            let Some(turned) = peer else { continue };
-            match turned.turn(Instant::now(), &mut buffer, &mut output, handle) {
-                Some(at) => due = due.into_iter().chain([at]).min(),
-                None => *peer = None,
-            }
-            assert!(peer.as_ref().is_none_or(|peer| peer.backlog.len() <= MOST + 200));
-        }
-        if let Some(due) = due.filter(|_| sent == COUNT || room.iter().flatten().any(|peer| !peer.backlog.is_empty())) {
-            let patience = due.saturating_duration_since(Instant::now());
-            poll.poll(&mut events, Some(patience)).expect("it is not interrupted");
-        }
+        room.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
     app.heard
 }
@@ -97,7 +78,8 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
     let film = vec![42; LEN];
     let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
     let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
-    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), Timeouts::new());
+    let timeouts = Timeouts::new().closing(PATIENCE);
+    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
     let (mut film_out, mut heard, mut received) = (huge_messages::message(&film), Heard::default(), 0);
     loop {
         // While there is more to send, a turn is not to wait for input.
@@ -115,7 +97,7 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
         if !goes_on {
             return heard;
         }
-        if peer.ws.state() == websocket_proto::State::Open {
+        if peer.ws.state() == State::Open {
             huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("it is open");
         }
         assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());

@@ -1,8 +1,10 @@
-use std::io::{ErrorKind, Read};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
 use websocket_proto::{Connection, Event, Input, Output, Role, Timeouts, Timers};
 
 /// A server reads from a client only while fewer bytes than this wait for it.
@@ -12,11 +14,79 @@ const STALL: Duration = Duration::from_secs(10);
 /// The same once the connection is over, and how long the peer may then take to close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The connections of a thread.
+pub(crate) struct Peers {
+    poll: Poll,
+    events: Events,
+    /// Shared by all; the output is empty whenever a peer's turn is over.
+    buffer: Vec<u8>,
+    output: Output,
+    /// Each with the time of its next turn.
+    pub(crate) peers: HashMap<Token, (Peer, Instant)>,
+    next_token: usize,
+}
+
+impl Peers {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (poll, events) = (Poll::new()?, Events::with_capacity(1024));
+        let (buffer, output) = (vec![0; 64 << 10], Output::new());
+        Ok(Self { poll, events, buffer, output, peers: HashMap::new(), next_token: 0 })
+    }
+
+    /// `backlog` has what is to be written first: a client's request.
+    pub(crate) fn add(
+        &mut self,
+        mut tcp: TcpStream,
+        ws: Connection,
+        backlog: Output,
+        timeouts: Timeouts<Duration>,
+    ) -> io::Result<()> {
+        let (now, token) = (Instant::now(), Token(self.next_token));
+        self.poll.registry().register(&mut tcp, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.next_token += 1;
+        self.peers.insert(token, (Peer::new(tcp, ws, backlog, now, timeouts), now));
+        Ok(())
+    }
+
+    /// All connections, each with what waits for it; to say something to them, which the next round writes.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (&mut Connection, &mut Output)> {
+        let now = Instant::now();
+        self.peers.values_mut().map(move |(peer, due)| {
+            *due = now;
+            (&mut peer.ws, &mut peer.backlog)
+        })
+    }
+
+    /// Waits until something happens, and gives each peer a turn whose socket is ready or whose time has come.
+    pub(crate) fn round(&mut self, mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output)) -> io::Result<()> {
+        let due = self.peers.values().map(|(_, due)| *due).min();
+        let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+        match self.poll.poll(&mut self.events, patience) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        let now = Instant::now();
+        for event in &self.events {
+            if let Some((_, due)) = self.peers.get_mut(&event.token()) {
+                *due = now;
+            }
+        }
+        self.peers.retain(|_, (peer, due)| {
+            let next =
+                if *due > now { Some(*due) } else { peer.turn(now, &mut self.buffer, &mut self.output, &mut handle) };
+            *due = next.unwrap_or(*due);
+            next.is_some()
+        });
+        Ok(())
+    }
+}
+
+/// A connection and its socket.
 pub(crate) struct Peer {
     pub(crate) ws: Connection,
     /// What the socket did not take.
     pub(crate) backlog: Output,
-    pub(crate) tcp: TcpStream,
+    tcp: TcpStream,
     timers: Timers<Instant>,
     /// Whether the last write left bytes that the socket did not take.
     is_full: bool,
@@ -29,14 +99,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// `backlog` has what is to be written first: a client's request.
-    pub(crate) fn new(
-        tcp: TcpStream,
-        ws: Connection,
-        backlog: Output,
-        now: Instant,
-        timeouts: Timeouts<Duration>,
-    ) -> Self {
+    fn new(tcp: TcpStream, ws: Connection, backlog: Output, now: Instant, timeouts: Timeouts<Duration>) -> Self {
         // A socket that is gone already says so when it is read.
         let _ = tcp.set_nodelay(true);
         let timers = Timers::new(now, timeouts);
@@ -46,7 +109,7 @@ impl Peer {
     /// The socket is ready, or it is time. Leaves nothing in the output, which is the next peer's. Returns when to have
     /// the next turn at the latest. `None`: it is over, `handle` has had `Event::Closed`, and the socket is to be
     /// dropped.
-    pub(crate) fn turn(
+    fn turn(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
