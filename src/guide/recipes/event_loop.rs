@@ -3,9 +3,9 @@ use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use websocket_proto::{Connection, Event, Input, Output, Role, Timeouts, Timers};
+use websocket_proto::{Config, Connection, Event, Input, Output, Role, Timeouts, Timers};
 
 /// A server reads from a client only while fewer bytes than this wait for it.
 const MAX_BACKLOG: usize = 256 << 10;
@@ -13,6 +13,23 @@ const MAX_BACKLOG: usize = 256 << 10;
 const STALL: Duration = Duration::from_secs(10);
 /// The same once the connection is over, and how long the peer may then take to close its side.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Accepts clients and serves them.
+pub(crate) fn serve(
+    mut listener: TcpListener,
+    config: &Config,
+    mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
+) -> io::Result<()> {
+    let mut peers = Peers::new()?;
+    peers.poll.registry().register(&mut listener, Token(usize::MAX), Interest::READABLE)?;
+    loop {
+        peers.round(&mut handle)?;
+        // Until none waits, or until there is no descriptor left: then a waiting one is noticed when the next comes.
+        while let Ok((tcp, _)) = listener.accept() {
+            peers.add(tcp, Connection::server(config.clone()), Output::new(), Timeouts::new())?;
+        }
+    }
+}
 
 /// The connections of a thread.
 pub(crate) struct Peers {

@@ -7,13 +7,15 @@
 //!
 //! The code of each is a file of its own in the repository, `src/guide/recipes/*.rs`, which you can copy as it is.
 //! `tests/recipes` runs these files over TCP: at both ends and under load, against peers that stall, that reset the
-//! connection, and that send on after a fault. The programs in `examples/` use them, or do the same for more connections.
+//! connection, and that send on after a fault. The programs in `examples/` use them, or do the same for more
+//! connections.
 //!
-//! # Rules for whoever drives a connection
-//! 1. **Who writes goes on reading.** A client reads whatever waits to be written. A server may stop while much waits for
-//!    its client; if both ends stop, each waits for the other. A client bounds what its own answers make wait with
-//!    [`Config::max_output`](crate::Config::max_output).
-//! 2. **Every wait has an end.** A peer that takes none of the waiting bytes for a while is given up, whatever it sends.
+//! # Rules for a driver
+//! 1. **An end that writes goes on reading.** A client reads on, whatever waits to be written. A server may stop while
+//!    much waits for its client; if both ends stop, each waits for the other. A client bounds what its own answers make
+//!    wait with [`Config::max_output`](crate::Config::max_output).
+//! 2. **Every wait has an end.** A peer that takes none of the waiting bytes for a while is given up, whatever it
+//!    sends.
 //! 3. **A full socket that takes bytes again proves that the peer is alive**, and nothing else about writing does.
 //! 4. **An error of the transport is an end of the stream.** After a write error, what the peer said last may still be
 //!    unread. The application gets [`Event::Closed`](crate::Event::Closed) once, however the connection ended.
