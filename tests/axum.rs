@@ -163,7 +163,7 @@ fn who_sends_on_after_a_fault_is_told_over_http1() {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("it reads");
     for _ in 0..32 {
-        tcp.write_all(&[0; 64 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).expect("it ends, without a reset");

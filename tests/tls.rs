@@ -224,7 +224,7 @@ fn who_sends_on_after_a_fault_is_told() {
     let Client { mut tls, .. } = server.open();
     tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
     for _ in 0..32 {
-        tls.write_all(&[0; 64 << 10]).expect("it reads on");
+        tls.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     let mut rest = Vec::new();
     tls.read_to_end(&mut rest).expect("a goodbye, and no reset");
@@ -236,7 +236,7 @@ fn who_takes_nothing_is_given_up() {
     let server = Server::start("stall");
     let Client { mut tls, .. } = server.open();
     let start = Instant::now();
-    while tls.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &[0; 65_535]].concat()).is_ok() {
+    while tls.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).is_ok() {
         assert!(start.elapsed() < 3 * PATIENCE, "it takes everything and gives nothing up");
     }
     server.open().echo("at home");

@@ -404,7 +404,7 @@ fn who_sends_on_after_a_fault_is_told() {
     for mut client in [at_echo, chat.client()] {
         client.stream.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
         for _ in 0..32 {
-            client.stream.write_all(&[0; 64 << 10]).expect("it reads on");
+            client.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
         }
         assert_eq!(client.end().code(), 1002);
     }

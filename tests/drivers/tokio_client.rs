@@ -116,7 +116,7 @@ fn the_tokio_client_tells_a_server_that_sends_on_of_its_fault() {
     let mut tcp = serve(&listener, None);
     tcp.write_all(b"\x83\x00").expect("the client reads");
     for _ in 0..32 {
-        tcp.write_all(&[0; 64 << 10]).expect("the client reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("the client reads on");
     }
     let close = read_to_end(&mut tcp);
     let code = [close[6] ^ close[2], close[7] ^ close[3]];

@@ -248,7 +248,7 @@ fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
 fn the_relay_gives_a_client_up_that_takes_nothing() {
     let (_relay, client, mut server) = behind_relay(&["--timeout", "500"]);
     let start = Instant::now();
-    while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &[0; 65_535]].concat()).is_ok() {
+    while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &vec![0; 65_535]].concat()).is_ok() {
         assert!(start.elapsed() < Duration::from_secs(60), "it takes everything");
     }
     drop(client);
@@ -260,7 +260,7 @@ fn the_relay_tells_a_side_that_sends_on() {
     let (_relay, mut client, mut server) = behind_relay(&[]);
     client.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
     for _ in 0..32 {
-        client.write_all(&[0; 64 << 10]).expect("it reads on");
+        client.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea");
     let seen = frames(read_to_end(&mut server));

@@ -23,7 +23,7 @@ const COUNT: usize = 45;
 /// A binary message of a server.
 fn message() -> Vec<u8> {
     let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask: None, payload_len: LEN as u64 };
-    [header.encode().as_ref(), &[7; LEN]].concat()
+    [header.encode().as_ref(), &vec![7; LEN]].concat()
 }
 
 /// A server's frame whose opcode has no meaning, and much more.
@@ -34,7 +34,7 @@ fn fault(tcp: &mut TcpStream) {
 
 fn send_on(tcp: &mut TcpStream) {
     for _ in 0..32 {
-        tcp.write_all(&[0; 64 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
 }
 
@@ -46,7 +46,8 @@ fn send_before_reading(tcp: &mut TcpStream) {
     tcp.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
     let mut echo = frames(read_to_end(tcp));
     assert_eq!(echo.pop().map(|(_, payload)| payload), Some(b"\x03\xe8".to_vec()));
-    assert!(echo.len() == COUNT && echo.iter().all(|(_, payload)| payload[..] == [7; LEN]));
+    let expected = vec![7; LEN];
+    assert!(echo.len() == COUNT && echo.iter().all(|(_, payload)| *payload == expected));
 }
 
 /// What happens in `answer`, which has its say when the client has ended.

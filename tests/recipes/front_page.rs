@@ -5,7 +5,7 @@ use std::thread;
 
 use websocket_proto::{Role, Timeouts};
 
-use crate::driven::{App, BLOCKING};
+use crate::driven::{App, BLOCKING, message};
 use crate::peers::Peer;
 use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, connected};
 
@@ -59,7 +59,7 @@ fn a_peer_that_takes_nothing_is_given_up() {
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
     for _ in 0..MORE_THAN_SOCKETS_HOLD {
-        if peer.stream.write_all(&peer.message(&[0; 1_000_000])).is_err() {
+        if peer.stream.write_all(&peer.message(&message(0))).is_err() {
             break;
         }
     }
@@ -73,7 +73,7 @@ fn a_peer_that_sends_on_after_its_fault_is_told() {
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
     peer.stream.write_all(&peer.fault()).expect("it reads");
     for _ in 0..32 {
-        peer.stream.write_all(&[0; 64 << 10]).expect("it reads on");
+        peer.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     assert_eq!(peer.read_to_end(), b"\x88\x02\x03\xea");
     drop(peer);

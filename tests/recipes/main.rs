@@ -179,7 +179,7 @@ fn a_peer_that_sends_on_after_its_fault_is_told(driver: &Driver) {
         let (running, mut peer) = with_peer(driver, role, App::default());
         peer.stream.write_all(&peer.fault()).expect("it reads");
         for _ in 0..32 {
-            peer.stream.write_all(&[0; 64 << 10]).expect("it reads on");
+            peer.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
         }
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
         drop(peer);

@@ -1,6 +1,7 @@
 //! `broadcast`, over the event loop's peers, and `huge_messages`, over the blocking one's.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Instant;
 
 use websocket_proto::handshake::Negotiated;
@@ -45,9 +46,9 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
         room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
     }
     let mut messages = (0..COUNT).map(|at| Prepared::binary(&message(at)));
-    while !room.peers.is_empty() {
+    while !room.all.is_empty() {
         // All are there, and two of them have what was sent.
-        let members = || room.peers.values().map(|(member, _)| member);
+        let members = || room.all.values().map(|(member, _)| member);
         let are_open = members().all(|member| member.ws.state() > State::Connecting);
         let ready = members().filter(|member| member.backlog.is_empty()).count();
         // A Close is owed beyond the limit.
@@ -58,6 +59,34 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
         room.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
     app.heard
+}
+
+/// Thirty clients at once, of whom some stall, and some reset, on one thread.
+#[test]
+fn the_loop_serves_all_who_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let mut app = App::echoing_anything();
+        let listener = mio::net::TcpListener::from_std(listener);
+        event_loop::serve(listener, &Config::new(), |event, ws, output| app.handle(event, ws, output))
+    });
+    let connect = || TcpStream::connect(address).expect("it listens");
+    let silent: Vec<_> = (0..10).map(|_| Peer::open(&BLOCKING, connect(), Role::Client)).collect();
+    let clients = [(); 10].map(|()| {
+        Peer::open(&BLOCKING, connect(), Role::Client).reset();
+        let tcp = connect();
+        Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::sending(3), Timeouts::new()))
+    });
+    for client in clients {
+        let heard = client.heard();
+        assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (3, 1000, true));
+    }
+    for mut peer in silent {
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        assert_eq!(peer.read_to_end(), b"\x88\x00");
+    }
 }
 
 /// A message of a hundred megabytes each way, at once, of which neither side ever holds much.

@@ -130,7 +130,7 @@ fn a_proxy_has_its_time_and_its_limits() {
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("407").kind(), ErrorKind::ConnectionRefused);
 
     let (mut client, mut proxy) = connected();
-    proxy.write_all(&[b'x'; 20 << 10]).expect("it reads");
+    proxy.write_all(&vec![b'x'; 20 << 10]).expect("it reads");
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("too long").kind(), ErrorKind::InvalidData);
 
     // It ends when the client has gone.

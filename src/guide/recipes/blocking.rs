@@ -123,10 +123,8 @@ impl<'t> Peer<'t> {
         let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
         let is_hurried = self.is_full || patience.is_some_and(|patience| patience.is_zero());
         let tcp = self.transport.tcp();
-        let ready = tcp.set_nonblocking(is_hurried).and_then(|()| match patience {
-            Some(patience) if !is_hurried => tcp.set_read_timeout(Some(patience)),
-            _ => tcp.set_read_timeout(None),
-        });
+        let ready = tcp.set_nonblocking(is_hurried);
+        let ready = ready.and_then(|()| tcp.set_read_timeout(patience.filter(|_| !is_hurried)));
         match ready.and_then(|()| self.transport.read(&mut self.buffer)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {

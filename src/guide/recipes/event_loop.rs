@@ -39,7 +39,7 @@ pub(crate) struct Peers {
     buffer: Vec<u8>,
     output: Output,
     /// Each with the time of its next turn.
-    pub(crate) peers: HashMap<Token, (Peer, Instant)>,
+    pub(crate) all: HashMap<Token, (Peer, Instant)>,
     next_token: usize,
 }
 
@@ -47,7 +47,7 @@ impl Peers {
     pub(crate) fn new() -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(1024));
         let (buffer, output) = (vec![0; 64 << 10], Output::new());
-        Ok(Self { poll, events, buffer, output, peers: HashMap::new(), next_token: 0 })
+        Ok(Self { poll, events, buffer, output, all: HashMap::new(), next_token: 0 })
     }
 
     /// `backlog` has what is to be written first: a client's request.
@@ -61,14 +61,14 @@ impl Peers {
         let (now, token) = (Instant::now(), Token(self.next_token));
         self.poll.registry().register(&mut tcp, token, Interest::READABLE | Interest::WRITABLE)?;
         self.next_token += 1;
-        self.peers.insert(token, (Peer::new(tcp, ws, backlog, now, timeouts), now));
+        self.all.insert(token, (Peer::new(tcp, ws, backlog, now, timeouts), now));
         Ok(())
     }
 
     /// All connections, each with what waits for it; to say something to them, which the next round writes.
     pub(crate) fn each(&mut self) -> impl Iterator<Item = (&mut Connection, &mut Output)> {
         let now = Instant::now();
-        self.peers.values_mut().map(move |(peer, due)| {
+        self.all.values_mut().map(move |(peer, due)| {
             *due = now;
             (&mut peer.ws, &mut peer.backlog)
         })
@@ -76,7 +76,7 @@ impl Peers {
 
     /// Waits until something happens, and gives each peer a turn whose socket is ready or whose time has come.
     pub(crate) fn round(&mut self, mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output)) -> io::Result<()> {
-        let due = self.peers.values().map(|(_, due)| *due).min();
+        let due = self.all.values().map(|(_, due)| *due).min();
         let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut self.events, patience) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
@@ -84,11 +84,11 @@ impl Peers {
         }
         let now = Instant::now();
         for event in &self.events {
-            if let Some((_, due)) = self.peers.get_mut(&event.token()) {
+            if let Some((_, due)) = self.all.get_mut(&event.token()) {
                 *due = now;
             }
         }
-        self.peers.retain(|_, (peer, due)| {
+        self.all.retain(|_, (peer, due)| {
             let next =
                 if *due > now { Some(*due) } else { peer.turn(now, &mut self.buffer, &mut self.output, &mut handle) };
             *due = next.unwrap_or(*due);

@@ -55,18 +55,19 @@ pub(crate) async fn drive(
                     handle(event, &mut ws, &mut output);
                 }
             }
-            written = write(&mut writer, &mut output), if waits => match written {
-                Ok(is_done) => {
-                    progress = Instant::now();
-                    if is_full {
-                        // It has room again only because the peer took something: the peer is alive.
-                        timers.received(progress);
-                    }
-                    (waits, is_full) = (!is_done, !output.is_empty());
+            written = write(&mut writer, &mut output), if waits => {
+                if written.is_err() {
+                    // What the peer said last may still be unread: the next read tells, and then that it has ended.
+                    output = Output::new();
                 }
-                // What the peer said last may still be unread: the next read tells, and then that the stream has ended.
-                Err(_) => (output, waits) = (Output::new(), false),
-            },
+                progress = Instant::now();
+                if is_full {
+                    // It has room again only because the peer took something: the peer is alive.
+                    timers.received(progress);
+                }
+                waits = written.is_ok_and(|is_done| !is_done);
+                is_full = !output.is_empty();
+            }
             Some(item) = news.recv(), if may_send => drop(ws.send_text(&item, &mut output)),
             () = sleep_until(due.unwrap_or(now + STALL)) => {}
         }
