@@ -1,14 +1,23 @@
 //! Drives the fuzzing server of the Autobahn|Testsuite: every case once, echoing, then the report.
 //!
 //! `cargo run --release --example autobahn_client -- URL AGENT`
+//!
+//! The loop is the guide's blocking recipe.
+
+#[path = "../src/guide/recipes/blocking.rs"]
+mod blocking;
 
 use std::error::Error;
-use std::io::Read;
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use blocking::Peer;
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, Output, Parameter};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Output, Parameter, Timeouts};
+
+/// How long the suite may be silent, twice: some of its cases are much work for it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,31 +49,24 @@ fn echo(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let uri = Uri::parse(url)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let (mut buffer, mut output, mut last) = (vec![0; 64 << 10], Output::new(), None);
+    let (mut output, mut last, mut refused) = (Output::new(), None, None);
     let deflate = Deflate::new().window_bits(15).threshold(0).client_no_context_takeover(Parameter::Prefer);
     let config = Config::new().max_message_size(64 << 20).deflate(deflate);
-    let mut ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
+    let ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
     let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
-    tcp.set_nodelay(true)?;
-    loop {
-        // A reset, which some cases provoke, is an end like any other.
-        let written = output.write_to(&mut tcp);
-        if ws.is_closed() {
-            return Ok(last);
+    let mut peer = Peer::new(&mut tcp, ws, output, Timeouts::new().keep_alive(PATIENCE, PATIENCE));
+    // A case may close the connection while there is still something to send back.
+    while peer.turn(None, |event, ws, output| match event {
+        Event::Text(text) => {
+            let _ = ws.send_text(&text, output);
+            last = Some(text.into_owned());
         }
-        let n = written.and_then(|_| tcp.read(&mut buffer)).unwrap_or(0);
-        let mut input = Input::new(&mut buffer[..n]);
-        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-            // A case may close the connection while there is still something to send back.
-            match event {
-                Event::Text(text) => {
-                    let _ = ws.send_text(&text, &mut output);
-                    last = Some(text.into_owned());
-                }
-                Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
-                Event::Rejected(response) => return Err(format!("HTTP status {}", response.status()).into()),
-                _ => {}
-            }
-        }
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        Event::Rejected(response) => refused = Some(response.status()),
+        _ => {}
+    }) {}
+    match refused {
+        Some(status) => Err(format!("HTTP status {status}").into()),
+        None => Ok(last),
     }
 }

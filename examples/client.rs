@@ -9,27 +9,41 @@
 //! `FAILED WHY` if the connection never opened, which is also the only case with an exit status other than 0. Each is
 //! one line, whatever the server sent. Closes with 1000 after as many replies as it sent messages, otherwise when the
 //! server does.
+//!
+//! The loop is the guide's blocking recipe, and what is between it and the socket is the guide's TLS recipe.
 
+#[path = "../src/guide/recipes/blocking.rs"]
+mod blocking;
 #[path = "shared/printable.rs"]
 mod printable;
+#[path = "../src/guide/recipes/tls.rs"]
+mod tls;
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use blocking::{Peer, Transport};
 use printable::Printable;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tls::Tls;
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Parameter, State};
+use websocket_proto::{
+    ClientRequest, CloseCode, Config, Connection, Deflate, Event, Output, Parameter, SendError, Timeouts,
+};
 
 const USAGE: &str = "usage: client URL [--ca FILE] [--subprotocol NAME]... [--send TEXT]... [--echo]";
 
-/// How long the server may take to answer the request; and later to answer a Close and close the transport.
+/// How long the server may take to accept, and to answer the request; and later to answer a Close and close the
+/// transport.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most bytes that may wait for a server that does not take its echo.
+const MAX_WAITING: usize = 256 << 20;
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse() else {
@@ -60,31 +74,13 @@ impl Session {
             request = request.subprotocol(name);
         }
         let deflate = Deflate::new().client_no_context_takeover(Parameter::Prefer);
-        let (config, mut output) = (Config::new().deflate(deflate), Output::new());
-        let mut ws = Connection::client(&request, config, seed, &mut output)?;
+        let (config, mut output) = (Config::new().deflate(deflate).max_output(MAX_WAITING), Output::new());
+        let ws = Connection::client(&request, config, seed, &mut output)?;
         let mut transport = connect(&uri, self.arguments.ca.as_deref())?;
-
-        let mut buffer = vec![0; 16 << 10];
-        let mut deadline = Some(Instant::now() + PATIENCE);
-        loop {
-            // A server that reads no more may have said something last.
-            if output.write_to(&mut transport).and_then(|_| transport.flush()).is_err() {
-                output = Output::new();
-            }
-            if ws.is_closed() {
-                transport.end();
-                return Ok(());
-            }
-            deadline = match ws.state() {
-                State::Open => None,
-                _ => deadline.or(Some(Instant::now() + PATIENCE)),
-            };
-            let n = read(&mut *transport, &mut buffer, deadline);
-            let mut input = Input::new(&mut buffer[..n]);
-            while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-                self.handle(event, &mut ws, &mut output);
-            }
-        }
+        let timeouts = Timeouts::new().opening(PATIENCE).closing(PATIENCE);
+        let mut peer = Peer::new(&mut *transport, ws, output, timeouts);
+        while peer.turn(None, |event, ws, output| self.handle(event, ws, output)) {}
+        Ok(())
     }
 
     fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
@@ -106,15 +102,15 @@ impl Session {
             }
             Event::Text(text) => {
                 report(format_args!("MSG text {}", text.len()));
-                if self.arguments.echo {
-                    let _ = ws.send_text(&text, output);
+                if self.arguments.echo && ws.send_text(&text, output) == Err(SendError::Full) {
+                    give_up(ws, output);
                 }
                 self.count_reply(ws, output);
             }
             Event::Binary(data) => {
                 report(format_args!("MSG binary {}", data.len()));
-                if self.arguments.echo {
-                    let _ = ws.send_binary(&data, output);
+                if self.arguments.echo && ws.send_binary(&data, output) == Err(SendError::Full) {
+                    give_up(ws, output);
                 }
                 self.count_reply(ws, output);
             }
@@ -132,36 +128,12 @@ impl Session {
     }
 }
 
-/// Whatever carries the connection's bytes.
-trait Transport: Read + Write {
-    /// The socket underneath, for its timeouts.
-    fn tcp(&self) -> &TcpStream;
-
-    /// Says goodbye, where the transport has a word for it.
-    fn end(&mut self) {}
-}
-
-impl Transport for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Transport for StreamOwned<ClientConnection, TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        &self.sock
-    }
-
-    fn end(&mut self) {
-        self.conn.send_close_notify();
-        // The server, which closes first, may be gone.
-        let _ = self.flush();
-    }
+fn give_up(ws: &mut Connection, output: &mut Output) {
+    ws.close(CloseCode::POLICY_VIOLATION, "you take too little", output);
 }
 
 fn connect(uri: &Uri, ca: Option<&str>) -> Result<Box<dyn Transport>, Box<dyn std::error::Error>> {
-    let tcp = TcpStream::connect((uri.host(), uri.port()))?;
-    tcp.set_nodelay(true)?;
+    let tcp = connect_tcp(uri.host(), uri.port())?;
     if !uri.is_secure() {
         return Ok(Box::new(tcp));
     }
@@ -178,24 +150,25 @@ fn connect(uri: &Uri, ca: Option<&str>) -> Result<Box<dyn Transport>, Box<dyn st
     // A server that has HTTP/2, too, is not to choose it.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(uri.host().to_owned())?;
-    let mut tls = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, tcp);
-    // Reads and writes would shake hands as well. Here, what TLS has against the server is not taken for the end of the
+    let mut tls = Tls { conn: ClientConnection::new(Arc::new(config), name)?.into(), tcp };
+    // The first turns would shake hands as well. Here, what TLS has against the server is not taken for the end of the
     // stream.
-    tls.sock.set_read_timeout(Some(PATIENCE))?;
-    tls.conn.complete_io(&mut tls.sock)?;
+    tls.tcp.set_read_timeout(Some(PATIENCE))?;
+    tls.tcp.set_write_timeout(Some(PATIENCE))?;
+    tls.conn.complete_io(&mut tls.tcp)?;
     Ok(Box::new(tls))
 }
 
-/// Reads what there is; 0 for the end of the stream, whether the server made it, or a fault, or our patience.
-fn read(transport: &mut dyn Transport, buffer: &mut [u8], deadline: Option<Instant>) -> usize {
-    loop {
-        let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // A timeout of zero is refused, as an error like any other: then patience has ended.
-        match transport.tcp().set_read_timeout(patience).and_then(|()| transport.read(buffer)) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => return read.unwrap_or(0),
+/// Tries the host's addresses one after the other.
+fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in (host, port).to_socket_addrs()? {
+        connected = TcpStream::connect_timeout(&address, PATIENCE);
+        if connected.is_ok() {
+            break;
         }
     }
+    connected
 }
 
 fn report(line: std::fmt::Arguments<'_>) {

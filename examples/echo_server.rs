@@ -1,22 +1,30 @@
 //! A blocking echo server: `std::net`, a thread per connection.
 //!
-//! `cargo run --release --example echo_server -- [ADDR] [--max-message BYTES] [--no-deflate]`
+//! `cargo run --release --example echo_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
 //!
 //! Compresses whatever a client that offers permessage-deflate sends, with the window and takeover that it offers.
-//! Text and binary messages come back as they are. The subprotocol `chat` is selected when it is offered.
+//! Text and binary messages come back as they are. The subprotocol `chat` is selected when it is offered. `--timeout`
+//! is the time for the opening, until an idle peer is pinged, for its pong, and for the closing, instead of the defaults
+//! of `Timeouts`.
+//!
+//! The loop is the guide's blocking recipe: deadlines, keep-alive, backpressure and the orderly end are in there.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+#[path = "../src/guide/recipes/blocking.rs"]
+mod blocking;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output};
+use blocking::Peer;
+use websocket_proto::{Accept, Config, Connection, Deflate, Event, Output, Timeouts};
 
-const USAGE: &str = "usage: echo_server [ADDR] [--max-message BYTES] [--no-deflate]";
+const USAGE: &str = "usage: echo_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
 
 fn main() -> ExitCode {
-    let Some((address, config)) = arguments() else {
+    let Some((address, config, timeouts)) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -34,7 +42,7 @@ fn main() -> ExitCode {
         let served = listener.accept().and_then(|(tcp, _)| {
             let config = config.clone();
             // A peer that resets, or stops reading, ends its own thread and nothing else.
-            thread::Builder::new().spawn(move || drop(serve(tcp, config)))
+            thread::Builder::new().spawn(move || serve(tcp, config, timeouts))
         });
         if let Err(error) = served {
             // Whoever started this may have closed its error stream.
@@ -45,22 +53,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(mut tcp: TcpStream, config: Config) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let (mut buffer, mut output) = (vec![0; 16 << 10], Output::new());
-    let mut ws = Connection::server(config);
-    while !ws.is_closed() {
-        let n = match tcp.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        let mut input = Input::new(&mut buffer[..n]);
-        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-            echo(event, &mut ws, &mut output);
-        }
-        output.write_to(&mut tcp)?;
-    }
-    linger(&tcp, &mut buffer)
+fn serve(mut tcp: TcpStream, config: Config, timeouts: Timeouts<Duration>) {
+    let mut peer = Peer::new(&mut tcp, Connection::server(config), Output::new(), timeouts);
+    while peer.turn(None, echo) {}
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
@@ -77,24 +72,19 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
     }
 }
 
-/// RFC 6455 §7.1.1: shut the sending side down, then read to the end. To close with input unread would reset the
-/// connection, and could destroy the Close frame on its way.
-fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
-    tcp.shutdown(Shutdown::Write)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while tcp.read(buffer)? > 0 && Instant::now() < deadline {}
-    Ok(())
-}
-
-fn arguments() -> Option<(String, Config)> {
+fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
     let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
     let (mut address, mut config, mut deflates) = (None, Config::new(), true);
+    let mut timeouts = Timeouts::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--no-deflate" => deflates = false,
             "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
+            "--timeout" => {
+                let span = Duration::from_millis(arguments.next()?.parse().ok()?);
+                timeouts = timeouts.opening(span).keep_alive(span, span).closing(span);
+            }
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),
         }
@@ -102,5 +92,5 @@ fn arguments() -> Option<(String, Config)> {
     if deflates {
         config = config.deflate(deflate);
     }
-    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config))
+    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts))
 }

@@ -1,10 +1,12 @@
 //! A relay that stands between clients and a server: `std::net`, two threads per connection.
 //!
-//! `cargo run --release --example relay -- LISTEN UPSTREAM [--max-frame BYTES]`
+//! `cargo run --release --example relay -- LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]`
 //!
 //! Passes the opening handshake on as it is, and then frames in both directions, in the pieces in which they arrive. A
 //! frame of more than BYTES (default 1 MiB), or one that breaks the protocol, closes both sides. Prints for each
-//! direction of a connection, when it ends, how many frames of which kind there were.
+//! direction of a connection, when it ends, how many frames of which kind there were. `--timeout` is the time for the
+//! opening handshake, for connecting to the server in it, how long either side may not take what is written to it, and
+//! how long nothing may come from both, instead of 10 s and, for the last, 2 minutes.
 //!
 //! What a proxy has to keep in mind:
 //! - It may split or join the fragments of a message only if it knows every extension in use (RFC 6455 §5.4). This one
@@ -15,10 +17,12 @@
 //! - A frame of its own, such as a Close, goes only where one frame has ended and the next has not begun.
 //! - Limits hold on the header: what a frame announces is never waited for, nor is memory taken for it.
 //! - A second request, behind one that was refused, could open a connection past all of this: it is not passed on.
+//! - Each wait has an end. Whether a side is alive, the other side finds out, with pings that pass; but if neither does,
+//!   nobody may be there any more.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,23 +32,26 @@ use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{MaskKeys, apply_mask, rotate_key};
 use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output, ProtocolErrorKind};
 
-const USAGE: &str = "usage: relay LISTEN UPSTREAM [--max-frame BYTES]";
+const USAGE: &str = "usage: relay LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]";
 
 /// How long an opening handshake may take, and either side not take what is written to it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing may come from either side.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// The most bytes of a response's head.
 const MAX_HEAD: usize = 16 << 10;
 
 fn main() -> ExitCode {
-    let Some((address, upstream, max_frame)) = arguments() else {
+    let Some(options) = Options::parse() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let listener = match TcpListener::bind(&address) {
+    let listener = match TcpListener::bind(&options.listen) {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("cannot listen on {address}: {error}");
+            eprintln!("cannot listen on {}: {error}", options.listen);
             return ExitCode::FAILURE;
         }
     };
@@ -53,8 +60,8 @@ fn main() -> ExitCode {
     }
     loop {
         let served = listener.accept().and_then(|(client, _)| {
-            let upstream = upstream.clone();
-            thread::Builder::new().spawn(move || drop(serve(&client, &upstream, max_frame)))
+            let options = options.clone();
+            thread::Builder::new().spawn(move || drop(serve(&client, &options)))
         });
         if let Err(error) = served {
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
@@ -65,25 +72,26 @@ fn main() -> ExitCode {
 }
 
 /// The opening handshake, and what follows from its answer.
-fn serve(mut client: &TcpStream, upstream: &str, max_frame: u64) -> io::Result<()> {
+fn serve(mut client: &TcpStream, options: &Options) -> io::Result<()> {
+    let deadline = Instant::now() + options.patience;
     client.set_nodelay(true)?;
-    client.set_write_timeout(Some(PATIENCE))?;
-    let Some((request, ahead)) = read_request(client)? else { return Ok(()) };
+    client.set_write_timeout(Some(options.patience))?;
+    let Some((request, ahead)) = read_request(client, deadline)? else { return Ok(()) };
     let refuse = || {
         (&*client).write_all(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
         linger(client)
     };
-    let Ok(mut server) = TcpStream::connect(upstream) else { return refuse() };
+    let Ok(mut server) = connect(&options.upstream, deadline) else { return refuse() };
     server.set_nodelay(true)?;
-    server.set_write_timeout(Some(PATIENCE))?;
+    server.set_write_timeout(Some(options.patience))?;
     server.write_all(&request)?;
     let mut behind = Vec::new();
     loop {
-        let Ok((response, rest)) = read_response(&server, behind) else { return refuse() };
+        let Ok((response, rest)) = read_response(&server, behind, deadline) else { return refuse() };
         client.write_all(&response)?;
         behind = rest;
         match response.get(9..12) {
-            Some(b"101") => return relay(client, &server, [&ahead, &behind], max_frame),
+            Some(b"101") => return relay(client, &server, [ahead, behind], options),
             // An interim response: the answer is still to come.
             Some([b'1', ..]) => {}
             _ => break,
@@ -91,16 +99,32 @@ fn serve(mut client: &TcpStream, upstream: &str, max_frame: u64) -> io::Result<(
     }
     // Refused: the rest of the answer passes, and nothing more goes to the server.
     let _ = server.shutdown(Shutdown::Write);
-    server.set_read_timeout(Some(PATIENCE))?;
-    io::copy(&mut behind.chain(server), &mut client)?;
+    let (mut buffer, deadline) = ([0; 4096], Instant::now() + options.patience);
+    client.write_all(&behind)?;
+    while let Ok(n @ 1..) = read_before(deadline, &server, &mut buffer) {
+        client.write_all(&buffer[..n])?;
+    }
     linger(client)
+}
+
+/// Tries the server's addresses one after the other.
+fn connect(upstream: &str, deadline: Instant) -> io::Result<TcpStream> {
+    let mut connected = Err(ErrorKind::AddrNotAvailable.into());
+    for address in upstream.to_socket_addrs()? {
+        // A timeout of zero is refused, as an error like any other: then patience has ended.
+        connected = TcpStream::connect_timeout(&address, deadline.saturating_duration_since(Instant::now()));
+        if connected.is_ok() {
+            break;
+        }
+    }
+    connected
 }
 
 /// Reads a request and what came behind it. A server's connection finds its end, holds it to its limits, and answers
 /// one that is no opening handshake: then there is none to pass on. What is one, the server behind the relay answers.
-fn read_request(client: &TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+fn read_request(client: &TcpStream, deadline: Instant) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
-    let (mut buffer, mut request, deadline) = ([0; 4096], Vec::new(), Instant::now() + PATIENCE);
+    let (mut buffer, mut request) = ([0; 4096], Vec::new());
     loop {
         let n = read_before(deadline, client, &mut buffer)?;
         request.extend_from_slice(&buffer[..n]);
@@ -120,8 +144,8 @@ fn read_request(client: &TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// Reads a response's head, of which `bytes` are there already, and what came behind it.
-fn read_response(server: &TcpStream, mut bytes: Vec<u8>) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let (mut buffer, deadline) = ([0; 4096], Instant::now() + PATIENCE);
+fn read_response(server: &TcpStream, mut bytes: Vec<u8>, deadline: Instant) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut buffer = [0; 4096];
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let rest = bytes.split_off(end + 4);
@@ -137,16 +161,16 @@ fn read_response(server: &TcpStream, mut bytes: Vec<u8>) -> io::Result<(Vec<u8>,
 }
 
 /// Frames, both ways, until both have ended.
-fn relay(client: &TcpStream, server: &TcpStream, ahead: [&[u8]; 2], max_frame: u64) -> io::Result<()> {
-    client.set_read_timeout(None)?;
-    server.set_read_timeout(None)?;
+fn relay(client: &TcpStream, server: &TcpStream, ahead: [Vec<u8>; 2], options: &Options) -> io::Result<()> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    let to_server = Mutex::new(Direction::new(server, Some(MaskKeys::from_seed(seed)), max_frame));
-    let to_client = Mutex::new(Direction::new(client, None, max_frame));
+    let to_server = Mutex::new(Direction::new(server, Some(MaskKeys::from_seed(seed)), options.max_frame));
+    let to_client = Mutex::new(Direction::new(client, None, options.max_frame));
     let address = client.peer_addr()?;
-    let run = |name, source, ahead: &[u8], there, back| {
-        let ended = pass(ahead.chain(source), there, back);
+    let heard = Mutex::new(Instant::now());
+    let run = |name, source, ahead, there, back| {
+        let next = |bytes: &mut Vec<u8>| read_on(source, bytes, &heard, options.idle);
+        let ended = pass(ahead, next, there, back);
         if ended.is_err() {
             if lock(there).closing.is_some() {
                 let _ = drain(source);
@@ -157,31 +181,43 @@ fn relay(client: &TcpStream, server: &TcpStream, ahead: [&[u8]; 2], max_frame: u
         let why = ended.err().map(|error| format!(", {error}")).unwrap_or_default();
         report(format_args!("{address} {name}: {}{why}", lock(there).counts));
     };
+    let [from_client, from_server] = ahead;
     thread::scope(|scope| {
-        scope.spawn(|| run("to the server", client, ahead[0], &to_server, &to_client));
-        run("to the client", server, ahead[1], &to_client, &to_server);
+        scope.spawn(|| run("to the server", client, from_client, &to_server, &to_client));
+        run("to the client", server, from_server, &to_client, &to_server);
     });
     Ok(())
 }
 
-/// Passes on what one side sends, the end of its stream too. Whatever is wrong with it is told to both sides.
-fn pass(mut source: impl Read, there: &Mutex<Direction<'_>>, back: &Mutex<Direction<'_>>) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
+/// Passes on what one side sends, which begins with `bytes`, and the end of its stream. Whatever is wrong with it is
+/// told to both sides.
+fn pass(
+    mut bytes: Vec<u8>,
+    next: impl Fn(&mut Vec<u8>) -> io::Result<usize>,
+    there: &Mutex<Direction<'_>>,
+    back: &Mutex<Direction<'_>>,
+) -> io::Result<()> {
+    // Never both locks at once: the other thread may want them the other way round. Back first, so that the end is
+    // decided for both when the first side can know of it.
+    let close = |code| {
+        let _ = lock(back).close(code);
+        let _ = lock(there).close(code);
+    };
     loop {
-        let n = read(&mut source, &mut buffer)?;
-        let mut direction = lock(there);
-        if n == 0 {
-            return direction.sink.shutdown(Shutdown::Write);
-        }
-        if let Err(wrong) = direction.put(&mut Input::new(&mut buffer[..n])) {
-            // Never both locks at once: the other thread may want them the other way round. Back first, so that the
-            // end is decided for both when the first side can know of it.
-            drop(direction);
-            let _ = lock(back).close(wrong.close_code());
-            let _ = lock(there).close(wrong.close_code());
+        let put = lock(there).put(&mut Input::new(&mut bytes));
+        if let Err(wrong) = put {
+            close(wrong.close_code());
             return Err(io::Error::other(wrong));
         }
-        direction.flush()?;
+        lock(there).flush()?;
+        match next(&mut bytes) {
+            Ok(0) => return lock(there).sink.shutdown(Shutdown::Write),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                close(CloseCode::TIMEOUT);
+                return Err(error);
+            }
+            read => drop(read?),
+        }
     }
 }
 
@@ -293,24 +329,40 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A direction that panicked is of no use any more, but does no harm either.
-fn lock<'m, 't>(direction: &'m Mutex<Direction<'t>>) -> MutexGuard<'m, Direction<'t>> {
-    direction.lock().unwrap_or_else(PoisonError::into_inner)
+/// What panicked is of no use any more, but does no harm either.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads what comes next from one side. `TimedOut` means that nothing came from either side for too long.
+fn read_on(source: &TcpStream, bytes: &mut Vec<u8>, heard: &Mutex<Instant>, idle: Duration) -> io::Result<usize> {
+    bytes.resize(16 << 10, 0);
     loop {
-        match source.read(buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => return read,
+        let deadline = *lock(heard) + idle;
+        if Instant::now() >= deadline {
+            return Err(io::Error::new(ErrorKind::TimedOut, "nothing came for too long"));
+        }
+        match read_before(deadline, source, bytes) {
+            // The other side may have been heard meanwhile.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            read => {
+                *lock(heard) = Instant::now();
+                bytes.truncate(*read.as_ref().unwrap_or(&0));
+                return read;
+            }
         }
     }
 }
 
 fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    // A timeout of zero is refused, as an error like any other: then patience has ended.
-    tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
-    read(&mut tcp, buffer)
+    loop {
+        // A timeout of zero is refused, as an error like any other: then patience has ended.
+        tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        match tcp.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 /// To close with input unread would reset the connection, and could destroy what was written last on its way.
@@ -332,16 +384,31 @@ fn report(line: fmt::Arguments<'_>) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-fn arguments() -> Option<(String, String, u64)> {
-    let (mut addresses, mut max_frame) = (Vec::new(), 1 << 20);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--max-frame" => max_frame = arguments.next()?.parse().ok()?,
-            _ if argument.starts_with('-') => return None,
-            _ => addresses.push(argument),
+#[derive(Clone)]
+struct Options {
+    listen: String,
+    upstream: String,
+    max_frame: u64,
+    patience: Duration,
+    idle: Duration,
+}
+
+impl Options {
+    fn parse() -> Option<Self> {
+        let (mut addresses, mut max_frame, mut patience, mut idle) = (Vec::new(), 1 << 20, PATIENCE, IDLE);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--max-frame" => max_frame = arguments.next()?.parse().ok()?,
+                "--timeout" => {
+                    patience = Duration::from_millis(arguments.next()?.parse().ok().filter(|count| *count > 0)?);
+                    idle = patience;
+                }
+                _ if argument.starts_with('-') => return None,
+                _ => addresses.push(argument),
+            }
         }
+        let [listen, upstream] = addresses.try_into().ok()?;
+        Some(Self { listen, upstream, max_frame, patience, idle })
     }
-    let [listen, upstream] = addresses.try_into().ok()?;
-    Some((listen, upstream, max_frame))
 }

@@ -10,23 +10,28 @@
 //! - **The end has one step more.** After the last frame comes `close_notify`, then the end of the sending side, then
 //!   what the peer still sends is read and thrown away.
 //!
-//! For deadlines and backpressure see `tokio_server`.
+//! The loop is the guide's blocking recipe, and what is between it and the socket is the guide's TLS recipe.
+
+#[path = "../src/guide/recipes/blocking.rs"]
+mod blocking;
+#[path = "../src/guide/recipes/tls.rs"]
+mod tls;
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use blocking::Peer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use websocket_proto::{Config, Connection, Event, Input, Output};
+use rustls::{ServerConfig, ServerConnection};
+use tls::Tls;
+use websocket_proto::{Config, Connection, Event, Output, Timeouts};
 
 const USAGE: &str = "usage: rustls_server [ADDR] [--cert-file PATH]";
-
-type Tls = StreamOwned<ServerConnection, TcpStream>;
 
 fn main() -> ExitCode {
     let Some((address, cert_file)) = arguments() else {
@@ -75,54 +80,22 @@ fn accept_all(listener: &TcpListener, tls: &Arc<ServerConfig>) -> ! {
     }
 }
 
-fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Box<dyn Error>> {
-    tcp.set_nodelay(true)?;
-    let mut tls = StreamOwned::new(ServerConnection::new(tls)?, tcp);
-    // The first read shakes hands. Where that fails, rustls has told the peer why, in an alert that has to arrive.
-    let served = drive(&mut tls);
-    tls.conn.send_close_notify();
-    // Not `flush`: if the hands were not shaken it would go on with that, and wait for the peer.
-    while tls.conn.wants_write() {
-        tls.conn.write_tls(&mut tls.sock)?;
-    }
-    linger(&tls.sock)?;
-    Ok(served?)
-}
-
-fn drive(tls: &mut Tls) -> io::Result<()> {
-    let (mut buffer, mut output) = (vec![0; 16 << 10], Output::new());
-    let mut ws = Connection::server(Config::new());
-    while !ws.is_closed() {
-        let n = match tls.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
-            read => read?,
-        };
-        let mut input = Input::new(&mut buffer[..n]);
-        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-            // A message that cannot be sent, because the connection is closing, has nowhere else to go.
-            match event {
-                Event::Request(request) => ws.accept(request, &mut output),
-                Event::Text(text) => drop(ws.send_text(&text, &mut output)),
-                Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
-                _ => {}
-            }
-        }
-        output.write_to(tls)?;
-        // What rustls took in `write` but could not send, it says here.
-        tls.flush()?;
-    }
+fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), rustls::Error> {
+    // The first turns shake hands. Where that fails, rustls tells the peer why, in an alert.
+    let mut tls = Tls { conn: ServerConnection::new(tls)?.into(), tcp };
+    let mut peer = Peer::new(&mut tls, Connection::server(Config::new()), Output::new(), Timeouts::new());
+    while peer.turn(None, echo) {}
     Ok(())
 }
 
-/// RFC 6455 §7.1.1: shut the sending side down, then read to the end. To close with input unread would reset the
-/// connection, and could destroy on its way what was sent last.
-fn linger(mut tcp: &TcpStream) -> io::Result<()> {
-    tcp.shutdown(Shutdown::Write)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while tcp.read(&mut [0; 4096])? > 0 && Instant::now() < deadline {}
-    Ok(())
+fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    match event {
+        Event::Request(request) => ws.accept(request, output),
+        Event::Text(text) => drop(ws.send_text(&text, output)),
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        _ => {}
+    }
 }
 
 fn arguments() -> Option<(String, Option<String>)> {

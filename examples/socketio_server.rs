@@ -78,10 +78,22 @@ impl Session {
 
     fn serve(&mut self, mut tcp: TcpStream) -> io::Result<()> {
         tcp.set_nodelay(true)?;
+        // Who takes none of what waits for so long is given up. Until all is written nothing more is read, so little
+        // ever waits.
         tcp.set_write_timeout(Some(self.pace.patience))?;
         let mut buffer = vec![0; 16 << 10];
+        let driven = self.drive(&mut tcp, &mut buffer);
+        // However it ended, the application hears of it.
+        while let Some(event) = self.ws.receive_eof() {
+            self.handle(event);
+        }
+        driven.and_then(|()| linger(&tcp, &mut buffer))
+    }
+
+    /// Until it is over and all is written, or the client owes something for too long.
+    fn drive(&mut self, tcp: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
         while !self.ws.is_closed() {
-            if let Some(n) = read(&mut tcp, &mut buffer, self.due)? {
+            if let Some(n) = read(tcp, buffer, self.due) {
                 let mut input = Input::new(&mut buffer[..n]);
                 while let Some(event) =
                     if n == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
@@ -89,14 +101,16 @@ impl Session {
                     self.handle(event);
                 }
             } else if self.owes {
-                return Ok(());
+                break;
             } else {
                 self.say("2");
                 self.expect();
             }
-            self.output.write_to(&mut tcp)?;
+            while !self.output.is_empty() {
+                self.output.write_to(tcp)?;
+            }
         }
-        linger(&tcp, &mut buffer)
+        Ok(())
     }
 
     fn handle(&mut self, event: Event<'_>) {
@@ -226,17 +240,17 @@ fn identifier() -> String {
 }
 
 /// Reads what there is, 0 for the end; `None` when it is time.
-fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> io::Result<Option<usize>> {
+fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> Option<usize> {
     loop {
         let patience = due.saturating_duration_since(Instant::now());
         if patience.is_zero() {
-            return Ok(None);
+            return None;
         }
-        tcp.set_read_timeout(Some(patience))?;
-        match tcp.read(buffer) {
+        match tcp.set_read_timeout(Some(patience)).and_then(|()| tcp.read(buffer)) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            read => return read.map(Some),
+            // An error is an end of the stream like any other.
+            read => return Some(read.unwrap_or(0)),
         }
     }
 }
@@ -245,10 +259,16 @@ fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> io::Result<Opti
 /// connection, and could destroy the Close frame on its way.
 fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
     tcp.shutdown(Shutdown::Write)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(1)))?;
     let deadline = Instant::now() + Duration::from_secs(2);
-    while tcp.read(buffer)? > 0 && Instant::now() < deadline {}
-    Ok(())
+    loop {
+        // A timeout of zero is refused, as an error like any other: then the grace is over.
+        tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        match tcp.read(buffer) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+    }
 }
 
 fn arguments() -> Option<(String, Pace)> {

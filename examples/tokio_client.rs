@@ -6,15 +6,20 @@
 //! `FAILED WHY` if it did not open, and `RETRY MILLISECONDS` before it waits to try again. Each is one line, whatever
 //! the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input, with 1001 on
 //! Ctrl-C, and ends then; or, with exit status 1, when the server refuses it for good.
-//! `--timeout` is the time to connect, for the opening, until an idle server is pinged, for its pong, and for the
-//! closing, instead of the defaults of `Timeouts`. What such a client has to keep in mind:
+//! `--timeout` is the time to connect, for the opening, until an idle server is pinged, for its pong, for the closing,
+//! and how long the server may take nothing, instead of 10 s and the defaults of `Timeouts`. What such a client has to
+//! keep in mind:
 //! - **Reconnecting.** `Backoff` says how long to wait, so that clients that lost their server at once come back one by
 //!   one, and not before the server's Retry-After. It counts from the start again when a connection has lasted.
 //! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte or a line: they
 //!   wait until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only
 //!   when it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
 //! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be
-//!   written; the channel then holds up the thread that reads them. What the server sends is printed as it comes.
+//!   written; the channel then holds up the thread that reads them. What the server sends is printed as it comes,
+//!   however much waits: were both ends to stop reading, each would wait for the other.
+//! - **The end.** A read error is one like any other. When the connection is over and all is written, the sending side
+//!   is shut down, and what still comes is read until the server is done too, or has had its grace: to close with input
+//!   unread would reset the connection, and could destroy the Close frame on its way.
 //! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
 //!   acknowledgement by the application could tell.
 
@@ -29,9 +34,10 @@ use std::thread;
 use std::time::Duration;
 
 use printable::Printable;
-use tokio::io::Interest;
+use tokio::io::{AsyncWriteExt as _, Interest, copy, sink};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio::{select, signal};
 use websocket_proto::handshake::Response;
@@ -44,6 +50,9 @@ const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout 
 
 /// While this many bytes wait to be written, no line is sent.
 const MAX_OUTPUT: usize = 256 << 10;
+/// How long a server may take none of what waits when the connection is over, and then to close its side. Before that
+/// it is `Arguments::patience`.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -95,7 +104,7 @@ async fn session(
             return Ok(Continue(backoff.next_delay()));
         }
     };
-    let mut client = Client::new(tcp, ws, output, arguments.timeouts);
+    let mut client = Client::new(tcp, ws, output, arguments);
     client.drive(lines, stop).await;
     if let Some(refusal) = client.refusal {
         let delay = backoff.next_delay_after(&refusal);
@@ -118,19 +127,28 @@ struct Client {
     ws: Connection,
     timers: Timers<Instant>,
     output: Output,
+    /// Whether the last write left bytes that the socket did not take.
+    is_full: bool,
+    /// When the server is given up if it takes none of them; how long that is after it took some.
+    give_up: Instant,
+    patience: Duration,
+    /// Whether the stream has ended.
+    has_ended: bool,
     opened: Option<Instant>,
     refusal: Option<Response>,
 }
 
 impl Client {
-    fn new(tcp: TcpStream, ws: Connection, output: Output, timeouts: Timeouts<Duration>) -> Self {
-        let timers = Timers::new(Instant::now(), timeouts);
-        Self { tcp, ws, timers, output, opened: None, refusal: None }
+    fn new(tcp: TcpStream, ws: Connection, output: Output, arguments: &Arguments) -> Self {
+        let (now, patience) = (Instant::now(), arguments.patience);
+        let (timers, give_up) = (Timers::new(now, arguments.timeouts), now + patience);
+        let (is_full, has_ended) = (false, false);
+        Self { tcp, ws, timers, output, is_full, give_up, patience, has_ended, opened: None, refusal: None }
     }
 
     async fn drive(&mut self, lines: &mut mpsc::Receiver<String>, stop: &mut watch::Receiver<bool>) {
         let mut buffer = vec![0; 16 << 10];
-        while !self.ws.is_closed() {
+        while self.goes_on() {
             let may_send = self.ws.state() == State::Open && self.output.len() < MAX_OUTPUT;
             select! {
                 // If the socket failed, so will the next read.
@@ -145,20 +163,30 @@ impl Client {
                 }
             }
             self.turn(Instant::now(), &mut buffer);
+            // To wait for a socket that is ready costs nothing of a task's budget.
+            consume_budget().await;
         }
-        // If it was the timers that ended it, the last event is still to come.
+        // However it ended, the application hears of it.
         while let Some(event) = self.ws.receive_eof() {
             self.handle(event);
         }
+        let _ = self.tcp.shutdown().await;
+        let _ = timeout(GRACE, copy(&mut self.tcp, &mut sink())).await;
+    }
+
+    fn goes_on(&self) -> bool {
+        if self.is_full { Instant::now() < self.give_up } else { !self.ws.is_closed() }
     }
 
     /// Reads, looks at the time, and writes. Waits for nothing.
     fn turn(&mut self, now: Instant, buffer: &mut [u8]) {
+        let was_closed = self.ws.is_closed();
         let n = match self.tcp.try_read(buffer) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
             // A reset is an end like any other.
             read => Some(read.unwrap_or(0)),
         };
+        self.has_ended |= n == Some(0);
         let (at_end, mut input) = (n == Some(0), Input::new(&mut buffer[..n.unwrap_or(0)]));
         while let Some(event) =
             if at_end { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
@@ -166,10 +194,29 @@ impl Client {
             self.handle(event);
         }
         self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
+        if self.ws.is_closed() && !was_closed {
+            self.patience = GRACE;
+            self.give_up = now + GRACE;
+        }
+        self.write(now);
+    }
+
+    /// Writes what the socket takes at once.
+    fn write(&mut self, now: Instant) {
+        let was_full = self.is_full;
         let written = self.output.write_to(&mut AtOnce(&self.tcp));
+        let has_taken = matches!(written, Ok(1..));
         if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
             // A server that reads no more may have said something last.
             self.output = Output::new();
+        }
+        self.is_full = !self.output.is_empty();
+        if has_taken && was_full {
+            // It has room again only because the server took something: the server is alive.
+            self.timers.received(now);
+        }
+        if has_taken || !was_full {
+            self.give_up = now + self.patience;
         }
     }
 
@@ -197,12 +244,18 @@ impl Client {
     /// What to wait for. Input always, however much waits to be written: what a server can make a client add to that
     /// are pongs, and they are bounded.
     fn interest(&self) -> Interest {
-        if self.output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE }
+        match (self.has_ended, self.output.is_empty()) {
+            (true, _) => Interest::WRITABLE,
+            (false, true) => Interest::READABLE,
+            (false, false) => Interest::READABLE | Interest::WRITABLE,
+        }
     }
 
     /// When to have a turn whatever else happens.
     fn due(&self) -> Instant {
-        self.timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+        let give_up = self.is_full.then_some(self.give_up);
+        let due = self.timers.poll_timeout().into_iter().chain(give_up).min();
+        due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 }
 
@@ -270,7 +323,7 @@ struct Arguments {
     port: u16,
     config: Config,
     timeouts: Timeouts<Duration>,
-    /// How long connecting may take.
+    /// How long connecting may take, and the server not take what waits for it.
     patience: Duration,
 }
 

@@ -49,7 +49,9 @@ const READ_SIZE_COMPRESSED: usize = 4 << 10;
 const READS: usize = 2;
 /// A peer for which this many bytes wait is not read from.
 const MAX_BACKLOG: usize = 256 << 10;
-/// How long a peer may take none of the bytes that still wait when it is over, and then to close its side.
+/// How long a peer may take none of the bytes that wait for it.
+const STALL: Duration = Duration::from_secs(10);
+/// The same once the connection is over, and how long the peer may then take to close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -160,8 +162,8 @@ struct Peer {
     backlog: Output,
     /// Whether the peer has closed its side.
     has_ended: bool,
-    /// Until when it may take nothing of what waits, once it is over.
-    grace: Option<Instant>,
+    /// When it is given up if it takes none of that.
+    give_up: Option<Instant>,
 }
 
 impl Peer {
@@ -174,13 +176,13 @@ impl Peer {
             timers: Timers::new(Instant::now(), options.timeouts),
             backlog: Output::new(),
             has_ended: false,
-            grace: None,
+            give_up: None,
         }
     }
 
     fn goes_on(&self) -> bool {
-        let has_grace = self.grace.is_none_or(|grace| Instant::now() < grace);
-        !self.ws.is_closed() || (!self.backlog.is_empty() && has_grace)
+        let is_over = self.ws.is_closed() && self.backlog.is_empty();
+        !is_over && self.give_up.is_none_or(|give_up| Instant::now() < give_up)
     }
 
     /// What to wait for.
@@ -204,13 +206,14 @@ impl Peer {
 
     /// When to have a turn whatever else happens.
     fn due(&self) -> Instant {
-        let due = self.grace.or(self.timers.poll_timeout());
+        let due = self.timers.poll_timeout().into_iter().chain(self.give_up).min();
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
     /// Writes, reads, answers, and looks at the time. Waits for nothing, and leaves nothing in the output. Returns
     /// whether there may be more to read at once.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
+        let was_closed = self.ws.is_closed();
         self.write(now, output)?;
         let mut reads_left = READS;
         while reads_left > 0 && self.may_read() {
@@ -229,8 +232,8 @@ impl Peer {
             self.write(now, output)?;
         }
         self.timers.handle_timeout(now, &mut self.ws, output);
-        if self.ws.is_closed() {
-            self.grace.get_or_insert(now + GRACE);
+        if self.ws.is_closed() && !was_closed {
+            self.give_up = Some(now + GRACE);
         }
         self.write(now, output)?;
         Ok(reads_left == 0)
@@ -247,20 +250,22 @@ impl Peer {
             // After an error too: the next task is not to find it there. The buffer moves, not the bytes.
             self.backlog.append(output);
         }
+        let has_taken = matches!(written, Ok(1..));
         if self.backlog.is_empty() {
             // It would keep its memory.
             self.backlog = Output::new();
+            self.give_up = None;
+        } else if has_taken || self.give_up.is_none() {
+            self.give_up = Some(now + if self.ws.is_closed() { GRACE } else { STALL });
+        }
+        if has_taken && has_waited {
+            // A peer that takes what it asked for is alive, whether or not it is read from.
+            self.timers.received(now);
         }
         match written {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            // A peer that takes what it asked for is alive, whether or not it is read from.
-            Ok(1..) if has_waited => {
-                self.timers.received(now);
-                self.grace = self.grace.map(|_| now + GRACE);
-            }
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

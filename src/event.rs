@@ -86,7 +86,8 @@ pub enum Event<'i> {
         /// At most 123 bytes; empty if there was none. The peer's text, as in [`Closed::reason`].
         reason: Cow<'i, str>,
     },
-    /// The end. The last event, exactly once.
+    /// The connection is over. The last event, exactly once. Write what is in the output, then end the transport in
+    /// order: shut its sending side down, read and drop until the peer ends or a grace is over, close.
     Closed(Closed),
 }
 

@@ -10,48 +10,16 @@
 //! 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
 //!    else.
 //! 3. [`Event::Closed`] is the last event and comes exactly once. Once [`Connection::is_closed`] and the output is
-//!    written, close the transport.
+//!    written, end the transport in order: shut its sending side down, read and drop until the peer ends or a grace is
+//!    over, close. (Over TCP, to close with input unread resets the connection and can destroy the last Close on its
+//!    way.) A read error is an end of the stream like any other.
 //!
-//! A whole server's connection, over whatever reads and writes:
+//! A whole server's connection, on a blocking socket:
 //! ```
-//! use std::io::{self, Read, Write};
-//! use websocket_proto::{Config, Connection, Event, Input, Output};
-//!
-//! fn serve(mut socket: impl Read + Write) -> io::Result<()> {
-//!     let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
-//!     let mut ws = Connection::server(Config::new());
-//!     while !ws.is_closed() {
-//!         let n = socket.read(&mut buffer)?;
-//!         let mut input = Input::new(&mut buffer[..n]);
-//!         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-//!             match event {
-//!                 Event::Request(request) => ws.accept(request, &mut output),
-//!                 Event::Text(text) => drop(ws.send_text(&text, &mut output)),
-//!                 Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
-//!                 _ => {}
-//!             }
-//!         }
-//!         output.write_to(&mut socket)?;
-//!     }
-//!     Ok(())
-//! }
-//! # /// A socket in memory: what it has to be read, and what was written.
-//! # struct Socket<'s>(&'s [u8], &'s mut Vec<u8>);
-//! # impl Read for Socket<'_> {
-//! #     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> { self.0.read(buffer) }
-//! # }
-//! # impl Write for Socket<'_> {
-//! #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.1.write(bytes) }
-//! #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
-//! # }
-//! # let session = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-//! #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
-//! #     \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x80\0\0\0\0";
-//! # let mut written = Vec::new();
-//! # serve(Socket(session, &mut written))?;
-//! # assert!(written.starts_with(b"HTTP/1.1 101 ") && written.ends_with(b"\x81\x05Hello\x88\x00"));
-//! # Ok::<_, io::Error>(())
+#![doc = include_str!("guide/front_page.rs")]
 //! ```
+//! A client's loop is another: [it goes on reading while it writes](guide::recipes::blocking), for a server that reads
+//! nothing while it writes.
 //!
 //! # Where to read on
 //! - [The contract](guide::contract) at length: in what order, what a fault looks like, what never happens.

@@ -39,43 +39,9 @@ use crate::output::Output;
 /// is alive, it proves by taking some of it: tell the timers by [`received`](Self::received).
 ///
 /// # Examples
-/// Over a blocking socket:
-/// ```no_run
-/// # use std::io::{self, ErrorKind, Read};
-/// # use std::net::TcpStream;
-/// # use std::time::{Duration, Instant};
-/// # use websocket_proto::{Config, Connection, Event, Input, Output, Timeouts, Timers};
-/// fn serve(mut tcp: TcpStream) -> io::Result<()> {
-///     let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
-///     let mut ws = Connection::server(Config::new());
-///     let mut timers = Timers::new(Instant::now(), Timeouts::new());
-///     while !ws.is_closed() {
-///         // A socket refuses a timeout of zero.
-///         let left = |at: Instant| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-///         tcp.set_read_timeout(timers.poll_timeout().map(left))?;
-///         let n = match tcp.read(&mut buffer) {
-///             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-///             read => Some(read?),
-///         };
-///         let mut input = Input::new(&mut buffer[..n.unwrap_or(0)]);
-///         while let Some(event) = if n == Some(0) { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-///             match event {
-///                 Event::Request(request) => ws.accept(request, &mut output),
-///                 Event::Text(text) => drop(ws.send_text(&text, &mut output)),
-///                 Event::Pong(payload) => drop(timers.pong(Instant::now(), &payload)),
-///                 _ => {}
-///             }
-///         }
-///         timers.handle_timeout(Instant::now(), &mut ws, &mut output);
-///         output.write_to(&mut tcp)?;
-///     }
-///     // If it was the timers that ended it, the last event is still to come.
-///     if let Some(Event::Closed(closed)) = ws.receive_eof() {
-///         eprintln!("{closed}");
-///     }
-///     Ok(())
-/// }
-/// ```
+/// On sockets, see the guide: [blocking](crate::guide::recipes::blocking) ones, in an
+/// [event loop](crate::guide::recipes::event_loop), with [tokio](crate::guide::recipes::tokio).
+///
 /// In simulated time, where waiting is an assignment: nobody ever sends a request.
 /// ```
 /// use core::time::Duration;

@@ -157,6 +157,22 @@ fn frames_behind_the_request_are_read() {
     assert!(answer.ends_with(b"\r\n\r\n\x81\x02hi\x88\x02\x03\xe8"), "{}", answer.escape_ascii());
 }
 
+/// A client whose frame has no meaning, and which sends on, is told so all the same, in order.
+#[test]
+fn who_sends_on_after_a_fault_is_told_over_http1() {
+    let server = Server::start(&[]);
+    let mut tcp = server.tcp();
+    let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("it reads");
+    for _ in 0..32 {
+        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    }
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    assert!(answer.ends_with(b"\r\n\r\n\x88\x02\x03\xea"), "{}", answer.escape_ascii());
+}
+
 /// RFC 6455 §4.2.1, §4.2.2, §4.4; RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
 #[test]
 fn what_is_no_opening_is_refused_over_http1() {

@@ -7,13 +7,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use program::{Program, example, listening};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output};
+use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, State};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -219,8 +219,48 @@ fn who_speaks_only_http2_is_told_so() {
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
 
+/// A client that has sent a frame without a meaning, and sends on, is told so all the same, in order.
+#[test]
+fn who_sends_on_after_a_fault_is_told() {
+    let server = Server::start("fault");
+    let Client { mut tls, .. } = server.open();
+    tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    for _ in 0..32 {
+        tls.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    }
+    let mut rest = Vec::new();
+    tls.read_to_end(&mut rest).expect("a goodbye, and no reset");
+    assert_eq!(rest, b"\x88\x02\x03\xea");
+}
+
+#[test]
+fn who_takes_nothing_is_given_up() {
+    let server = Server::start("stall");
+    let Client { mut tls, .. } = server.open();
+    let start = Instant::now();
+    while tls.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).is_ok() {
+        assert!(start.elapsed() < 3 * PATIENCE, "it takes everything and gives nothing up");
+    }
+    server.open().echo("at home");
+}
+
+/// From the first byte of TCP on.
+#[test]
+fn an_opening_has_its_time() {
+    let server = Server::start("opening");
+    let (mut silent, mut halfway) = (server.tcp(), server.tcp());
+    halfway.write_all(b"\x16\x03\x01\x02").expect("it reads");
+    for tcp in [&mut silent, &mut halfway] {
+        tcp.read_to_end(&mut Vec::new()).expect("it ends, without a reset");
+    }
+}
+
 /// A server here: the client, which is run against it and trusts its certificate, and the stream to it.
-fn serve_client(test: &str, name: &str) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
+fn serve_client(
+    test: &str,
+    name: &str,
+    arguments: &'static [&str],
+) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
     std::fs::write(&ca, made.cert.pem()).expect("there is room");
@@ -229,7 +269,7 @@ fn serve_client(test: &str, name: &str) -> (JoinHandle<Said>, StreamOwned<Server
     let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("a good pair");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("wss://localhost:{}/", listener.local_addr().expect("it is bound").port());
-    let client = thread::spawn(move || run_client(&url, &["--ca", ca.to_str().expect("text")]));
+    let client = thread::spawn(move || run_client(&url, &[&["--ca", ca.to_str().expect("text")], arguments].concat()));
     let (tcp, _) = listener.accept().expect("the client comes");
     tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
     (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp))
@@ -238,7 +278,7 @@ fn serve_client(test: &str, name: &str) -> (JoinHandle<Said>, StreamOwned<Server
 /// RFC 9525 §6: whoever signed it, a certificate is good for the names that stand in it.
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    let (client, mut tls) = serve_client("other-name", "example.org");
+    let (client, mut tls) = serve_client("other-name", "example.org", &[]);
     // RFC 8446 §6.2: an alert, and not a byte of a request.
     let error = tls.read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("BadCertificate"), "{error}");
@@ -250,7 +290,7 @@ fn a_certificate_for_another_name_is_refused() {
 
 #[test]
 fn the_client_says_goodbye_after_the_close() {
-    let (client, mut tls) = serve_client("client-goodbye", "localhost");
+    let (client, mut tls) = serve_client("client-goodbye", "localhost", &[]);
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
     while !ws.is_closed() {
         let n = tls.read(&mut buffer).expect("something comes in time");
@@ -270,4 +310,39 @@ fn the_client_says_goodbye_after_the_close() {
     assert_eq!(tls.read(&mut buffer).expect("a goodbye"), 0);
     let said = client.join().expect("it ends");
     assert_eq!(said, (vec!["OPEN".into(), "CLOSED 1000".into()], true));
+}
+
+/// It has sent more than sockets hold before it reads anything, and gets all of it back.
+#[test]
+fn the_client_reads_while_it_writes() {
+    const COUNT: usize = 45;
+    let (client, mut tls) = serve_client("client-echo", "localhost", &["--echo"]);
+    let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), vec![0; 64 << 10]);
+    let (message, mut echoed, mut is_open) = (vec![7; 1_000_000], 0, false);
+    while !ws.is_closed() {
+        let n = tls.read(&mut buffer).expect("something comes in time");
+        let mut input = Input::new(&mut buffer[..n]);
+        while let Some(event) = ws.receive(&mut input, &mut output) {
+            match event {
+                Event::Request(request) => ws.accept(request, &mut output),
+                Event::Binary(data) => {
+                    assert!(data == message);
+                    echoed += 1;
+                }
+                _ => {}
+            }
+        }
+        if !is_open && ws.state() == State::Open {
+            is_open = true;
+            for _ in 0..COUNT {
+                ws.send_binary(&message, &mut output).expect("it is open");
+            }
+            ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
+        }
+        output.write_to(&mut tls).expect("it reads on");
+    }
+    assert_eq!(echoed, COUNT);
+    drop(tls);
+    let (lines, succeeded) = client.join().expect("it ends");
+    assert_eq!((lines.len(), lines.last().map(String::as_str), succeeded), (COUNT + 2, Some("CLOSED 1000"), true));
 }

@@ -46,7 +46,8 @@ async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ah
             return Ok(());
         }
         buffer.resize(4 << 10, 0);
-        let read = timeout(PATIENCE, tcp.read(&mut buffer)).await??;
+        // An error is an end of the stream like any other, and so is a silence.
+        let read = timeout(PATIENCE, tcp.read(&mut buffer)).await.map_or(0, |read| read.unwrap_or(0));
         buffer.truncate(read);
         is_at_end = read == 0;
     }

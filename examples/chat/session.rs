@@ -88,7 +88,8 @@ impl<'c> Session<'c> {
             let has_room = is_open && self.output.len() < MAX_WAITING;
             let wake_at = self.wake_at();
             tokio::select! {
-                read = reader.read(&mut buffer), if has_room => match read? {
+                // An error is an end of the stream like any other.
+                read = reader.read(&mut buffer), if has_room => match read.unwrap_or(0) {
                     0 => while self.ws.receive_eof().is_some() {},
                     read => self.receive(&mut buffer[..read]).await,
                 },

@@ -37,7 +37,8 @@ impl Connection {
         }
     }
 
-    /// Whether it is over: nothing more is received or sent. Once the output is written, close the transport.
+    /// Whether it is over: nothing more is received or sent. Once the output is written, end the transport in order: shut
+    /// its sending side down, read and drop until the peer ends or a grace is over, close.
     ///
     /// The last event may still wait, and the [`state`](Self::state) is `Closing` for that long: after
     /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`close`](Self::close) before the connection was open,

@@ -43,8 +43,10 @@ use reading::Reading;
 ///    consumed. At the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
 /// 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
 ///    else.
-/// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. Once
-///    [`is_closed`](Self::is_closed) and the output is written, close the transport.
+/// 3. [`Event::Closed`] is the last event and comes exactly once. Once [`is_closed`](Self::is_closed) and the output
+///    is written, end the transport in order: shut its sending side down, read and drop until the peer ends or a grace
+///    is over, close. (Over TCP, to close with input unread resets the connection and can destroy the last Close on its
+///    way.) A read error is an end of the stream like any other.
 ///
 /// That is all that drives it: there is no socket, clock, thread or random source inside. The same calls with the
 /// same bytes, however cut, give the same events and the same output.
@@ -221,8 +223,8 @@ impl Connection {
     ///
     /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not
     /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the
-    /// stream; if [`Closed::error`](crate::Closed::error) is there, it may be reset, with `CANCEL` or
-    /// `H3_REQUEST_CANCELLED`.
+    /// stream's sending side, then read and drop until the peer ends its side or a grace is over. After that it may be
+    /// reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
     ///
     /// # Examples
     /// What the HTTP stack had read beyond its own last byte is nothing but the first input:

@@ -36,7 +36,8 @@ impl Connection {
         self.receive_more(input, output)
     }
 
-    /// Takes the end of the stream: the transport was closed by the peer, or failed, or the caller gives up waiting.
+    /// Takes the end of the stream: the transport was closed by the peer, or failed in reading or in writing, or the
+    /// caller gives up waiting.
     ///
     /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {

@@ -1,5 +1,5 @@
-//! The guide: five short pages that a type's docs cannot be. There is nothing in here but text, which is in the
-//! documentation and not in the compiled crate; every piece of Rust in it runs in the tests.
+//! The guide: five short pages that a type's docs cannot be. All of it is in the documentation and nothing in the
+//! compiled crate. Every piece of Rust in it is compiled by the tests, and the recipes' code runs in them over TCP.
 //!
 //! - [`contract`]: what you do, what the crate does, in what order, and what never happens.
 //! - [`life`]: a connection from `Connecting` to `Closed`, with all the ways between them.

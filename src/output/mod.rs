@@ -57,6 +57,10 @@ use splices::Splices;
 /// than that limit, what one read can call for (three times the bytes that it brought, or that were held until the
 /// request was accepted, and 512), and what you send yourself.
 ///
+/// Do this at one end only, the server's: a client goes on reading, however much waits. If both ends stop reading, each
+/// waits for the other. For the same reason a client must not wait until all is written, as `write_all_buf` does,
+/// without reading meanwhile. And give a peer up that takes nothing for too long.
+///
 /// # Vectored writes
 /// What waits is one [`chunk`](Buf::chunk), unless there are payloads held by reference: then it is several, which
 /// `chunks_vectored` (with the feature `std`) gives at once. A transport that takes [`Bytes`] gets each payload without

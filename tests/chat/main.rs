@@ -396,6 +396,21 @@ fn the_echo_has_places_for_a_hundred() {
     wait_until("there is a place again", || open().is_ok());
 }
 
+/// Its frame has no meaning: the Close that says so arrives, whatever else the client sends.
+#[test]
+fn who_sends_on_after_a_fault_is_told() {
+    let chat = Chat::start(&[]);
+    let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
+    let at_echo = Client::open(connect(&chat.address), &request).expect("it is let in");
+    for mut client in [at_echo, chat.client()] {
+        client.stream.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+        for _ in 0..32 {
+            client.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
+        }
+        assert_eq!(client.end().code(), 1002);
+    }
+}
+
 #[test]
 fn nobody_keeps_a_place_at_the_echo_by_talking() {
     let (chat, began) = (Chat::start(&["--echo", "1000"]), Instant::now());

@@ -1,4 +1,4 @@
-//! `mio_server` and `tokio_server`, which are to do the same.
+//! `echo_server`, `mio_server` and `tokio_server`, which must do the same.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -16,6 +16,9 @@ use crate::{PATIENCE, REQUEST, connect, example, open, read_head, read_to_end, s
 /// Each of these, for each server.
 macro_rules! servers {
     ($($test:ident)*) => {
+        mod blocking {
+            $(#[test] fn $test() { super::$test("echo_server"); })*
+        }
         mod mio {
             $(#[test] fn $test() { super::$test("mio_server"); })*
 
@@ -154,7 +157,7 @@ fn what_is_no_upgrade_is_answered(name: &str) {
 }
 
 fn a_half_closed_peer_gets_its_answer(name: &str) {
-    let (_server, address) = server(name, &[]);
+    let (_server, address) = server(name, &["--no-deflate"]);
     let mut tcp = open(&address);
     tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("it reads");
     tcp.shutdown(Shutdown::Write).expect("an open socket");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{PATIENCE, Program, example, read_to_end, server, start};
@@ -116,6 +117,81 @@ fn the_tokio_client_prints_a_line_for_each_event() {
     // A refusal's phrase, headers and body.
     drop(serve(&listener, Some("HTTP/1.1 403 No\u{9b}2J\u{2028}\r\nX: \u{202e}\r\nContent-Length: 5\r\n\r\n\nOPEN")));
     assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
+}
+
+/// More than sockets hold, both ways at once.
+#[test]
+fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
+    for name in ["echo_server", "mio_server", "tokio_server"] {
+        let (_server, address) = server(name, &["--no-deflate"]);
+        let mut client = Console::start(&format!("ws://{address}/"), &[]);
+        let mut input = client.input.take().expect("it is piped");
+        let line = |at: usize| char::from(b'a' + u8::try_from(at % 26).expect("small")).to_string().repeat(1_000_000);
+        let typed = thread::spawn(move || {
+            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("it reads");
+            input
+        });
+        assert_eq!(client.line(), "OPEN");
+        for at in 0..100 {
+            assert!(client.line().strip_prefix("TEXT ") == Some(&line(at)), "{name}: message {at}");
+        }
+        // Only now: the time for the closing has begun when its input ends.
+        drop(typed.join().expect("no panic"));
+        assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
+    }
+}
+
+/// A server whose frame has no meaning, and which sends on, gets the Close that says so, and a client's `Closed` comes
+/// once.
+#[test]
+fn the_tokio_client_tells_a_server_that_sends_on_of_its_fault() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &[]);
+    let mut tcp = serve(&listener, None);
+    tcp.write_all(b"\x83\x00").expect("the client reads");
+    for _ in 0..32 {
+        tcp.write_all(&vec![0; 64 << 10]).expect("the client reads on");
+    }
+    let close = read_to_end(&mut tcp);
+    let code = [close[6] ^ close[2], close[7] ^ close[3]];
+    assert_eq!((close.len(), &close[..2], u16::from_be_bytes(code)), (8, &[0x88, 0x82][..], 1002));
+    drop(tcp);
+    assert_eq!([client.line(), client.line()], ["OPEN", "CLOSED 1006"]);
+    client.retry();
+}
+
+#[test]
+fn the_tokio_client_reports_a_reset_once() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &[]);
+    let tcp = serve(&listener, None);
+    assert_eq!(client.line(), "OPEN");
+    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+    drop(tcp);
+    assert_eq!(client.line(), "CLOSED 1006");
+    client.retry();
+}
+
+/// It answers pings, so that it is alive; but it takes nothing.
+#[test]
+fn the_tokio_client_gives_a_server_up_that_takes_nothing() {
+    let (listener, url) = listen();
+    let mut client = Console::start(&url, &["--timeout", "1000"]);
+    let mut tcp = serve(&listener, None);
+    assert_eq!(client.line(), "OPEN");
+    let mut input = client.input.take().expect("it is piped");
+    let typed = thread::spawn(move || {
+        let line = "x".repeat(1_000_000);
+        while writeln!(input, "{line}").is_ok() {}
+    });
+    let start = Instant::now();
+    while tcp.write_all(b"\x8a\x00").is_ok() {
+        assert!(start.elapsed() < PATIENCE, "it is still there");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(client.line(), "CLOSED 1006");
+    drop(client);
+    typed.join().expect("no panic");
 }
 
 #[test]

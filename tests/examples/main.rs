@@ -4,6 +4,7 @@ mod printing;
 #[path = "../program/mod.rs"]
 mod program;
 mod relay;
+mod transports;
 
 /// Says which rows of the conformance table the test shows. `tests/conformance/coverage.rs` counts them.
 macro_rules! rows {
@@ -36,9 +37,21 @@ fn echo_server(arguments: &[&str]) -> (Program, String) {
     (server, address)
 }
 
+/// A listener that accepts nobody, where there is no room to wait for it either, and those who wait.
+#[cfg(target_os = "linux")]
+fn full_listener() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    // Again, with another number of places.
+    socket2::SockRef::from(&listener).listen(0).expect("it listens already");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500));
+    let waiting = std::iter::from_fn(|| connect().ok()).collect();
+    (listener, waiting)
+}
+
 fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("it ends");
+    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
     bytes
 }
 
@@ -255,9 +268,7 @@ fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
         }
         false
     });
-    let mut answer = Vec::new();
-    // To its end, which may be a reset: what has come until then is there.
-    let _ = tcp.read_to_end(&mut answer);
+    let mut answer = read_to_end(&mut tcp);
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a response") + 4;
     let opcodes: Vec<_> = frames(answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
     assert_eq!(opcodes, [Opcode::Text, Opcode::Close]);

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ChildStdout;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
@@ -206,4 +206,74 @@ fn the_relay_passes_a_refusal_on_and_refuses_what_is_no_upgrade() {
     // Nobody listens there any more.
     let page = exchange(REQUEST);
     assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
+}
+
+/// A server that does not accept, one that does not answer, and one that only announces an answer.
+#[test]
+fn the_relay_waits_for_an_opening_only_so_long() {
+    let refused = |upstream: &str| {
+        let relay = Relay::to(upstream, &["--timeout", "500"]);
+        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
+        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
+        tcp.write_all(REQUEST).expect("it reads");
+        let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
+        assert!(answer.contains("HTTP/1.1 502 "), "{answer}");
+    };
+    #[cfg(target_os = "linux")]
+    {
+        let (listener, _waiting) = crate::full_listener();
+        refused(&listener.local_addr().expect("it is bound").to_string());
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    refused(&silent.local_addr().expect("it is bound").to_string());
+    let url = serve_once(|_, tcp| {
+        while tcp.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    refused(url.trim_start_matches("ws://").trim_end_matches('/'));
+
+    // A client that does not ask.
+    let relay = Relay::to(&silent.local_addr().expect("it is bound").to_string(), &["--timeout", "500"]);
+    let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
+    tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
+    assert_eq!(read_to_end(&mut tcp), b"");
+}
+
+/// Whoever says something keeps both.
+#[test]
+fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
+    let (_relay, mut client, mut server) = behind_relay(&["--timeout", "2000"]);
+    for _ in 0..30 {
+        thread::sleep(Duration::from_millis(100));
+        server.write_all(b"\x89\x00").expect("it reads");
+        assert_eq!(read_exactly(&mut client, 2), b"\x89\x00");
+    }
+    assert_eq!(read_to_end(&mut client), b"\x88\x02\x0b\xc0");
+    let seen = frames(read_to_end(&mut server));
+    assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x0b\xc0"]);
+}
+
+/// Then the server is not held up for ever either.
+#[test]
+fn the_relay_gives_a_client_up_that_takes_nothing() {
+    let (_relay, client, mut server) = behind_relay(&["--timeout", "500"]);
+    let start = Instant::now();
+    while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &vec![0; 65_535]].concat()).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it takes everything");
+    }
+    drop(client);
+}
+
+/// Both are told, though one of them sends on, and much is on its way to the relay.
+#[test]
+fn the_relay_tells_a_side_that_sends_on() {
+    let (_relay, mut client, mut server) = behind_relay(&[]);
+    client.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    for _ in 0..32 {
+        client.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    }
+    assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea");
+    let seen = frames(read_to_end(&mut server));
+    assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x03\xea"]);
 }

@@ -196,9 +196,9 @@ impl Answer {
         self.body.unwrap_or_default()
     }
 
-    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, after which the transport must be
-    /// closed, and Content-Length, unless the request's method is HEAD. Only for a request that came by
-    /// [`Bootstrap::Upgrade`].
+    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, and Content-Length unless the request's
+    /// method is HEAD; once it is written, end the transport in order, as after
+    /// [`Event::Closed`](crate::Event::Closed). Only for a request that came by [`Bootstrap::Upgrade`].
     ///
     /// If the request had `Expect: 100-continue`, 100 (Continue) is written before a 101 (RFC 9110 §7.8). An HTTP stack
     /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.

@@ -1,0 +1,27 @@
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use websocket_proto::uri::Uri;
+
+/// Asks a proxy for a tunnel to the server, and waits for its answer no longer than `patience`.
+pub(crate) fn tunnel(tcp: &mut TcpStream, uri: &Uri, patience: Duration) -> io::Result<()> {
+    // An IPv6 address stands in brackets, and the port is always given.
+    let host = if uri.host().contains(':') { format!("[{}]", uri.host()) } else { uri.host().to_owned() };
+    let authority = format!("{host}:{}", uri.port());
+    tcp.set_write_timeout(Some(patience))?;
+    tcp.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())?;
+    let (mut head, deadline) = (Vec::new(), Instant::now() + patience);
+    while !head.ends_with(b"\r\n\r\n") {
+        // Not a byte more than the head. A timeout of zero is refused, as an error: then patience has ended.
+        let mut byte = [0];
+        tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        tcp.read_exact(&mut byte)?;
+        head.push(byte[0]);
+        if head.len() > 16 << 10 {
+            return Err(ErrorKind::InvalidData.into());
+        }
+    }
+    let is_open = head.starts_with(b"HTTP/1.1 2") || head.starts_with(b"HTTP/1.0 2");
+    if is_open { Ok(()) } else { Err(ErrorKind::ConnectionRefused.into()) }
+}

@@ -1,0 +1,196 @@
+//! [`Driver`]: a recipe that drives a connection, made to be run by a test; [`App`], what it drives for.
+
+use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use tokio::sync::mpsc;
+use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Output, Role, Timeouts};
+
+use crate::peers::Stream;
+use crate::{blocking, event_loop, tls, tokio_recipe};
+
+pub(crate) struct Driver {
+    /// Drives a connection to its end.
+    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Heard,
+    /// Makes of the socket what a peer of this role reads and writes.
+    pub(crate) peer: fn(TcpStream, Role) -> Box<dyn Stream>,
+}
+
+pub(crate) const BLOCKING: Driver = Driver { drive: drive_blocking, peer: |tcp, _| Box::new(tcp) };
+pub(crate) const TLS: Driver = Driver { drive: drive_tls, peer: tls_peer };
+pub(crate) const EVENT_LOOP: Driver = Driver { drive: drive_event_loop, peer: |tcp, _| Box::new(tcp) };
+pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box::new(tcp) };
+
+/// What the application heard.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) messages: usize,
+    pub(crate) closed: Vec<Closed>,
+}
+
+impl Heard {
+    /// How it ended: once.
+    pub(crate) fn end(&self) -> &Closed {
+        let [closed] = &self.closed[..] else { panic!("not one end: {:?}", self.closed) };
+        closed
+    }
+}
+
+/// Sends messages as soon as it can, all at once; gives messages back, if it is asked to; as a client it closes when it
+/// has heard enough.
+#[derive(Default)]
+pub(crate) struct App {
+    sends: usize,
+    echoes: bool,
+    expects: usize,
+    /// Whether the messages of several peers come, in any order.
+    is_shared: bool,
+    pub(crate) heard: Heard,
+}
+
+impl App {
+    /// The messages of [`message`].
+    pub(crate) fn sending(count: usize) -> Self {
+        Self { sends: count, expects: count, ..Self::default() }
+    }
+
+    pub(crate) fn expecting(count: usize) -> Self {
+        Self { expects: count, ..Self::default() }
+    }
+
+    pub(crate) fn echoing() -> Self {
+        Self { echoes: true, ..Self::default() }
+    }
+
+    /// For several connections at once.
+    pub(crate) fn echoing_anything() -> Self {
+        Self { echoes: true, is_shared: true, ..Self::default() }
+    }
+
+    pub(crate) fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+        match event {
+            Event::Request(request) => {
+                ws.accept(request, output);
+                self.send(ws, output);
+            }
+            Event::Open(_) => self.send(ws, output),
+            Event::Binary(data) => {
+                assert!(self.is_shared || data == message(self.heard.messages), "message {}", self.heard.messages);
+                self.heard.messages += 1;
+                if self.echoes {
+                    let _ = ws.send_binary(&data, output);
+                }
+                if self.heard.messages == self.expects && ws.role() == Role::Client {
+                    ws.close(CloseCode::NORMAL_CLOSURE, "", output);
+                }
+            }
+            Event::Closed(closed) => self.heard.closed.push(closed),
+            _ => {}
+        }
+    }
+
+    fn send(&self, ws: &mut Connection, output: &mut Output) {
+        for at in 0..self.sends {
+            ws.send_binary(&message(at), output).expect("it is open");
+        }
+    }
+}
+
+/// A megabyte that differs from the next one.
+pub(crate) fn message(at: usize) -> Vec<u8> {
+    vec![u8::try_from(at % 251).expect("it is small"); 1_000_000]
+}
+
+pub(crate) fn start(role: Role) -> (Connection, Output) {
+    let mut output = Output::new();
+    let ws = match role {
+        Role::Server => Connection::server(Config::new()),
+        Role::Client => {
+            let request = ClientRequest::new("ws://localhost/");
+            Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request")
+        }
+    };
+    (ws, output)
+}
+
+fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+    turn_by_turn(&mut tcp, role, app, timeouts)
+}
+
+fn turn_by_turn(
+    transport: &mut dyn blocking::Transport,
+    role: Role,
+    mut app: App,
+    timeouts: Timeouts<Duration>,
+) -> Heard {
+    let (ws, output) = start(role);
+    let mut peer = blocking::Peer::new(transport, ws, output, timeouts);
+    while peer.turn(None, |event, ws, output| app.handle(event, ws, output)) {}
+    app.heard
+}
+
+/// A server's configuration, and a client's that trusts it.
+fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    static MADE: OnceLock<(Arc<ServerConfig>, Arc<ClientConfig>)> = OnceLock::new();
+    let make = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let certificate: CertificateDer<'static> = made.cert.der().clone();
+        let key: PrivateKeyDer<'static> = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let server = ServerConfig::builder().with_no_client_auth();
+        let server = server.with_single_cert(vec![certificate.clone()], key).expect("a good pair");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).expect("a certificate");
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        (Arc::new(server), Arc::new(client))
+    };
+    MADE.get_or_init(make).clone()
+}
+
+fn tls_server() -> ServerConnection {
+    ServerConnection::new(tls_configs().0).expect("a good config")
+}
+
+fn tls_client() -> ClientConnection {
+    let name = ServerName::try_from("localhost").expect("a name");
+    ClientConnection::new(tls_configs().1, name).expect("a good config")
+}
+
+fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+    let conn = match role {
+        Role::Server => tls_server().into(),
+        Role::Client => tls_client().into(),
+    };
+    turn_by_turn(&mut tls::Tls { conn, tcp }, role, app, timeouts)
+}
+
+fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
+    match role {
+        Role::Server => Box::new(StreamOwned::new(tls_server(), tcp)),
+        Role::Client => Box::new(StreamOwned::new(tls_client(), tcp)),
+    }
+}
+
+/// A loop with one connection in it.
+fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
+    tcp.set_nonblocking(true).expect("an open socket");
+    let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
+    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("an open socket");
+    while !peers.all.is_empty() {
+        peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
+    }
+    app.heard
+}
+
+fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        tcp.set_nonblocking(true).expect("an open socket");
+        let tcp = tokio::net::TcpStream::from_std(tcp).expect("an open socket");
+        let ((ws, output), (_news, heard)) = (start(role), mpsc::channel(1));
+        tokio_recipe::drive(tcp, ws, output, timeouts, heard, |event, ws, output| app.handle(event, ws, output)).await;
+    });
+    app.heard
+}

@@ -1,0 +1,90 @@
+//! The front page's loop, which the README shows, too.
+
+use std::cell::RefCell;
+use std::thread;
+
+use websocket_proto::{Role, Timeouts};
+
+use crate::driven::{App, BLOCKING, message};
+use crate::peers::Peer;
+use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, connected};
+
+thread_local! {
+    /// What the loop printed.
+    static PRINTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+macro_rules! println {
+    ($($what:tt)*) => { PRINTED.with_borrow_mut(|printed| printed.push(format!($($what)*))) };
+}
+
+include!("../../src/guide/front_page.rs");
+
+const FRONT_PAGE: &str = include_str!("../../src/guide/front_page.rs");
+
+#[test]
+fn the_readme_shows_it() {
+    let readme = include_str!("../../README.md").replace("\n# ", "\n");
+    let items = FRONT_PAGE.split_once("fn serve").expect("it is there").1;
+    assert!(readme.contains(items), "the README's loop is another");
+}
+
+/// The server, and what it prints in the end.
+fn start(tcp: TcpStream) -> std::sync::mpsc::Receiver<Vec<String>> {
+    let (sender, printed) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let _ = serve(tcp);
+        sender.send(PRINTED.take())
+    });
+    printed
+}
+
+#[test]
+fn a_hundred_messages_come_back() {
+    alone(|| {
+        let (at_client, at_server) = connected();
+        let printed = start(at_server);
+        let client = Running::start(move || {
+            (BLOCKING.drive)(at_client, Role::Client, App::sending(crate::COUNT), Timeouts::new())
+        });
+        let heard = client.heard();
+        assert_eq!((heard.messages, heard.end().code()), (crate::COUNT, 1000));
+        assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["closed by the peer with code 1000".to_owned()]));
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    let (at_client, at_server) = connected();
+    let printed = start(at_server);
+    let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
+    for _ in 0..MORE_THAN_SOCKETS_HOLD {
+        if peer.stream.write_all(&peer.message(&message(0))).is_err() {
+            break;
+        }
+    }
+    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame".to_owned()]));
+}
+
+#[test]
+fn a_peer_that_sends_on_after_its_fault_is_told() {
+    let (at_client, at_server) = connected();
+    let printed = start(at_server);
+    let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
+    peer.stream.write_all(&peer.fault()).expect("it reads");
+    for _ in 0..32 {
+        peer.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    }
+    assert_eq!(peer.read_to_end(), b"\x88\x02\x03\xea");
+    drop(peer);
+    let [line] = &printed.recv_timeout(PATIENCE).expect("it ends")[..] else { panic!("not one line") };
+    assert!(line.starts_with("reserved opcode 3 "), "{line}");
+}
+
+#[test]
+fn a_reset_ends_it_once() {
+    let (at_client, at_server) = connected();
+    let printed = start(at_server);
+    Peer::open(&BLOCKING, at_client, Role::Client).reset();
+    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame".to_owned()]));
+}

@@ -1,0 +1,247 @@
+//! The guide's recipes, which are the same files that the guide shows, over loopback: each at both ends and under load,
+//! and against peers that stall, reset, or send on after a fault.
+
+#[path = "../../src/guide/recipes/blocking.rs"]
+mod blocking;
+#[path = "../../src/guide/recipes/broadcast.rs"]
+mod broadcast;
+mod driven;
+#[path = "../../src/guide/recipes/event_loop.rs"]
+mod event_loop;
+mod front_page;
+#[path = "../../src/guide/recipes/huge_messages.rs"]
+mod huge_messages;
+mod peers;
+#[path = "../../src/guide/recipes/proxies.rs"]
+mod proxies;
+#[path = "../../src/guide/recipes/reconnecting.rs"]
+mod reconnecting;
+mod sending;
+mod staying;
+#[path = "../../src/guide/recipes/tls.rs"]
+mod tls;
+#[path = "../../src/guide/recipes/tokio.rs"]
+mod tokio_recipe;
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use driven::{App, Driver, Heard, message};
+use peers::Peer;
+use websocket_proto::frame::Opcode;
+use websocket_proto::{Error, ProtocolErrorKind, Role, Timeout, Timeouts};
+
+/// Long enough for anything that has to happen, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long the recipes wait for a peer that takes nothing.
+const STALL: Duration = Duration::from_secs(10);
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// A hundred messages, of a megabyte each.
+const COUNT: usize = 100;
+/// How many of them two sockets do not hold: with Linux's defaults, 4 MiB and 32 MiB.
+const MORE_THAN_SOCKETS_HOLD: usize = 45;
+
+/// Two sockets that are connected to each other: the client's, the server's.
+fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (server, _) = listener.accept().expect("it was asked for");
+    (client, server)
+}
+
+/// What the recipe hears while something else is its peer.
+struct Running(mpsc::Receiver<Heard>);
+
+impl Running {
+    fn start(drive: impl FnOnce() -> Heard + Send + 'static) -> Self {
+        let (sender, heard) = mpsc::channel();
+        thread::spawn(move || sender.send(drive()));
+        Self(heard)
+    }
+
+    fn heard(self) -> Heard {
+        self.0.recv_timeout(PATIENCE).expect("it ends in time, and does not panic")
+    }
+}
+
+/// The recipe in this role, and a peer after the opening handshake.
+fn with_peer(driver: &Driver, role: Role, app: App) -> (Running, Peer) {
+    within(driver, role, app, Timeouts::new())
+}
+
+fn within(driver: &Driver, role: Role, app: App, timeouts: Timeouts<Duration>) -> (Running, Peer) {
+    let (client, server) = connected();
+    let (own, other) = if role == Role::Server { (server, client) } else { (client, server) };
+    let drive = driver.drive;
+    let running = Running::start(move || drive(own, role, app, timeouts));
+    let of_peer = if role == Role::Server { Role::Client } else { Role::Server };
+    (running, Peer::open(driver, other, of_peer))
+}
+
+/// What takes hundreds of megabytes does so alone.
+fn alone(run: impl FnOnce()) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    run();
+}
+
+/// Each of these, for each recipe that drives a connection.
+macro_rules! drivers {
+    ($($test:ident)*) => {
+        mod of_blocking { $(#[test] fn $test() { crate::$test(&crate::driven::BLOCKING); })* }
+        mod of_tls { $(#[test] fn $test() { crate::$test(&crate::driven::TLS); })* }
+        mod of_event_loop { $(#[test] fn $test() { crate::$test(&crate::driven::EVENT_LOOP); })* }
+        mod of_tokio { $(#[test] fn $test() { crate::$test(&crate::driven::TOKIO); })* }
+    };
+}
+
+drivers! {
+    a_hundred_messages_come_back
+    a_hundred_messages_go_each_way
+    a_server_that_sends_before_it_reads_gets_its_echo
+    a_peer_that_takes_nothing_is_given_up
+    a_peer_that_sends_on_after_its_fault_is_told
+    a_reset_ends_it_once
+    an_idle_peer_is_served_again
+    a_silent_peer_is_pinged_and_closed
+    a_slow_reader_is_alive
+}
+
+/// The recipe at both ends.
+fn both_ends(driver: &Driver, client: App, server: App) {
+    let ((at_client, at_server), drive) = (connected(), driver.drive);
+    // The Close waits behind what its own side still has to send.
+    let timeouts = Timeouts::new().closing(PATIENCE);
+    let server = Running::start(move || drive(at_server, Role::Server, server, timeouts));
+    let client = Running::start(move || drive(at_client, Role::Client, client, timeouts));
+    for heard in [client.heard(), server.heard()] {
+        assert_eq!(heard.messages, COUNT);
+        assert_eq!((heard.end().code(), heard.end().was_clean()), (1000, true));
+    }
+}
+
+fn a_hundred_messages_come_back(driver: &Driver) {
+    alone(|| both_ends(driver, App::sending(COUNT), App::echoing()));
+}
+
+fn a_hundred_messages_go_each_way(driver: &Driver) {
+    alone(|| both_ends(driver, App::sending(COUNT), App::sending(COUNT)));
+}
+
+fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
+    alone(|| {
+        let (client, mut peer) = with_peer(driver, Role::Client, App::echoing());
+        for at in 0..MORE_THAN_SOCKETS_HOLD {
+            peer.stream.write_all(&peer.message(&message(at))).expect("it reads on");
+        }
+        peer.stream.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
+        let mut frames = peer.frames_to_end();
+        assert_eq!(frames.pop(), Some((Opcode::Close, b"\x03\xe8".to_vec())));
+        assert_eq!(frames.len(), MORE_THAN_SOCKETS_HOLD);
+        for (at, (opcode, payload)) in frames.iter().enumerate() {
+            assert!(*opcode == Opcode::Binary && *payload == message(at), "message {at}");
+        }
+        drop(peer);
+        assert_eq!(client.heard().end().code(), 1000);
+    });
+}
+
+fn a_peer_that_takes_nothing_is_given_up(driver: &Driver) {
+    let give_up = |role| {
+        let app = if role == Role::Server { App::echoing() } else { App::sending(MORE_THAN_SOCKETS_HOLD) };
+        let (running, mut peer) = with_peer(driver, role, app);
+        let (start, mut at) = (Instant::now(), 0);
+        // Until that waits as well, and then until the connection is cut.
+        while role == Role::Server && peer.stream.write_all(&peer.message(&message(at))).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "it takes everything");
+            at += 1;
+        }
+        let heard = running.heard();
+        assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+        assert!(start.elapsed() >= STALL, "{:?}", start.elapsed());
+        drop(peer);
+    };
+    thread::scope(|scope| {
+        for role in ROLES {
+            scope.spawn(move || give_up(role));
+        }
+    });
+}
+
+/// The Close has to arrive, and no reset may destroy it: the rest of what the peer sends is read.
+fn a_peer_that_sends_on_after_its_fault_is_told(driver: &Driver) {
+    for role in ROLES {
+        let (running, mut peer) = with_peer(driver, role, App::default());
+        peer.stream.write_all(&peer.fault()).expect("it reads");
+        for _ in 0..32 {
+            peer.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
+        }
+        assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
+        drop(peer);
+        let heard = running.heard();
+        let Some(Error::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
+        assert_eq!(error.kind(), ProtocolErrorKind::ReservedOpcode(3));
+    }
+}
+
+fn a_reset_ends_it_once(driver: &Driver) {
+    for role in ROLES {
+        // With nothing to write, and with more than the socket takes.
+        for app in [App::default(), App::sending(MORE_THAN_SOCKETS_HOLD)] {
+            let (running, peer) = with_peer(driver, role, app);
+            peer.reset();
+            let heard = running.heard();
+            assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+        }
+    }
+}
+
+/// To be silent is not to take nothing.
+fn an_idle_peer_is_served_again(driver: &Driver) {
+    let (server, mut peer) = with_peer(driver, Role::Server, App::echoing());
+    thread::sleep(STALL + Duration::from_secs(1));
+    let frames = [peer.message(&message(0)), b"\x88\x80\0\0\0\0".to_vec()].concat();
+    peer.stream.write_all(&frames).expect("it reads");
+    assert!(peer.frames_to_end() == [(Opcode::Binary, message(0)), (Opcode::Close, Vec::new())]);
+    drop(peer);
+    assert_eq!(server.heard().end().code(), 1005);
+}
+
+/// After half the time a ping, after all of it a Close: 3008.
+fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
+    let span = Duration::from_millis(400);
+    for role in ROLES {
+        let start = Instant::now();
+        let (running, mut peer) = within(driver, role, App::default(), Timeouts::new().keep_alive(span, span));
+        let frames = peer.frames_to_end();
+        let opcodes: Vec<_> = frames.iter().map(|(opcode, _)| *opcode).collect();
+        assert_eq!(opcodes, [Opcode::Ping, Opcode::Close]);
+        assert!(frames[1].1.starts_with(b"\x0b\xc0"), "{frames:x?}");
+        assert!(start.elapsed() >= 2 * span, "{:?}", start.elapsed());
+        drop(peer);
+        assert_eq!(running.heard().end().error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+    }
+}
+
+/// Longer than a silent peer is waited for, it takes little and says nothing.
+fn a_slow_reader_is_alive(driver: &Driver) {
+    let span = Duration::from_secs(1);
+    alone(|| {
+        let app = App::sending(MORE_THAN_SOCKETS_HOLD);
+        let (server, mut peer) = within(driver, Role::Server, app, Timeouts::new().keep_alive(span, span));
+        let (start, mut buffer) = (Instant::now(), vec![0; 256 << 10]);
+        while start.elapsed() < 4 * span {
+            peer.stream.read_exact(&mut buffer).expect("it goes on");
+            thread::sleep(Duration::from_millis(50));
+        }
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        peer.read_to_end();
+        drop(peer);
+        assert_eq!(server.heard().end().code(), 1005);
+    });
+}

@@ -1,0 +1,137 @@
+//! `broadcast`, over the event loop's peers, and `huge_messages`, over the blocking one's.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::Instant;
+
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Role, State, Timeouts};
+
+use crate::broadcast::broadcast;
+use crate::driven::{App, BLOCKING, Heard, message};
+use crate::peers::Peer;
+use crate::{COUNT, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
+
+/// Two members read, the third does not: they get everything, and nobody waits for it.
+#[test]
+fn a_broadcast_reaches_those_who_read() {
+    alone(|| {
+        let (sockets, at_server): (Vec<_>, Vec<_>) = [(); 3].map(|()| connected()).into_iter().unzip();
+        let server = Running::start(move || serve_room(at_server));
+        let mut sockets = sockets.into_iter();
+        let mut member = || sockets.next().expect("there are three");
+        let clients = [member(), member()].map(|tcp| {
+            Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::expecting(COUNT), Timeouts::new()))
+        });
+        let silent = Peer::open(&BLOCKING, member(), Role::Client);
+        for client in clients {
+            let heard = client.heard();
+            assert_eq!((heard.messages, heard.end().code()), (COUNT, 1000));
+        }
+        let ends: Vec<_> = server.heard().closed.iter().map(|closed| (closed.code(), closed.was_clean())).collect();
+        assert_eq!(ends.len(), 3);
+        assert_eq!(ends.iter().filter(|end| **end == (1000, true)).count(), 2);
+        assert_eq!(ends.iter().filter(|end| **end == (1006, false)).count(), 1);
+        drop(silent);
+    });
+}
+
+/// A loop with a room in it, to which the messages are sent one by one, when those who read have them.
+fn serve_room(sockets: Vec<TcpStream>) -> Heard {
+    const MOST: usize = 4 << 20;
+    let (mut room, mut app) = (event_loop::Peers::new().expect("a poll"), App::default());
+    for tcp in sockets {
+        tcp.set_nonblocking(true).expect("an open socket");
+        let ws = Connection::server(Config::new().max_output(MOST));
+        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
+    }
+    let mut messages = (0..COUNT).map(|at| Prepared::binary(&message(at)));
+    while !room.all.is_empty() {
+        // All are there, and two of them have what was sent.
+        let members = || room.all.values().map(|(member, _)| member);
+        let are_open = members().all(|member| member.ws.state() > State::Connecting);
+        let ready = members().filter(|member| member.backlog.is_empty()).count();
+        // A Close is owed beyond the limit.
+        assert!(members().all(|member| member.backlog.len() <= MOST + 127));
+        if let Some(message) = (are_open && ready >= 2).then(|| messages.next()).flatten() {
+            broadcast(&message, room.each());
+        }
+        room.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
+    }
+    app.heard
+}
+
+/// Thirty clients at once, of whom some stall, and some reset, on one thread.
+#[test]
+fn the_loop_serves_all_who_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let mut app = App::echoing_anything();
+        let listener = mio::net::TcpListener::from_std(listener);
+        event_loop::serve(listener, &Config::new(), |event, ws, output| app.handle(event, ws, output))
+    });
+    let connect = || TcpStream::connect(address).expect("it listens");
+    let silent: Vec<_> = (0..10).map(|_| Peer::open(&BLOCKING, connect(), Role::Client)).collect();
+    let clients = [(); 10].map(|()| {
+        Peer::open(&BLOCKING, connect(), Role::Client).reset();
+        let tcp = connect();
+        Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::sending(3), Timeouts::new()))
+    });
+    for client in clients {
+        let heard = client.heard();
+        assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (3, 1000, true));
+    }
+    for mut peer in silent {
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        assert_eq!(peer.read_to_end(), b"\x88\x00");
+    }
+}
+
+/// A message of a hundred megabytes each way, at once, of which neither side ever holds much.
+#[test]
+fn huge_messages_go_each_way() {
+    alone(|| {
+        let (at_client, at_server) = connected();
+        let server = Running::start(move || exchange_films(at_server, Role::Server));
+        let client = Running::start(move || exchange_films(at_client, Role::Client));
+        for heard in [client.heard(), server.heard()] {
+            assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (1, 1000, true));
+        }
+    });
+}
+
+fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
+    const LEN: usize = 100_000_000;
+    let film = vec![42; LEN];
+    let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
+    let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
+    let timeouts = Timeouts::new().closing(PATIENCE);
+    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
+    let (mut film_out, mut heard, mut received) = (huge_messages::message(&film), Heard::default(), 0);
+    loop {
+        // While there is more to send, a turn is not to wait for input.
+        let until = (!film_out.is_finished()).then(Instant::now);
+        let goes_on = peer.turn(until, |event, _, _| match event {
+            Event::BinaryPart { data, first, last } => {
+                assert!(data.len() <= 16 << 10 && data.iter().all(|byte| *byte == 42));
+                assert!(first == (received == 0) && last == (received + data.len() == LEN));
+                received += data.len();
+                heard.messages += usize::from(last);
+            }
+            Event::Closed(closed) => heard.closed.push(closed),
+            event => panic!("{event:?}"),
+        });
+        if !goes_on {
+            return heard;
+        }
+        if peer.ws.state() == State::Open {
+            huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("it is open");
+        }
+        assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());
+        if role == Role::Client && film_out.is_finished() && heard.messages == 1 {
+            peer.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut peer.output);
+        }
+    }
+}
