@@ -12,7 +12,6 @@ use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::frame::Opcode;
 use crate::input::Input;
-use crate::message::extend_up_to;
 use crate::output::Output;
 use crate::utf8;
 
@@ -29,8 +28,7 @@ impl Connection {
         let bytes = self.take_payload(&mut frame, usize::MAX, input);
         let cut = self.held.as_ref().is_some_and(|held| !held.control.is_empty());
         let payload = if frame.remaining > 0 || cut {
-            // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
-            extend_up_to(125, &mut self.held().control, bytes);
+            self.held().control.extend_from_slice(bytes);
             if frame.remaining > 0 {
                 self.reading = Reading::Payload(frame);
                 return Ok(Break(None));

@@ -38,11 +38,11 @@ use splices::Splices;
 /// # Memory
 /// An `Output` holds no memory when new. Once it is used:
 ///
-/// - It copies what is sent to one buffer, which has room for at most twice the bytes that wait, or for 128 KiB if it
-///   was that large. When the output is drained, a buffer of up to 128 KiB is kept for the next use, and a larger one is
-///   freed. While bytes move to a larger or smaller buffer there are two, which have together room for at most 2.75 times
-///   the most bytes that have waited; while a message is compressed, the buffer also has room for the uncompressed
-///   message. On average, each byte moves a constant number of times, however little a peer takes at a time.
+/// - It copies what is sent to one buffer. That has room for at most twice the bytes that wait in it, or for 128 KiB if
+///   it was that large. When the output is drained, a buffer of up to 128 KiB is kept for the next use, and a larger one
+///   is freed. While bytes move to a larger or smaller buffer there are two, which have together room for at most 2.75
+///   times the most bytes that have waited. While a message is compressed, there is also room for the whole message. On
+///   average, each byte moves a constant number of times, however little a peer takes at a time.
 /// - Two things it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
 ///   [`Bytes`], and a frame that was prepared for many connections. If one byte of such a payload waits, all of it stays
 ///   in memory: that is how `Bytes` works. To note a reference takes up to 80 bytes, and 110 while the list grows.

@@ -178,7 +178,7 @@ fn lists_hold_what_waits() {
 #[test]
 fn a_backlog_gets_no_more_than_waits() {
     let (mut ws, mut shared) = (open_server(Config::new()), Output::new());
-    ws.send_binary(&[7; 100_000], &mut shared).expect("open");
+    ws.send_binary(&vec![7; 100_000], &mut shared).expect("open");
     shared.advance(shared.len());
     for len in [1, 100, 10_000] {
         ws.send_binary(&vec![7; len], &mut shared).expect("open");
@@ -191,7 +191,7 @@ fn a_backlog_gets_no_more_than_waits() {
         assert_eq!((backlog.len(), allocations, held), (waiting, 1, waiting.cast_signed()));
     }
     // A buffer that is half full moves as it is.
-    ws.send_binary(&[7; 60_000], &mut shared).expect("open");
+    ws.send_binary(&vec![7; 60_000], &mut shared).expect("open");
     let (backlog, allocations, held, _) = measure(|| {
         let mut backlog = Output::new();
         backlog.append(&mut shared);

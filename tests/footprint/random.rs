@@ -64,23 +64,24 @@ fn answer(_: &Config) -> &'static str {
 
 /// A request with some headers more, mostly one that can be accepted.
 fn request(noise: &mut Noise) -> Vec<u8> {
-    let mut lines = String::new();
-    for _ in 0..noise.below(4) {
-        let count = noise.below(60);
-        lines += &match noise.below(6) {
-            0 => "a:\r\n".repeat(count),
-            1 => format!("X: {}\r\n", "x".repeat(10 * count)),
-            2 => {
-                let names: Vec<String> = (0..=count).map(|n| n.to_string()).collect();
-                format!("Sec-WebSocket-Protocol: {}\r\n", names.join(","))
-            }
-            3 => format!("Sec-WebSocket-Extensions: e{}\r\n", ";p,e".repeat(count)),
-            4 => "Sec-WebSocket-Extensions: e;p=1\r\n".repeat(count),
-            _ => "Sec-WebSocket-Extensions: permessage-deflate\r\n".to_owned(),
-        };
-    }
+    let lines: String = (0..noise.below(4)).map(|_| some_lines(noise)).collect();
     let request = str::from_utf8(REQUEST).expect("text").replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
     request.replace("localhost", &"h".repeat(1 + noise.below(300))).into_bytes()
+}
+
+fn some_lines(noise: &mut Noise) -> String {
+    let count = noise.below(60);
+    match noise.below(6) {
+        0 => "a:\r\n".repeat(count),
+        1 => format!("X: {}\r\n", "x".repeat(10 * count)),
+        2 => {
+            let names: Vec<String> = (0..=count).map(|n| n.to_string()).collect();
+            format!("Sec-WebSocket-Protocol: {}\r\n", names.join(","))
+        }
+        3 => format!("Sec-WebSocket-Extensions: e{}\r\n", ";p,e".repeat(count)),
+        4 => "Sec-WebSocket-Extensions: e;p=1\r\n".repeat(count),
+        _ => "Sec-WebSocket-Extensions: permessage-deflate\r\n".to_owned(),
+    }
 }
 
 /// A frame, mostly one that may come next.
