@@ -40,15 +40,15 @@ fn start(tcp: TcpStream) -> std::sync::mpsc::Receiver<Vec<String>> {
 }
 
 #[test]
-fn a_hundred_messages_come_back() {
+fn messages_come_back() {
     alone(|| {
         let (at_client, at_server) = connected();
         let printed = start(at_server);
         let client = Running::start(move || {
-            (BLOCKING.drive)(at_client, Role::Client, App::sending(crate::COUNT), Timeouts::new())
+            (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
         });
         let heard = client.heard();
-        assert_eq!((heard.messages, heard.end().code()), (crate::COUNT, 1000));
+        assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["closed by the peer with code 1000".to_owned()]));
     });
 }

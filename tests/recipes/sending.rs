@@ -10,7 +10,7 @@ use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Ro
 use crate::broadcast::broadcast;
 use crate::driven::{App, BLOCKING, Heard, message};
 use crate::peers::Peer;
-use crate::{COUNT, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
+use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
 
 /// Two members read, the third does not: they get everything, and nobody waits for it.
 #[test]
@@ -21,12 +21,14 @@ fn a_broadcast_reaches_those_who_read() {
         let mut sockets = sockets.into_iter();
         let mut member = || sockets.next().expect("there are three");
         let clients = [member(), member()].map(|tcp| {
-            Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::expecting(COUNT), Timeouts::new()))
+            Running::start(move || {
+                (BLOCKING.drive)(tcp, Role::Client, App::expecting(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
+            })
         });
         let silent = Peer::open(&BLOCKING, member(), Role::Client);
         for client in clients {
             let heard = client.heard();
-            assert_eq!((heard.messages, heard.end().code()), (COUNT, 1000));
+            assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         }
         let ends: Vec<_> = server.heard().closed.iter().map(|closed| (closed.code(), closed.was_clean())).collect();
         assert_eq!(ends.len(), 3);
@@ -45,7 +47,7 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
         let ws = Connection::server(Config::new().max_output(MOST));
         room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
     }
-    let mut messages = (0..COUNT).map(|at| Prepared::binary(&message(at)));
+    let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| Prepared::binary(&message(at)));
     while !room.all.is_empty() {
         // All are there, and two of them have what was sent.
         let members = || room.all.values().map(|(member, _)| member);
@@ -89,7 +91,7 @@ fn the_loop_serves_all_who_connect() {
     }
 }
 
-/// A message of a hundred megabytes each way, at once, of which neither side ever holds much.
+/// A message of many megabytes each way, at once, of which neither side ever holds much.
 #[test]
 fn huge_messages_go_each_way() {
     alone(|| {
@@ -103,7 +105,7 @@ fn huge_messages_go_each_way() {
 }
 
 fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
-    const LEN: usize = 100_000_000;
+    const LEN: usize = MORE_THAN_SOCKETS_HOLD * 1_000_000;
     let film = vec![42; LEN];
     let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
     let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);

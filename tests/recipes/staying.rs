@@ -13,7 +13,7 @@ use crate::driven::{App, BLOCKING, start};
 use crate::peers::Peer;
 use crate::proxies::tunnel;
 use crate::reconnecting::{End, Next, next};
-use crate::{COUNT, PATIENCE, Running, alone, blocking, connected};
+use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, blocking, connected};
 
 /// One attempt, to its end.
 fn attempt(address: &str) -> End {
@@ -83,7 +83,7 @@ fn read_head(tcp: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_hundred_messages_come_back_through_a_tunnel() {
+fn messages_come_back_through_a_tunnel() {
     alone(|| {
         let ((mut at_client, mut proxied), (mut proxying, at_server)) = (connected(), connected());
         let proxy = thread::spawn(move || {
@@ -100,10 +100,11 @@ fn a_hundred_messages_come_back_through_a_tunnel() {
         });
         let server = Running::start(move || (BLOCKING.drive)(at_server, Role::Server, App::echoing(), Timeouts::new()));
         tunnel(&mut at_client, &Uri::parse("ws://example.com/chat").expect("a URI"), PATIENCE).expect("a tunnel");
-        let client =
-            Running::start(move || (BLOCKING.drive)(at_client, Role::Client, App::sending(COUNT), Timeouts::new()));
+        let client = Running::start(move || {
+            (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
+        });
         for heard in [client.heard(), server.heard()] {
-            assert_eq!((heard.messages, heard.end().code()), (COUNT, 1000));
+            assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         }
         let asked = proxy.join().expect("no panic");
         assert_eq!(asked, "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");
