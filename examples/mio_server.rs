@@ -3,24 +3,19 @@
 //! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
 //! [--timeout MILLISECONDS]`
 //!
-//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong,
-//! and for the closing, instead of the defaults of `Timeouts`; `--context-takeover` gives each connection a compressor
-//! and a decompressor of its own. What such a loop has to keep in mind:
-//! - **Memory.** One read buffer and one `Output` serve everybody. Only what a socket does not take at once becomes
-//!   that peer's backlog, which is freed when it is written. So an idle connection is its entry in the table, and no
-//!   heap but for the name of a subprotocol; compression, which is shared through the `Output`, adds nothing to it.
-//! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, nothing is read from it: TCP tells it to wait.
-//! - **Fairness.** Readiness is told once, and holds until the socket would block. So it is noted with the peer, and
-//!   who can go on queues up again behind the others, after a few reads. Where messages are compressed, a byte may
-//!   become a thousand, to be compressed again: so reads are smaller then, and of those for whom there once was much to
-//!   do, as of those of whom nothing is known yet, only one has a turn between the turns of all others. Bombs slow each
-//!   other down.
-//! - **Time.** The clock is read once a turn of the loop. A message moves its peer's deadline back, but not the alarm
-//!   that was set for it: that goes off early, finds nothing due, and is set anew. So messages do not touch the alarms.
-//! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
-//!   read until the peer is done too, or has had its grace (RFC 6455 §7.1.1): to close with input unread would reset
-//!   the connection, and could destroy the Close frame on its way.
-//! - **No more descriptors.** Who waits to be accepted is not announced again: it is tried again after a pause.
+//! It does the same as `echo_server`. `--timeout` replaces every span of `Timeouts`; `--context-takeover` gives each
+//! connection its own compressor and decompressor. The rules of such a loop:
+//! - **Memory.** One read buffer and one `Output`, with its compressor, serve all peers. Only bytes that a socket does not
+//!   take at once become its peer's backlog, which is freed once it is written. So an idle connection is an entry in the
+//!   table, without heap except for the name of a subprotocol.
+//! - **Backpressure.** While `MAX_BACKLOG` bytes or more wait for a peer, the server does not read from it.
+//! - **Fairness.** A turn ends after `QUANTUM` bytes of work; `Turns` decides which peer has the next one. After `SLICE`
+//!   the loop looks at sockets, listener and alarms again, no matter how many peers still wait for a turn.
+//! - **Time.** A message moves its peer's deadline back, but not the alarm, which goes off early then and is set again.
+//! - **The end.** When a connection is over and everything is written, the server shuts its sending side down and reads
+//!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). To close a socket with unread input would reset the
+//!   connection, and could destroy the Close frame on its way.
+//! - **No more descriptors.** Waiting connections are not announced again, so accepting is tried again after a pause.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
@@ -31,78 +26,76 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
-use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output, State, Timeouts, Timers};
+use websocket_proto::{Accept, Config, Connection, Counters, Deflate, Event, Input, Output, State, Timeouts, Timers};
 
 const USAGE: &str = "usage: mio_server [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover] \
     [--timeout MILLISECONDS]";
 
 const LISTENER: Token = Token(usize::MAX);
 const READ_SIZE: usize = 64 << 10;
-/// The same where messages may be compressed.
+/// The same where messages may be compressed: a byte may become a thousand.
 const READ_SIZE_COMPRESSED: usize = 1 << 10;
-/// More bytes of messages than this in a turn are much to do.
-const MUCH: u64 = 256 << 10;
-/// The kinds of peers that queue up apart.
-const LIGHT: usize = 0;
-const UNKNOWN: usize = 1;
-const HEAVY: usize = 2;
-/// How often a peer may read, and how many may be accepted, before it is the others' turn.
-const READS: usize = 2;
+/// A peer's turn ends after this much work, and none counts as less.
+const QUANTUM: u64 = 128 << 10;
+/// To compress or decompress a byte is as much work as to read or write this many.
+const DEFLATE_WORK: u64 = 8;
+const SLICE: Duration = Duration::from_millis(1);
+/// How many connections are accepted before peers have turns again, and when to try again if one cannot be served.
 const ACCEPTS: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A peer for which this many bytes wait is not read from.
 const MAX_BACKLOG: usize = 256 << 10;
-/// How long a peer may take none of the bytes that still wait when it is over, and then to close its side.
+/// How long a peer whose connection is over may take none of the bytes that still wait, and then leave its side open.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let Some(options) = Options::parse() else {
+    let Some((address, config, timeouts)) = parse_options() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let address = options.address.clone();
-    match Server::bind(options) {
-        Err(error) => eprintln!("cannot listen on {address}: {error}"),
-        Ok(mut server) => {
-            if let Ok(address) = server.listener.local_addr() {
-                let _ = writeln!(io::stdout(), "listening on ws://{address}/");
-            }
-            let Err(error) = server.run();
-            eprintln!("cannot go on: {error}");
-        }
-    }
+    let Err(error) = Server::bind(&address, config, timeouts).and_then(|mut server| server.run());
+    eprintln!("cannot serve on {address}: {error}");
     ExitCode::FAILURE
 }
 
 struct Server {
-    options: Options,
+    config: Config,
+    timeouts: Timeouts<Duration>,
     poll: Poll,
     listener: TcpListener,
-    /// When to accept, if somebody may be waiting.
+    /// When to accept connections, if some may be waiting.
     accept_at: Option<Instant>,
     /// A peer's key is its token.
-    peers: Slab<Peer>,
-    /// Whose turn it is, by kind.
-    queues: [VecDeque<usize>; 3],
-    /// When which peer has a turn whatever else happens.
+    peers: Slab<Entry>,
+    turns: Turns,
+    /// When to look at which peer's deadline.
     alarms: BTreeSet<(Instant, usize)>,
-    /// Shared by all; the output is empty whenever a peer's turn is over.
+    /// Shared by all peers. The output is empty after every turn.
     buffer: Vec<u8>,
     output: Output,
 }
 
+/// A peer, and what the event loop knows of it.
+struct Entry {
+    peer: Peer,
+    /// The work of its last turn, once it has sent a message, or had a whole turn.
+    cost: Option<u64>,
+    is_waiting: bool,
+    alarm: Option<Instant>,
+}
+
 /// The event loop.
 impl Server {
-    fn bind(options: Options) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(&options.address)?;
+    fn bind(address: &str, config: Config, timeouts: Timeouts<Duration>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let mut server = Self {
-            options,
+            config,
+            timeouts,
             poll: Poll::new()?,
             listener: TcpListener::from_std(listener),
             accept_at: None,
             peers: Slab::new(),
-            queues: Default::default(),
+            turns: Turns::default(),
             alarms: BTreeSet::new(),
             buffer: vec![0; READ_SIZE],
             output: Output::new(),
@@ -112,41 +105,55 @@ impl Server {
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
+        let _ = writeln!(io::stdout(), "listening on ws://{}/", self.listener.local_addr()?);
         let mut events = Events::with_capacity(1024);
         loop {
             match self.poll.poll(&mut events, self.patience()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
-            let now = Instant::now();
+            let start = Instant::now();
             for event in &events {
-                match event.token() {
-                    LISTENER => drop(self.accept_at.get_or_insert(now)),
-                    // Writable, too: whoever has a turn writes first.
-                    Token(key) => self.enqueue(key, event.is_readable()),
+                let Token(key) = event.token();
+                if let Some(entry) = self.peers.get_mut(key) {
+                    // Readiness is told once, and holds until the socket would block.
+                    entry.peer.is_readable |= event.is_readable();
+                    let cost = entry.cost;
+                    self.enqueue(key, cost);
+                } else {
+                    self.accept_at.get_or_insert(start);
                 }
             }
-            self.accept(now);
+            if self.accept_at.is_some_and(|at| at <= start)
+                && let Err(error) = self.accept()
+            {
+                self.accept_at = (error.kind() != ErrorKind::WouldBlock).then(|| {
+                    // The standard error stream may be closed.
+                    let _ = writeln!(io::stderr(), "cannot accept a connection: {error}");
+                    // Out of file descriptors: some will become free.
+                    start + ACCEPT_PAUSE
+                });
+            }
             while let Some(&(at, key)) = self.alarms.first()
-                && at <= now
+                && at <= start
             {
                 self.alarms.pop_first();
                 self.peers[key].alarm = None;
-                self.enqueue(key, false);
+                // The next turns are theirs.
+                self.enqueue(key, Some(0));
             }
-            // Who queues up again meanwhile has waited for everybody else, and for what is new, when it is its turn.
-            for (kind, turns) in [(LIGHT, self.queues[LIGHT].len()), (UNKNOWN, 1), (HEAVY, 1)] {
-                for _ in 0..turns {
-                    let Some(key) = self.queues[kind].pop_front() else { break };
-                    self.turn(key, now);
-                }
+            let mut now = start;
+            while now < start + SLICE
+                && let Some(key) = self.turns.next()
+            {
+                now = self.turn(key, now);
             }
         }
     }
 
     /// How long nothing has to be done if nothing happens.
     fn patience(&self) -> Option<Duration> {
-        if self.queues.iter().any(|queue| !queue.is_empty()) {
+        if !self.turns.newcomers.is_empty() || !self.turns.others.is_empty() {
             return Some(Duration::ZERO);
         }
         let alarm = self.alarms.first().map(|(at, _)| *at);
@@ -154,77 +161,124 @@ impl Server {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    fn accept(&mut self, now: Instant) {
+    /// Accepts connections, until it is the peers' turn again.
+    fn accept(&mut self) -> io::Result<()> {
         for _ in 0..ACCEPTS {
-            if self.accept_at.is_none_or(|at| now < at) {
-                return;
-            }
-            let served = self.listener.accept().and_then(|(tcp, _)| self.welcome(tcp, now));
-            match served {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.accept_at = None,
-                Err(error) => {
-                    // Whoever started this may have closed its error stream.
-                    let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-                    // Out of file descriptors: some will come back.
-                    self.accept_at = Some(now + ACCEPT_PAUSE);
-                }
-                Ok(()) => {}
-            }
+            let (mut tcp, _) = self.listener.accept()?;
+            // This fails if the peer is gone, which its first turn finds out.
+            let _ = tcp.set_nodelay(true);
+            let entry = self.peers.vacant_entry();
+            let key = entry.key();
+            self.poll.registry().register(&mut tcp, Token(key), Interest::READABLE | Interest::WRITABLE)?;
+            let peer = Peer {
+                tcp,
+                ws: Connection::server(self.config.clone()),
+                timers: Timers::new(Instant::now(), self.timeouts),
+                backlog: Output::new(),
+                // The request often comes with the connection.
+                is_readable: true,
+                has_ended: false,
+                grace: None,
+                work: 0,
+            };
+            entry.insert(Entry { peer, cost: None, is_waiting: false, alarm: None });
+            self.enqueue(key, None);
         }
-    }
-
-    fn welcome(&mut self, mut tcp: TcpStream, now: Instant) -> io::Result<()> {
-        // It may be gone already, which its first turn finds out.
-        let _ = tcp.set_nodelay(true);
-        let entry = self.peers.vacant_entry();
-        let key = entry.key();
-        self.poll.registry().register(&mut tcp, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Peer::new(tcp, &self.options, now));
-        self.enqueue(key, false);
         Ok(())
     }
 
-    fn enqueue(&mut self, key: usize, is_readable: bool) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.is_readable |= is_readable;
-        if !peer.is_queued {
-            peer.is_queued = true;
-            self.queues[peer.kind()].push_back(key);
+    fn enqueue(&mut self, key: usize, cost: Option<u64>) {
+        if !std::mem::replace(&mut self.peers[key].is_waiting, true) {
+            self.turns.add(key, cost);
         }
     }
 
-    fn turn(&mut self, key: usize, now: Instant) {
-        let peer = &mut self.peers[key];
-        peer.is_queued = false;
-        let before = peer.ws.counters().received.message_bytes;
-        let goes_on = peer.turn(now, &mut self.buffer, &mut self.output).unwrap_or(false);
-        let received = peer.ws.counters().received.message_bytes - before;
-        peer.work = peer.work.max((received > 0).then_some(received));
-        if !goes_on {
-            return self.remove(key);
+    /// Gives a peer its turn, and returns when that ended.
+    fn turn(&mut self, key: usize, now: Instant) -> Instant {
+        let Entry { peer, cost, is_waiting, alarm } = &mut self.peers[key];
+        *is_waiting = false;
+        let (was_newcomer, before) = (cost.is_none(), peer.work);
+        let stays = peer.turn(now, &mut self.buffer, &mut self.output).unwrap_or(false);
+        let (work, end) = (peer.work - before, Instant::now());
+        // A turn without any work says nothing about the next one.
+        if work >= QUANTUM || (work > 0 && peer.ws.counters().received.messages > 0) {
+            *cost = Some(work.max(QUANTUM));
         }
+        self.turns.count(was_newcomer, work.max(QUANTUM), end - now);
+        if !stays {
+            self.remove(key);
+            return end;
+        }
+        if peer.may_read() {
+            *is_waiting = true;
+            self.turns.add(key, *cost);
+        }
+        // There is at most one alarm for a peer, and none later than its deadline.
         if let Some(due) = peer.due()
-            && peer.alarm.is_none_or(|alarm| due < alarm)
+            && alarm.is_none_or(|alarm| due < alarm)
         {
-            if let Some(alarm) = peer.alarm.replace(due) {
+            if let Some(alarm) = alarm.replace(due) {
                 self.alarms.remove(&(alarm, key));
             }
             self.alarms.insert((due, key));
         }
-        if peer.may_read() {
-            self.enqueue(key, true);
-        }
+        end
     }
 
     fn remove(&mut self, key: usize) {
-        let mut peer = self.peers.remove(key);
-        if let Some(alarm) = peer.alarm {
+        let Entry { mut peer, alarm, .. } = self.peers.remove(key);
+        if let Some(alarm) = alarm {
             self.alarms.remove(&(alarm, key));
         }
         let _ = self.poll.registry().deregister(&mut peer.tcp);
-        // However it ended, the application hears of it.
+        // The application hears of the end, however it came.
         while let Some(event) = peer.ws.receive_eof() {
             echo(event, &mut peer.ws, &mut Output::new());
+        }
+    }
+}
+
+/// Decides which of the waiting peers has the next turn, so that each gets an equal share of the work.
+///
+/// Work is counted in bytes. After a turn with much work, a peer waits until the others have had as much each; after a
+/// light one it waits for hardly more than the turn that is going on. So peers that keep the server busy delay each other.
+///
+/// Newcomers are peers that have not sent a message yet: there may be any number of them, and each may send anything next.
+/// So they have their own queue, and while peers wait in both queues, each gets half of the time.
+#[derive(Default)]
+struct Turns {
+    newcomers: VecDeque<usize>,
+    /// How many seconds newcomers are ahead.
+    lead: f64,
+    /// The other peers, by the time on `clock` when they have waited for the cost of their last turn.
+    others: BTreeSet<(u64, usize)>,
+    /// How much work each of the others could have had: all their work, divided by their number at the time.
+    clock: u64,
+}
+
+impl Turns {
+    /// Adds a peer whose last turn had this cost, or else a newcomer.
+    fn add(&mut self, key: usize, cost: Option<u64>) {
+        match cost {
+            Some(cost) => drop(self.others.insert((self.clock + cost, key))),
+            None => self.newcomers.push_back(key),
+        }
+    }
+
+    fn next(&mut self) -> Option<usize> {
+        if self.others.is_empty() || self.lead <= 0.0 && !self.newcomers.is_empty() {
+            return self.newcomers.pop_front();
+        }
+        self.others.pop_first().map(|(_, key)| key)
+    }
+
+    /// Counts a turn that is over.
+    fn count(&mut self, was_newcomer: bool, work: u64, span: Duration) {
+        if was_newcomer {
+            self.lead = self.lead.min(0.0) + span.as_secs_f64();
+        } else {
+            self.lead = self.lead.max(0.0) - span.as_secs_f64();
+            self.clock += (work / (1 + self.others.len() as u64)).max(1);
         }
     }
 }
@@ -234,44 +288,24 @@ struct Peer {
     tcp: TcpStream,
     ws: Connection,
     timers: Timers<Instant>,
-    /// What the socket did not take.
+    /// The bytes that the socket did not take.
     backlog: Output,
     /// Whether a read may bring something.
     is_readable: bool,
     /// Whether the peer has closed its side.
     has_ended: bool,
-    /// When its grace ends, once it is over.
+    /// When its grace ends, once the connection is over.
     grace: Option<Instant>,
-    /// Its place in one of the server's queues, and among the alarms.
-    is_queued: bool,
-    alarm: Option<Instant>,
-    /// The most bytes of messages that a turn brought, once one did.
-    work: Option<u64>,
+    /// The bytes read and written, and `DEFLATE_WORK` for each byte that was compressed or decompressed.
+    work: u64,
 }
 
 impl Peer {
-    fn new(tcp: TcpStream, options: &Options, now: Instant) -> Self {
-        Self {
-            tcp,
-            ws: Connection::server(options.config.clone()),
-            timers: Timers::new(now, options.timeouts),
-            backlog: Output::new(),
-            is_readable: false,
-            has_ended: false,
-            grace: None,
-            is_queued: false,
-            alarm: None,
-            work: None,
-        }
-    }
-
-    /// Writes, reads, answers, and looks at the time; returns whether it goes on. Leaves nothing in the output.
+    /// Writes, reads, answers, and looks at the deadlines; returns whether the peer stays. Leaves the output empty.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
         self.write(now, output)?;
-        for _ in 0..READS {
-            if !self.may_read() {
-                break;
-            }
+        let enough = self.work + QUANTUM;
+        while self.may_read() && self.work < enough {
             let n = match self.tcp.read(&mut buffer[..self.read_size()]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -282,10 +316,12 @@ impl Peer {
                 read => read.unwrap_or(0),
             };
             self.has_ended = n == 0;
+            let deflated = self.deflated();
             let mut input = Input::new(&mut buffer[..n]);
             while let Some(event) = if n == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, output) } {
                 echo(event, &mut self.ws, output);
             }
+            self.work += n as u64 + DEFLATE_WORK * (self.deflated() - deflated);
             self.write(now, output)?;
         }
         self.timers.handle_timeout(now, &mut self.ws, output);
@@ -301,29 +337,30 @@ impl Peer {
         Ok(now < grace && !(is_written && self.has_ended))
     }
 
-    /// Writes the backlog, and then the output, as far as the socket takes them. What it does not take is the backlog.
+    /// Writes the backlog and then the output, as far as the socket takes them. The rest becomes the backlog.
     fn write(&mut self, now: Instant, output: &mut Output) -> io::Result<()> {
-        let has_waited = !self.backlog.is_empty();
-        if has_waited {
+        let was_full = !self.backlog.is_empty();
+        if was_full {
             self.backlog.append(output);
         }
-        let written = if has_waited { &mut self.backlog } else { &mut *output }.write_to(&mut self.tcp);
+        let written = if was_full { &mut self.backlog } else { &mut *output }.write_to(&mut self.tcp);
         if !output.is_empty() {
-            // After an error too: the next peer's turn is not to find it there. The buffer moves, not the bytes.
+            // After an error too: the next peer's turn must not find it there. The buffer moves, not the bytes.
             self.backlog.append(output);
         }
         if self.backlog.is_empty() {
             // It would keep its memory.
             self.backlog = Output::new();
         }
-        match written {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            // A peer that takes what it asked for is alive, whether or not it is read from.
-            Ok(1..) if has_waited => {
-                self.timers.received(now);
-                self.grace = self.grace.map(|_| now + GRACE);
-            }
-            _ => {}
+        let n = match written {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            written => written?,
+        };
+        self.work += n as u64;
+        if was_full && n > 0 {
+            // The peer took some of what filled the socket, so it is alive, even if the server does not read from it.
+            self.timers.received(now);
+            self.grace = self.grace.map(|_| now + GRACE);
         }
         Ok(())
     }
@@ -332,14 +369,16 @@ impl Peer {
         self.is_readable && !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
-    /// An opening that is not over may end with compression, and more behind it.
+    /// The handshake may end with compression, and messages may follow it in the same read.
     fn read_size(&self) -> usize {
         let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
         if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
     }
 
-    fn kind(&self) -> usize {
-        self.work.map_or(UNKNOWN, |work| if work > MUCH { HEAVY } else { LIGHT })
+    /// How many bytes of messages were compressed or decompressed.
+    fn deflated(&self) -> u64 {
+        let Counters { received, sent, .. } = self.ws.counters();
+        if self.ws.uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -348,7 +387,7 @@ impl Peer {
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
         Event::Request(request) if request.subprotocols().any(|name| name == "chat") => {
             let accepted = ws.accept_with(request, &Accept::new().subprotocol("chat"), output);
@@ -361,33 +400,26 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
     }
 }
 
-struct Options {
-    address: String,
-    config: Config,
-    timeouts: Timeouts<Duration>,
-}
-
-impl Options {
-    fn parse() -> Option<Self> {
-        let (mut address, mut config, mut deflate) = (None, Config::new(), Some(Deflate::new().shared()));
-        let mut timeouts = Timeouts::new();
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--no-deflate" => deflate = None,
-                "--context-takeover" => deflate = Some(Deflate::new()),
-                "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
-                "--timeout" => {
-                    let span = Duration::from_millis(arguments.next()?.parse().ok()?);
-                    timeouts = timeouts.opening(span).keep_alive(span, span).closing(span);
-                }
-                _ if argument.starts_with('-') || address.is_some() => return None,
-                _ => address = Some(argument),
+/// The address, and how to serve.
+fn parse_options() -> Option<(String, Config, Timeouts<Duration>)> {
+    let (mut address, mut config, mut deflate) = (None, Config::new(), Some(Deflate::new().shared()));
+    let mut timeouts = Timeouts::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--no-deflate" => deflate = None,
+            "--context-takeover" => deflate = Some(Deflate::new()),
+            "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
+            "--timeout" => {
+                let span = Duration::from_millis(arguments.next()?.parse().ok()?);
+                timeouts = timeouts.opening(span).keep_alive(span, span).closing(span);
             }
+            _ if argument.starts_with('-') || address.is_some() => return None,
+            _ => address = Some(argument),
         }
-        if let Some(deflate) = deflate {
-            config = config.deflate(deflate);
-        }
-        Some(Self { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts })
     }
+    if let Some(deflate) = deflate {
+        config = config.deflate(deflate);
+    }
+    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts))
 }

@@ -13,11 +13,11 @@ use crate::stage::{Report, Stage, Tally};
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// What the documentation allows a connection to hold: a message that grows, a decompressor, and all that others use.
-const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
+pub(crate) const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
 
 /// What waits beside it for one who does not read: the server's limit, the echo of one message more and of what one
 /// read of a compressed kilobyte brings, in a buffer with room for twice that.
-const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
+pub(crate) const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
 
 /// Many megabytes in one message: RFC 6455 §7.4.1, 1009, as soon as there is one byte too many.
 pub(crate) fn bombs_beyond_the_limit(stage: &Stage) -> Report {
@@ -85,6 +85,32 @@ fn bombard(stage: &Stage, message: &[u8]) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: HELD + BACKLOG, got }
 }
 
+/// One message of the largest size in a kilobyte from each connection, which ends then: all that the server can know of
+/// such a peer comes too late. (In small, of an eighth of that.)
+pub(crate) fn bombs_from_newcomers(stage: &Stage) -> Report {
+    let bomb = message(&vec![0; stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE)]);
+    let (at_once, span) = stage.scale((8, Duration::from_secs(2)), (100, Duration::from_secs(20)));
+    let start = Instant::now();
+    let bomber = || {
+        let mut bombs = 0;
+        while start.elapsed() < span {
+            let mut peer = Peer::open_compressed(stage);
+            peer.send(&bomb);
+            peer.read(2);
+            assert_eq!(peer.received[0], 0xc2);
+            bombs += 1;
+        }
+        bombs
+    };
+    let connections = thread::scope(|scope| {
+        let bombers: Vec<_> = (0..at_once).map(|_| scope.spawn(bomber)).collect();
+        bombers.into_iter().map(|bomber| bomber.join().expect("its bomb comes back")).sum()
+    });
+    let mut got = Tally::default();
+    (0..connections).for_each(|_| got.add("an echo"));
+    Report { connections, at_once, sent: connections * bomb.len(), each: HELD + BACKLOG, got }
+}
+
 /// The window stays, and so do a connection's compressor and decompressor, as large as the docs of `Deflate` say; the
 /// limit counts each message from zero.
 pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
@@ -106,7 +132,7 @@ pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
 }
 
 /// RFC 7692 §7.2.1: a message ends without the last four bytes of the empty block.
-fn message(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn message(payload: &[u8]) -> Vec<u8> {
     let mut compressed = sync_flushed(payload);
     compressed.truncate(compressed.len() - 4);
     frame(0xc2, &compressed)

@@ -10,6 +10,7 @@
 mod bombs;
 #[path = "../drivers/client.rs"]
 mod client;
+mod crowds;
 mod endings;
 mod floods;
 mod garbage;
@@ -63,12 +64,17 @@ attacks! {
     bombs::bombs_that_stop_at_the_limit
     bombs::bombs_within_the_limit
     bombs::bombs_that_do_not_shrink_again
+    bombs::bombs_from_newcomers
     garbage::random_bytes
     garbage::mutated_sessions
     endings::half_closed_at_every_byte
     endings::reset_at_every_byte
     endings::never_closing_the_transport
     endings::coming_and_going
+    crowds::many_light_peers
+    crowds::many_compressed_messages
+    crowds::light_messages_after_a_heavy_one
+    crowds::a_full_house_of_slow_deadlines
     ; with context takeover:
     bombs::bombs_in_a_window_that_is_kept
 }
@@ -79,14 +85,17 @@ fn in_small(name: &str) {
     println!("{}", stage.perform(attack));
 }
 
-/// One server stands them all, with its default timeouts, and another those that it does not negotiate.
+/// One server stands them all, with its default timeouts, and another those that it does not negotiate. `ATTACK=bombs` in
+/// the environment chooses the attacks that have this in their name.
 #[test]
 #[ignore = "ten minutes; opens 2,000 sockets: run it alone, in a release build, with `ulimit -n 5000`"]
 fn in_full() {
+    let only = std::env::var("ATTACK").unwrap_or_default();
     println!("{}", stage::HEADING);
     for takes_context in [false, true] {
         let mut stage = Stage::full(takes_context);
-        for attack in ATTACKS.iter().filter(|attack| attack.takes_context == takes_context) {
+        let attacks = ATTACKS.iter().filter(|attack| attack.takes_context == takes_context);
+        for attack in attacks.filter(|attack| attack.name.contains(&only)) {
             println!("{}", stage.perform(attack));
         }
     }

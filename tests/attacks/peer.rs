@@ -144,6 +144,12 @@ impl Peer {
         how.to_owned()
     }
 
+    /// The socket, for an event loop.
+    pub(crate) fn into_mio(self) -> mio::net::TcpStream {
+        self.tcp.set_nonblocking(true).expect("a socket");
+        mio::net::TcpStream::from_std(self.tcp)
+    }
+
     /// `None` if that would have to wait, or the connection is over.
     fn at_once(&mut self, act: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> Option<usize> {
         self.tcp.set_nonblocking(true).expect("a socket");

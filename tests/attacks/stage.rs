@@ -125,13 +125,13 @@ impl Stage {
 }
 
 /// Comes, has its message echoed, and goes in order.
-fn visit(address: &str, text: &str) {
+pub(crate) fn visit(address: &str, text: &str) {
     let mut client = Client::open(address, Config::new().deflate(Deflate::new()));
     client.echo(text);
     leave(client);
 }
 
-fn leave(mut client: Client) {
+pub(crate) fn leave(mut client: Client) {
     client.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut client.output);
     let closed = client.closed();
     assert!(closed.was_clean() && closed.error().is_none(), "{closed:?}");

@@ -1,0 +1,225 @@
+//! Crowds: many peers that keep to the protocol and keep the server busy. Beside one, newcomers are served, deadlines are
+//! kept, and a heavy message is not held against the peer that sent it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use websocket_proto::{Config, Deflate};
+
+use crate::bombs::{BACKLOG, HELD, message};
+use crate::client::Client;
+use crate::peer::{Noise, Peer, frame, frames};
+use crate::stage::{Report, Stage, Tally, leave, visit};
+
+/// 16 bytes from each of 400 peers, again as soon as they come back.
+pub(crate) fn many_light_peers(stage: &Stage) -> Report {
+    newcomers_beside(stage, Crowd::light(stage), Duration::from_secs(1))
+}
+
+/// 1.3 KB from each of 100 peers, which the server inflates to 110 KB and compresses again.
+pub(crate) fn many_compressed_messages(stage: &Stage) -> Report {
+    newcomers_beside(stage, Crowd::compressed(stage), Duration::from_secs(2))
+}
+
+/// Beside a crowd, newcomers are served within this time, half of them within a third of it.
+fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report {
+    let calm = newcomers(stage);
+    let (visits, round_trips) = crowd.beside(|| newcomers(stage));
+    // In small, the server is a debug build on a machine that is busy with other tests.
+    let slack = stage.scale(10 * longest(&calm) + 5 * median(&round_trips), Duration::ZERO);
+    assert!(longest(&visits) < limit + slack, "visits of up to {:?}; without a crowd {calm:?}", longest(&visits));
+    assert!(median(&visits) < limit / 3 + slack, "visits of {visits:?}; without a crowd {calm:?}");
+    let mut got = Tally::default();
+    round_trips.iter().for_each(|_| got.add("an echo"));
+    visits.iter().for_each(|visit| got.add(within("a visit", *visit)));
+    let sent = round_trips.len() * crowd.message.len();
+    let at_once = crowd.members.len() + visits.len();
+    Report { connections: at_once + calm.len(), at_once, sent, each: HELD + BACKLOG, got }
+}
+
+/// The times in which 60 newcomers at once open a connection, have a message echoed, and close, sorted.
+fn newcomers(stage: &Stage) -> Vec<Duration> {
+    let newcomer = || {
+        let start = Instant::now();
+        visit(&stage.address, "newcomer");
+        start.elapsed()
+    };
+    thread::scope(|scope| {
+        let newcomers: Vec<_> = (0..60).map(|_| scope.spawn(newcomer)).collect();
+        sorted(newcomers.into_iter().map(|newcomer| newcomer.join().expect("it is served")))
+    })
+}
+
+/// Beside a crowd of heavy messages, a peer sends a heavy one and then light ones, which do not wait like those of the
+/// crowd.
+pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
+    let mut crowd = Crowd::compressed(stage);
+    let (light, round_trips) = crowd.beside(|| {
+        let mut client = Client::open(&stage.address, Config::new().deflate(Deflate::new()));
+        client.echo(&"x".repeat(stage.scale(1 << 17, 1 << 20)));
+        let light = sorted((0..50).map(|_| {
+            let start = Instant::now();
+            client.echo("light");
+            start.elapsed()
+        }));
+        leave(client);
+        light
+    });
+    let (light, heavy) = (median(&light), median(&round_trips));
+    assert!(light < heavy / 2, "light messages took {light:?}, heavy ones {heavy:?}");
+    let mut got = Tally::default();
+    round_trips.iter().for_each(|_| got.add("an echo"));
+    got.add(within("half of the light echoes", light));
+    let (at_once, sent) = (crowd.members.len() + 1, round_trips.len() * crowd.message.len());
+    Report { connections: at_once, at_once, sent, each: HELD + BACKLOG, got }
+}
+
+/// Silent sockets beside a crowd, first of one sort and then of the other: each is told 408 when its time is over.
+pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
+    let (mut connections, mut at_once, mut sent, mut got) = (0, 0, 0, Tally::default());
+    for gather in [Crowd::light, Crowd::compressed] {
+        let mut crowd = gather(stage);
+        let (late, round_trips) = crowd.beside(|| late_answers(stage));
+        let slack = stage.scale(5 * median(&round_trips), Duration::ZERO);
+        assert!(longest(&late) < Duration::from_millis(500) + slack, "up to {:?} late", longest(&late));
+        late.iter().for_each(|late| got.add(within("408, late", *late)));
+        at_once = at_once.max(crowd.members.len() + late.len());
+        connections += crowd.members.len() + late.len();
+        sent += round_trips.len() * crowd.message.len();
+    }
+    Report { connections, at_once, sent, each: HELD + BACKLOG, got }
+}
+
+/// How late silent sockets are answered, sorted.
+fn late_answers(stage: &Stage) -> Vec<Duration> {
+    let patience = stage.scale(Duration::from_millis(500), Duration::from_secs(10));
+    let connect = |_| (Instant::now(), Peer::connect(stage));
+    let mut silent: Vec<_> = (0..stage.scale(100, 500)).map(connect).collect();
+    let mut late = Vec::new();
+    stage.wait_for("the silent sockets are answered", || {
+        silent.retain_mut(|(start, peer)| {
+            peer.poll();
+            if !peer.is_over() {
+                return true;
+            }
+            assert_eq!(peer.verdict(), "408");
+            late.push(start.elapsed().checked_sub(patience).expect("nobody is answered early"));
+            false
+        });
+        silent.is_empty()
+    });
+    sorted(late)
+}
+
+fn within(what: &str, span: Duration) -> String {
+    format!("{what} within {} ms", (span.as_millis() / 100 + 1) * 100)
+}
+
+fn sorted(spans: impl IntoIterator<Item = Duration>) -> Vec<Duration> {
+    let mut spans: Vec<_> = spans.into_iter().collect();
+    spans.sort_unstable();
+    spans
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() / 2]
+}
+
+fn longest(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() - 1]
+}
+
+/// Peers of which each sends the same message again as soon as it has come back.
+struct Crowd {
+    members: Vec<Member>,
+    message: Vec<u8>,
+}
+
+struct Member {
+    tcp: TcpStream,
+    sent: Instant,
+    received: Vec<u8>,
+}
+
+impl Crowd {
+    fn light(stage: &Stage) -> Self {
+        Self::new((0..400).map(|_| Peer::open(stage)), frame(0x82, b"sixteen letters."))
+    }
+
+    fn compressed(stage: &Stage) -> Self {
+        let message = message(&Noise(7).bytes(600).repeat(183));
+        assert!((1200..1400).contains(&message.len()), "{} bytes", message.len());
+        Self::new((0..stage.scale(10, 100)).map(|_| Peer::open_compressed(stage)), message)
+    }
+
+    fn new(peers: impl Iterator<Item = Peer>, message: Vec<u8>) -> Self {
+        let member = |peer: Peer| Member { tcp: peer.into_mio(), sent: Instant::now(), received: Vec::new() };
+        Self { members: peers.map(member).collect(), message }
+    }
+
+    /// Keeps the server busy until `act` has returned. Returns the round trips, too, sorted.
+    fn beside<T>(&mut self, act: impl FnOnce() -> T) -> (T, Vec<Duration>) {
+        // On several threads, so that it is the server that cannot keep up.
+        const THREADS: usize = 8;
+        let is_over = AtomicBool::new(false);
+        let Self { members, message } = self;
+        let members_each = members.len().div_ceil(THREADS);
+        thread::scope(|scope| {
+            let share = |members| scope.spawn(|| echo_until(members, message, &is_over));
+            let shares: Vec<_> = members.chunks_mut(members_each).map(share).collect();
+            // Until all have sent a message.
+            thread::sleep(Duration::from_millis(500));
+            let done = panic::catch_unwind(AssertUnwindSafe(act));
+            is_over.store(true, Ordering::Relaxed);
+            let round_trips = shares.into_iter().flat_map(|share| share.join().expect("the crowd is served"));
+            let round_trips = sorted(round_trips);
+            (done.unwrap_or_else(|panicked| panic::resume_unwind(panicked)), round_trips)
+        })
+    }
+}
+
+fn echo_until(members: &mut [Member], message: &[u8], is_over: &AtomicBool) -> Vec<Duration> {
+    let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(1024));
+    let mut round_trips = Vec::new();
+    for (key, member) in members.iter_mut().enumerate() {
+        poll.registry().register(&mut member.tcp, Token(key), Interest::READABLE).expect("a socket");
+        member.send(message);
+    }
+    while !is_over.load(Ordering::Relaxed) {
+        poll.poll(&mut events, Some(Duration::from_millis(100))).expect("a poll");
+        for event in &events {
+            let member = &mut members[event.token().0];
+            member.read();
+            // A ping may come, too.
+            if frames(&member.received).0.iter().any(|(first, _)| first & 0x0f == 2) {
+                round_trips.push(member.sent.elapsed());
+                member.send(message);
+            }
+        }
+    }
+    round_trips
+}
+
+impl Member {
+    fn send(&mut self, message: &[u8]) {
+        self.sent = Instant::now();
+        self.received.clear();
+        self.tcp.write_all(message).expect("there is room for a message");
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 4 << 10];
+        loop {
+            match self.tcp.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Ok(0) => panic!("the server closes: {}", self.received.escape_ascii()),
+                read => self.received.extend(&buffer[..read.expect("the server stays")]),
+            }
+        }
+    }
+}
