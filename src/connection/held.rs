@@ -91,6 +91,10 @@ impl Connection {
     }
 
     /// Takes what is held, or a place for it, which has to come back.
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(clippy::unnecessary_wraps, reason = "stands for what the feature does")
+    )]
     pub(super) fn take_held(&mut self) -> Result<Box<Held>, OutOfMemory> {
         match self.held.take() {
             Some(held) => Ok(held),

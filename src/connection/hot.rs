@@ -51,7 +51,7 @@ impl Connection {
             }
             Err(error) => {
                 let start = self.position.saturating_sub(len as u64);
-                self.fail(invalid_utf8(start, error.index).into(), input, output)
+                Some(self.fail(invalid_utf8(start, error.index).into(), input, output))
             }
         }
     }
@@ -119,7 +119,7 @@ impl Connection {
             // Behind the payload there may be nothing to hold any more: a message may be one to discard.
             Ok(None) if input.is_empty() && matches!(self.reading, Reading::Payload(_)) => None,
             Ok(None) => self.receive_any(input, output),
-            Err(error) => self.fail(error, input, output),
+            Err(error) => Some(self.fail(error, input, output)),
         }
     }
 

@@ -120,7 +120,7 @@ impl Connection {
             match step {
                 Ok(Continue(())) => {}
                 Ok(Break(event)) => return event,
-                Err(error) => return self.fail(error, input, output),
+                Err(error) => return Some(self.fail(error, input, output)),
             }
         }
         input.consume_all();
@@ -132,14 +132,14 @@ impl Connection {
     /// And: "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame) from the
     /// remote endpoint after being instructed to _Fail the WebSocket Connection_."
     #[cold]
-    pub(super) fn fail<'i>(&mut self, fault: Fault, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+    pub(super) fn fail(&mut self, fault: Fault, input: &mut Input<'_>, output: &mut Output) -> Event<'static> {
         if fault != Fault::OutOfMemory || self.make_room_for_close(output).is_ok() {
             self.put_close(Some(fault.close_code()), "", output);
         }
         self.stop();
         self.release();
         input.consume_all();
-        Some(Event::Closed(fault.into()))
+        Event::Closed(fault.into())
     }
 
     fn make_room_for_close(&mut self, output: &mut Output) -> Result<(), OutOfMemory> {

@@ -142,6 +142,7 @@ unsafe impl Send for Inflater {}
 // SAFETY: as above.
 unsafe impl Sync for Inflater {}
 
+#[expect(clippy::cast_possible_wrap, reason = "a struct of a hundred bytes")]
 const STREAM_LEN: c_int = size_of::<z_stream>() as c_int;
 
 /// A stream that has nothing but an allocator.
@@ -176,6 +177,7 @@ fn layout(size: usize) -> Option<Layout> {
 }
 
 /// zlib's `zalloc`: null if there is no memory.
+#[expect(clippy::cast_ptr_alignment, reason = "the layout has the alignment of a `usize`")]
 extern "C" fn allocate(_: *mut c_void, items: c_uint, size: c_uint) -> *mut c_void {
     let size = (items as usize).checked_mul(size as usize);
     let Some((size, layout)) = size.and_then(|size| Some((size, layout(size)?))) else { return core::ptr::null_mut() };

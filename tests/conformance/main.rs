@@ -14,11 +14,17 @@ mod coverage;
 #[cfg(feature = "deflate")]
 mod deflate;
 #[cfg(feature = "deflate")]
+mod deflate_endings;
+#[cfg(feature = "deflate")]
 mod deflate_negotiation;
+#[cfg(feature = "deflate")]
+mod deflate_obeyed;
 #[cfg(feature = "deflate")]
 mod deflate_receiving;
 #[cfg(feature = "deflate")]
 mod deflate_sending;
+#[cfg(feature = "deflate")]
+mod deflate_shared;
 #[cfg(feature = "deflate")]
 mod deflate_unagreed;
 mod endings;

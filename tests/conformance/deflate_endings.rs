@@ -1,0 +1,264 @@
+//! The end of a compressed message: what its last bytes become is looked at as everything before, whether they come out
+//! with the last byte of the payload, later, or only with the four bytes that do not travel (RFC 7692 §7.2.2).
+
+use websocket_proto::{Config, Connection, Deflate, Event, Role};
+
+use crate::deflate::{HELLO, ROLES, Reader, Writer, extensions};
+use crate::harness::{Outcome, REQUEST, client_told, every_cut, feed, from_peer_of, server_asked, text};
+use crate::http::add;
+use crate::rows;
+
+fn open(role: Role, config: &Config) -> Connection {
+    let (config, line) = (config.clone().deflate(Deflate::new()), extensions("permessage-deflate"));
+    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+}
+
+/// Whole messages, and parts of these sizes.
+const PARTS: [usize; 6] = [0, 4, 5, 16, 17, 300];
+
+fn config(part_size: usize) -> Config {
+    if part_size > 0 { Config::new().part_size(part_size) } else { Config::new() }
+}
+
+/// What was delivered of the only message that is not "Hello", whether it is whole, and the rest of the outcome.
+fn delivered(outcome: &Outcome) -> (Vec<u8>, bool) {
+    let (mut bytes, mut is_whole) = (Vec::new(), false);
+    for event in outcome.before_end() {
+        let (part, last): (&[u8], bool) = match event {
+            Event::Text(text) => (text.as_bytes(), true),
+            Event::Binary(data) => (data, true),
+            Event::TextPart { text, last, .. } => (text.as_bytes(), *last),
+            Event::BinaryPart { data, last, .. } => (data, *last),
+            event => panic!("{event:?}"),
+        };
+        assert!(!is_whole, "one message");
+        bytes.extend_from_slice(part);
+        is_whole = last;
+    }
+    (bytes, is_whole)
+}
+
+/// As [`every_cut`], but for parts, which follow the cuts: what they come to is the same.
+#[track_caller]
+fn at_every_cut(role: Role, config: &Config, part_size: usize, input: &[u8]) -> Outcome {
+    if part_size == 0 {
+        return every_cut(|| open(role, config), input);
+    }
+    let whole = feed(&mut open(role, config), [input]);
+    let ends = |outcome: &Outcome| (delivered(outcome), outcome.closed().cloned(), outcome.output.clone());
+    for cut in 0..=input.len() {
+        let (head, tail) = input.split_at(cut);
+        let split = feed(&mut open(role, config), [head, tail]);
+        assert_eq!(ends(&split), ends(&whole), "cut at {cut}");
+    }
+    let bytewise = feed(&mut open(role, config), input.chunks(1));
+    assert_eq!(ends(&bytewise), ends(&whole), "byte by byte");
+    whole
+}
+
+/// The same bytes in three sorts of blocks, the last of which says more than there is room for, if room is short.
+fn spellings(bytes: &[u8]) -> [Vec<u8>; 4] {
+    let (head, tail) = bytes.split_at(bytes.len() - 1);
+    [
+        Writer::default().stored(false, bytes).message(),
+        Writer::default().fixed(false).literals(bytes).end().message(),
+        Writer::default().stored(false, head).fixed(false).literals(tail).end().message(),
+        Writer::default().stored(false, head).stored(true, tail).message(),
+    ]
+}
+
+#[test]
+fn text_that_ends_wrong() {
+    rows!("7692-6-9", "6455-8.1-1");
+    let endings: [&[u8]; 6] = [b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xed\xa0", b"\xe2\x82x"];
+    for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
+        for (ending, before) in
+            endings.into_iter().flat_map(|ending| ["", "abc", "né, né", "16 bytes of text"].map(|b| (ending, b)))
+        {
+            let bytes = [before.as_bytes(), ending].concat();
+            for payload in spellings(&bytes) {
+                let outcome =
+                    at_every_cut(role, &config(part_size), part_size, &from_peer_of(role, &[(0xc1, &payload)]));
+                let (text, is_whole) = delivered(&outcome);
+                assert!(
+                    before.as_bytes().starts_with(&text) && !is_whole,
+                    "{bytes:x?} in parts of {part_size}: {text:x?}"
+                );
+                assert!(part_size > 0 || text.is_empty());
+                outcome.assert_fails(1007, outcome.before_end());
+                // No fault in binary.
+                let outcome =
+                    at_every_cut(role, &config(part_size), part_size, &from_peer_of(role, &[(0xc2, &payload)]));
+                assert_eq!((delivered(&outcome), outcome.closed()), ((bytes.clone(), true), None));
+            }
+        }
+    }
+}
+
+/// Messages whose last bytes are one match of three to 258 bytes: of all sizes around each size of the parts, and around
+/// the limit.
+#[test]
+fn the_limit_is_reached_by_the_last_bytes() {
+    rows!("7692-7.2.2-10", "7692-7.2.2-11");
+    for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
+        for matches in [1, 2, 5, 6, 33, 100] {
+            let writer = Writer::default().fixed(false).literals(b"xyz");
+            let payload = (0..matches).fold(writer, |writer, _| writer.three_from(3)).end().message();
+            let (input, len) = (from_peer_of(role, &[(0xc1, &payload)]), 3 * (matches + 1));
+            for limit in [len - 3, len - 2, len - 1, len, len + 1] {
+                let config = config(part_size).max_message_size(limit);
+                let outcome = at_every_cut(role, &config, part_size, &input);
+                let (text, is_whole) = delivered(&outcome);
+                assert!(b"xyz".repeat(matches + 1).starts_with(&text), "{text:x?}");
+                assert!(text.len() <= limit, "{} of at most {limit} bytes", text.len());
+                if limit < len {
+                    outcome.assert_fails(1009, outcome.before_end());
+                    assert!(!is_whole);
+                } else {
+                    assert_eq!((text.len(), is_whole, outcome.closed()), (len, true, None));
+                }
+            }
+        }
+    }
+}
+
+/// A long match needs a few bits and becomes 258 bytes, for which there may be no room when the last bit was read.
+#[test]
+fn what_is_still_to_come_when_everything_was_read() {
+    rows!("7692-7.2.2-1", "7692-7.2.2-10");
+    let zeros = |count: usize| {
+        // 285 is a length of 258, here from one byte back.
+        let bits = (0..count).fold(Bits::default().number(0b010, 3).code(0x30 + 0x61, 8), |bits, _| {
+            bits.code(0xc0 + 285 - 280, 8).code(0, 5)
+        });
+        bits.code(0, 7).number(0, 3).bytes
+    };
+    for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
+        for count in [1, 2, 3, 10] {
+            let (payload, len) = (zeros(count), 1 + 258 * count);
+            assert_eq!(Reader::default().message(&payload), vec![b'a'; len]);
+            let input = from_peer_of(role, &[(0xc1, &payload)]);
+            let outcome = at_every_cut(role, &config(part_size), part_size, &input);
+            assert_eq!((delivered(&outcome), outcome.closed()), ((vec![b'a'; len], true), None), "{part_size}");
+            for limit in [len - 258, len - 257, len - 1] {
+                let outcome = at_every_cut(role, &config(part_size).max_message_size(limit), part_size, &input);
+                let (text, is_whole) = delivered(&outcome);
+                assert!(text.len() <= limit && !is_whole);
+                outcome.assert_fails(1009, outcome.before_end());
+            }
+        }
+    }
+}
+
+/// DEFLATE bit by bit, as [`Writer`] has no codes of its own.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    len: u32,
+}
+
+impl Bits {
+    fn number(mut self, number: u32, bits: u32) -> Self {
+        for bit in 0..bits {
+            if self.len.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().expect("pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
+            self.len += 1;
+        }
+        self
+    }
+
+    /// RFC 1951 §3.1.1: "Huffman codes are packed starting with the most-significant bit of the code."
+    fn code(self, code: u32, bits: u32) -> Self {
+        self.number(code.reverse_bits() >> (32 - bits), bits)
+    }
+
+    /// Begins a block with codes of its own (RFC 1951 §3.2.7): those of the literals 'a' to 'n' have 1 to 14 bits, all
+    /// ones and then a zero; those of 'o' and of the end have 15, and the end's are all ones.
+    fn own_codes(self) -> Self {
+        let mut lengths = [0_u32; 257];
+        for (symbol, len) in (b'a'..=b'o').zip(1..) {
+            lengths[usize::from(symbol)] = len;
+        }
+        lengths[256] = 15;
+        // 257 literals and one distance, whose code is not used; the lengths by 13 codes of four bits and six of five.
+        let header = self.number(0b100, 3).number(0, 5).number(0, 5).number(15, 4);
+        const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+        let header = ORDER.iter().fold(header, |bits, symbol| bits.number(if *symbol < 13 { 4 } else { 5 }, 3));
+        lengths.iter().chain(&[0]).fold(header, |bits, len| match len {
+            0..13 => bits.code(*len, 4),
+            _ => bits.code(26 + len - 13, 5),
+        })
+    }
+
+    fn own_literal(self, byte: u8) -> Self {
+        let len = u32::from(byte - b'a') + 1;
+        self.code((1 << len) - 2, len)
+    }
+
+    fn is_aligned(&self) -> bool {
+        self.len.is_multiple_of(8)
+    }
+}
+
+/// In a block with such codes, the four bytes that do not travel are sixteen times 'a' and the end, and a bit of them is
+/// left. A message that is cut there does not end where a block does, though zlib stops at the end of a block, with all
+/// four bytes read: to take it for whole would lose the sixteen, and to take those would be to look at them.
+#[test]
+fn what_only_the_tail_brings_is_no_end() {
+    rows!("7692-7.2.2-1", "7692-7.2.1-3", "7692-7.2.2-6");
+    for fill in 0..8 {
+        // As many as bring it to the border of a byte.
+        let written = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
+        if !written.is_aligned() {
+            continue;
+        }
+        let payload = written.bytes;
+        // That all this is so, says the other implementation, of what would end well: the end's code, a stored block.
+        let ended = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
+        let ended = (0..16).fold(ended, |bits, _| bits.own_literal(b'a')).code((1 << 15) - 1, 15).number(0, 3).bytes;
+        assert_eq!(Reader::default().message(&ended), vec![b'a'; fill + 16]);
+        for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
+            for (first, limit) in [(0xc1, 1 << 20), (0xc2, 1 << 20), (0xc1, fill), (0xc1, fill + 16)] {
+                let config = config(part_size).max_message_size(limit);
+                let input = from_peer_of(role, &[(first, &payload)]);
+                let outcome = at_every_cut(role, &config, part_size, &input);
+                let (bytes, is_whole) = delivered(&outcome);
+                assert!(bytes.len() <= fill && !is_whole, "{bytes:x?}, {part_size}");
+                outcome.assert_fails(1007, outcome.before_end());
+                let whole =
+                    at_every_cut(role, &self::config(part_size), part_size, &from_peer_of(role, &[(first, &ended)]));
+                assert_eq!((delivered(&whole), whole.closed()), ((vec![b'a'; fill + 16], true), None));
+            }
+        }
+        return;
+    }
+    panic!("no number of literals ends at the border of a byte");
+}
+
+/// A last block may end the payload, and then the four bytes begin another.
+#[test]
+fn a_last_block_at_the_end() {
+    rows!("7692-7.2.2-1", "7692-7.2.1-5");
+    for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
+        for bytes in ["x", "text", "né, né, né, né, né"] {
+            let good = Writer::default().fixed(true).literals(bytes.as_bytes()).end_last().message();
+            let input = from_peer_of(role, &[(0xc1, &good)]);
+            let outcome = at_every_cut(role, &config(part_size), part_size, &input);
+            assert_eq!((delivered(&outcome), outcome.closed()), ((bytes.as_bytes().to_vec(), true), None));
+            // Without the first bits of the block that the four bytes are of, those are no block.
+            let cut = &good[..good.len() - 1];
+            let outcome = at_every_cut(role, &config(part_size), part_size, &from_peer_of(role, &[(0xc1, cut)]));
+            outcome.assert_fails(1007, outcome.before_end());
+            assert!(!delivered(&outcome).1);
+        }
+    }
+    // The next message is intact.
+    for role in ROLES {
+        let good = Writer::default().fixed(true).literals(b"one").end_last().message();
+        let input = from_peer_of(role, &[(0xc1, &good), (0xc1, HELLO)]);
+        let outcome = every_cut(|| open(role, &Config::new()), &input);
+        assert_eq!(outcome.events, [text("one"), text("Hello")]);
+    }
+}
