@@ -35,8 +35,12 @@ fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report 
     assert!(longest(&visits) < limit + slack, "visits of up to {:?}; without a crowd {calm:?}", longest(&visits));
     assert!(median(&visits) < limit / 3 + slack, "visits of {visits:?}; without a crowd {calm:?}");
     let mut got = Tally::default();
-    round_trips.iter().for_each(|_| got.add("an echo"));
-    visits.iter().for_each(|visit| got.add(within("a visit", *visit)));
+    for _ in &round_trips {
+        got.add("an echo");
+    }
+    for visit in &visits {
+        got.add(within("a visit", *visit));
+    }
     let sent = round_trips.len() * crowd.message.len();
     let at_once = crowd.members.len() + visits.len();
     Report { connections: at_once + calm.len(), at_once, sent, each: HELD + BACKLOG, got }
@@ -73,7 +77,9 @@ pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
     let (light, heavy) = (median(&light), median(&round_trips));
     assert!(light < heavy / 2, "light messages took {light:?}, heavy ones {heavy:?}");
     let mut got = Tally::default();
-    round_trips.iter().for_each(|_| got.add("an echo"));
+    for _ in &round_trips {
+        got.add("an echo");
+    }
     got.add(within("half of the light echoes", light));
     let (at_once, sent) = (crowd.members.len() + 1, round_trips.len() * crowd.message.len());
     Report { connections: at_once, at_once, sent, each: HELD + BACKLOG, got }
@@ -87,7 +93,9 @@ pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
         let (late, round_trips) = crowd.beside(|| late_answers(stage));
         let slack = stage.scale(5 * median(&round_trips), Duration::ZERO);
         assert!(longest(&late) < Duration::from_millis(500) + slack, "up to {:?} late", longest(&late));
-        late.iter().for_each(|late| got.add(within("408, late", *late)));
+        for late in &late {
+            got.add(within("408, late", *late));
+        }
         at_once = at_once.max(crowd.members.len() + late.len());
         connections += crowd.members.len() + late.len();
         sent += round_trips.len() * crowd.message.len();

@@ -177,6 +177,8 @@ impl Bits {
     /// Begins a block with codes of its own (RFC 1951 §3.2.7): those of the literals 'a' to 'n' have 1 to 14 bits, all
     /// ones and then a zero; those of 'o' and of the end have 15, and the end's are all ones.
     fn own_codes(self) -> Self {
+        const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
         let mut lengths = [0_u32; 257];
         for (symbol, len) in (b'a'..=b'o').zip(1..) {
             lengths[usize::from(symbol)] = len;
@@ -184,7 +186,6 @@ impl Bits {
         lengths[256] = 15;
         // 257 literals and one distance, whose code is not used; the lengths by 13 codes of four bits and six of five.
         let header = self.number(0b100, 3).number(0, 5).number(0, 5).number(15, 4);
-        const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let header = ORDER.iter().fold(header, |bits, symbol| bits.number(if *symbol < 13 { 4 } else { 5 }, 3));
         lengths.iter().chain(&[0]).fold(header, |bits, len| match len {
             0..13 => bits.code(*len, 4),

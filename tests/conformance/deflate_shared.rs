@@ -57,13 +57,16 @@ impl Receiver {
     }
 }
 
+/// The first byte and the payload of each frame.
+type Frames<'f> = &'f [(u8, &'f [u8])];
+
 /// Messages that refer to themselves, in one frame and in several, and what they say.
 fn messages(role: Role) -> [(Vec<u8>, Vec<u8>); 4] {
     let first = Writer::default().fixed(false).literals(b"alpha").three_from(3).three_from(5).end().message();
     let second = Writer::default().fixed(false).literals(b"BRAVO-").three_from(6).three_from(1).end().message();
     let stored = Writer::default().stored(false, b"charlie").fixed(true).three_from(7).end_last().message();
     let (start, end) = first.split_at(4);
-    let frames: [(&[(u8, &[u8])], &[u8]); 4] = [
+    let frames: [(Frames<'_>, &[u8]); 4] = [
         (&[(0xc1, &first)], &first),
         (&[(0xc2, &second)], &second),
         (&[(0x41, start), (0x00, b""), (0x80, end)], &first),

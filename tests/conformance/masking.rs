@@ -112,7 +112,7 @@ fn keys_sent(
 fn send_one_of_each(client: &mut Connection, output: &mut Output) -> usize {
     client.send_text("", output).unwrap();
     client.send_text_uncompressed("x", output).unwrap();
-    client.send_binary_uncompressed(&[0; 70_000], output).unwrap();
+    client.send_binary_uncompressed(&vec![0; 70_000], output).unwrap();
     client.send_bytes(MessageKind::Binary, vec![0; 20_000].into(), output).unwrap();
     client.send_prepared(&Prepared::text("prepared"), output).unwrap();
     client.send_fragment(MessageKind::Binary, b"one", false, output).unwrap();

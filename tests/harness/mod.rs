@@ -11,7 +11,7 @@ pub mod pair;
 pub mod parts;
 pub mod peers;
 #[cfg(feature = "deflate")]
-pub(crate) mod rfc1951;
+pub mod rfc1951;
 mod side;
 pub mod stream;
 pub(crate) mod wire;
