@@ -82,7 +82,7 @@ impl Connection {
     /// The refusal that the connection has ended with, once.
     pub(super) fn report_refusal(&mut self) -> Option<Event<'static>> {
         let Stage::Refusal(head, mut body) = self.held.as_mut()?.opening.take()?.stage else { return None };
-        Some(Event::Rejected(Response::refusal(head, body.take())))
+        Some(Event::Rejected(Response::rejection(head, body.take_data())))
     }
 
     fn end_frames(&mut self, timeout: Timeout, output: &mut Output) {

@@ -44,8 +44,8 @@ impl core::error::Error for MalformedHeader {}
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
         let mut parameters = Vec::new();
-        let name = cursor.extension(|name, value| parameters.push((text(name), value.map(text))))?;
-        Ok(Extension { name: text(name), parameters })
+        let name = cursor.extension(|name, value| parameters.push((unescape(name), value.map(unescape))))?;
+        Ok(Extension { name: unescape(name), parameters })
     })
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn check_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -
 
 /// Parses the values of headers that are one list of tokens, such as Sec-WebSocket-Protocol.
 pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, MalformedHeader> {
-    parse_list(values, |cursor| cursor.token().map(text))
+    parse_list(values, |cursor| cursor.token().map(unescape))
 }
 
 /// The elements between the commas of headers that are one list, whatever they look like.
@@ -210,7 +210,7 @@ impl<'v> Cursor<'v> {
     }
 
     /// RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
-    /// conform to the 'token' ABNF." That is left to [`text`].
+    /// conform to the 'token' ABNF." That is left to [`unescape`].
     fn token_or_quoted(&mut self) -> Result<&'v [u8], MalformedHeader> {
         if !self.eat(b'"') {
             return self.token();
@@ -235,6 +235,6 @@ impl<'v> Cursor<'v> {
 }
 
 /// A token, or a quoted string unescaped: of what it may be made of, only the escapes are backslashes.
-fn text(token: &[u8]) -> String {
+fn unescape(token: &[u8]) -> String {
     token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)).collect()
 }

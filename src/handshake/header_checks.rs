@@ -75,7 +75,7 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), HeaderError> {
 }
 
 /// A header line, checked to be one.
-pub(crate) fn put_header(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(crate) fn write_header_line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
         head.extend_from_slice(part);
     }

@@ -11,7 +11,7 @@ use crate::handshake::header_checks::check_value;
 use crate::handshake::headers::Headers;
 
 /// Reads a list with pseudo-headers of these names, each at most once, before the headers themselves.
-pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
+pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     bootstrap: Bootstrap,
     fields: impl IntoIterator<Item = (N, V)>,
     names: [&str; P],
@@ -21,8 +21,8 @@ pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     for (name, value) in fields {
         let (name, value) = (name.as_ref(), value.as_ref());
         let read = match name {
-            [b':', ..] => read_pseudo(name, value, &names, &mut pseudo).filter(|()| headers.is_empty()),
-            _ => read_line(bootstrap, name, value, &mut headers),
+            [b':', ..] => read_pseudo_header(name, value, &names, &mut pseudo).filter(|()| headers.is_empty()),
+            _ => read_header(bootstrap, name, value, &mut headers),
         };
         read.ok_or(match bootstrap {
             Bootstrap::Upgrade => HandshakeErrorKind::MalformedHttp,
@@ -34,7 +34,7 @@ pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
 
 /// RFC 9113 §8.3: "The same pseudo-header field name MUST NOT appear more than once in a field block." "Endpoints MUST
 /// treat a request or response that contains undefined or invalid pseudo-header fields as malformed".
-fn read_pseudo(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
+fn read_pseudo_header(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
     let known = names.iter().position(|known| known.as_bytes() == name)?;
     let slot = pseudo.get_mut(known).filter(|slot| slot.is_none())?;
     check_value(value).ok()?;
@@ -42,7 +42,7 @@ fn read_pseudo(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<S
     Some(())
 }
 
-fn read_line(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
+fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
     let name = core::str::from_utf8(name).ok().filter(|name| is_token(name))?;
     check_value(value).ok()?;
     // RFC 9113 §8.2.1: "A field name MUST NOT contain characters in the ranges 0x00-0x20, 0x41-0x5a, or 0x7f-0xff";
@@ -58,7 +58,7 @@ fn read_line(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Head
 
 /// Adds a header that is to be sent. RFC 9113 §8.2.2: who makes a message of HTTP/2 out of one of HTTP/1.1 "MUST remove
 /// connection-specific header fields"; §8.2: "Field names MUST be converted to lowercase".
-pub(crate) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
+pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
     match bootstrap {
         Bootstrap::Upgrade => headers.push(name, value),
         Bootstrap::ExtendedConnect if is_connection_specific(name, value) => {}

@@ -10,7 +10,7 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::client::ClientHandshake;
 use crate::handshake::client::Response;
-use crate::handshake::header_list::read_fields;
+use crate::handshake::header_list::read_header_list;
 use crate::handshake::http1::RequestHead;
 use crate::handshake::negotiated::Negotiated;
 use crate::handshake::server::Answer;
@@ -72,7 +72,7 @@ impl Request {
 }
 
 fn from_upgrade<B>(request: &HttpRequest<B>) -> Result<Request, HandshakeErrorKind> {
-    let ([], headers) = read_fields(Bootstrap::Upgrade, request.headers(), [])?;
+    let ([], headers) = read_header_list(Bootstrap::Upgrade, request.headers(), [])?;
     let target = request.uri().to_string();
     let minor_version = u8::from(request.version() == Version::HTTP_11);
     check_request_head(RequestHead { method: request.method().as_str(), target: &target, minor_version, headers })

@@ -61,7 +61,7 @@ pub use server::{
 };
 
 pub(crate) use client::{Offer, check_response};
-pub(crate) use http1::{BadHead, Body, Found, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use http1::{Body, HeadScanner, ParsedHead, ResponseHead, ScanError, parse_response_head};
 pub(crate) use server::{METHOD_LEN, Ticket, check_request};
 
 #[cfg(doc)]

@@ -36,11 +36,11 @@ pub struct Negotiated {
 impl Negotiated {
     /// A subprotocol and no extension, agreed on by other means than this crate's.
     pub fn with_subprotocol(name: &str) -> Self {
-        Self::selecting(Some(name))
+        Self::new(Some(name))
     }
 
     /// Extensions are agreed on apart.
-    pub(crate) fn selecting(subprotocol: Option<&str>) -> Self {
+    pub(crate) fn new(subprotocol: Option<&str>) -> Self {
         Self {
             subprotocol: subprotocol.map(Into::into),
             #[cfg(feature = "deflate")]
@@ -65,8 +65,8 @@ impl Negotiated {
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
     pub(crate) fn offer_extensions(config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(wanted) = &config.deflate {
-            return Some(offer_header(wanted));
+        if let Some(deflate) = &config.deflate {
+            return Some(offer_header(deflate));
         }
         None
     }
@@ -78,8 +78,8 @@ impl Negotiated {
     )]
     pub(crate) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(wanted) = &config.deflate
-            && let Some((agreed, header)) = Agreed::answer(request.extensions(), wanted)
+        if let Some(deflate) = &config.deflate
+            && let Some((agreed, header)) = Agreed::answer(request.extensions(), deflate)
         {
             self.deflate = Some(agreed);
             return Some(header);
@@ -99,7 +99,7 @@ impl Negotiated {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| Agreed::of_response(answered, wanted)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|deflate| Agreed::of_response(answered, deflate)) {
             self.deflate = Some(agreed);
             return Ok(());
         }

@@ -11,8 +11,8 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::accept_key::{KEY_LEN, accept_key, request_key};
 use crate::handshake::grammar::is_token;
-use crate::handshake::header_checks::{HeaderError, check_header, check_value, put_header};
-use crate::handshake::header_list::{put_field, read_fields};
+use crate::handshake::header_checks::{HeaderError, check_header, check_value, write_header_line};
+use crate::handshake::header_list::{push_header, read_header_list};
 use crate::handshake::headers::Headers;
 use crate::handshake::http1::ResponseHead;
 use crate::handshake::negotiated::Negotiated;
@@ -113,7 +113,7 @@ impl ClientRequest {
         self.check_headers()?;
         let bootstrap = if key.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect };
         let mut headers = Headers::with_capacity(16, EXPECTED_LEN);
-        let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
+        let mut put = |name: &str, value: &[u8]| push_header(bootstrap, &mut headers, name, value);
         if let Some(key) = &key {
             put("Host", uri.authority().as_bytes());
             put("Upgrade", b"websocket");
@@ -249,7 +249,7 @@ impl ClientHandshake {
         if !opens {
             return Err(HandshakeErrorKind::Refused(status));
         }
-        let (_, headers) = read_fields(self.bootstrap(), headers, [":status"])?;
+        let (_, headers) = read_header_list(self.bootstrap(), headers, [":status"])?;
         check_response(ResponseHead { status, minor_version: 1, headers }, &self.offer, &self.config)
     }
 
@@ -260,7 +260,7 @@ impl ClientHandshake {
                 head.extend_from_slice(part.as_bytes());
             }
             for (name, value) in self.headers.lines() {
-                put_header(head, name, value);
+                write_header_line(head, name, value);
             }
             head.extend_from_slice(b"\r\n");
         });

@@ -43,7 +43,7 @@ struct Parts {
 
 impl Response {
     /// Any status that does not open the connection.
-    pub(crate) fn refusal(head: ResponseHead, body: Vec<u8>) -> Self {
+    pub(crate) fn rejection(head: ResponseHead, body: Vec<u8>) -> Self {
         Self { parts: Box::new(Parts { status: head.status, headers: head.headers, subprotocol: None, body }) }
     }
 
@@ -134,7 +134,7 @@ pub(crate) fn check_response(
     // and Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they
     // were in [RFC6455]."
     if let Some(accept) = &offer.accept {
-        check_switch(&head, accept)?;
+        check_upgrade_headers(&head, accept)?;
     }
     let ResponseHead { status, headers, .. } = head;
     // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
@@ -146,13 +146,13 @@ pub(crate) fn check_response(
         Err(_) => return Err(HandshakeErrorKind::Extensions),
     };
     let subprotocol = selected_subprotocol(&headers, offer, config)?;
-    let mut negotiated = Negotiated::selecting(subprotocol.as_deref());
+    let mut negotiated = Negotiated::new(subprotocol.as_deref());
     negotiated.check_extensions(&extensions, config)?;
     Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, negotiated))
 }
 
 /// What a 101 response has to say of the switch.
-fn check_switch(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
+fn check_upgrade_headers(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let ResponseHead { minor_version, headers, .. } = head;

@@ -52,7 +52,7 @@ impl Body {
     }
 
     /// How many more bytes could belong to it.
-    pub(crate) fn wanted(&self) -> usize {
+    pub(crate) fn max_remaining(&self) -> usize {
         let end = match self.framing {
             Framing::Length(length) => length,
             Framing::UntilClose | Framing::Chunked { .. } => self.limit,
@@ -60,15 +60,15 @@ impl Body {
         end.saturating_sub(self.bytes.len())
     }
 
-    /// Takes the next bytes, at most those [`wanted`](Self::wanted); returns whether the body is complete, or as long
+    /// Takes the next bytes, at most those [`max_remaining`](Self::max_remaining); returns whether the body is complete, or as long
     /// as it may get.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         self.bytes.extend_from_slice(bytes);
-        self.wanted() == 0 || self.is_last_chunk()
+        self.max_remaining() == 0 || self.scan_chunks()
     }
 
     /// What came, without the chunks' own lines.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take_data(&mut self) -> Vec<u8> {
         let bytes = core::mem::take(&mut self.bytes);
         match self.framing {
             Framing::Length(_) | Framing::UntilClose => bytes,
@@ -77,7 +77,7 @@ impl Body {
     }
 
     /// Looks at the chunks that are there, each once; returns whether the last is among them, or a malformed one.
-    fn is_last_chunk(&mut self) -> bool {
+    fn scan_chunks(&mut self) -> bool {
         let Framing::Chunked { next, scanned } = &mut self.framing else { return false };
         loop {
             let line_end = |from: usize| self.bytes.get(from..)?.iter().position(|&byte| byte == b'\n');

@@ -23,17 +23,17 @@ pub(crate) struct ResponseHead {
 }
 
 /// What a head says, or what is wrong with that, and the head's length.
-pub(crate) type Found<T> = (usize, Result<T, HandshakeErrorKind>);
+pub(crate) type ParsedHead<T> = (usize, Result<T, HandshakeErrorKind>);
 
 /// A place for a header that httparse finds.
 type Slot<'h> = MaybeUninit<httparse::Header<'h>>;
 
 /// Heads of up to so many headers, which is more than a browser sends, are parsed without an allocation.
-pub(crate) const FEW_HEADERS: usize = 64;
+pub(crate) const MAX_STACK_HEADERS: usize = 64;
 
 /// The request head that these bytes begin with. `None` if none does that is whole, well-formed and of no more headers.
 pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(usize, RequestHead<'_>)> {
-    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW_HEADERS], Vec::new());
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; MAX_STACK_HEADERS], Vec::new());
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(bytes, slots(max_headers, &mut few, &mut many));
     let Ok(httparse::Status::Complete(len)) = parsed else { return None };
@@ -43,24 +43,24 @@ pub(crate) fn parse_request_head(bytes: &[u8], max_headers: usize) -> Option<(us
     if !matches!(head.get(..offset_in(head, method.as_bytes()))?, b"" | b"\r\n") {
         return None;
     }
-    Some((len, RequestHead { method, target, minor_version, headers: headers_of(head, request.headers)? }))
+    Some((len, RequestHead { method, target, minor_version, headers: copy_headers(head, request.headers)? }))
 }
 
 /// The response head that these bytes begin with, as [`parse_request_head`].
-pub(crate) fn parse_response_head(bytes: &[u8], max_headers: usize) -> Option<Found<ResponseHead>> {
-    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW_HEADERS], Vec::new());
+pub(crate) fn parse_response_head(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<ResponseHead>> {
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; MAX_STACK_HEADERS], Vec::new());
     let mut response = httparse::Response::new(&mut []);
     let slots = slots(max_headers, &mut few, &mut many);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, slots);
     let Ok(httparse::Status::Complete(len)) = parsed else { return None };
     let (status @ 100.., minor_version) = (response.code?, response.version?) else { return None };
     let head = bytes.get(..len).filter(|head| head.starts_with(b"HTTP/"))?;
-    Some((len, Ok(ResponseHead { status, minor_version, headers: headers_of(head, response.headers)? })))
+    Some((len, Ok(ResponseHead { status, minor_version, headers: copy_headers(head, response.headers)? })))
 }
 
 /// The lines that httparse found in a head, of which `head` is all; `None` if one ends in a bare LF, which httparse
 /// accepts.
-fn headers_of(head: &[u8], found: &[httparse::Header<'_>]) -> Option<Headers> {
+fn copy_headers(head: &[u8], found: &[httparse::Header<'_>]) -> Option<Headers> {
     // One copy for all of them.
     let start = found.first().map_or(head.len(), |first| offset_in(head, first.name.as_bytes()));
     let ends_well = |line: &httparse::Header<'_>| {

@@ -7,6 +7,6 @@ mod scanner;
 mod start_line;
 
 pub(crate) use body::Body;
-pub(crate) use head::{Found, ResponseHead, parse_response_head};
+pub(crate) use head::{ParsedHead, ResponseHead, parse_response_head};
 pub(crate) use head::{RequestHead, parse_request_head};
-pub(crate) use scanner::{BadHead, HeadScanner};
+pub(crate) use scanner::{HeadScanner, ScanError};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::head::{FEW_HEADERS, Found};
+use super::head::{MAX_STACK_HEADERS, ParsedHead};
 use super::obs_fold::unfold;
 use super::start_line::{StartLine, lower_minor_version};
 use crate::config::Config;
@@ -25,7 +25,7 @@ pub(crate) struct HeadScanner {
 }
 
 /// Where a head was found wanting: after how many bytes of the piece.
-pub(crate) struct BadHead {
+pub(crate) struct ScanError {
     pub(crate) kind: HandshakeErrorKind,
     pub(crate) consumed: usize,
 }
@@ -46,29 +46,29 @@ impl HeadScanner {
     /// The shortcut for a head that lies in one piece, from its first byte to its last, and in which the scanner would
     /// find nothing wrong and nothing to [normalize](Self::normalize): it is parsed at once. `None` leaves everything
     /// as it is.
-    pub(crate) fn skip<T>(
+    pub(crate) fn parse_at_once<T>(
         &mut self,
         piece: &[u8],
         config: &Config,
-        parse: impl FnOnce(&[u8], usize) -> Option<Found<T>>,
-    ) -> Option<Found<T>> {
+        parse: impl FnOnce(&[u8], usize) -> Option<ParsedHead<T>>,
+    ) -> Option<ParsedHead<T>> {
         let room = config.max_head_size.saturating_sub(self.seen) as usize;
-        let found = parse(piece.get(..room).unwrap_or(piece), FEW_HEADERS.min(config.max_headers.into()))?;
+        let found = parse(piece.get(..room).unwrap_or(piece), MAX_STACK_HEADERS.min(config.max_headers.into()))?;
         self.seen = self.seen.saturating_add(found.0 as u32);
         Some(found)
     }
 
     /// Takes the next piece; returns how many bytes of it belong to the head if the head ends in it.
-    pub(crate) fn scan(&mut self, piece: &[u8], config: &Config) -> Result<Option<usize>, BadHead> {
+    pub(crate) fn scan(&mut self, piece: &[u8], config: &Config) -> Result<Option<usize>, ScanError> {
         let mut consumed = 0;
         let room = config.max_head_size.saturating_sub(self.seen) as usize;
         let allowed = piece.get(..room).unwrap_or(piece);
         loop {
-            let text = self.skip_text(allowed.get(consumed..).unwrap_or_default());
-            consumed += text.map_err(|bad| BadHead { consumed: consumed + bad.consumed, ..bad })?;
+            let text = self.scan_text(allowed.get(consumed..).unwrap_or_default());
+            consumed += text.map_err(|bad| ScanError { consumed: consumed + bad.consumed, ..bad })?;
             let Some(&byte) = allowed.get(consumed) else { break };
             consumed += 1;
-            let bad = |kind| BadHead { kind, consumed };
+            let bad = |kind| ScanError { kind, consumed };
             match (self.after_cr, byte) {
                 (true, b'\n') => {
                     self.after_cr = false;
@@ -97,24 +97,24 @@ impl HeadScanner {
         }
         self.seen = self.seen.saturating_add(consumed as u32);
         if piece.len() > consumed {
-            return Err(BadHead { kind: self.too_large(), consumed: consumed + 1 });
+            return Err(ScanError { kind: self.too_large(), consumed: consumed + 1 });
         }
         Ok(None)
     }
 
     /// How many bytes lie before the next control byte.
-    fn skip_text(&mut self, bytes: &[u8]) -> Result<usize, BadHead> {
+    fn scan_text(&mut self, bytes: &[u8]) -> Result<usize, ScanError> {
         if self.after_cr {
             return Ok(0);
         }
         let text = text_of(bytes);
         if self.lines == 0 {
             for (index, &byte) in text.iter().enumerate() {
-                let bad = |kind| BadHead { kind, consumed: index + 1 };
+                let bad = |kind| ScanError { kind, consumed: index + 1 };
                 self.start_line = self.start_line.read(byte).map_err(bad)?;
             }
         } else if !self.in_line && matches!(text, [b' ' | b'\t', ..]) && !self.may_fold() {
-            return Err(BadHead { kind: HandshakeErrorKind::MalformedHttp, consumed: 1 });
+            return Err(ScanError { kind: HandshakeErrorKind::MalformedHttp, consumed: 1 });
         }
         self.in_line |= !text.is_empty();
         Ok(text.len())
@@ -149,7 +149,7 @@ impl HeadScanner {
     }
 
     /// How many headers the head can have that was scanned.
-    pub(crate) fn lines(&self) -> usize {
+    pub(crate) fn line_count(&self) -> usize {
         self.lines.into()
     }
 
@@ -175,7 +175,7 @@ const CHUNK: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::super::head::{parse_request_head, parse_response_head};
-    use super::{Found, HeadScanner};
+    use super::{HeadScanner, ParsedHead};
     use crate::config::Config;
     use crate::handshake::headers::Headers;
     use alloc::borrow::ToOwned;
@@ -186,9 +186,9 @@ mod tests {
     const RESPONSE: &[u8] = b"HTTP/1.1 101 Yes\r\nUpgrade: w\r\nEmpty:\r\n\r\n\x81";
 
     /// All there is in a head.
-    type Said = (Vec<String>, u16, Headers);
+    type HeadContents = (Vec<String>, u16, Headers);
 
-    fn request(bytes: &[u8], max_headers: usize) -> Option<Found<Said>> {
+    fn request(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<HeadContents>> {
         let (len, head) = parse_request_head(bytes, max_headers)?;
         Some((
             len,
@@ -196,7 +196,7 @@ mod tests {
         ))
     }
 
-    fn response(bytes: &[u8], max_headers: usize) -> Option<Found<Said>> {
+    fn response(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<HeadContents>> {
         let (len, head) = parse_response_head(bytes, max_headers)?;
         Some((len, head.map(|head| (Vec::new(), head.status * 10 + u16::from(head.minor_version), head.headers))))
     }
@@ -214,7 +214,7 @@ mod tests {
     /// The shortcut takes what the scanner takes, for the same head, and nothing else.
     #[test]
     fn the_shortcut_is_one() {
-        type Parse = fn(&[u8], usize) -> Option<Found<Said>>;
+        type Parse = fn(&[u8], usize) -> Option<ParsedHead<HeadContents>>;
         type Side = (&'static [u8], fn() -> HeadScanner, Parse);
         let sides: [Side; 2] = [(REQUEST, HeadScanner::request, request), (RESPONSE, HeadScanner::response, response)];
         // As many bytes as the request has and one more, as many headers as it has; then too few of these.
@@ -227,8 +227,8 @@ mod tests {
                 for config in &configs {
                     let mut slow = scanner();
                     let end = slow.scan(&head, config).ok().flatten();
-                    let scanned = end.and_then(|end| parse(&head[..end], slow.lines()));
-                    let skipped = scanner().skip(&head, config, parse);
+                    let scanned = end.and_then(|end| parse(&head[..end], slow.line_count()));
+                    let skipped = scanner().parse_at_once(&head, config, parse);
                     assert_eq!(skipped, scanned, "{}", head.escape_ascii());
                     taken += usize::from(skipped.is_some());
                 }

@@ -10,8 +10,8 @@ use super::request::Request;
 use crate::config::Config;
 use crate::handshake::Bootstrap;
 use crate::handshake::grammar::is_token_byte;
-use crate::handshake::header_checks::{HeaderError, check_header, put_header};
-use crate::handshake::header_list::put_field;
+use crate::handshake::header_checks::{HeaderError, check_header, write_header_line};
+use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 use crate::handshake::negotiated::Negotiated;
 use crate::output::Output;
@@ -155,12 +155,12 @@ pub struct Answer {
     /// `None` if the request's method is HEAD.
     body: Option<Vec<u8>>,
     /// Whether 100 (Continue) is to be sent first.
-    continues: bool,
+    sends_continue: bool,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
-        Self { status, headers, body: Some(body), continues: false }
+        Self { status, headers, body: Some(body), sends_continue: false }
     }
 
     /// The answer as the request gets it that begins so: with its method, and perhaps more of its head.
@@ -204,21 +204,21 @@ impl Answer {
     /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
         output.put_with(EXPECTED_LEN.saturating_add(self.body().len()), |head| {
-            if self.continues {
+            if self.sends_continue {
                 head.extend_from_slice(CONTINUE);
             }
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
             head.extend_from_slice(status_line.as_bytes());
             for (name, value) in self.headers.lines() {
-                put_header(head, name, value);
+                write_header_line(head, name, value);
             }
             if self.status != 101 {
-                put_header(head, b"Connection", b"close");
+                write_header_line(head, b"Connection", b"close");
                 // RFC 9110 §8.6, of a response to HEAD: "a server MUST NOT send Content-Length in such a response
                 // unless its field value equals the decimal number of octets that would have been sent in the content
                 // of a response if the same request had used the GET method." GET might have had another answer.
                 if let Some(body) = &self.body {
-                    put_header(head, b"Content-Length", format!("{}", body.len()).as_bytes());
+                    write_header_line(head, b"Content-Length", format!("{}", body.len()).as_bytes());
                 }
             }
             head.extend_from_slice(b"\r\n");
@@ -241,15 +241,17 @@ impl Request {
         };
         let bootstrap = self.bootstrap();
         let mut headers = Headers::default();
-        put_field(bootstrap, &mut headers, "Upgrade", b"websocket");
-        put_field(bootstrap, &mut headers, "Connection", b"Upgrade");
-        self.open(accept, extensions.as_deref(), |name, value| put_field(bootstrap, &mut headers, name, value));
+        push_header(bootstrap, &mut headers, "Upgrade", b"websocket");
+        push_header(bootstrap, &mut headers, "Connection", b"Upgrade");
+        self.put_headers(accept, extensions.as_deref(), |name, value| {
+            push_header(bootstrap, &mut headers, name, value);
+        });
         let status = match bootstrap {
             Bootstrap::Upgrade => 101,
             Bootstrap::ExtendedConnect => 200,
         };
-        let continues = self.expects_continue();
-        Ok((Answer { continues, ..Answer::new(status, headers, Vec::new()) }, negotiated))
+        let sends_continue = self.expects_continue();
+        Ok((Answer { sends_continue, ..Answer::new(status, headers, Vec::new()) }, negotiated))
     }
 
     /// Accepts, with the answer as an HTTP/1.1 response in the output.
@@ -270,7 +272,9 @@ impl Request {
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );
-            self.open(accept, extensions.as_deref(), |name, value| put_header(head, name.as_bytes(), value));
+            self.put_headers(accept, extensions.as_deref(), |name, value| {
+                write_header_line(head, name.as_bytes(), value);
+            });
             head.extend_from_slice(b"\r\n");
         });
         Ok(negotiated)
@@ -288,14 +292,14 @@ impl Request {
         for (name, value) in &accept.headers {
             check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
-        let mut negotiated = Negotiated::selecting(accept.subprotocol.as_deref());
+        let mut negotiated = Negotiated::new(accept.subprotocol.as_deref());
         let extensions = negotiated.answer_extensions(self, config);
         Ok((negotiated, extensions))
     }
 
     /// The headers of the response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5), behind those that are
     /// always the same.
-    fn open(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
+    fn put_headers(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
         if let Some(value) = self.accept_value() {
             put("Sec-WebSocket-Accept", value);
         }

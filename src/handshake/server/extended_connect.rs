@@ -1,11 +1,11 @@
 //! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), of which another
 //! stack has made a header list.
 
-use super::request::{Names, Request, is_authority, is_same_host, is_target};
-use super::request_headers::RequestFields;
+use super::request::{Request, ResourceAndHost, is_authority, is_same_host, is_target};
+use super::request_headers::RequestHeaders;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
-use crate::handshake::header_list::read_fields;
+use crate::handshake::header_list::read_header_list;
 
 /// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
 /// value as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
@@ -43,8 +43,8 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 ) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
-    const NAMES: [&str; 5] = [":method", ":protocol", ":scheme", ":authority", ":path"];
-    let (pseudo, headers) = read_fields(Bootstrap::ExtendedConnect, fields, NAMES)?;
+    const PSEUDO_HEADERS: [&str; 5] = [":method", ":protocol", ":scheme", ":authority", ":path"];
+    let (pseudo, headers) = read_header_list(Bootstrap::ExtendedConnect, fields, PSEUDO_HEADERS)?;
     let [method, protocol, scheme, authority, path] = pseudo;
     // RFC 8441 §5: "This request replaces the GET-based request in [RFC6455]".
     if method.is_none_or(|method| method != "CONNECT") {
@@ -67,7 +67,7 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
     // HTTP/2 transaction."
     let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
-    let fields = RequestFields::of(&headers);
+    let fields = RequestHeaders::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
     let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
@@ -80,5 +80,5 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
     let subprotocols = fields.read_optional(&headers)?;
     // The 100 of RFC 9110 §7.8 comes before a 101, which HTTP/2 and HTTP/3 do not have.
-    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
+    Ok(Request::new(ResourceAndHost::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
 }

@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::header_checks::{HeaderError, check_header};
-use crate::handshake::header_list::put_field;
+use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 
 /// How to reject a request: an HTTP status, headers, a body.
@@ -131,11 +131,11 @@ impl Reject {
     pub(crate) fn answer(&self, bootstrap: Bootstrap) -> Answer {
         let mut headers = Headers::default();
         if self.status == 426 {
-            put_version(bootstrap, &mut headers);
-            put_upgrade(bootstrap, &mut headers);
+            push_version_header(bootstrap, &mut headers);
+            push_upgrade_headers(bootstrap, &mut headers);
         }
         for (name, value) in &self.headers {
-            put_field(bootstrap, &mut headers, name, value);
+            push_header(bootstrap, &mut headers, name, value);
         }
         Answer::new(status_for(bootstrap, self.status), headers, self.body.clone())
     }
@@ -173,31 +173,31 @@ impl HandshakeErrorKind {
         };
         let mut headers = Headers::default();
         // Said with every error, so that whoever knocked learns what would have been right.
-        put_version(bootstrap, &mut headers);
+        push_version_header(bootstrap, &mut headers);
         if status == 426 {
-            put_upgrade(bootstrap, &mut headers);
+            push_upgrade_headers(bootstrap, &mut headers);
         }
         if self == Self::Method {
             // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
             let allowed: &[u8] = if bootstrap == Bootstrap::Upgrade { b"GET" } else { b"CONNECT" };
-            put_field(bootstrap, &mut headers, "Allow", allowed);
+            push_header(bootstrap, &mut headers, "Allow", allowed);
         }
-        put_field(bootstrap, &mut headers, "Content-Type", b"text/plain");
+        push_header(bootstrap, &mut headers, "Content-Type", b"text/plain");
         Answer::new(status_for(bootstrap, status), headers, format!("{self}\n").into_bytes())
             .for_request(request.as_ref())
     }
 }
 
 /// RFC 6455 §4.4: "a |Sec-WebSocket-Version| header field indicating the version(s) it supports".
-fn put_version(bootstrap: Bootstrap, headers: &mut Headers) {
-    put_field(bootstrap, headers, "Sec-WebSocket-Version", b"13");
+fn push_version_header(bootstrap: Bootstrap, headers: &mut Headers) {
+    push_header(bootstrap, headers, "Sec-WebSocket-Version", b"13");
 }
 
 /// RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response", which is an option of the
 /// connection.
-fn put_upgrade(bootstrap: Bootstrap, headers: &mut Headers) {
-    put_field(bootstrap, headers, "Upgrade", b"websocket");
-    put_field(bootstrap, headers, "Connection", b"Upgrade");
+fn push_upgrade_headers(bootstrap: Bootstrap, headers: &mut Headers) {
+    push_header(bootstrap, headers, "Upgrade", b"websocket");
+    push_header(bootstrap, headers, "Connection", b"Upgrade");
 }
 
 fn status_for(bootstrap: Bootstrap, status: u16) -> u16 {

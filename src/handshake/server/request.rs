@@ -11,7 +11,7 @@ use core::fmt;
 use iri_string::types::UriStr;
 use once_cell::race::OnceBox;
 
-use super::request_headers::RequestFields;
+use super::request_headers::RequestHeaders;
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
@@ -19,7 +19,7 @@ use crate::handshake::accept_key::{ACCEPT_LEN, accept_key, is_key};
 use crate::handshake::grammar::{ByteSet, Extension, parse_extensions};
 use crate::handshake::headers::Headers;
 use crate::handshake::http1::HeadScanner;
-use crate::handshake::http1::{Found, RequestHead, parse_request_head};
+use crate::handshake::http1::{ParsedHead, RequestHead, parse_request_head};
 
 /// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
@@ -61,7 +61,7 @@ pub struct Request {
 }
 
 struct Parts {
-    names: Names,
+    resource_and_host: ResourceAndHost,
     headers: Headers,
     subprotocols: Vec<String>,
     /// Parsed when somebody asks.
@@ -76,7 +76,7 @@ impl Request {
     /// The resource name: path and query.
     #[must_use]
     pub fn resource(&self) -> &str {
-        self.parts.names.resource()
+        self.parts.resource_and_host.resource()
     }
 
     /// The path, still percent-encoded.
@@ -113,7 +113,7 @@ impl Request {
     /// `:authority` in an extended CONNECT.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.parts.names.host()
+        self.parts.resource_and_host.host()
     }
 
     /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers.
@@ -186,14 +186,16 @@ impl Request {
     }
 
     pub(crate) fn new(
-        names: Names,
+        resource_and_host: ResourceAndHost,
         subprotocols: Vec<String>,
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
         expects_continue: bool,
     ) -> Self {
         let extensions = OnceBox::new();
-        Self { parts: Arc::new(Parts { names, headers, subprotocols, extensions, accept, expects_continue }) }
+        Self {
+            parts: Arc::new(Parts { resource_and_host, headers, subprotocols, extensions, accept, expects_continue }),
+        }
     }
 }
 
@@ -204,24 +206,24 @@ pub(crate) struct Ticket(Weak<Parts>);
 
 /// The resource name and the host, end to end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Names {
-    both: String,
+pub(crate) struct ResourceAndHost {
+    joined: String,
     resource_len: usize,
 }
 
-impl Names {
+impl ResourceAndHost {
     /// Of a host that is an authority.
     pub(crate) fn new(resource: &str, host: &[u8]) -> Self {
-        let both = [resource.as_bytes(), host].concat();
-        Self { both: String::from_utf8(both).unwrap_or_default(), resource_len: resource.len() }
+        let joined = [resource.as_bytes(), host].concat();
+        Self { joined: String::from_utf8(joined).unwrap_or_default(), resource_len: resource.len() }
     }
 
     fn resource(&self) -> &str {
-        self.both.get(..self.resource_len).unwrap_or_default()
+        self.joined.get(..self.resource_len).unwrap_or_default()
     }
 
     fn host(&self) -> &str {
-        self.both.get(self.resource_len..).unwrap_or_default()
+        self.joined.get(self.resource_len..).unwrap_or_default()
     }
 }
 
@@ -229,7 +231,7 @@ impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
         // The rest is read from the headers.
         self.bootstrap() == other.bootstrap()
-            && self.parts.names == other.parts.names
+            && self.parts.resource_and_host == other.parts.resource_and_host
             && self.headers() == other.headers()
     }
 }
@@ -256,7 +258,7 @@ impl fmt::Debug for Request {
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
     let mut scanner = HeadScanner::request();
-    if let Some((len, request)) = scanner.skip(head, &unbounded, check_request) {
+    if let Some((len, request)) = scanner.parse_at_once(head, &unbounded, check_request) {
         return if len == head.len() { request } else { Err(HandshakeErrorKind::MalformedHttp) };
     }
     if scanner.scan(head, &unbounded).map_err(|bad| bad.kind)? != Some(head.len()) {
@@ -264,11 +266,11 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     }
     let mut head = head.to_vec();
     scanner.normalize(&mut head);
-    check_request(&head, scanner.lines()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
+    check_request(&head, scanner.line_count()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
 }
 
 /// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
-pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
+pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<Request>> {
     parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_request_head(head)))
 }
 
@@ -285,7 +287,7 @@ pub(crate) fn check_request_head(head: RequestHead<'_>) -> Result<Request, Hands
         return Err(Kind::Method);
     }
     let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
-    let fields = RequestFields::of(&headers);
+    let fields = RequestHeaders::of(&headers);
     // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
     // target's own authority comes before it.
     let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
@@ -303,9 +305,9 @@ pub(crate) fn check_request_head(head: RequestHead<'_>) -> Result<Request, Hands
     fields.check_version()?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
     let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
+    let (resource_and_host, subprotocols) = (ResourceAndHost::new(&resource, host), fields.read_optional(&headers)?);
     let (accept, expects_continue) = (accept_key(key), fields.expects_continue);
-    Ok(Request::new(names, subprotocols, headers, Some(accept), expects_continue))
+    Ok(Request::new(resource_and_host, subprotocols, headers, Some(accept), expects_continue))
 }
 
 /// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
@@ -354,11 +356,11 @@ fn is_any_host(host: &str) -> bool {
 /// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
 /// with its colon.
 pub(crate) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
-    let bare = |host| without_port(host, default_port);
+    let bare = |host| without_default_port(host, default_port);
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
-fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
+fn without_default_port<'h>(host: &'h str, default_port: &str) -> &'h str {
     host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
 }
 

@@ -11,9 +11,9 @@ use crate::handshake::headers::{Headers, Repeated};
 
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
-pub(crate) struct RequestFields<'h> {
-    pub(super) host: Only<'h>,
-    pub(super) key: Only<'h>,
+pub(crate) struct RequestHeaders<'h> {
+    pub(super) host: SingleHeader<'h>,
+    pub(super) key: SingleHeader<'h>,
     /// Whether the Upgrade headers have `websocket` among their elements.
     pub(super) upgrades: bool,
     /// Whether the Connection headers have `Upgrade` among their elements.
@@ -21,14 +21,14 @@ pub(crate) struct RequestFields<'h> {
     /// Whether the Expect headers have `100-continue` among their elements. RFC 9110 §10.1.1 leaves it to the server
     /// whether it answers others with 417; we ignore them.
     pub(super) expects_continue: bool,
-    version: Only<'h>,
-    origin: Only<'h>,
-    subprotocols: Only<'h>,
-    extensions: Only<'h>,
+    version: SingleHeader<'h>,
+    origin: SingleHeader<'h>,
+    subprotocols: SingleHeader<'h>,
+    extensions: SingleHeader<'h>,
     has_body: bool,
 }
 
-impl<'h> RequestFields<'h> {
+impl<'h> RequestHeaders<'h> {
     pub(crate) fn of(headers: &'h Headers) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers.lines() {
@@ -104,12 +104,12 @@ fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 
 /// A header that must stand alone, or may.
 #[derive(Debug, Default)]
-pub(crate) struct Only<'h> {
+pub(crate) struct SingleHeader<'h> {
     value: Option<&'h [u8]>,
     repeated: bool,
 }
 
-impl<'h> Only<'h> {
+impl<'h> SingleHeader<'h> {
     fn put(&mut self, value: &'h [u8]) {
         self.repeated = self.value.replace(value).is_some();
     }
