@@ -1,6 +1,5 @@
-//! Header lists that come from, or go to, another HTTP stack: over HTTP/1.1, or in HTTP/2 and HTTP/3, where
-//! pseudo-headers come first, names are lower-case, and nothing belongs to the connection (RFC 9113 §8.2, §8.3; RFC
-//! 9114 §4.2, §4.3). What a request has to say is not decided here.
+//! Header lists that another HTTP stack exchanges. In HTTP/2 and HTTP/3, pseudo-headers come first, names are
+//! lower-case, and the headers of an HTTP/1.1 connection are forbidden (RFC 9113 §8.2, §8.3; RFC 9114 §4.2, §4.3).
 
 use alloc::string::String;
 
@@ -10,7 +9,8 @@ use crate::handshake::grammar::is_token;
 use crate::handshake::header_checks::check_value;
 use crate::handshake::headers::Headers;
 
-/// Reads a list with pseudo-headers of these names, each at most once, before the headers themselves.
+/// Reads a header list. Pseudo-headers must have one of `names`, come before the other headers, and occur at most once;
+/// their values are returned in the order of `names`.
 pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     bootstrap: Bootstrap,
     fields: impl IntoIterator<Item = (N, V)>,
@@ -32,6 +32,8 @@ pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     Ok((pseudo, headers))
 }
 
+/// Stores the pseudo-header's value in its place; `None` if it is malformed.
+///
 /// RFC 9113 §8.3: "The same pseudo-header field name MUST NOT appear more than once in a field block." "Endpoints MUST
 /// treat a request or response that contains undefined or invalid pseudo-header fields as malformed".
 fn read_pseudo_header(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
@@ -42,6 +44,7 @@ fn read_pseudo_header(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [O
     Some(())
 }
 
+/// Adds a header that was received; `None` if it is malformed.
 fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
     let name = core::str::from_utf8(name).ok().filter(|name| is_token(name))?;
     check_value(value).ok()?;
@@ -56,8 +59,9 @@ fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut He
     Some(())
 }
 
-/// Adds a header that is to be sent. RFC 9113 §8.2.2: who makes a message of HTTP/2 out of one of HTTP/1.1 "MUST remove
-/// connection-specific header fields"; §8.2: "Field names MUST be converted to lowercase".
+/// Adds a header that will be sent, in the form that its HTTP version requires. RFC 9113 §8.2.2: an HTTP/1.1 message
+/// that is turned into an HTTP/2 one "MUST remove connection-specific header fields"; §8.2: "Field names MUST be
+/// converted to lowercase".
 pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
     match bootstrap {
         Bootstrap::Upgrade => headers.push(name, value),
@@ -66,9 +70,9 @@ pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &st
     }
 }
 
-/// RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive, Transfer-Encoding, and Upgrade"; "The only exception
-/// to this is the TE header field, which MAY be present in an HTTP/2 request; when it is, it MUST NOT contain any value
-/// other than "trailers"."
+/// Whether a header belongs to an HTTP/1.1 connection. RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive,
+/// Transfer-Encoding, and Upgrade"; "The only exception to this is the TE header field, which MAY be present in an
+/// HTTP/2 request; when it is, it MUST NOT contain any value other than "trailers"."
 fn is_connection_specific(name: &str, value: &[u8]) -> bool {
     const NAMES: [&str; 5] = ["Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
     NAMES.iter().any(|specific| specific.eq_ignore_ascii_case(name))

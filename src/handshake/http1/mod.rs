@@ -1,4 +1,4 @@
-//! HTTP/1.1 as it arrives: heads, however they are cut, and the bodies of responses that reject.
+//! HTTP/1.1 messages received in pieces of any size: heads, and the bodies of responses that reject.
 
 mod body;
 mod head;

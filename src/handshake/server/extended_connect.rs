@@ -1,5 +1,5 @@
-//! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), of which another
-//! stack has made a header list.
+//! The server's checks of an extended CONNECT request: a header list that an HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220)
+//! stack has decoded.
 
 use super::request::{Request, ResourceAndHost, is_authority, is_same_host, is_target};
 use super::request_headers::RequestHeaders;
@@ -7,15 +7,14 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::header_list::read_header_list;
 
-/// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
-/// value as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
+/// Checks the header list of an extended CONNECT request (RFC 8441 §4, §5; RFC 9220 §3): pairs of name and value, bytes
+/// or text, with the pseudo-headers.
 ///
-/// The stack that has decoded the list has bounded it too, and allowed the client to send this
-/// (`SETTINGS_ENABLE_CONNECT_PROTOCOL`). Whatever comes of it, a request like this one never asks for a tunnel to the
-/// host in its `:authority`.
+/// The HTTP stack must have limited the list's size, and must have sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. Never open
+/// a tunnel to the host in `:authority` for a request with a `:protocol`, whether it is accepted or not.
 ///
 /// # Errors
-/// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
+/// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
 ///
 /// # Examples
 /// ```
@@ -51,8 +50,8 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         return Err(Kind::Method);
     }
     // §5: "it MUST have a value of "websocket"", which is a token "from the "Hypertext Transfer Protocol (HTTP) Upgrade
-    // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110
-    // §9.3.6.
+    // Token Registry"" (§4); RFC 9110 §16.7: such tokens are case-insensitive. Without a `:protocol`, the request is
+    // the CONNECT of RFC 9110 §9.3.6, which asks for a tunnel.
     if protocol.is_none_or(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
         return Err(Kind::ConnectProtocol);
     }
@@ -79,6 +78,6 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
     let subprotocols = fields.read_optional(&headers)?;
-    // The 100 of RFC 9110 §7.8 comes before a 101, which HTTP/2 and HTTP/3 do not have.
+    // No 100 (Continue): RFC 9110 §7.8 requires one only before a 101, which HTTP/2 and HTTP/3 do not have.
     Ok(Request::new(ResourceAndHost::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
 }
