@@ -24,7 +24,7 @@ use crate::handshake::http1::{ParsedHead, RequestHead, parse_request_head};
 /// A valid handshake request, and the right to answer it once: [`accept`](crate::Connection::accept),
 /// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection consume
 /// it. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), for requests that another HTTP stack has
-/// read: see the [module](super).
+/// read: see the [module](crate::handshake).
 ///
 /// A connection answers only the request that its own event delivered: not another connection's, even if both have the
 /// same bytes, which a client can arrange. Requests from [`parse_request`] and the like belong to no connection. `==`
