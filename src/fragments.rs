@@ -68,7 +68,7 @@ enum Progress {
     /// No fragment was sent.
     NotStarted,
     /// The first fragment was sent, but not the last.
-    InProgress,
+    Started,
     Finished,
 }
 
@@ -126,7 +126,7 @@ impl<'d> Fragments<'d> {
             ws.send_fragment_uncompressed(self.kind, fragment, fin, output)?;
         }
         self.rest = rest;
-        self.progress = if fin { Progress::Finished } else { Progress::InProgress };
+        self.progress = if fin { Progress::Finished } else { Progress::Started };
         Ok(())
     }
 
