@@ -26,7 +26,7 @@ pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
         };
         read.ok_or(match bootstrap {
             Bootstrap::Upgrade => HandshakeErrorKind::MalformedHttp,
-            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedFields,
+            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedHeaderList,
         })?;
     }
     Ok((pseudo, headers))

@@ -152,8 +152,8 @@ impl ClientHandshake {
     /// Checks a response that another HTTP stack has read.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check), and [`HttpVersion`](HandshakeErrorKind::HttpVersion) for a response of
-    /// HTTP/1.0.
+    /// Those of [`check`](Self::check), and [`HttpVersionTooOld`](HandshakeErrorKind::HttpVersionTooOld) for a response
+    /// of HTTP/1.0.
     ///
     /// # Examples
     /// ```
@@ -170,7 +170,7 @@ impl ClientHandshake {
     /// ```
     pub fn check_http<B>(self, response: &HttpResponse<B>) -> Result<(Response, Negotiated), HandshakeErrorKind> {
         if self.bootstrap() == Bootstrap::Upgrade && response.version() < Version::HTTP_11 {
-            return Err(HandshakeErrorKind::HttpVersion);
+            return Err(HandshakeErrorKind::HttpVersionTooOld);
         }
         self.check(response.status().as_u16(), response.headers())
     }

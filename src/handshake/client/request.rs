@@ -234,7 +234,7 @@ impl ClientHandshake {
     /// an HTTP/2 or HTTP/3 response may include the pseudo-header `:status`, which is ignored: `status` decides.
     ///
     /// # Errors
-    /// [`Refused`](HandshakeErrorKind::Refused) for a status other than 101, or, to an extended CONNECT, other than
+    /// [`Rejected`](HandshakeErrorKind::Rejected) for a status other than 101, or, to an extended CONNECT, other than
     /// 2xx; otherwise the first broken rule (RFC 6455 §4.1, RFC 8441 §5). Then close the stream and send nothing.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         self,
@@ -248,7 +248,7 @@ impl ClientHandshake {
             Bootstrap::ExtendedConnect => matches!(status, 200..=299),
         };
         if !opens {
-            return Err(HandshakeErrorKind::Refused(status));
+            return Err(HandshakeErrorKind::Rejected(status));
         }
         let (_, headers) = read_header_list(self.bootstrap(), headers, [":status"])?;
         check_response(ResponseHead { status, minor_version: 1, headers }, &self.offer, &self.config)

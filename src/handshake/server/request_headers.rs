@@ -54,7 +54,7 @@ impl<'h> RequestHeaders<'h> {
     /// Rejects a request with a body: the body could be read as frames, or, by a proxy, the frames as a body.
     /// `Content-Length: 0` is no body.
     pub(crate) fn check_no_body(&self) -> Result<(), HandshakeErrorKind> {
-        if self.has_body { Err(HandshakeErrorKind::Body) } else { Ok(()) }
+        if self.has_body { Err(HandshakeErrorKind::UnexpectedBody) } else { Ok(()) }
     }
 
     pub(crate) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
@@ -65,7 +65,7 @@ impl<'h> RequestHeaders<'h> {
             // and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a
             // |Sec-WebSocket-Version| header field".
             Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
-            _ => Err(HandshakeErrorKind::Version),
+            _ => Err(HandshakeErrorKind::InvalidVersion),
         }
     }
 
@@ -73,9 +73,9 @@ impl<'h> RequestHeaders<'h> {
     /// [`of`](Self::of).
     pub(crate) fn read_optional(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
         // RFC 6454 §7.3: at most one Origin.
-        let origin = self.origin.get().map_err(|_| HandshakeErrorKind::Origin)?;
+        let origin = self.origin.get().map_err(|_| HandshakeErrorKind::InvalidOrigin)?;
         if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
-            return Err(HandshakeErrorKind::Origin);
+            return Err(HandshakeErrorKind::InvalidOrigin);
         }
         let subprotocols = match self.subprotocols.get() {
             Ok(None) => Vec::new(),
@@ -87,16 +87,16 @@ impl<'h> RequestHeaders<'h> {
             Ok(Some(list)) => check_extensions([list]),
             Err(Repeated) => check_extensions(headers.get_all("Sec-WebSocket-Extensions")),
         };
-        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::Extensions)
+        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::InvalidExtensions)
     }
 }
 
 /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
 /// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
 fn parse_subprotocols<'v>(lists: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, HandshakeErrorKind> {
-    let offered = parse_tokens(lists).map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let offered = parse_tokens(lists).map_err(|_| HandshakeErrorKind::InvalidSubprotocol)?;
     let mut seen = BTreeSet::new();
-    if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::Subprotocol) }
+    if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::InvalidSubprotocol) }
 }
 
 /// Whether `name` is `known`, compared without regard to case. Most requests spell names as RFC 6455 does, so the exact
