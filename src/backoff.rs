@@ -12,17 +12,17 @@ use crate::handshake::Response;
 ///
 /// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent
 /// reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method such as truncated binary
-/// exponential backoff." Here each delay is drawn evenly from zero up to a ceiling, which doubles with every attempt,
-/// from [`base`](Self::base) up to [`cap`](Self::cap). So clients that lost their server at the same time come back one
-/// by one. It only returns durations: the caller waits.
+/// exponential backoff." Each delay is uniformly random between zero and a ceiling; the ceiling doubles with every
+/// attempt, from [`base`](Self::base) to [`cap`](Self::cap). So clients that lost their server at the same time
+/// reconnect at different times. A `Backoff` only returns durations: the caller waits.
 ///
 /// # Examples
 /// ```
 /// use core::time::Duration;
 /// use websocket_proto::Backoff;
 ///
-/// // A seed is 32 bytes from the operating system's random source. With the same seed, all clients would come back at
-/// // the same time.
+/// // A seed is 32 bytes from the operating system's random source. With the same seed, all clients would reconnect at the
+/// // same time.
 /// let mut backoff = Backoff::new([7; 32])
 ///     .base(Duration::from_secs(2))
 ///     .cap(Duration::from_secs(300))
@@ -30,7 +30,7 @@ use crate::handshake::Response;
 ///     .max_retry_after(Duration::from_secs(600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// assert!(backoff.next_delay() <= Duration::from_secs(4));
-/// // Connected for an hour: the count starts again.
+/// // The connection was open for an hour: the count is reset.
 /// backoff.opened_for(Duration::from_secs(3600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// ```
@@ -40,7 +40,7 @@ use crate::handshake::Response;
 /// # use websocket_proto::{Backoff, Event};
 /// fn delay(event: &Event<'_>, backoff: &mut Backoff) -> Option<Duration> {
 ///     match event {
-///         Event::Rejected(refusal) => Some(backoff.next_delay_after(refusal)),
+///         Event::Rejected(response) => Some(backoff.next_delay_after(response)),
 ///         Event::Closed(_) => Some(backoff.next_delay()),
 ///         _ => None,
 ///     }
@@ -58,7 +58,7 @@ pub struct Backoff {
 
 /// # Constructors
 impl Backoff {
-    /// The defaults, which each method below states. Every client needs its own seed.
+    /// A `Backoff` with the defaults, which the methods below state. Every client needs its own seed.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
@@ -71,28 +71,28 @@ impl Backoff {
         }
     }
 
-    /// The first delay's ceiling. Default 1 s.
+    /// Sets the ceiling of the first delay. Default 1 s.
     #[must_use]
     pub fn base(mut self, delay: Duration) -> Self {
         self.base = delay;
         self
     }
 
-    /// The ceiling of all delays. Default 60 s, at most 584 years.
+    /// Sets the ceiling of all delays. Default 60 s, at most 584 years.
     #[must_use]
     pub fn cap(mut self, delay: Duration) -> Self {
         self.cap = delay;
         self
     }
 
-    /// The longest delay that a server may ask for: a longer Retry-After counts as this one. Default 1 hour.
+    /// Sets the longest delay that a server may ask for; a longer Retry-After is cut to it. Default 1 hour.
     #[must_use]
     pub fn max_retry_after(mut self, delay: Duration) -> Self {
         self.max_retry_after = delay;
         self
     }
 
-    /// The time that a connection must stay open for the count to be reset. Default 10 s.
+    /// Sets how long a connection must be open for [`opened_for`](Self::opened_for) to reset the count. Default 10 s.
     #[must_use]
     pub fn reset_after(mut self, span: Duration) -> Self {
         self.reset_after = span;
@@ -107,23 +107,24 @@ impl Backoff {
         let factor = 1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX);
         let ceiling = nanoseconds(self.base).saturating_mul(factor).min(nanoseconds(self.cap));
         self.attempts = self.attempts.saturating_add(1);
-        // The high half of 64 random bits times `n` is an even draw from the numbers below `n`.
+        // The high 64 bits of a random 64-bit number times `n` are uniformly distributed below `n`.
         let draw = (u128::from(self.rng.next_u64()) * (u128::from(ceiling) + 1)) >> 64;
         Duration::from_nanos(draw as u64)
     }
 
-    /// The delay before the next attempt if the server rejected the last one: the time that
-    /// [it asks for](Response::retry_after), at most [`max_retry_after`](Self::max_retry_after), plus the
-    /// [next delay](Self::next_delay), because the server may have asked all clients at the same time.
-    pub fn next_delay_after(&mut self, refusal: &Response) -> Duration {
+    /// The delay before the next attempt after a rejection: the server's [`Retry-After`](Response::retry_after), at
+    /// most [`max_retry_after`](Self::max_retry_after), plus [`next_delay`](Self::next_delay), because the server may
+    /// have rejected all clients at the same time.
+    pub fn next_delay_after(&mut self, rejection: &Response) -> Duration {
         // RFC 9110 §10.2.3: "Servers send the "Retry-After" header field to indicate how long the user agent ought to
         // wait before making a follow-up request."
-        let asked = refusal.retry_after().unwrap_or_default().min(self.max_retry_after);
+        let asked = rejection.retry_after().unwrap_or_default().min(self.max_retry_after);
         asked.saturating_add(self.next_delay())
     }
 
-    /// Call it when a connection has ended, with the time that it was open. Resets the count if that was at least
-    /// [`reset_after`](Self::reset_after): a server that accepts connections and drops them at once has not recovered.
+    /// Resets the count if a connection was open for at least [`reset_after`](Self::reset_after). Call it when a
+    /// connection has ended. After a shorter time the count stays: a server that accepts connections and soon drops
+    /// them has not recovered.
     pub fn opened_for(&mut self, lasted: Duration) {
         if lasted >= self.reset_after {
             self.attempts = 0;

@@ -1,7 +1,7 @@
-//! [`Counters`]: what a connection has seen go by. Logs and dashboards are the caller's.
+//! [`Counters`]: the messages and bytes that a connection has received and sent.
 
-/// What has gone over a connection since it opened: plain numbers, kept as it goes and copied out by
-/// [`Connection::counters`](crate::Connection::counters) at any time.
+/// Counts of the messages, bytes and pings that a connection has received and sent since it opened. A copy, from
+/// [`Connection::counters`](crate::Connection::counters).
 ///
 /// # Examples
 /// ```
@@ -15,9 +15,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// What came from the peer.
+    /// Traffic from the peer.
     pub received: Traffic,
-    /// What was put into outputs for the peer.
+    /// Traffic to the peer, counted when it is put into an output.
     pub sent: Traffic,
 }
 
@@ -25,21 +25,20 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Messages, once they are complete.
+    /// Complete messages.
     pub messages: u64,
-    /// The bytes of messages as the application knows them: before compression, without headers. Those of a message
-    /// that is delivered whole are counted at its end, those of received parts and of sent fragments as they go.
+    /// Payload bytes of messages: uncompressed, without headers. A message that is delivered whole counts when it is
+    /// complete; parts and sent fragments count one by one.
     pub message_bytes: u64,
-    /// The bytes of frames on the wire: compressed, with headers, control frames too. The opening handshake is not
-    /// among them.
+    /// Bytes of frames on the wire: compressed, with headers, including control frames, without the opening handshake.
     pub wire_bytes: u64,
     /// Ping frames. The count ends at `u32::MAX`.
     pub pings: u32,
 }
 
 impl Traffic {
-    /// Bytes on the wire for each byte of a message: below 1 where compression saves more than headers and control
-    /// frames cost. 1 while there was no message.
+    /// Wire bytes divided by message bytes: below 1 if compression saves more than headers and control frames add. 1
+    /// without message bytes.
     ///
     /// # Examples
     /// ```
@@ -49,7 +48,7 @@ impl Traffic {
     /// assert_eq!(idle.counters().sent.ratio(), 1.0);
     /// ```
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "nobody looks at the sixteenth digit of a ratio")]
+    #[expect(clippy::cast_precision_loss, reason = "53 bits of precision suffice for a ratio")]
     pub fn ratio(&self) -> f64 {
         if self.message_bytes == 0 { 1.0 } else { self.wire_bytes as f64 / self.message_bytes as f64 }
     }

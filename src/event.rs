@@ -1,18 +1,17 @@
-//! [`Event`]: what the connection has to say to the application. It borrows from the read buffer, never from the
-//! connection.
+//! [`Event`]: messages and changes of state that a connection reports to the application.
 
 use alloc::borrow::Cow;
 
 use crate::close::{CloseStatus, Closed};
 use crate::handshake::{Request, Response};
 
-/// What happened, in the order in which it happened.
+/// A message, a control frame or a change of the connection's state, reported in the order of the bytes received.
 ///
-/// Events borrow the read buffer behind the [`Input`](crate::Input), never the connection, so that the loop can
-/// answer while it holds one. [`into_owned`](Self::into_owned) takes one beyond the buffer's life.
+/// Events borrow the read buffer of the [`Input`](crate::Input), never the connection, so the caller can send an answer
+/// while it uses an event. [`into_owned`](Self::into_owned) makes an event independent of the buffer.
 ///
 /// # Examples
-/// Answering while the event is held, which a borrow of the connection would forbid:
+/// An answer while the event is in use, which a borrow of the connection would forbid:
 /// ```
 /// # use websocket_proto::{Connection, Event, Input, Output};
 /// fn answer(ws: &mut Connection, read: &mut [u8], output: &mut Output) {
@@ -38,30 +37,30 @@ use crate::handshake::{Request, Response};
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'i> {
-    /// Server: a valid opening request. Nothing happens until it is [accepted](crate::Connection::accept) or
-    /// [rejected](crate::Connection::reject).
+    /// Server: a valid handshake request. The connection waits until the caller [accepts](crate::Connection::accept) or
+    /// [rejects](crate::Connection::reject) it.
     Request(Request),
     /// Client: the connection is open.
     Open(Response),
-    /// Client: the server answered with another status than 101. Comes once the [body](Response::body) is there.
+    /// Client: the server answered with a status other than 101. Reported when the [body](Response::body) has arrived.
     /// [`Closed`](Self::Closed) follows.
     Rejected(Response),
-    /// A whole text message.
+    /// A complete text message.
     Text(Cow<'i, str>),
-    /// A whole binary message.
+    /// A complete binary message.
     Binary(Cow<'i, [u8]>),
-    /// A part of a text message, as it arrived: only with [`Config::part_size`](crate::Config::part_size), and then
-    /// every message comes so. Its parts follow one another with nothing but pings and pongs in between. A message that
-    /// the connection's end cuts short has no last part.
+    /// A part of a text message, reported when it arrives. With [`Config::part_size`](crate::Config::part_size), every
+    /// message is reported in parts; without it, none. Between the parts of a message, only pings and pongs are
+    /// reported. If the connection ends inside a message, the message has no last part.
     TextPart {
-        /// Whole characters. May be empty in the last part.
+        /// Complete characters. May be empty in the last part.
         text: Cow<'i, str>,
         /// Whether the message begins here.
         first: bool,
         /// Whether the message ends here.
         last: bool,
     },
-    /// A part of a binary message, as [`TextPart`](Self::TextPart).
+    /// A part of a binary message, like [`TextPart`](Self::TextPart).
     BinaryPart {
         /// May be empty in the last part.
         data: Cow<'i, [u8]>,
@@ -74,16 +73,16 @@ pub enum Event<'i> {
     Ping(Cow<'i, [u8]>),
     /// A pong, solicited or not, at most 125 bytes.
     Pong(Cow<'i, [u8]>),
-    /// Client: the peer's Close frame was received (RFC 6455 §7.1.3 calls the closing handshake started), and a Close of
-    /// ours is in the output, if none was sent before. Nothing but [`Closed`](Self::Closed) follows, at the end of the
+    /// Client: the server's Close frame has arrived: the closing handshake is started (RFC 6455 §7.1.3). The client's
+    /// own Close is in the output, unless it was sent before. Only [`Closed`](Self::Closed) follows, at the end of the
     /// stream, which the server closes first (§7.1.1).
     ///
-    /// A server is told the same by `Closed`, which comes at that moment: to it, this event is not given.
-    /// [`Connection::received_close`](crate::Connection::received_close) knows it on both sides.
+    /// A server gets `Closed` at once instead of this event. On both sides,
+    /// [`Connection::received_close`](crate::Connection::received_close) returns the peer's Close.
     CloseReceived {
         /// The code, or [`NoStatus`](CloseStatus::NoStatus).
         status: CloseStatus,
-        /// At most 123 bytes; empty if there was none. The peer's text, as in [`Closed::reason`].
+        /// The reason, at most 123 bytes; empty if there is none. Text from the peer, like [`Closed::reason`].
         reason: Cow<'i, str>,
     },
     /// The connection is over. The last event, exactly once. Write what is in the output, then end the transport in
@@ -92,8 +91,8 @@ pub enum Event<'i> {
 }
 
 impl Event<'_> {
-    /// The same event, owning its payload: for a channel, or to keep it while the buffer is filled again. Copies a
-    /// payload that is borrowed.
+    /// The same event with an owned payload, to send it over a channel or to keep it while the buffer is reused. Copies
+    /// a borrowed payload.
     ///
     /// # Examples
     /// ```

@@ -5,30 +5,30 @@ use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;
 
-/// A message that is sent in fragments of a given size, because it is so large that pings, pongs and Close would have to
-/// wait until it is written.
+/// A message that is sent in fragments of a given size. Use it for a message so large that pings, pongs and Close would
+/// wait too long until it is written.
 ///
 /// RFC 6455 §5.4: "Control frames (see Section 5.5) MAY be injected in the middle of a fragmented message", but not in
-/// the middle of a frame, and a message sent at once is one frame. Put the next fragment into the output when the output
-/// is nearly written: control frames that [`receive`](Connection::receive), [`ping`](Connection::ping) and
-/// [`close`](Connection::close) put there in the meantime then go out before it, and the output never holds much more
-/// than a fragment.
+/// the middle of a frame, and a message sent at once is one frame. Put the next fragment into the output when most of
+/// the output is written. Then control frames that [`receive`](Connection::receive), [`ping`](Connection::ping) and
+/// [`close`](Connection::close) add meanwhile are sent before it, and the output never has much more than one fragment.
 ///
 /// # Sizes
-/// Every fragment carries exactly the given number of bytes; the last one carries the rest, and is empty only if the
-/// message is. A message that fits into one fragment is sent as one unfragmented frame. Text is cut anywhere, in the
-/// middle of a character too, as RFC 6455 §5.6 allows. With permessage-deflate, a message in several fragments is always
-/// compressed, and the size counts before compression (RFC 7692 §6.1). A peer may limit the number of fragments, as
+/// Every fragment has exactly the given number of bytes; the last one has the rest, and is empty only if the message
+/// is. A message that fits into one fragment is sent as one unfragmented frame. Text is split anywhere, even inside a
+/// character, as RFC 6455 §5.6 allows. With permessage-deflate, a message in several fragments is always compressed,
+/// and the size is that before compression (RFC 7692 §6.1). A peer may limit the number of fragments, as
 /// [`Config::max_fragments`](crate::Config::max_fragments) does.
 ///
-/// # Until it is finished
-/// The connection sends no other message. RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between
-/// the fragments of another message". Dropping a `Fragments` before it is finished leaves the message unfinished: the
-/// connection rejects every other message with [`MessageInProgress`](SendError::MessageInProgress) until
-/// [`send_fragment`](Connection::send_fragment) finishes this one or [`close`](Connection::close) ends the connection.
+/// # Other messages
+/// The connection sends no other message until this one is finished. RFC 6455 §5.4: "The fragments of one message MUST
+/// NOT be interleaved between the fragments of another message". Dropping a `Fragments` early leaves the message
+/// unfinished: the connection rejects every other message with [`MessageInProgress`](SendError::MessageInProgress)
+/// until [`send_fragment`](Connection::send_fragment) finishes this one or [`close`](Connection::close) ends the
+/// connection.
 ///
 /// # Examples
-/// Between reading and writing, whenever less than a fragment waits:
+/// Adds a fragment whenever the output has less than one:
 /// ```
 /// # use std::{error::Error, io};
 /// # use websocket_proto::{Connection, Fragments, Output};
@@ -38,13 +38,13 @@ use crate::output::Output;
 ///     text: &str,
 ///     ws: &mut Connection,
 ///     output: &mut Output,
-///     // Waits for the socket, receives what came, and writes as much of the output as the socket takes.
+///     // Waits for the socket, receives its bytes, and writes as much of the output as the socket accepts.
 ///     mut exchange: impl FnMut(&mut Connection, &mut Output) -> io::Result<()>,
 /// ) -> Result<(), Box<dyn Error>> {
 ///     let mut message = Fragments::text(text, FRAGMENT);
 ///     while !message.is_finished() {
 ///         exchange(ws, output)?;
-///         // If a ping came, its pong is in the output by now.
+///         // If a ping has arrived, its pong is already in the output.
 ///         if output.len() < FRAGMENT {
 ///             message.send_next(ws, output)?;
 ///         }
@@ -56,7 +56,7 @@ use crate::output::Output;
 #[must_use = "sends nothing by itself: call `send_next` until it `is_finished`"]
 pub struct Fragments<'d> {
     kind: MessageKind,
-    /// What has not been sent.
+    /// The unsent rest of the payload.
     rest: &'d [u8],
     size: usize,
     compress: bool,
@@ -65,25 +65,25 @@ pub struct Fragments<'d> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Nothing was sent.
-    Waiting,
-    /// At least one fragment was, and the last was not.
-    UnderWay,
+    /// No fragment was sent.
+    NotStarted,
+    /// The first fragment was sent, but not the last.
+    Started,
     Finished,
 }
 
 impl<'d> Fragments<'d> {
-    /// A text message, in fragments of `size` bytes. 0 is taken for 1.
+    /// A text message, in fragments of `size` bytes. A size of 0 means 1.
     pub fn text(text: &'d str, size: usize) -> Self {
         Self::new(MessageKind::Text, text.as_bytes(), size)
     }
 
-    /// A binary message, in fragments of `size` bytes. 0 is taken for 1.
+    /// A binary message, in fragments of `size` bytes. A size of 0 means 1.
     pub fn binary(data: &'d [u8], size: usize) -> Self {
         Self::new(MessageKind::Binary, data, size)
     }
 
-    /// The same message, sent uncompressed whatever was agreed, for instance because it is compressed already.
+    /// Sends the message uncompressed even with permessage-deflate, for instance because it is compressed already.
     ///
     /// # Examples
     /// ```
@@ -97,24 +97,25 @@ impl<'d> Fragments<'d> {
         self
     }
 
-    /// Whether the last fragment is in the output, and the message with it.
+    /// Whether the last fragment, and so the whole message, was put into the output.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.progress == Progress::Finished
     }
 
-    /// Puts the next fragment into the output; does nothing if there is none any more. The connection has to be the
-    /// same every time.
+    /// Puts the next fragment into the output; does nothing if the message is finished. `ws` must be the same
+    /// connection in every call.
     ///
     /// # Errors
-    /// As [`send_fragment`](Connection::send_fragment), and if another fragmented message is being sent when this one
-    /// is to begin. Nothing was put into the output then, and nothing is lost: the next call sends the same fragment.
+    /// Those of [`send_fragment`](Connection::send_fragment), and [`MessageInProgress`](SendError::MessageInProgress)
+    /// if the message has not started while another fragmented message is being sent. Then nothing was put into the
+    /// output, and the next call tries the same fragment again.
     pub fn send_next(&mut self, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
         if self.is_finished() {
             return Ok(());
         }
-        if self.progress == Progress::Waiting {
-            // Otherwise this would be taken for a continuation of the message that is under way.
+        if self.progress == Progress::NotStarted {
+            // Otherwise this fragment would continue the other message.
             ws.check_between_messages()?;
         }
         let (fragment, rest) = self.rest.split_at(self.size.min(self.rest.len()));
@@ -125,11 +126,11 @@ impl<'d> Fragments<'d> {
             ws.send_fragment_uncompressed(self.kind, fragment, fin, output)?;
         }
         self.rest = rest;
-        self.progress = if fin { Progress::Finished } else { Progress::UnderWay };
+        self.progress = if fin { Progress::Finished } else { Progress::Started };
         Ok(())
     }
 
     fn new(kind: MessageKind, rest: &'d [u8], size: usize) -> Self {
-        Self { kind, rest, size: size.max(1), compress: true, progress: Progress::Waiting }
+        Self { kind, rest, size: size.max(1), compress: true, progress: Progress::NotStarted }
     }
 }

@@ -1,10 +1,10 @@
-//! [`Input`]: the bytes just read, lent to the connection and handed back inside events. It owns none of them.
+//! [`Input`]: a cursor over the bytes that the caller has read.
 
-/// Bytes read from the transport, being consumed by [`Connection::receive`](crate::Connection::receive).
+/// Bytes read from the transport, for [`Connection::receive`](crate::Connection::receive) to consume.
 ///
-/// An `Input` owns nothing: it is a cursor over the caller's read buffer. Frames are split off its front, unmasked
-/// where they lie and lent to [`Event`](crate::Event)s for `'i`, which is why the buffer has to be mutable, and why
-/// a small message costs neither an allocation nor a copy.
+/// An `Input` is a cursor over the caller's read buffer. The connection takes frames off its front and unmasks them in
+/// place, so the buffer must be mutable. [`Event`](crate::Event)s borrow the payloads for `'i`, so a small message
+/// needs neither an allocation nor a copy.
 ///
 /// # Examples
 /// ```
@@ -15,21 +15,21 @@
 /// assert_eq!(input.len(), 4);
 /// assert_eq!(input.into_rest(), b"what");
 /// ```
-// There is never to be a `Drop` here: events must be able to outlive the `Input` they came from.
+// Never add a `Drop` here: events must be able to outlive the `Input`.
 #[derive(Debug, Default)]
 pub struct Input<'i> {
     rest: &'i mut [u8],
 }
 
 impl<'i> Input<'i> {
-    /// Wraps what was read. An empty slice is fine; the end of the stream is not an empty `Input` but
-    /// [`Connection::receive_eof`](crate::Connection::receive_eof).
+    /// Wraps the bytes that were read. An empty slice is allowed, but does not report the end of the stream: for that,
+    /// call [`Connection::receive_eof`](crate::Connection::receive_eof).
     #[inline]
     pub fn new(bytes: &'i mut [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// How many bytes are left.
+    /// The number of bytes not yet consumed.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
@@ -43,13 +43,14 @@ impl<'i> Input<'i> {
         self.rest.is_empty()
     }
 
-    /// What has not been consumed, for instance to hand it to another protocol.
+    /// The bytes not yet consumed, for instance to pass them to another protocol.
     #[inline]
     #[must_use]
     pub fn into_rest(self) -> &'i mut [u8] {
         self.rest
     }
 
+    /// The bytes not yet consumed.
     #[inline]
     pub(crate) fn peek(&self) -> &[u8] {
         self.rest
@@ -62,7 +63,7 @@ impl<'i> Input<'i> {
         self.rest.get_mut(..count).unwrap_or_default()
     }
 
-    /// Splits off the first `count` bytes, or all of them if there are fewer.
+    /// Consumes the first `count` bytes, or all of them if there are fewer.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) -> &'i mut [u8] {
         let rest = core::mem::take(&mut self.rest);

@@ -70,7 +70,7 @@
 //! - `deflate` (default): permessage-deflate (RFC 7692), by `Config::deflate`. Needs no `std`, but `alloc` and a global
 //!   allocator, as the crate does without it.
 //! - `http`: the opening handshake in the types of the `http` crate, for hyper and axum; see
-//!   [`handshake`](handshake#where-something-else-speaks-http). Implies `std`.
+//!   [`handshake`](handshake#with-another-http-stack). Implies `std`.
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in
 //!   [`Response::retry_after`](handshake::Response::retry_after). Without it the crate is `no_std` and needs `alloc`.
 #![no_std]

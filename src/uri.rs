@@ -1,4 +1,4 @@
-//! [`Uri`]: ws and wss URIs (RFC 6455 §3).
+//! [`Uri`]: parses ws and wss URIs (RFC 6455 §3).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,9 +8,9 @@ use iri_string::types::{IriStr, UriStr};
 
 /// A parsed WebSocket URI.
 ///
-/// Scheme and host are compared without regard to case; the port defaults to 80 or 443. A fragment and user information,
-/// which a WebSocket URI cannot have, are errors. Non-ASCII characters in path and query are percent-encoded as UTF-8; a
-/// non-ASCII host must be given in its Punycode form.
+/// The scheme may be in any case; the port defaults to 80 or 443. A fragment or user information, which a WebSocket URI
+/// cannot have, is an error. Non-ASCII characters in path and query are percent-encoded as UTF-8; a non-ASCII host must
+/// be given in Punycode.
 ///
 /// # Examples
 /// ```
@@ -44,11 +44,11 @@ impl Uri {
         })
     }
 
-    /// Parses as a browser's `new WebSocket(url)` does: like [`parse`](Self::parse), but `http` and `https` stand for
+    /// Parses a URL like a browser's `new WebSocket(url)`: like [`parse`](Self::parse), but `http` and `https` mean
     /// `ws` and `wss` (the WHATWG standard's constructor).
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// Those of [`parse`](Self::parse).
     ///
     /// # Examples
     /// ```
@@ -76,7 +76,7 @@ impl Uri {
             return Err(UriError::UserInformation);
         }
         let host = authority.host();
-        // No name that can be resolved has an escape in it.
+        // A host name with percent-encoding cannot be resolved.
         if host.is_empty() || !host.is_ascii() || host.contains('%') {
             return Err(UriError::Host);
         }
@@ -95,39 +95,40 @@ impl Uri {
         })
     }
 
-    /// Whether the connection runs over TLS.
+    /// Whether the scheme is `wss`: the connection uses TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host to connect to: a name or an address, an IPv6 address without its brackets.
+    /// The host to connect to: a name or an address; an IPv6 address has no brackets here.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port to connect to: as given, or 80, or 443 if [secure](Self::is_secure).
+    /// The port to connect to: the given one, or the default: 443 if [secure](Self::is_secure), otherwise 80.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of the Host header: the port only where it is not the default one, an IPv6 address in brackets.
+    /// The value of the Host header: the host, with the port unless it is the default one. An IPv6 address has brackets
+    /// here.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The resource name, which is the request target: the path, or `/`, and the query if there is one.
+    /// The resource name, which is the request target: the path, at least `/`, and the query if it is not empty.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.resource
     }
 }
 
-/// RFC 6455 §3: "/" if the path component is empty, the path component, "?" if the query component is non-empty, the
-/// query component.
+/// RFC 6455 §3: the parts of the resource name are "/" if the path component is empty, the path component, "?" if the
+/// query component is non-empty, and the query component.
 fn resource_name(uri: &str) -> Result<String, UriError> {
     let uri = UriStr::new(uri).map_err(|_| UriError::Syntax)?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };
@@ -141,17 +142,17 @@ fn resource_name(uri: &str) -> Result<String, UriError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UriError {
-    /// Not an absolute URI (RFC 3986) or IRI (RFC 3987).
+    /// The text is not an absolute URI (RFC 3986) or IRI (RFC 3987).
     Syntax,
-    /// A scheme other than `ws` and `wss`.
+    /// The scheme is not `ws` or `wss`.
     Scheme,
-    /// No host, or one with percent-encoding, or one that is not ASCII: give it in its Punycode form.
+    /// The host is missing, has percent-encoding, or is not ASCII: convert it to Punycode.
     Host,
-    /// A port outside 1 to 65535.
+    /// The port is outside 1 to 65535.
     Port,
-    /// A user name or password.
+    /// The URI has a user name or password.
     UserInformation,
-    /// A fragment. A `#` that belongs to path or query is written `%23`.
+    /// The URI has a fragment. In a path or query, write `#` as `%23`.
     Fragment,
 }
 

@@ -36,7 +36,7 @@ impl Payload {
 
     /// For messages whose [`Work::is_text`].
     pub fn text(&self) -> &str {
-        // SAFETY: `new` has checked that it is UTF-8 in every row that has text; nobody asks in the others.
+        // SAFETY: `new` has checked that it is UTF-8 in every row with text; the other rows do not call this.
         unsafe { std::str::from_utf8_unchecked(&self.0) }
     }
 }
@@ -51,7 +51,7 @@ impl Deref for Payload {
 
 /// `count` different messages of `size` bytes in one block of memory, each at the start of a cache line.
 pub fn payloads(content: Content, size: usize, count: usize) -> Vec<Payload> {
-    // One more line between them, so that messages do not all start at the same offset in a page.
+    // One more line between messages, so that not all of them start at the same offset in a page.
     let stride = size.next_multiple_of(64) + 64;
     let mut random = Random(size as u64 + 1);
     let mut all = Aligned::new(stride * count);

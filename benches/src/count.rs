@@ -1,4 +1,4 @@
-//! Instructions a message, by callgrind: the same in every run, so small differences show.
+//! Counts instructions a message with callgrind: the same in every run, so small differences show.
 
 use std::env;
 use std::process::Command;
@@ -47,13 +47,13 @@ pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn 
 /// at the same places.
 fn instructions(row: &Row, name: &str) -> f64 {
     let round = if row.work.reads == Reads::UpTo(1) { 64 } else { row.work.payloads().len() };
-    // Enough rounds to hide that starts vary.
+    // Enough rounds that differences between starts do not matter.
     let rounds = (ENOUGH / (round * row.work.size.max(1))).max(1);
     let (few, many) = (collected(row, name, round), collected(row, name, (1 + rounds) * round));
     (many.instructions as f64 - few.instructions as f64) / (many.messages - few.messages) as f64
 }
 
-/// Bytes of payload.
+/// The payload's length in bytes.
 const ENOUGH: usize = 1 << 20;
 
 struct Collected {
@@ -77,7 +77,7 @@ fn collected(row: &Row, name: &str, messages: usize) -> Collected {
     }
 }
 
-/// Reads until `messages` messages must have arrived, and writes as many bytes in as many writes as a contender does.
+/// Reads the bytes of `messages` messages, and writes like a contender: the same number of bytes and of writes.
 fn bare(work: &Work, socket: &Socket, messages: usize) -> usize {
     let mut buffer = Aligned::new(READ.max(work.size));
     let mut unread = socket.tape_len() * messages / work.payloads().len();

@@ -1,4 +1,4 @@
-//! Timing: the contenders of a row in turn, round by round, so that a slow moment of the machine slows all of them.
+//! Times the contenders of a row in turn, round by round, so that a slow moment of the machine affects all of them.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use crate::verify::verify;
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub rounds: usize,
-    /// Of each contender in each round.
+    /// The time for each contender in each round.
     pub nanoseconds: u64,
 }
 
@@ -27,7 +27,7 @@ impl Effort {
 /// The result of a row.
 pub struct Measured {
     pub row: Row,
-    /// For each contender, in the given order; `None` if it cannot do this work.
+    /// The times of each contender, in the given order; `None` if it cannot do this work.
     pub times: Vec<Option<Times>>,
 }
 
@@ -87,7 +87,7 @@ impl Racer {
     }
 
     fn time(&mut self) {
-        // Not measured: loads into the caches what the other contenders evicted.
+        // Not measured: reloads the data that the other contenders evicted from the caches.
         self.run.run(self.messages / 8 + 1);
         let (time, messages) = self.run();
         self.times.push(time as f64 / messages as f64);

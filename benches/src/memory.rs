@@ -10,14 +10,14 @@ use crate::socket::Socket;
 use crate::tape::tape;
 use crate::work::{Reads, Task, Work};
 
-/// For each message.
+/// Counts for each message.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub allocations: f64,
     pub writes: f64,
 }
 
-/// Counts for a contender that is warm.
+/// Counts allocations and writes after a warm-up.
 pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
     let socket = Socket::new(tape(work), work.reads);
     let mut run = by.start(work, socket.clone())?;

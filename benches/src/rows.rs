@@ -5,7 +5,7 @@ use crate::content::Content::{Ascii, Binary, Cjk, Json};
 use crate::work::Task::{Decode, DecodeFragments, Deflate, Echo, EncodeClient, EncodeServer, Handshake, Inflate};
 use crate::work::{READ, Reads, Task, Work};
 
-/// Some work and its target.
+/// A row's work and its target.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub work: Work,
@@ -15,7 +15,7 @@ pub struct Row {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// All of them, in the order of the table.
+/// All rows, in the order of the table.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |task: Task, content: Content, size: usize, reads: Reads, target: Option<f64>| {

@@ -17,7 +17,8 @@ const ZLIB_TARGET: f64 = 1.02;
 /// The target for an idle connection, in bytes, with no heap.
 const IDLE_TARGET: usize = 128;
 
-/// For every row, the ratio of our time to the best peer's, and its target. Then the targets that are no times.
+/// Prints, for every row, the ratio of our time to the best peer's, and its target; then the targets that are not
+/// times.
 pub fn print(measured: &[Measured], contenders: &Contenders) {
     println!("| row | target | ratio | | this crate, ns | best peer, ns | | limit, ns |");
     println!("|---|--:|--:|---|--:|--:|---|--:|");
@@ -76,7 +77,7 @@ fn print_idle(contenders: &Contenders) {
     }
 }
 
-/// Our figure, and the lowest of the peers'.
+/// Our value, and the lowest of the peers' values.
 fn beside_the_least<'c, T: PartialOrd + Copy>(
     figures: impl Iterator<Item = (Kind, &'c Box<dyn Contender>, T)>,
 ) -> Option<(T, &'static str, T)> {

@@ -78,7 +78,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Byte by byte, by the code of no contender.
+/// Reads a frame without the code of any contender; unmasks it byte by byte.
 fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
     let mut rest = *bytes;
     let [first, second] = *rest.split_off(..2)? else { return None };

@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, AcceptError, AcceptErrorKind, BadHead, Body, Bootstrap, Found, HeadScanner, METHOD_LEN, Offer, Reject,
-    Request, Response, ResponseHead, Ticket, check_request, check_response, parse_response_head,
+    Accept, AcceptError, AcceptErrorKind, Body, Bootstrap, HeadScanner, METHOD_LEN, Offer, ParsedHead, Reject, Request,
+    Response, ResponseHead, ScanError, Ticket, check_request, check_response, parse_response_head,
 };
 use crate::input::Input;
 use crate::message::extend_up_to;
@@ -148,11 +148,11 @@ impl Connection {
 
     pub(super) fn opening_eof(&mut self) -> Option<Event<'static>> {
         let opening = self.held.as_mut()?.opening.take()?;
-        let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
+        let incomplete = HandshakeError { kind: HandshakeErrorKind::IncompleteHead, offset: self.position };
         match opening.stage {
-            Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
+            Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take_data())),
             Stage::Request if self.position == 0 => {
-                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::NoRequest, offset: 0 }));
+                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::MissingRequest, offset: 0 }));
             }
             Stage::Deciding(_) => self.end(Closed::failed(Error::TransportLost)),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
@@ -195,7 +195,7 @@ impl Connection {
             return None;
         }
         let offset = self.position.saturating_add(opening.held.len() as u64);
-        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, b"GET", output)
+        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyDataTooLarge, offset }, b"GET", output)
     }
 
     fn receive_response<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
@@ -241,15 +241,15 @@ impl Connection {
     fn receive_refusal<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
         let Stage::Refusal(head, body) = &mut opening.stage else { return None };
         // Not `self.take`: a refusal is seen by its head, however much of the body came with it.
-        let bytes = input.consume(body.wanted());
-        body.push(bytes).then(|| self.refuse(core::mem::take(head), body.take()))
+        let bytes = input.consume(body.max_remaining());
+        body.push(bytes).then(|| self.refuse(core::mem::take(head), body.take_data()))
     }
 
     /// Reports a response that is not 101; the end follows.
     fn refuse(&mut self, head: ResponseHead, body: Vec<u8>) -> Event<'static> {
-        let kind = HandshakeErrorKind::Refused(head.status);
+        let kind = HandshakeErrorKind::Rejected(head.status);
         self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
-        Event::Rejected(Response::refusal(head, body))
+        Event::Rejected(Response::rejection(head, body))
     }
 
     /// Consumes the input up to the end of the head under way, which is parsed once it is whole. If it is wrong, its
@@ -258,11 +258,11 @@ impl Connection {
         &mut self,
         opening: &mut Opening,
         input: &mut Input<'_>,
-        parse: impl Fn(&[u8], usize) -> Option<Found<T>>,
+        parse: impl Fn(&[u8], usize) -> Option<ParsedHead<T>>,
     ) -> Result<Option<T>, HandshakeError> {
         // The usual case: one read brought all of it, and nothing is held.
         if opening.held.is_empty()
-            && let Some((len, head)) = opening.scanner.skip(input.peek(), &opening.config, &parse)
+            && let Some((len, head)) = opening.scanner.parse_at_once(input.peek(), &opening.config, &parse)
         {
             let bytes = self.take(input, len);
             return head.map(Some).map_err(|kind| {
@@ -272,7 +272,7 @@ impl Connection {
         }
         let end = match opening.scanner.scan(input.peek(), &opening.config) {
             Ok(end) => end,
-            Err(BadHead { kind, consumed }) => {
+            Err(ScanError { kind, consumed }) => {
                 opening.keep_start(self.take(input, consumed));
                 return Err(HandshakeError { kind, offset: self.position.saturating_sub(1) });
             }
@@ -283,7 +283,7 @@ impl Connection {
         }
         opening.scanner.normalize(&mut opening.held);
         let (_, head) =
-            parse(&opening.held, opening.scanner.lines()).unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
+            parse(&opening.held, opening.scanner.line_count()).unwrap_or((0, Err(HandshakeErrorKind::MalformedHttp)));
         let head = head.map_err(|kind| HandshakeError { kind, offset: self.position })?;
         opening.held = Vec::new();
         Ok(Some(head))

@@ -72,7 +72,7 @@ impl Connection {
     /// [reported](Self::report_refusal), with as much of its body as came.
     pub(super) fn end_with_refusal(&mut self) -> bool {
         let Some(Stage::Refusal(head, _)) = self.opening().map(|opening| &opening.stage) else { return false };
-        let kind = HandshakeErrorKind::Refused(head.status);
+        let kind = HandshakeErrorKind::Rejected(head.status);
         let opening = self.held().opening.take();
         self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
         self.held().opening = opening;
@@ -82,7 +82,7 @@ impl Connection {
     /// The refusal that the connection has ended with, once.
     pub(super) fn report_refusal(&mut self) -> Option<Event<'static>> {
         let Stage::Refusal(head, mut body) = self.held.as_mut()?.opening.take()?.stage else { return None };
-        Some(Event::Rejected(Response::refusal(head, body.take())))
+        Some(Event::Rejected(Response::rejection(head, body.take_data())))
     }
 
     fn end_frames(&mut self, timeout: Timeout, output: &mut Output) {

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::grammar::ByteSet;
 
-/// A key's length in base64: 16 bytes give 24 characters.
+/// Length of a key in base64: 16 bytes are 24 characters.
 pub(crate) const KEY_LEN: usize = 24;
 
-/// An accept value's length in base64: 20 bytes give 28 characters.
+/// Length of a Sec-WebSocket-Accept value in base64: 20 bytes are 28 characters.
 pub(crate) const ACCEPT_LEN: usize = 28;
 
 /// The value of Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2, step 5.4): 28 characters of
-/// base64. White space around the key does not count.
+/// base64. White space around the key is ignored.
 ///
 /// # Examples
 /// ```
@@ -68,7 +68,7 @@ mod tests {
 
     /// RFC 6455 §4.2.1, 5: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
     #[test]
-    fn a_key_is_what_decodes_to_16_bytes() {
+    fn is_key_accepts_exactly_the_base64_of_16_bytes() {
         let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
         let lenient = GeneralPurpose::new(&STANDARD, lenient);
         let keys = ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ", ""];

@@ -1,5 +1,4 @@
-//! The grammar of header values: lists, tokens, parameters (RFC 6455 §4.3, RFC 9110 §5.6). What a header is for is not
-//! known here.
+//! Parsers for header values: lists, tokens, parameters, numbers (RFC 6455 §4.3, RFC 9110 §5.6).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,13 +18,13 @@ use core::cell::Cell;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extension {
-    /// The extension's token.
+    /// The extension's name, a token.
     pub name: String,
-    /// The parameters, each with its value, unquoted, if it has one.
+    /// The parameters, each with its unquoted value if it has one.
     pub parameters: Vec<(String, Option<String>)>,
 }
 
-/// A header value that does not follow its grammar.
+/// The error of [`parse_extensions`]: a header value that does not follow its grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedHeader(());
 
@@ -37,43 +36,45 @@ impl core::fmt::Display for MalformedHeader {
 
 impl core::error::Error for MalformedHeader {}
 
-/// Parses the values of all Sec-WebSocket-Extensions headers, which are one list (RFC 6455 §9.1).
+/// Parses the values of all Sec-WebSocket-Extensions headers, which form one list (RFC 6455 §9.1). Ignores empty
+/// elements between commas, as RFC 9110 §5.6.1 asks.
 ///
 /// # Errors
-/// If any value breaks the grammar, or the list has no element or more than a hundred. Empty elements between commas
-/// are ignored, as RFC 9110 §5.6.1 asks.
+/// If a value breaks the grammar, if there is no element, or if headers, commas and semicolons together are more than a
+/// hundred.
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
         let mut parameters = Vec::with_capacity(cursor.semicolons());
-        let name = cursor.extension(|name, value| parameters.push((text(name), value.map(text))))?;
-        Ok(Extension { name: text(name), parameters })
+        let name = cursor.extension(|name, value| parameters.push((unescape(name), value.map(unescape))))?;
+        Ok(Extension { name: unescape(name), parameters })
     })
 }
 
-/// How many extensions [`parse_extensions`] finds here, and how many parameters they have together. Allocates nothing.
+/// The number of extensions in these values, and of their parameters. Does not allocate.
 pub(crate) fn count_extensions<'v>(
     values: impl IntoIterator<Item = &'v [u8]>,
 ) -> Result<(usize, usize), MalformedHeader> {
     let parameters = Cell::new(0);
-    // A list of nothing takes no memory.
+    // A `Vec<()>` allocates nothing.
     let extensions = parse_list(values, |cursor| cursor.extension(|_, _| parameters.update(|n| n + 1)).map(drop))?;
     Ok((extensions.len(), parameters.get()))
 }
 
-/// Parses the values of headers that are one list of tokens, such as Sec-WebSocket-Protocol.
+/// Parses the values of all headers of a name that form one list of tokens, such as Sec-WebSocket-Protocol.
 pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, MalformedHeader> {
-    parse_list(values, |cursor| cursor.token().map(text))
+    parse_list(values, |cursor| cursor.token().map(unescape))
 }
 
-/// The elements between the commas of headers that are one list, whatever they look like.
+/// The elements of headers that form one list: the non-empty parts between the commas, without a check of their
+/// grammar.
 pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Iterator<Item = &'v [u8]> {
     values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
 }
 
-/// Whether a list has this element, in any case.
+/// Whether `list` has this element, compared without regard to case.
 pub(crate) fn has_element(list: &[u8], element: &str) -> bool {
     let is_element = |bytes: &[u8]| bytes.eq_ignore_ascii_case(element.as_bytes());
-    // The usual case: it is all of the list.
+    // In the usual case it is the only element.
     list == element.as_bytes() || is_element(list) || elements([list].into_iter()).any(is_element)
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn parse_version(value: &[u8]) -> Option<u8> {
     parse_digits(value).filter(|_| !leading_zero).and_then(|version| u8::try_from(version).ok())
 }
 
-/// Decimal digits and nothing else; a number beyond 64 bits is as large as one can be.
+/// Parses a number of decimal digits only; one beyond 64 bits becomes `u64::MAX`.
 pub(crate) fn parse_digits(value: &[u8]) -> Option<u64> {
     let digit = |number: u64, byte: &u8| {
         byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
@@ -91,7 +92,7 @@ pub(crate) fn parse_digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
 }
 
-/// RFC 9110 §5.6.2: what a token may be made of; RFC 6455 §4.1 says the same of subprotocols.
+/// Whether `text` is a token (RFC 9110 §5.6.2). RFC 6455 §4.1 allows the same characters in a subprotocol.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
@@ -102,11 +103,11 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN.has(byte)
 }
 
-/// Bytes of one kind, looked up in a table.
+/// A set of byte values, as a table.
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
-    /// The letters and digits of ASCII, and these.
+    /// ASCII letters and digits, and `others`.
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut table = [false; 256];
         let (mut rest, mut byte): (&mut [bool], u8) = (&mut table, 0);
@@ -133,12 +134,12 @@ impl ByteSet {
     }
 }
 
-/// The most commas and semicolons in one list. Beyond it the list is malformed: no honest peer names so much, and each
-/// element takes more memory than its bytes in the head.
+/// Limit on the headers, commas and semicolons of one list. A longer list counts as malformed: no honest peer sends
+/// one, and a parsed element takes more memory than its bytes in the head.
 const MAX_DELIMITERS: usize = 100;
 
-/// RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list elements". RFC 6455 asks for
-/// at least one element.
+/// Parses a list with `element`. RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list
+/// elements". RFC 6455 requires at least one element.
 fn parse_list<'v, T>(
     values: impl IntoIterator<Item = &'v [u8]>,
     element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,
@@ -169,7 +170,7 @@ struct Cursor<'v> {
 }
 
 impl<'v> Cursor<'v> {
-    /// RFC 6455 §4.3 keeps RFC 2616's implied white space: it may stand around every token and delimiter.
+    /// RFC 6455 §4.3 keeps RFC 2616's implied white space: every token and delimiter may have some around it.
     fn skip_white_space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.rest {
             self.rest = rest;
@@ -192,13 +193,13 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    /// How many semicolons come before the next comma: an extension has no more parameters.
+    /// The number of semicolons before the next comma: an extension has no more parameters.
     fn semicolons(&self) -> usize {
         let element = self.rest.split(|&byte| byte == b',').next().unwrap_or_default();
         element.split(|&byte| byte == b';').skip(1).count()
     }
 
-    /// Returns the name; the parameters go to the caller one by one.
+    /// Parses an extension: passes each parameter to `parameter`, and returns the name.
     fn extension(
         &mut self,
         mut parameter: impl FnMut(&'v [u8], Option<&'v [u8]>),
@@ -220,8 +221,10 @@ impl<'v> Cursor<'v> {
         if token.is_empty() { Err(MalformedHeader(())) } else { Ok(token) }
     }
 
+    /// Parses a parameter's value; a quoted one is returned with its escapes, for [`unescape`] to remove.
+    ///
     /// RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST
-    /// conform to the 'token' ABNF." That is left to [`text`].
+    /// conform to the 'token' ABNF."
     fn token_or_quoted(&mut self) -> Result<&'v [u8], MalformedHeader> {
         if !self.eat(b'"') {
             return self.token();
@@ -245,8 +248,8 @@ impl<'v> Cursor<'v> {
     }
 }
 
-/// A token, or a quoted string unescaped: of what it may be made of, only the escapes are backslashes.
-fn text(token: &[u8]) -> String {
+/// A token or quoted string as text, without backslashes: no token has one, so all of them are escapes.
+fn unescape(token: &[u8]) -> String {
     let mut text = String::with_capacity(token.len());
     text.extend(token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)));
     text

@@ -1,10 +1,10 @@
-//! Headers that the caller gives: what may be sent.
+//! Checks of the headers that the caller adds to a request or response.
 
 use alloc::vec::Vec;
 
 use super::grammar::is_token;
 
-/// The headers that the crate writes itself: a caller's own may not repeat or contradict them.
+/// Whether the crate writes this header itself, so that the caller must not repeat or contradict it.
 fn is_reserved_header(name: &str) -> bool {
     const RESERVED: [&str; 11] = [
         "Host",
@@ -22,26 +22,26 @@ fn is_reserved_header(name: &str) -> bool {
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
-/// Why a header given by the caller cannot be sent.
+/// Why a header of the caller cannot be sent.
 ///
 /// # Examples
 /// ```
 /// use websocket_proto::handshake::HeaderError;
 /// use websocket_proto::{Reject, RejectError};
 ///
-/// let refused = |name: &str, value: &str| Reject::forbidden().header(name, value).err();
-/// assert_eq!(refused("X-Reason", "two\r\nlines"), Some(RejectError::Header(HeaderError::Value)));
-/// assert_eq!(refused("Content-Length", "0"), Some(RejectError::Header(HeaderError::Reserved)));
-/// assert_eq!(refused("X-Reason", "closed on Mondays"), None);
+/// let error = |name: &str, value: &str| Reject::forbidden().header(name, value).err();
+/// assert_eq!(error("X-Reason", "two\r\nlines"), Some(RejectError::Header(HeaderError::Value)));
+/// assert_eq!(error("Content-Length", "0"), Some(RejectError::Header(HeaderError::Reserved)));
+/// assert_eq!(error("X-Reason", "closed on Mondays"), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The name is no token (RFC 9110 §5.6.2).
+    /// The name is not a token (RFC 9110 §5.6.2).
     Name,
-    /// The value has control characters, such as a line end, or white space at its ends.
+    /// The value has control characters, such as a line end, or leading or trailing white space.
     Value,
-    /// The header is the crate's to write.
+    /// The crate writes this header itself.
     Reserved,
 }
 
@@ -57,8 +57,10 @@ impl core::fmt::Display for HeaderError {
 
 impl core::error::Error for HeaderError {}
 
-/// RFC 9110 §5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous": they would let
-/// whoever chose the value write headers, or a body, of their own.
+/// Checks a header of the caller.
+///
+/// RFC 9110 §5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous": a value from an
+/// attacker could add headers or a body.
 pub(crate) fn check_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
     if !is_token(name) {
         return Err(HeaderError::Name);
@@ -74,8 +76,8 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), HeaderError> {
     if clean && value.trim_ascii().len() == value.len() { Ok(()) } else { Err(HeaderError::Value) }
 }
 
-/// A header line, checked to be one.
-pub(crate) fn put_header(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+/// Writes a header line, whose name and value are already checked.
+pub(crate) fn write_header_line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
         head.extend_from_slice(part);
     }

@@ -1,6 +1,5 @@
-//! Header lists that come from, or go to, another HTTP stack: over HTTP/1.1, or in HTTP/2 and HTTP/3, where
-//! pseudo-headers come first, names are lower-case, and nothing belongs to the connection (RFC 9113 §8.2, §8.3; RFC
-//! 9114 §4.2, §4.3). What a request has to say is not decided here.
+//! Header lists that another HTTP stack exchanges. In HTTP/2 and HTTP/3, pseudo-headers come first, names are
+//! lower-case, and the headers of an HTTP/1.1 connection are forbidden (RFC 9113 §8.2, §8.3; RFC 9114 §4.2, §4.3).
 
 use alloc::string::String;
 
@@ -10,8 +9,9 @@ use crate::handshake::grammar::is_token;
 use crate::handshake::header_checks::check_value;
 use crate::handshake::headers::Headers;
 
-/// Reads a list with pseudo-headers of these names, each at most once, before the headers themselves.
-pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
+/// Reads a header list. Pseudo-headers must have one of `names`, come before the other headers, and occur at most once;
+/// their values are returned in the order of `names`.
+pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     bootstrap: Bootstrap,
     fields: impl IntoIterator<Item = (N, V)>,
     names: [&str; P],
@@ -21,20 +21,22 @@ pub(crate) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     for (name, value) in fields {
         let (name, value) = (name.as_ref(), value.as_ref());
         let read = match name {
-            [b':', ..] => read_pseudo(name, value, &names, &mut pseudo).filter(|()| headers.is_empty()),
-            _ => read_line(bootstrap, name, value, &mut headers),
+            [b':', ..] => read_pseudo_header(name, value, &names, &mut pseudo).filter(|()| headers.is_empty()),
+            _ => read_header(bootstrap, name, value, &mut headers),
         };
         read.ok_or(match bootstrap {
             Bootstrap::Upgrade => HandshakeErrorKind::MalformedHttp,
-            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedFields,
+            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedHeaderList,
         })?;
     }
     Ok((pseudo, headers))
 }
 
+/// Stores the pseudo-header's value in its place; `None` if it is malformed.
+///
 /// RFC 9113 §8.3: "The same pseudo-header field name MUST NOT appear more than once in a field block." "Endpoints MUST
 /// treat a request or response that contains undefined or invalid pseudo-header fields as malformed".
-fn read_pseudo(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
+fn read_pseudo_header(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
     let known = names.iter().position(|known| known.as_bytes() == name)?;
     let slot = pseudo.get_mut(known).filter(|slot| slot.is_none())?;
     check_value(value).ok()?;
@@ -42,7 +44,8 @@ fn read_pseudo(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<S
     Some(())
 }
 
-fn read_line(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
+/// Adds a header that was received; `None` if it is malformed.
+fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
     let name = core::str::from_utf8(name).ok().filter(|name| is_token(name))?;
     check_value(value).ok()?;
     // RFC 9113 §8.2.1: "A field name MUST NOT contain characters in the ranges 0x00-0x20, 0x41-0x5a, or 0x7f-0xff";
@@ -56,9 +59,10 @@ fn read_line(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Head
     Some(())
 }
 
-/// Adds a header that is to be sent. RFC 9113 §8.2.2: who makes a message of HTTP/2 out of one of HTTP/1.1 "MUST remove
-/// connection-specific header fields"; §8.2: "Field names MUST be converted to lowercase".
-pub(crate) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
+/// Adds a header that will be sent, in the form that its HTTP version requires. RFC 9113 §8.2.2: an HTTP/1.1 message
+/// that is turned into an HTTP/2 one "MUST remove connection-specific header fields"; §8.2: "Field names MUST be
+/// converted to lowercase".
+pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
     match bootstrap {
         Bootstrap::Upgrade => headers.push(name, value),
         Bootstrap::ExtendedConnect if is_connection_specific(name, value) => {}
@@ -66,9 +70,9 @@ pub(crate) fn put_field(bootstrap: Bootstrap, headers: &mut Headers, name: &str,
     }
 }
 
-/// RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive, Transfer-Encoding, and Upgrade"; "The only exception
-/// to this is the TE header field, which MAY be present in an HTTP/2 request; when it is, it MUST NOT contain any value
-/// other than "trailers"."
+/// Whether a header belongs to an HTTP/1.1 connection. RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive,
+/// Transfer-Encoding, and Upgrade"; "The only exception to this is the TE header field, which MAY be present in an
+/// HTTP/2 request; when it is, it MUST NOT contain any value other than "trailers"."
 fn is_connection_specific(name: &str, value: &[u8]) -> bool {
     const NAMES: [&str; 5] = ["Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
     NAMES.iter().any(|specific| specific.eq_ignore_ascii_case(name))

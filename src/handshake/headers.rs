@@ -7,8 +7,8 @@ use core::ops::Range;
 
 /// The header lines of a request or response, in order.
 ///
-/// Names keep their case and are found without regard to it; values are bytes, because HTTP allows all but control
-/// characters in them.
+/// Names keep their case, and lookups ignore it. Values are bytes: HTTP allows every byte in them except control
+/// characters.
 ///
 /// # Examples
 /// ```
@@ -23,12 +23,12 @@ use core::ops::Range;
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The lines as they were received, or names and values end to end.
+    /// The lines as received, or the names and values without anything in between.
     bytes: Vec<u8>,
     lines: Vec<Line>,
 }
 
-/// The places of a line's name and value: within 4 GiB, the limit of every head.
+/// The ranges of a line's name and value in `bytes`. A head is at most 4 GiB, so 32 bits suffice.
 #[derive(Clone, Debug)]
 struct Line {
     name: Range<u32>,
@@ -36,7 +36,7 @@ struct Line {
 }
 
 impl Headers {
-    /// Every line's name and value, in order.
+    /// The name and value of every line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines().filter_map(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
     }
@@ -52,7 +52,7 @@ impl Headers {
         self.lines().filter(move |line| line.0.eq_ignore_ascii_case(name.as_bytes())).map(|line| line.1)
     }
 
-    /// The value of the only header with this name: `Ok(None)` if there is none, `Err` if there are several.
+    /// The value of a header that may occur once: `Ok(None)` if it is absent, `Err` if it is repeated.
     pub(crate) fn get_only(&self, name: &str) -> Result<Option<&[u8]>, Repeated> {
         let mut values = self.get_all(name);
         let first = values.next();
@@ -63,7 +63,7 @@ impl Headers {
         self.get(name).is_some()
     }
 
-    /// Empty, with capacity for `lines` lines of `bytes` bytes.
+    /// No lines, with capacity for `lines` lines of `bytes` bytes in all.
     pub(crate) fn with_capacity(lines: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines) }
     }
@@ -77,7 +77,7 @@ impl Headers {
         self.bytes.len().saturating_add(self.lines.len().saturating_mul(b": \r\n".len()))
     }
 
-    /// As [`iter`](Self::iter), without a check of the names, which are tokens.
+    /// Like [`iter`](Self::iter), without converting the names to text.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().filter_map(|line| Some((self.slice(&line.name)?, self.slice(&line.value)?)))
     }
@@ -86,7 +86,7 @@ impl Headers {
         self.bytes.get(range.start as usize..range.end as usize)
     }
 
-    /// Adds a line, unless there are more than 4 GiB, which no HTTP stack accepts.
+    /// Adds a line. Beyond 4 GiB, which no HTTP stack accepts, the line is dropped.
     pub(crate) fn push(&mut self, name: &str, value: &[u8]) {
         let name_start = self.bytes.len();
         let value_start = name_start.saturating_add(name.len());
@@ -99,7 +99,7 @@ impl Headers {
         }
     }
 
-    /// Header lines at these places in `bytes`: each one's name and value.
+    /// Headers whose names and values are at these ranges of `bytes`.
     pub(crate) fn from_parts(bytes: Vec<u8>, lines: impl Iterator<Item = (Range<u32>, Range<u32>)>) -> Self {
         Self { bytes, lines: lines.map(|(name, value)| Line { name, value }).collect() }
     }
@@ -119,6 +119,6 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// A header that may occur once occurs several times.
+/// The error for a repeated header that may occur only once.
 #[derive(Debug)]
 pub(crate) struct Repeated;

@@ -1,5 +1,4 @@
-//! The opening handshake in the types of the `http` crate, which hyper, axum and many others speak. It translates, and
-//! decides nothing.
+//! Conversions between the handshake and the types of the `http` crate, which hyper, axum and many others use.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -10,7 +9,7 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::client::ClientHandshake;
 use crate::handshake::client::Response;
-use crate::handshake::header_list::read_fields;
+use crate::handshake::header_list::read_header_list;
 use crate::handshake::http1::RequestHead;
 use crate::handshake::negotiated::Negotiated;
 use crate::handshake::server::Answer;
@@ -18,7 +17,7 @@ use crate::handshake::server::parse_extended_connect;
 use crate::handshake::server::{Request, check_request_head};
 
 impl Bootstrap {
-    /// How a request that came in this version of HTTP has to ask.
+    /// The mechanism for requests of this HTTP version.
     #[must_use]
     pub fn of(version: Version) -> Self {
         if version < Version::HTTP_2 { Self::Upgrade } else { Self::ExtendedConnect }
@@ -26,20 +25,19 @@ impl Bootstrap {
 }
 
 impl Request {
-    /// Checks a request that was read by another HTTP stack: an upgrade over HTTP/1.1, as
-    /// [`parse_request`](super::parse_request) does, an extended CONNECT over HTTP/2 and HTTP/3, as
-    /// [`parse_extended_connect`] does.
+    /// Checks a request that another HTTP stack has read: an upgrade over HTTP/1.1, like
+    /// [`parse_request`](super::parse_request), or an extended CONNECT over HTTP/2 and HTTP/3, like
+    /// [`parse_extended_connect`].
     ///
-    /// `protocol` is the `:protocol` of an extended CONNECT, for which each stack has a type of its own among the
-    /// request's extensions: `request.extensions().get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str())`.
+    /// `protocol` is the `:protocol` of an extended CONNECT. Each HTTP stack keeps it in the request's extensions, in
+    /// its own type: `request.extensions().get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str())`.
     ///
     /// # Errors
-    /// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
+    /// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
     ///
     /// # Examples
-    /// A handler that leaves what is left to do to its HTTP stack: to send the response and, if there is something
-    /// negotiated, to give away the stream for [`Connection::upgraded`](crate::Connection::upgraded)
-    /// (`hyper::upgrade::on`).
+    /// A handler. Its HTTP stack then sends the response and, if it returns a `Negotiated`, gives up the stream
+    /// (`hyper::upgrade::on`) for [`Connection::upgraded`](crate::Connection::upgraded).
     /// ```
     /// use websocket_proto::handshake::{Answer, Bootstrap, Negotiated, Request};
     /// use websocket_proto::{Accept, Config, HandshakeErrorKind, Reject};
@@ -72,7 +70,7 @@ impl Request {
 }
 
 fn from_upgrade<B>(request: &HttpRequest<B>) -> Result<Request, HandshakeErrorKind> {
-    let ([], headers) = read_fields(Bootstrap::Upgrade, request.headers(), [])?;
+    let ([], headers) = read_header_list(Bootstrap::Upgrade, request.headers(), [])?;
     let target = request.uri().to_string();
     let minor_version = u8::from(request.version() == Version::HTTP_11);
     check_request_head(RequestHead { method: request.method().as_str(), target: &target, minor_version, headers })
@@ -93,14 +91,14 @@ fn from_extended_connect<B>(request: &HttpRequest<B>, protocol: Option<&str>) ->
 }
 
 impl Answer {
-    /// The response as the `http` crate has it.
+    /// Converts the answer to a response of the `http` crate.
     ///
-    /// The answer to HEAD has an empty body. hyper and axum send no body in answer to HEAD in any case, but state the
-    /// length of the one that they are given, which must be that of the answer to GET (RFC 9110 §8.6): hyper if it is
-    /// not 0, axum always. `examples/axum_server.rs` shows how to have no length stated.
+    /// The answer to HEAD has an empty body. hyper and axum never send a body in answer to HEAD, but they write a
+    /// Content-Length for the body that they are given: axum always, hyper unless it is 0. That would have to be the
+    /// length of the answer to GET (RFC 9110 §8.6). `examples/axum_server.rs` shows how to omit Content-Length.
     ///
     /// # Errors
-    /// If the caller's own headers are more than that crate takes: names of 64 KiB, tens of thousands of headers.
+    /// If the caller's own headers exceed that crate's limits: names of 64 KiB, tens of thousands of headers.
     pub fn into_http(self) -> Result<HttpResponse<Vec<u8>>, ::http::Error> {
         let mut response = HttpResponse::builder().status(self.status());
         for (name, value) in self.headers().iter() {
@@ -111,21 +109,22 @@ impl Answer {
 }
 
 impl ClientHandshake {
-    /// The request as the `http` crate has it. Over HTTP/1.1 its target is a path, as for hyper's `client::conn`; a
-    /// client that connects by itself wants the whole of [`uri`](Self::uri) there. Over HTTP/2 and HTTP/3 its
-    /// `:protocol` is left to be put among its extensions in the stack's own type, such as
-    /// `hyper::ext::Protocol::from_static("websocket")`.
+    /// Converts the request to one of the `http` crate.
+    ///
+    /// Over HTTP/1.1 its target is a path, as hyper's `client::conn` expects; HTTP clients that connect themselves need
+    /// the full [`uri`](Self::uri) instead. Over HTTP/2 and HTTP/3, add the `:protocol` to its extensions, in the HTTP
+    /// stack's own type, such as `hyper::ext::Protocol::from_static("websocket")`.
     ///
     /// # Errors
-    /// If the URI or the caller's own headers are more than that crate takes: a URI or names of 64 KiB, tens of
-    /// thousands of headers.
+    /// If the URI or the caller's own headers exceed that crate's limits: a URI or names of 64 KiB, tens of thousands
+    /// of headers.
     ///
     /// # Examples
     /// ```
     /// use websocket_proto::{ClientRequest, Config};
     ///
     /// let request = ClientRequest::new("wss://example.com/chat");
-    /// // Random bytes, in earnest.
+    /// // The nonce must be 16 random bytes.
     /// let sent = request.upgrade(&Config::new(), [7; 16])?.to_http()?;
     /// assert_eq!((sent.method(), sent.uri().to_string()), (&http::Method::GET, "/chat".to_owned()));
     /// let sent = request.extended_connect(&Config::new())?.to_http()?;
@@ -150,10 +149,11 @@ impl ClientHandshake {
         request.body(())
     }
 
-    /// Checks a response that was read by another HTTP stack, as [`check`](Self::check) does.
+    /// Checks a response that another HTTP stack has read.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`check`](Self::check), and [`HttpVersionTooOld`](HandshakeErrorKind::HttpVersionTooOld) for a response
+    /// of HTTP/1.0.
     ///
     /// # Examples
     /// ```
@@ -170,7 +170,7 @@ impl ClientHandshake {
     /// ```
     pub fn check_http<B>(self, response: &HttpResponse<B>) -> Result<(Response, Negotiated), HandshakeErrorKind> {
         if self.bootstrap() == Bootstrap::Upgrade && response.version() < Version::HTTP_11 {
-            return Err(HandshakeErrorKind::HttpVersion);
+            return Err(HandshakeErrorKind::HttpVersionTooOld);
         }
         self.check(response.status().as_u16(), response.headers())
     }

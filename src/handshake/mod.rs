@@ -1,22 +1,20 @@
 //! The opening handshake as pure functions and values: requests, responses and their checks, over HTTP/1.1 (RFC 6455
-//! §4), HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). How many bytes of it have arrived, and when it is answered, is the
-//! connection's business.
+//! §4), HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). [`Connection`](crate::Connection) runs it over a stream of bytes.
 //!
-//! # Where something else speaks HTTP
-//! The decision is the same, and made by the same code, whoever reads and writes HTTP:
+//! # With another HTTP stack
+//! Another HTTP stack can read and write the messages; the same code checks and answers them:
 //!
-//! - **Server**: [`parse_request`], [`parse_extended_connect`] or, with feature `http`, `Request::from_http` make a
-//!   [`Request`] of what came. [`Request::accept`] and [`Request::reject`] make an [`Answer`] of it, whose status and
-//!   headers are to be sent; so does [`HandshakeErrorKind::answer`] where there is no request to be had. If the request
-//!   has `Expect: 100-continue`, the HTTP stack has to send a 100 before the 101 (RFC 9110 §7.8), which
-//!   [`Answer::write_http1`] does.
-//! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`], whose
-//!   headers are to be sent, and which [checks](ClientHandshake::check) the response.
-//! - What was agreed goes into [`Connection::upgraded`](crate::Connection::upgraded), and that is a connection like any
-//!   other.
+//! - **Server**: [`parse_request`], [`parse_extended_connect`] or, with feature `http`, `Request::from_http` check the
+//!   request and return a [`Request`]. [`Request::accept`] and [`Request::reject`] turn it into an [`Answer`]: send its
+//!   status and headers. If the check fails, [`HandshakeErrorKind::answer`] makes the answer. If the request has
+//!   `Expect: 100-continue`, send a 100 before the 101 (RFC 9110 §7.8), as [`Answer::write_http1`] does.
+//! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`]: send its
+//!   headers, and let it [check](ClientHandshake::check) the response.
+//! - **Both**: the check and the acceptance return a [`Negotiated`], from which
+//!   [`Connection::upgraded`](crate::Connection::upgraded) makes an open connection.
 //!
 //! # Examples
-//! Both sides over HTTP/2 or HTTP/3, whose stacks carry header lists:
+//! Both sides over HTTP/2 or HTTP/3, whose stacks exchange header lists:
 //! ```
 //! use websocket_proto::handshake::{Bootstrap, parse_extended_connect};
 //! use websocket_proto::{Accept, ClientRequest, Config, Connection, Role};
@@ -61,18 +59,18 @@ pub use server::{
 };
 
 pub(crate) use client::{Offer, check_response};
-pub(crate) use http1::{BadHead, Body, Found, HeadScanner, ResponseHead, parse_response_head};
+pub(crate) use http1::{Body, HeadScanner, ParsedHead, ResponseHead, ScanError, parse_response_head};
 pub(crate) use server::{METHOD_LEN, Ticket, check_request};
 
 #[cfg(doc)]
 use crate::HandshakeErrorKind;
 
-/// How an opening handshake asks for a WebSocket.
+/// The HTTP mechanism with which a client asks for a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bootstrap {
-    /// By GET with `Upgrade: websocket`, over HTTP/1.1 (RFC 6455 §4). The answer that opens the connection is 101.
+    /// GET with `Upgrade: websocket`, over HTTP/1.1 (RFC 6455 §4). The status that opens the connection is 101.
     Upgrade,
-    /// By CONNECT with `:protocol` `websocket`, over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220). The answer that opens the
-    /// connection is 200, for a client any 2xx.
+    /// CONNECT with `:protocol` `websocket`, over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220). The status that opens the
+    /// connection is 200; a client accepts any 2xx.
     ExtendedConnect,
 }

@@ -1,4 +1,4 @@
-//! [`Negotiated`]: what an opening handshake leaves behind, with nothing of HTTP in it.
+//! [`Negotiated`]: the result of an opening handshake.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -10,12 +10,11 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::grammar::Extension;
 use crate::handshake::server::Request;
 
-/// What both sides agreed on in an opening handshake: all that an [upgraded](crate::Connection::upgraded) connection
-/// has to know of it.
+/// The subprotocol and extensions that both sides agreed on, for [`Connection::upgraded`](crate::Connection::upgraded).
 ///
-/// [`Request::accept`](super::Request::accept) makes one for a server,
-/// [`ClientHandshake::check`](super::ClientHandshake::check) for a client. The default is for handshakes that something
-/// else has negotiated, without a subprotocol or an extension.
+/// A server gets it from [`Request::accept`](super::Request::accept), a client from
+/// [`ClientHandshake::check`](super::ClientHandshake::check). If other code did the handshake, use the default, which
+/// has no subprotocol and no extension, or [`with_subprotocol`](Self::with_subprotocol).
 ///
 /// # Examples
 /// ```
@@ -26,7 +25,7 @@ use crate::handshake::server::Request;
 /// assert_eq!(Negotiated::default().subprotocol(), None);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "Connection::upgraded takes it"]
+#[must_use = "pass it to Connection::upgraded"]
 pub struct Negotiated {
     pub(crate) subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
@@ -34,13 +33,14 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
-    /// A subprotocol and no extension, agreed on by other means than this crate's.
+    /// A subprotocol and no extension, for a handshake that other code did.
     pub fn with_subprotocol(name: &str) -> Self {
-        Self::selecting(Some(name))
+        Self::new(Some(name))
     }
 
-    /// Extensions are agreed on apart.
-    pub(crate) fn selecting(subprotocol: Option<&str>) -> Self {
+    /// A subprotocol or none; [`answer_extensions`](Self::answer_extensions) or
+    /// [`check_extensions`](Self::check_extensions) adds extensions.
+    pub(crate) fn new(subprotocol: Option<&str>) -> Self {
         Self {
             subprotocol: subprotocol.map(Into::into),
             #[cfg(feature = "deflate")]
@@ -54,32 +54,33 @@ impl Negotiated {
         self.subprotocol.as_deref()
     }
 
-    /// Whether permessage-deflate is used.
+    /// Whether permessage-deflate was agreed on.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn uses_deflate(&self) -> bool {
         self.deflate.is_some()
     }
 
-    /// The value of the header with which a client offers extensions, if it does.
+    /// The value of Sec-WebSocket-Extensions in a request; `None` if the client offers no extension.
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
     pub(crate) fn offer_extensions(config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(wanted) = &config.deflate {
-            return Some(offer_header(wanted));
+        if let Some(deflate) = &config.deflate {
+            return Some(offer_header(deflate));
         }
         None
     }
 
-    /// A server's answer to the extensions that the request offers; returns the header that says so.
+    /// Selects extensions that the request offers. Returns the value of Sec-WebSocket-Extensions in the response;
+    /// `None` declines them all.
     #[cfg_attr(
         not(feature = "deflate"),
         expect(unused_variables, clippy::unused_self, reason = "no extension is built")
     )]
     pub(crate) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(wanted) = &config.deflate
-            && let Some((agreed, header)) = Agreed::answer(request.extensions(), wanted)
+        if let Some(deflate) = &config.deflate
+            && let Some((agreed, header)) = Agreed::answer(request.extensions(), deflate)
         {
             self.deflate = Some(agreed);
             return Some(header);
@@ -87,8 +88,8 @@ impl Negotiated {
         None
     }
 
-    /// A client's check of the extensions in the response. RFC 6455 §9.1: only what was offered may be in it, as its
-    /// own specification has it.
+    /// Checks the extensions in the response. RFC 6455 §9.1: a server may select only offered extensions, and must
+    /// follow the specification of each.
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
     pub(crate) fn check_extensions(
         &mut self,
@@ -99,10 +100,10 @@ impl Negotiated {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|wanted| Agreed::of_response(answered, wanted)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|deflate| Agreed::of_response(answered, deflate)) {
             self.deflate = Some(agreed);
             return Ok(());
         }
-        Err(HandshakeErrorKind::Extensions)
+        Err(HandshakeErrorKind::InvalidExtensions)
     }
 }

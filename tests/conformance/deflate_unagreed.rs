@@ -133,7 +133,7 @@ fn assert_extensions_fail(outcome: &crate::harness::Outcome, what: &str) {
     let Some(Error::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else {
         panic!("{what}: {outcome:?}")
     };
-    assert_eq!((error.kind(), outcome.events.len()), (HandshakeErrorKind::Extensions, 1), "{what}");
+    assert_eq!((error.kind(), outcome.events.len()), (HandshakeErrorKind::InvalidExtensions, 1), "{what}");
     assert!(outcome.output.is_empty() && outcome.state == State::Closed, "{what}");
 }
 

@@ -77,9 +77,9 @@ fn no_100_before_a_rejection() {
 fn no_100_for_a_request_that_is_wrong() {
     rows!("6455-4.2.1-0");
     let expecting = add(REQUEST, EXPECTING[0]);
-    assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersion);
-    assert_refused(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::Upgrade);
-    assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::Body);
+    assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersionTooOld);
+    assert_refused(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::MissingUpgrade);
+    assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::UnexpectedBody);
 }
 
 /// Where something else has read the request: the answer's own bytes have the 100; its status and headers, for a stack

@@ -72,7 +72,7 @@ fn every_server_opens_a_client() {
                     assert!(client.uses_deflate(), "{name}");
                 }
                 // They answered requests that offered permessage-deflate: without the offer, it has to fail.
-                assert_fails(&request, &response, HandshakeErrorKind::Extensions);
+                assert_fails(&request, &response, HandshakeErrorKind::InvalidExtensions);
                 response = replace(&response, "Sec-WebSocket-Extensions", "");
             }
             let outcome = answered(&request, &response);

@@ -74,7 +74,7 @@ fn origin() {
     // RFC 6454 §7.3: one Origin at most. What were taken for none, a check could be led past with.
     let twice = add(REQUEST, "Origin: http://a\r\nOrigin: http://a\r\n");
     for request in [twice.into_bytes(), with_byte(0xff, REQUEST, "Origin: ?\r\n")] {
-        assert_eq!(parse_request(&request).err(), Some(HandshakeErrorKind::Origin));
+        assert_eq!(parse_request(&request).err(), Some(HandshakeErrorKind::InvalidOrigin));
     }
 }
 

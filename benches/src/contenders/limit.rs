@@ -12,11 +12,11 @@ use crate::work::{READ, Reads, Task, Work};
 /// The work on the bytes; each variant adds to the one before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// One copy for a read, and one for a write.
+    /// One copy for each read and each write.
     Copy,
     /// Each message is also unmasked, in place.
     Xor,
-    /// And validated by simdutf8.
+    /// simdutf8 also validates each message.
     Utf8,
 }
 
@@ -58,9 +58,9 @@ impl Contender for Limit {
 /// Receives messages without headers.
 struct Take {
     limit: Limit,
-    /// Reads the payloads, masked; for [`Limit::Copy`] unmasked.
+    /// The socket with the payloads: masked, or unmasked for [`Limit::Copy`].
     bare: Socket,
-    /// The buffer for replies.
+    /// The socket for replies, for [`Task::Echo`].
     echo: Option<Socket>,
     buffer: Aligned,
     size: usize,
@@ -75,7 +75,7 @@ impl Take {
         if limit > Limit::Copy {
             tape.chunks_mut(work.message_size()).for_each(xor);
         }
-        // The same reads, except that a full read brings whole messages.
+        // The same reads, except that a full read has complete messages.
         let size = work.message_size();
         let reads = match work.reads {
             Reads::UpTo(READ) if size <= READ => Reads::UpTo(READ / size * size),
@@ -165,7 +165,7 @@ impl Go for Put {
     }
 }
 
-/// Reads a request and writes about as many bytes as an answer has.
+/// Reads a request and writes a block as long as a typical answer.
 struct Answer(Socket, Aligned);
 
 impl Go for Answer {
@@ -179,7 +179,7 @@ impl Go for Answer {
     }
 }
 
-/// With a fixed key.
+/// Masks or unmasks with a fixed key.
 #[inline]
 fn xor(bytes: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]

@@ -222,7 +222,7 @@ impl Put for Protocol {
     }
 }
 
-/// A client's: it has to copy every payload to mask it.
+/// A client, which must copy every payload to mask it.
 struct Masked(Protocol);
 
 impl Put for Masked {

@@ -118,7 +118,7 @@ impl Go for Echo {
             seen(payload(&message));
             self.0.write(message).expect("an open connection");
         }
-        // Often only while results are verified.
+        // Once for each `go`, which runs often only while results are verified.
         self.0.flush().expect("an open connection");
         messages
     }

@@ -60,9 +60,9 @@ impl Go for Compress {
 }
 
 struct Decompress {
-    /// Reads the messages, each with its tail.
+    /// The socket with the messages, each with its tail.
     bare: Socket,
-    /// Their lengths.
+    /// The lengths of the messages.
     lens: Vec<usize>,
     next: usize,
     inflate: Inflate,

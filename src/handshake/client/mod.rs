@@ -1,4 +1,4 @@
-//! A client's opening handshake (RFC 6455 §4.1): the request, and the check of the response.
+//! The client's side of the opening handshake (RFC 6455 §4.1): the request, and the check of the response.
 
 mod request;
 mod response;

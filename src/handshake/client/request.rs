@@ -1,5 +1,5 @@
-//! The client's opening request (RFC 6455 §4.1, RFC 8441 §5), checked as a whole and made into headers. Its nonce comes
-//! from outside.
+//! [`ClientRequest`]: the client's handshake request (RFC 6455 §4.1, RFC 8441 §5). [`ClientHandshake`]: its headers, and
+//! the check of the response.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,16 +11,16 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::accept_key::{KEY_LEN, accept_key, request_key};
 use crate::handshake::grammar::is_token;
-use crate::handshake::header_checks::{HeaderError, check_header, check_value, put_header};
-use crate::handshake::header_list::{put_field, read_fields};
+use crate::handshake::header_checks::{HeaderError, check_header, check_value, write_header_line};
+use crate::handshake::header_list::{push_header, read_header_list};
 use crate::handshake::headers::Headers;
 use crate::handshake::http1::ResponseHead;
 use crate::handshake::negotiated::Negotiated;
 use crate::output::Output;
 use crate::uri::{Uri, UriError};
 
-/// What a client asks for: a URI, and what goes with it. Checked as a whole by
-/// [`Connection::client`](crate::Connection::client), before a byte is written.
+/// The handshake request that a client sends: a URI, subprotocols, headers.
+/// [`Connection::client`](crate::Connection::client) checks all of it before it writes a byte.
 ///
 /// # Examples
 /// ```
@@ -43,12 +43,12 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request for a `ws` or `wss` URI, in the sense of [`Uri::parse`].
+    /// A request for a `ws` or `wss` URI, parsed with [`Uri::parse`].
     pub fn new(uri: impl AsRef<str>) -> Self {
         Self::with(Uri::parse(uri.as_ref()))
     }
 
-    /// A request for a URI that is parsed already, by a browser's rules for instance, or to know where to connect.
+    /// A request for a parsed URI: for instance one parsed by a browser's rules, or one whose host was needed before.
     ///
     /// # Examples
     /// ```
@@ -68,52 +68,53 @@ impl ClientRequest {
         Self { uri, subprotocols: Vec::new(), origin: None, headers: Vec::new() }
     }
 
-    /// Offers a subprotocol, after those offered before it in the order of preference. Has to be a token, once.
+    /// Offers a subprotocol; call it in order of preference. Each name must be a token and must be offered only once.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocols.push(name.into());
         self
     }
 
-    /// Sets the Origin header, as browsers do; [`header`](Self::header) must not set it too.
+    /// Sets the Origin header, which browsers send. Do not also set it with [`header`](Self::header).
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Adds a header, such as a cookie or Authorization. Those of the opening handshake itself are the crate's.
+    /// Adds a header, such as Cookie or Authorization. The headers of the handshake itself cannot be set.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The HTTP/1.1 request, to be sent by something other than a [`Connection`](crate::Connection), which does all
-    /// this by itself. The nonce is 16 random bytes, anew for every connection (RFC 6455 §4.1, 7); of the config,
-    /// `Config::deflate` and [`Config::browser_rules`] count.
+    /// The request over HTTP/1.1, for another HTTP stack to send; [`Connection::client`](crate::Connection::client)
+    /// writes it itself. `nonce` is 16 random bytes, new for every connection (RFC 6455 §4.1, 7). Of `config`, only
+    /// `Config::deflate` and [`Config::browser_rules`] are used.
     ///
     /// # Errors
-    /// If the request cannot be sent.
+    /// If the request breaks a rule, and so cannot be sent.
     pub fn upgrade(&self, config: &Config, nonce: [u8; 16]) -> Result<ClientHandshake, RequestError> {
         self.handshake(config, Some(request_key(nonce)))
     }
 
-    /// The request in HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), to be sent if the server has allowed it by
-    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`. Headers that belong to an HTTP/1.1 connection, such as Keep-Alive, are left
-    /// out. Of the config, `Config::deflate` and [`Config::browser_rules`] count.
+    /// The request over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220). Send it only if the server has sent
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`. Headers of an HTTP/1.1 connection, such as Keep-Alive, are left out. Of
+    /// `config`, only `Config::deflate` and [`Config::browser_rules`] are used.
     ///
     /// # Errors
-    /// If the request cannot be sent.
+    /// If the request breaks a rule, and so cannot be sent.
     pub fn extended_connect(&self, config: &Config) -> Result<ClientHandshake, RequestError> {
         self.handshake(config, None)
     }
 
-    /// RFC 6455 §4.1, "the requirements for this handshake"; RFC 8441 §5 if there is no key.
+    /// Builds an upgrade with this key (RFC 6455 §4.1, "the requirements for this handshake"), or an extended CONNECT
+    /// if there is no key (RFC 8441 §5).
     fn handshake(&self, config: &Config, key: Option<[u8; KEY_LEN]>) -> Result<ClientHandshake, RequestError> {
         let uri = self.uri.clone().map_err(RequestError::Uri)?;
         self.check_subprotocols()?;
         self.check_headers()?;
         let bootstrap = if key.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect };
         let mut headers = Headers::with_capacity(16, EXPECTED_LEN);
-        let mut put = |name: &str, value: &[u8]| put_field(bootstrap, &mut headers, name, value);
+        let mut put = |name: &str, value: &[u8]| push_header(bootstrap, &mut headers, name, value);
         if let Some(key) = &key {
             put("Host", uri.authority().as_bytes());
             put("Upgrade", b"websocket");
@@ -130,7 +131,7 @@ impl ClientRequest {
         }
         put("Sec-WebSocket-Version", b"13");
         if !self.subprotocols.is_empty() {
-            // With the space: some servers split there and nowhere else.
+            // With a space after the comma: some servers split the list only at ", ".
             put("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
         }
         if let Some(offer) = Negotiated::offer_extensions(config) {
@@ -173,11 +174,11 @@ impl ClientRequest {
     }
 }
 
-/// The request is no longer, unless the caller adds headers.
+/// Enough for a request without the caller's own headers.
 const EXPECTED_LEN: usize = 256;
 
-/// A client's opening handshake, to be sent by another HTTP stack, which gives back the response to be
-/// [checked](Self::check): by that, the handshake is used up.
+/// A client's handshake over another HTTP stack. Send its headers, then check the response with [`check`](Self::check),
+/// which consumes it.
 ///
 /// # Examples
 /// ```
@@ -201,7 +202,7 @@ const EXPECTED_LEN: usize = 256;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "it is to be sent, and checks the response"]
+#[must_use = "send its headers, then check the response with it"]
 pub struct ClientHandshake {
     uri: Uri,
     headers: Headers,
@@ -210,31 +211,31 @@ pub struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// How it asks: by GET or by CONNECT.
+    /// Whether the request is a GET or an extended CONNECT.
     #[must_use]
     pub fn bootstrap(&self) -> Bootstrap {
         self.offer.bootstrap()
     }
 
-    /// Where it is to be sent, and in [`Uri::resource`] the target of an HTTP/1.1 request.
+    /// The URI to send the request to. Its [`resource`](Uri::resource) is the target of an HTTP/1.1 request.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// The headers, in order. In HTTP/2 and HTTP/3 they begin with the pseudo-headers and are all of the request; the
-    /// other names are lower-case there.
+    /// The headers, in order. For an extended CONNECT they are the whole request: pseudo-headers first, then headers
+    /// with lower-case names.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// Checks the final response: its status and its headers, each name and value as bytes or text. A pseudo-header
-    /// `:status` may be among the headers of an HTTP/2 or HTTP/3 response; it is the status given that counts.
+    /// Checks the final response: its status, and its headers as pairs of name and value, bytes or text. The headers of
+    /// an HTTP/2 or HTTP/3 response may include the pseudo-header `:status`, which is ignored: `status` decides.
     ///
     /// # Errors
-    /// [`Refused`](HandshakeErrorKind::Refused) for any status but 101, or 2xx to an extended CONNECT; otherwise the
-    /// first rule that is broken (RFC 6455 §4.1, RFC 8441 §5). The stream is then to be closed, and nothing sent.
+    /// [`Rejected`](HandshakeErrorKind::Rejected) for a status other than 101, or, to an extended CONNECT, other than
+    /// 2xx; otherwise the first broken rule (RFC 6455 §4.1, RFC 8441 §5). Then close the stream and send nothing.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         self,
         status: u16,
@@ -247,13 +248,13 @@ impl ClientHandshake {
             Bootstrap::ExtendedConnect => matches!(status, 200..=299),
         };
         if !opens {
-            return Err(HandshakeErrorKind::Refused(status));
+            return Err(HandshakeErrorKind::Rejected(status));
         }
-        let (_, headers) = read_fields(self.bootstrap(), headers, [":status"])?;
+        let (_, headers) = read_header_list(self.bootstrap(), headers, [":status"])?;
         check_response(ResponseHead { status, minor_version: 1, headers }, &self.offer, &self.config)
     }
 
-    /// Writes it as an HTTP/1.1 request.
+    /// Writes the HTTP/1.1 request.
     pub(crate) fn write_http1(&self, output: &mut Output) {
         let first_line = b"GET  HTTP/1.1\r\n".len().saturating_add(self.uri.resource().len());
         let expected = first_line.saturating_add(self.headers.http1_len()).saturating_add(b"\r\n".len());
@@ -262,19 +263,19 @@ impl ClientHandshake {
                 head.extend_from_slice(part.as_bytes());
             }
             for (name, value) in self.headers.lines() {
-                put_header(head, name, value);
+                write_header_line(head, name, value);
             }
             head.extend_from_slice(b"\r\n");
         });
     }
 
-    /// What the response is checked against.
+    /// The part that the check of the response needs.
     pub(crate) fn into_offer(self) -> Offer {
         self.offer
     }
 }
 
-/// A [`ClientRequest`] that cannot be sent. Nothing was.
+/// Why a [`ClientRequest`] cannot be sent. Nothing was written.
 ///
 /// # Examples
 /// ```
@@ -287,13 +288,13 @@ impl ClientHandshake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The URI is no WebSocket URI.
+    /// The URI is not a WebSocket URI.
     Uri(UriError),
     /// A subprotocol is not a token (RFC 6455 §4.1, 10; the WebSocket API's `SyntaxError`).
     Subprotocol,
-    /// A subprotocol is named twice.
+    /// A subprotocol is offered twice.
     RepeatedSubprotocol,
-    /// A header, or the origin, cannot be sent.
+    /// A header or the origin cannot be sent.
     Header(HeaderError),
 }
 

@@ -1,5 +1,4 @@
-//! The client's check of the response (RFC 6455 §4.1, RFC 8441 §5): a pure function of the head and of what was asked
-//! for.
+//! [`Response`], and the client's check of it against the request (RFC 6455 §4.1, RFC 8441 §5).
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -17,7 +16,7 @@ use crate::handshake::headers::Headers;
 use crate::handshake::http1::ResponseHead;
 use crate::handshake::negotiated::Negotiated;
 
-/// The server's final response to the opening request.
+/// The server's final response to the handshake request.
 ///
 /// # Examples
 /// ```
@@ -44,8 +43,8 @@ struct Parts {
 }
 
 impl Response {
-    /// Any status that does not open the connection.
-    pub(crate) fn refusal(head: ResponseHead, body: Vec<u8>) -> Self {
+    /// A response whose status does not open the connection.
+    pub(crate) fn rejection(head: ResponseHead, body: Vec<u8>) -> Self {
         Self { parts: Box::new(Parts { status: head.status, headers: head.headers, subprotocol: None, body }) }
     }
 
@@ -55,7 +54,7 @@ impl Response {
         self.parts.status
     }
 
-    /// All header lines: cookies, or a refusal's Location, WWW-Authenticate, Retry-After, Sec-WebSocket-Version.
+    /// All headers: Set-Cookie, or, of a rejection, Location, WWW-Authenticate, Retry-After, Sec-WebSocket-Version.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.parts.headers
@@ -67,40 +66,40 @@ impl Response {
         self.parts.subprotocol.as_deref()
     }
 
-    /// A refusal's body, as far as it came and at most [`Config::max_head_size`](crate::Config::max_head_size)
-    /// bytes; the data of chunks without their own lines. A body without Content-Length or chunks ends with the stream
-    /// (RFC 9112 §6.3): it is reported then, or at that limit, or when the caller stops waiting by
+    /// The received part of a rejection's body, at most [`Config::max_head_size`](crate::Config::max_head_size) bytes;
+    /// of a chunked body, only the data. A body without Content-Length or chunks ends with the stream (RFC 9112 §6.3):
+    /// the response is reported then, or when that limit is reached, or when the caller stops waiting with
     /// [`time_out`](crate::Connection::time_out) or [`close`](crate::Connection::close).
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.parts.body
     }
 
-    /// The versions of the protocol that a refusing server understands (RFC 6455 §4.4), from all
-    /// Sec-WebSocket-Version headers; what is no number between 0 and 255 is left out.
+    /// The protocol versions that a rejecting server supports (RFC 6455 §4.4), from all Sec-WebSocket-Version headers.
+    /// Values that are not numbers from 0 to 255 are skipped.
     ///
     /// # Examples
     /// ```
     /// # use websocket_proto::handshake::Response;
-    /// fn speaks_hybi_8(refusal: &Response) -> bool {
-    ///     refusal.versions().any(|version| version == 8)
+    /// fn speaks_hybi_8(rejection: &Response) -> bool {
+    ///     rejection.versions().any(|version| version == 8)
     /// }
     /// ```
     pub fn versions(&self) -> impl Iterator<Item = u8> {
         elements(self.parts.headers.get_all("Sec-WebSocket-Version")).filter_map(parse_version)
     }
 
-    /// How long a refusing server asks to wait before the next request (RFC 9110 §10.2.3, Retry-After), with any
-    /// status. The longest, if it says so more than once; `None` if it does not, or in no form that is understood.
+    /// The time that the server asks to wait before the next request (Retry-After, RFC 9110 §10.2.3), whatever the
+    /// status. The longest time if several headers give one; `None` without a valid header.
     ///
-    /// A date is counted from the response's own Date, so that no clock is needed: without one, or without the feature
-    /// `std`, it is not understood. A date in the past is no time at all.
+    /// A Retry-After date is measured from the response's Date header, so no clock is needed; without that header, or
+    /// without feature `std`, the date is ignored. A date in the past is a time of zero.
     ///
     /// # Examples
     /// ```
     /// # use websocket_proto::handshake::Response;
-    /// fn is_worth_waiting_for(refusal: &Response) -> bool {
-    ///     refusal.retry_after().is_some_and(|wait| wait.as_secs() < 60)
+    /// fn is_worth_waiting_for(rejection: &Response) -> bool {
+    ///     rejection.retry_after().is_some_and(|wait| wait.as_secs() < 60)
     /// }
     /// ```
     #[must_use]
@@ -110,7 +109,7 @@ impl Response {
         values.filter_map(|value| parse_digits(value).map(Duration::from_secs).or_else(|| self.until(value))).max()
     }
 
-    /// The time from the response's Date to another date.
+    /// The time from the response's Date to `date`.
     #[cfg(feature = "std")]
     fn until(&self, date: &[u8]) -> Option<Duration> {
         let parse = |date| httpdate::parse_http_date(core::str::from_utf8(date).ok()?).ok();
@@ -119,68 +118,68 @@ impl Response {
     }
 
     #[cfg(not(feature = "std"))]
-    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    #[expect(clippy::unused_self, reason = "the same signature as with the feature")]
     fn until(&self, _date: &[u8]) -> Option<Duration> {
         None
     }
 }
 
-/// Checks a response whose status opens the connection (RFC 6455 §4.1, "the client MUST validate the server's response
-/// as follows").
+/// Checks the headers of a response whose status opens the connection (RFC 6455 §4.1, "the client MUST validate the
+/// server's response as follows").
 pub(crate) fn check_response(
     head: ResponseHead,
     offer: &Offer,
     config: &Config,
 ) -> Result<(Response, Negotiated), HandshakeErrorKind> {
-    // RFC 8441 §5 leaves the rest of it as it is: "The Origin [RFC6454], Sec-WebSocket-Version, Sec-WebSocket-Protocol,
-    // and Sec-WebSocket-Extensions header fields are used in the CONNECT request and response-header fields as they
-    // were in [RFC6455]."
+    // The other headers follow the same rules over every HTTP. RFC 8441 §5: "The Origin [RFC6454],
+    // Sec-WebSocket-Version, Sec-WebSocket-Protocol, and Sec-WebSocket-Extensions header fields are used in the CONNECT
+    // request and response-header fields as they were in [RFC6455]."
     if let Some(accept) = &offer.accept {
-        check_switch(&head, accept)?;
+        check_upgrade_headers(&head, accept)?;
     }
     let ResponseHead { status, headers, .. } = head;
     // RFC 6455 §4.1, 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
-    // indicates the use of an extension that was not present in the client's handshake". §11.3.2: not more than once in
-    // a response.
+    // indicates the use of an extension that was not present in the client's handshake". §11.3.2: a response has the
+    // header at most once.
     let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
         Ok(None) => Vec::new(),
         // RFC 7692 §7.1: permessage-deflate, the one extension that is offered, has four parameters. A list of more is
         // not read, so that it costs no memory.
         Ok(Some(value)) if matches!(count_extensions([value]), Ok((1, 0..=4))) => {
-            parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?
+            parse_extensions([value]).map_err(|_| HandshakeErrorKind::InvalidExtensions)?
         }
-        _ => return Err(HandshakeErrorKind::Extensions),
+        _ => return Err(HandshakeErrorKind::InvalidExtensions),
     };
     let subprotocol = selected_subprotocol(&headers, offer, config)?;
-    let mut negotiated = Negotiated::selecting(subprotocol.as_deref());
+    let mut negotiated = Negotiated::new(subprotocol.as_deref());
     negotiated.check_extensions(&extensions, config)?;
     Ok((Response { parts: Box::new(Parts { status, headers, subprotocol, body: Vec::new() }) }, negotiated))
 }
 
-/// What a 101 response has to say of the switch.
-fn check_switch(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
+/// Checks the version and the headers with which a 101 response switches protocols.
+fn check_upgrade_headers(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let ResponseHead { minor_version, headers, .. } = head;
     if *minor_version < 1 {
-        return Err(Kind::HttpVersion);
+        return Err(Kind::HttpVersionTooOld);
     }
     // §4.1, 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
     // not an ASCII case-insensitive match for the value "websocket"".
     let mut protocols = elements(headers.get_all("Upgrade")).map(|name| name.eq_ignore_ascii_case(b"websocket"));
     if protocols.next() != Some(true) || !protocols.all(|is_websocket| is_websocket) {
-        return Err(Kind::Upgrade);
+        return Err(Kind::MissingUpgrade);
     }
     // §4.1, 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
     // token that is an ASCII case-insensitive match for the value "Upgrade"".
     if !headers.get_all("Connection").any(|options| has_element(options, "Upgrade")) {
-        return Err(Kind::Connection);
+        return Err(Kind::MissingConnectionUpgrade);
     }
-    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not
-    // more than once.
+    // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: at most
+    // once.
     match headers.get_only("Sec-WebSocket-Accept") {
         Ok(Some(answered)) if answered == accept => Ok(()),
-        _ => Err(Kind::Accept),
+        _ => Err(Kind::InvalidAccept),
     }
 }
 
@@ -191,24 +190,24 @@ fn selected_subprotocol(
     offer: &Offer,
     config: &Config,
 ) -> Result<Option<String>, HandshakeErrorKind> {
-    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::InvalidSubprotocol)?;
     match selected {
         Some(name) => {
             let offered = offer.subprotocols.iter().find(|offered| offered.as_bytes() == name);
-            Ok(Some(offered.ok_or(HandshakeErrorKind::Subprotocol)?.as_ref().into()))
+            Ok(Some(offered.ok_or(HandshakeErrorKind::InvalidSubprotocol)?.as_ref().into()))
         }
-        // WHATWG: "If protocols is not the empty list and extracting header list values given
-        // `Sec-WebSocket-Protocol` and response's header list results in null, failure, or the empty byte sequence,
-        // then fail the WebSocket connection." RFC 6455 opens without one.
-        None if config.browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::NoSubprotocol),
+        // WHATWG: "If protocols is not the empty list and extracting header list values given `Sec-WebSocket-Protocol`
+        // and response's header list results in null, failure, or the empty byte sequence, then fail the WebSocket
+        // connection." RFC 6455 allows a response without one.
+        None if config.browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::MissingSubprotocol),
         None => Ok(None),
     }
 }
 
-/// What the client has to remember of its request until the response is there.
+/// The part of a request that the client keeps to check the response.
 #[derive(Debug)]
 pub(crate) struct Offer {
-    /// What Sec-WebSocket-Accept has to be; nothing for an extended CONNECT.
+    /// The expected Sec-WebSocket-Accept; `None` for an extended CONNECT.
     pub(super) accept: Option<[u8; ACCEPT_LEN]>,
     pub(super) subprotocols: Vec<Box<str>>,
 }

@@ -1,5 +1,4 @@
-//! The body of a refusal, as far as HTTP says where it ends and as much as is kept of it. What it says is not looked
-//! at.
+//! [`Body`]: collects the body of a response that rejects, up to its end or a limit.
 
 use alloc::vec::Vec;
 
@@ -9,7 +8,7 @@ use crate::handshake::grammar::{elements, parse_digits};
 use crate::handshake::headers::Headers;
 use crate::message::extend_up_to;
 
-/// A body under way. Every decision falls at a fixed byte of it, however it is cut.
+/// A body that is being received. The result is the same however it is split into pieces.
 #[derive(Debug)]
 pub(crate) struct Body {
     framing: Framing,
@@ -19,16 +18,17 @@ pub(crate) struct Body {
 
 #[derive(Debug)]
 enum Framing {
-    /// So many bytes are to come.
+    /// The body's length, at most the limit.
     Length(usize),
-    /// All bytes up to the end of the stream.
+    /// The body ends with the stream.
     UntilClose,
-    /// `next` is where the next chunk begins in the bytes, `scanned` how far its first line was looked for.
+    /// The next chunk starts at `next` in the body; its first line does not end before `scanned`.
     Chunked { next: usize, scanned: usize },
 }
 
 impl Body {
-    /// The body that follows the head of a final response, by the rules of RFC 9112 §6.3 in their order.
+    /// The body that follows the head of a final response; `None` if there is none. Applies the rules of RFC 9112 §6.3
+    /// in their order.
     pub(crate) fn of(head: &ResponseHead, limit: usize) -> Result<Option<Self>, HandshakeErrorKind> {
         // 1: "any response with a 1xx (Informational), 204 (No Content), or 304 (Not Modified) status code is always
         // terminated by the first empty line after the header fields".
@@ -52,8 +52,8 @@ impl Body {
         Ok(Some(Self { framing, bytes: Vec::new(), limit }))
     }
 
-    /// How many more bytes could belong to it.
-    pub(crate) fn wanted(&self) -> usize {
+    /// The most bytes that can still belong to the body.
+    pub(crate) fn max_remaining(&self) -> usize {
         let end = match self.framing {
             Framing::Length(length) => length,
             Framing::UntilClose | Framing::Chunked { .. } => self.limit,
@@ -61,15 +61,15 @@ impl Body {
         end.saturating_sub(self.bytes.len())
     }
 
-    /// Takes the next bytes, at most those [`wanted`](Self::wanted); returns whether the body is complete, or as long
-    /// as it may get.
+    /// Appends the next bytes, at most [`max_remaining`](Self::max_remaining). Returns whether the body is complete or
+    /// has reached its limit.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
-        extend_up_to(self.bytes.len().saturating_add(self.wanted()), &mut self.bytes, bytes);
-        self.wanted() == 0 || self.is_last_chunk()
+        extend_up_to(self.bytes.len().saturating_add(self.max_remaining()), &mut self.bytes, bytes);
+        self.max_remaining() == 0 || self.scan_chunks()
     }
 
-    /// What came, without the chunks' own lines.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    /// Takes the data received so far, without the framing of chunks.
+    pub(crate) fn take_data(&mut self) -> Vec<u8> {
         let bytes = core::mem::take(&mut self.bytes);
         match self.framing {
             Framing::Length(_) | Framing::UntilClose => bytes,
@@ -77,8 +77,8 @@ impl Body {
         }
     }
 
-    /// Looks at the chunks that are there, each once; returns whether the last is among them, or a malformed one.
-    fn is_last_chunk(&mut self) -> bool {
+    /// Scans the new bytes for chunks, each chunk once. Returns whether it found the last one, or a malformed one.
+    fn scan_chunks(&mut self) -> bool {
         let Framing::Chunked { next, scanned } = &mut self.framing else { return false };
         loop {
             let line_end = |from: usize| self.bytes.get(from..)?.iter().position(|&byte| byte == b'\n');
@@ -94,14 +94,15 @@ impl Body {
     }
 }
 
-/// RFC 9112 §6.3: chunked as the last coding delimits the body.
+/// Whether chunks delimit the body: the last transfer coding is chunked (RFC 9112 §6.3).
 fn is_chunked(headers: &Headers) -> bool {
     let last = elements(headers.get_all("Transfer-Encoding")).last();
     last.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"))
 }
 
-/// RFC 9112 §6.3, 5: a Content-Length is invalid "unless the field value can be successfully parsed as a comma-separated
-/// list (Section 5.6.1 of \[HTTP\]), all values in the list are valid, and all values in the list are the same".
+/// The value of Content-Length. RFC 9112 §6.3, 5: it is invalid "unless the field value can be successfully parsed as a
+/// comma-separated list (Section 5.6.1 of \[HTTP\]), all values in the list are valid, and all values in the list are
+/// the same".
 fn content_length(headers: &Headers) -> Option<u64> {
     let mut lengths = elements(headers.get_all("Content-Length")).map(parse_digits);
     let length = lengths.next()??;
@@ -111,12 +112,12 @@ fn content_length(headers: &Headers) -> Option<u64> {
 struct Chunk {
     start: usize,
     size: usize,
-    /// Where the chunk after it begins: behind the data and its line end.
+    /// The start of the next chunk: after this chunk's data and the line end that follows it.
     next: usize,
 }
 
-/// The chunk that begins here. Only its line is parsed, or an extension with a bare LF would reach into what follows,
-/// as far as that has come.
+/// The chunk that starts at `at`. The parser gets only the chunk's first line: it would read a chunk extension with a
+/// bare LF on into the next line, so the result would depend on how much of that has arrived.
 fn chunk_at(bytes: &[u8], at: usize) -> Option<Chunk> {
     let line = bytes.get(at..)?.split_inclusive(|&byte| byte == b'\n').next()?;
     match httparse::parse_chunk_size(line) {
@@ -128,7 +129,7 @@ fn chunk_at(bytes: &[u8], at: usize) -> Option<Chunk> {
     }
 }
 
-/// The data of all chunks, in the memory of the body.
+/// The data of all chunks, moved together in the memory of the body; the last chunk may be incomplete.
 fn dechunk(mut bytes: Vec<u8>) -> Vec<u8> {
     let (mut len, mut at) = (0_usize, 0);
     while let Some(chunk) = chunk_at(&bytes, at).filter(|chunk| chunk.size > 0) {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as it arrives: heads, however they are cut, and the bodies of responses that reject.
+//! HTTP/1.1 messages received in pieces of any size: heads, and the bodies of responses that reject.
 
 mod body;
 mod head;
@@ -7,6 +7,6 @@ mod scanner;
 mod start_line;
 
 pub(crate) use body::Body;
-pub(crate) use head::{Found, ResponseHead, parse_response_head};
+pub(crate) use head::{ParsedHead, ResponseHead, parse_response_head};
 pub(crate) use head::{RequestHead, parse_request_head};
-pub(crate) use scanner::{BadHead, HeadScanner};
+pub(crate) use scanner::{HeadScanner, ScanError};

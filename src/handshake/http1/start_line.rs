@@ -5,20 +5,21 @@ use crate::handshake::grammar::is_token_byte;
 
 /// The part of a request line or status line that the next byte belongs to.
 ///
-/// It accepts every line that the parser accepts, and refuses all others at the first byte that is wrong. So TLS, SSH,
-/// SMTP or HTTP/2 on this port gets its answer at once, instead of at the end of a head that never comes.
+/// [`read`](Self::read) accepts every line that the parser accepts, and rejects all others at their first wrong byte.
+/// So a client that speaks TLS, SSH, SMTP or HTTP/2 on this port gets an answer at once: its bytes may never end a
+/// head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StartLine {
-    /// Before a request, where one empty line is ignored.
+    /// Before a request; one empty line may come first.
     BeforeRequest,
     /// Before a request, after that empty line.
     MethodStart,
     Method,
     TargetStart,
     Target,
-    /// In the HTTP version of a request, after this number of its bytes.
+    /// In a request's HTTP version, after this number of its bytes.
     RequestVersion(u8),
-    /// In the HTTP version of a response, after this number of its bytes.
+    /// In a response's HTTP version, after this number of its bytes.
     ResponseVersion(u8),
     /// In the status code, after this number of its digits.
     Status(u8),
@@ -32,10 +33,11 @@ impl StartLine {
     pub(crate) const REQUEST: Self = Self::BeforeRequest;
     pub(crate) const RESPONSE: Self = Self::ResponseVersion(0);
 
-    /// Reads a byte that is not part of a line end and not a control byte, except that it may be a tab.
+    /// Reads the next byte, which is no control byte except perhaps a tab.
     ///
     /// RFC 9112 §3: "request-line = method SP request-target SP HTTP-version"; §4: "status-line = HTTP-version SP
-    /// status-code SP \[ reason-phrase \]", where the parser does without the second space, as many servers do.
+    /// status-code SP \[ reason-phrase \]". Without a reason phrase, the second space may be missing: many servers omit
+    /// it, and the parser accepts that.
     pub(crate) fn read(self, byte: u8) -> Result<Self, HandshakeErrorKind> {
         match (self, byte) {
             (Self::BeforeRequest | Self::MethodStart | Self::Method, _) if is_token_byte(byte) => Ok(Self::Method),
@@ -62,11 +64,12 @@ impl StartLine {
     }
 }
 
-/// RFC 9112 §2.3: "HTTP-version = HTTP-name "/" DIGIT "." DIGIT", where the name is case-sensitive.
+/// Reads the byte at `at` of an HTTP version. RFC 9112 §2.3: "HTTP-version = HTTP-name "/" DIGIT "." DIGIT"; the name
+/// is case-sensitive.
 fn read_version(at: u8, byte: u8) -> Result<u8, HandshakeErrorKind> {
     match (at, byte) {
         // RFC 9110 §15.6.6: 505 "indicates that the server does not support, or refuses to support, the major version
-        // of HTTP that was used in the request message." A client cannot read such a response either.
+        // of HTTP that was used in the request message." For a response the error is the same.
         (5, b'0' | b'2'..=b'9') => Err(HandshakeErrorKind::UnsupportedHttpVersion),
         (0, b'H') | (1 | 2, b'T') | (3, b'P') | (4, b'/') | (5, b'1') | (6, b'.') | (7, b'0'..=b'9') => {
             Ok(at.saturating_add(1))
@@ -75,7 +78,7 @@ fn read_version(at: u8, byte: u8) -> Result<u8, HandshakeErrorKind> {
     }
 }
 
-/// Lowers the minor version in a whole head to 1, the highest that the parser knows.
+/// Lowers the minor version in a complete head to 1, the highest that the parser knows.
 ///
 /// RFC 9110 §6.2: "A recipient that receives a message with a major version number that it implements and a minor
 /// version number higher than what it implements SHOULD process the message as if it were in the highest minor version

@@ -1,5 +1,4 @@
-//! The server's answer to an opening request (RFC 6455 §4.2.2): [`Accept`] and the [`Answer`] itself. Whether to accept
-//! is the caller's to say.
+//! [`Accept`]: how to accept a handshake request. [`Answer`]: the response to one (RFC 6455 §4.2.2).
 
 use alloc::format;
 use alloc::string::String;
@@ -10,13 +9,13 @@ use super::request::Request;
 use crate::config::Config;
 use crate::handshake::Bootstrap;
 use crate::handshake::grammar::is_token_byte;
-use crate::handshake::header_checks::{HeaderError, check_header, put_header};
-use crate::handshake::header_list::put_field;
+use crate::handshake::header_checks::{HeaderError, check_header, write_header_line};
+use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 use crate::handshake::negotiated::Negotiated;
 use crate::output::Output;
 
-/// How to accept: with a subprotocol, with further headers.
+/// How to accept a request: the subprotocol, and headers for the response.
 ///
 /// # Examples
 /// ```
@@ -33,25 +32,25 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// No subprotocol, no further headers.
+    /// No subprotocol, no headers of the caller.
     pub const fn new() -> Self {
         Self { subprotocol: None, headers: Vec::new() }
     }
 
-    /// Selects a subprotocol, which has to be one of [`Request::subprotocols`].
+    /// Selects a subprotocol, which must be one of [`Request::subprotocols`].
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocol = Some(name.into());
         self
     }
 
-    /// Adds a header to the response, such as a cookie.
+    /// Adds a header to the response, such as Set-Cookie.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 }
 
-/// An [`Accept`] that cannot be: nothing was sent, and the request can still be answered.
+/// Why an [`Accept`] cannot be sent, and the request, which can still be answered. Nothing was written.
 ///
 /// # Examples
 /// ```
@@ -59,7 +58,7 @@ impl Accept {
 /// # use websocket_proto::{Accept, Connection, Output, Reject};
 /// fn accept_or_fail(ws: &mut Connection, request: Request, accept: &Accept, output: &mut Output) {
 ///     if let Err(error) = ws.accept_with(request, accept, output) {
-///         // Subprotocol or Header: a mistake here. NotDeciding: the client has gone, which happens.
+///         // Subprotocol or Header: a bug in this program. NotDeciding: the connection has ended meanwhile.
 ///         if error.kind() != AcceptErrorKind::NotDeciding {
 ///             eprintln!("{error}");
 ///         }
@@ -68,33 +67,32 @@ impl Accept {
 /// }
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "the client waits until the request inside is accepted or rejected"]
+#[must_use = "the client waits until the request in it is accepted or rejected"]
 pub struct AcceptError {
     pub(crate) kind: AcceptErrorKind,
     pub(crate) request: Request,
 }
 
 impl AcceptError {
-    /// What was wrong.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> AcceptErrorKind {
         self.kind
     }
 
-    /// The request, to be answered otherwise.
+    /// The request, to give it another answer.
     pub fn into_request(self) -> Request {
         self.request
     }
 }
 
-/// What can be wrong with an [`Accept`].
+/// Why an [`Accept`] cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptErrorKind {
-    /// The connection does not wait for this decision: it has ended, or the request is not the one that its event
-    /// brought.
+    /// The connection does not wait for this decision: it has ended, or its event did not deliver this request.
     NotDeciding,
-    /// The subprotocol is not among those that the client offered (RFC 6455 §4.2.2, 4).
+    /// The client did not offer the subprotocol (RFC 6455 §4.2.2, 4).
     Subprotocol,
     /// A header cannot be sent.
     Header(HeaderError),
@@ -119,7 +117,7 @@ impl fmt::Display for AcceptError {
 impl core::error::Error for AcceptErrorKind {}
 impl core::error::Error for AcceptError {}
 
-/// The HTTP response that answers an opening request: made by [`Request::accept`], [`Request::reject`] and
+/// The HTTP response to a handshake request, made by [`Request::accept`], [`Request::reject`] and
 /// [`HandshakeErrorKind::answer`](crate::HandshakeErrorKind::answer).
 ///
 /// # Examples
@@ -148,22 +146,22 @@ impl core::error::Error for AcceptError {}
 /// # assert!(bytes::Buf::chunk(&output).ends_with(b"\r\n\r\n"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the client waits for it"]
+#[must_use = "send it: the client waits for it"]
 pub struct Answer {
     status: u16,
     headers: Headers,
     /// `None` if the request's method is HEAD.
     body: Option<Vec<u8>>,
-    /// Whether 100 (Continue) is to be sent first.
-    continues: bool,
+    /// Whether to send 100 (Continue) first.
+    sends_continue: bool,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
-        Self { status, headers, body: Some(body), continues: false }
+        Self { status, headers, body: Some(body), sends_continue: false }
     }
 
-    /// The answer as the request gets it that begins so: with its method, and perhaps more of its head.
+    /// The answer to this request: without a body if the method is HEAD. `request` starts with the method.
     pub(crate) fn for_request(mut self, request: &[u8]) -> Self {
         if is_head_request(request) {
             self.body = None;
@@ -177,8 +175,8 @@ impl Answer {
         self.status
     }
 
-    /// The headers, in order; for an extended CONNECT with lower-case names. What HTTP itself needs is not among them:
-    /// Content-Length, Date, `Connection: close`, the pseudo-header `:status`.
+    /// The headers, in order; for an extended CONNECT with lower-case names. Without the headers of HTTP itself:
+    /// Content-Length, Date, `Connection: close` and the pseudo-header `:status`.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
@@ -190,36 +188,36 @@ impl Answer {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// Takes the body out.
+    /// The body of a rejection, by value.
     #[cfg(feature = "http")]
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body.unwrap_or_default()
     }
 
-    /// Writes it as an HTTP/1.1 response. A rejection has `Connection: close`, and Content-Length unless the request's
-    /// method is HEAD; once it is written, end the transport in order, as after
-    /// [`Event::Closed`](crate::Event::Closed). Only for a request that came by [`Bootstrap::Upgrade`].
+    /// Writes the answer to a [`Bootstrap::Upgrade`] request as an HTTP/1.1 response. A rejection has
+    /// `Connection: close`, and Content-Length unless the request's method is HEAD; once it is written, end the
+    /// transport in order, as after [`Event::Closed`](crate::Event::Closed).
     ///
-    /// If the request had `Expect: 100-continue`, 100 (Continue) is written before a 101 (RFC 9110 §7.8). An HTTP stack
-    /// that sends the [status](Self::status) and the [headers](Self::headers) has to send that 100 itself.
+    /// If the request had `Expect: 100-continue`, writes 100 (Continue) before a 101 (RFC 9110 §7.8). An HTTP stack
+    /// that sends the [status](Self::status) and [headers](Self::headers) must send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
         let expected = EXPECTED_LEN.saturating_add(self.headers.http1_len()).saturating_add(self.body().len());
         output.put_with(expected, |head| {
-            if self.continues {
+            if self.sends_continue {
                 head.extend_from_slice(CONTINUE);
             }
             let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
             head.extend_from_slice(status_line.as_bytes());
             for (name, value) in self.headers.lines() {
-                put_header(head, name, value);
+                write_header_line(head, name, value);
             }
             if self.status != 101 {
-                put_header(head, b"Connection", b"close");
+                write_header_line(head, b"Connection", b"close");
                 // RFC 9110 §8.6, of a response to HEAD: "a server MUST NOT send Content-Length in such a response
                 // unless its field value equals the decimal number of octets that would have been sent in the content
-                // of a response if the same request had used the GET method." GET might have had another answer.
+                // of a response if the same request had used the GET method." GET might get another answer.
                 if let Some(body) = &self.body {
-                    put_header(head, b"Content-Length", format!("{}", body.len()).as_bytes());
+                    write_header_line(head, b"Content-Length", format!("{}", body.len()).as_bytes());
                 }
             }
             head.extend_from_slice(b"\r\n");
@@ -229,12 +227,12 @@ impl Answer {
 }
 
 impl Request {
-    /// Accepts, where something other than a [`Connection`](crate::Connection) speaks HTTP: send the answer, and go on
-    /// with [`Connection::upgraded`](crate::Connection::upgraded). Of the config, `Config::deflate` counts.
+    /// Accepts the request over another HTTP stack: send the answer, then make the connection with
+    /// [`Connection::upgraded`](crate::Connection::upgraded). Of `config`, only `Config::deflate` is used.
     ///
     /// # Errors
-    /// If the client did not offer the subprotocol or a header cannot be sent. The request is in the error, to be
-    /// answered otherwise.
+    /// If the client did not offer the subprotocol or a header cannot be sent. The error contains the request, to give
+    /// it another answer.
     pub fn accept(self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptError> {
         let (negotiated, extensions) = match self.negotiate(accept, config) {
             Ok(agreed) => agreed,
@@ -242,18 +240,20 @@ impl Request {
         };
         let bootstrap = self.bootstrap();
         let mut headers = Headers::default();
-        put_field(bootstrap, &mut headers, "Upgrade", b"websocket");
-        put_field(bootstrap, &mut headers, "Connection", b"Upgrade");
-        self.open(accept, extensions.as_deref(), |name, value| put_field(bootstrap, &mut headers, name, value));
+        push_header(bootstrap, &mut headers, "Upgrade", b"websocket");
+        push_header(bootstrap, &mut headers, "Connection", b"Upgrade");
+        self.put_headers(accept, extensions.as_deref(), |name, value| {
+            push_header(bootstrap, &mut headers, name, value);
+        });
         let status = match bootstrap {
             Bootstrap::Upgrade => 101,
             Bootstrap::ExtendedConnect => 200,
         };
-        let continues = self.expects_continue();
-        Ok((Answer { continues, ..Answer::new(status, headers, Vec::new()) }, negotiated))
+        let sends_continue = self.expects_continue();
+        Ok((Answer { sends_continue, ..Answer::new(status, headers, Vec::new()) }, negotiated))
     }
 
-    /// Accepts, with the answer as an HTTP/1.1 response in the output.
+    /// Accepts the request and writes the HTTP/1.1 response.
     pub(crate) fn accept_http1(
         self,
         accept: &Accept,
@@ -273,13 +273,16 @@ impl Request {
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );
-            self.open(accept, extensions.as_deref(), |name, value| put_header(head, name.as_bytes(), value));
+            self.put_headers(accept, extensions.as_deref(), |name, value| {
+                write_header_line(head, name.as_bytes(), value);
+            });
             head.extend_from_slice(b"\r\n");
         });
         Ok(negotiated)
     }
 
-    /// What both sides agree on with this, and the extensions as the response has them.
+    /// Checks the subprotocol and the headers, and selects extensions. Returns the result, and the value of
+    /// Sec-WebSocket-Extensions.
     fn negotiate(&self, accept: &Accept, config: &Config) -> Result<(Negotiated, Option<String>), AcceptErrorKind> {
         // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of
         // the values from the |Sec-WebSocket-Protocol| field".
@@ -291,14 +294,13 @@ impl Request {
         for (name, value) in &accept.headers {
             check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
-        let mut negotiated = Negotiated::selecting(accept.subprotocol.as_deref());
+        let mut negotiated = Negotiated::new(accept.subprotocol.as_deref());
         let extensions = negotiated.answer_extensions(self, config);
         Ok((negotiated, extensions))
     }
 
-    /// The headers of the response that opens the connection (RFC 6455 §4.2.2, 5; RFC 8441 §5), behind those that are
-    /// always the same.
-    fn open(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
+    /// Passes the headers of an accepting response that vary to `put`, in order (RFC 6455 §4.2.2, 5; RFC 8441 §5).
+    fn put_headers(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
         if let Some(value) = self.accept_value() {
             put("Sec-WebSocket-Accept", value);
         }
@@ -316,21 +318,22 @@ impl Request {
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How many of a request's first bytes [`is_head_request`] looks at.
+/// The number of a request's first bytes that [`is_head_request`] needs.
 pub(crate) const METHOD_LEN: usize = b"\r\nHEAD ".len();
 
-/// Whether a request that begins so has the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except
-/// that the server MUST NOT send content in the response." That holds whatever is wrong with the rest of the request.
+/// Whether a request with this start has the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except
+/// that the server MUST NOT send content in the response." An invalid HEAD request gets no content either.
 fn is_head_request(start: &[u8]) -> bool {
     // An empty line may come first (RFC 9112 §2.2).
     let start = start.strip_prefix(b"\r\n").unwrap_or(start);
     start.strip_prefix(b"HEAD").is_some_and(|rest| !rest.first().is_some_and(|&byte| is_token_byte(byte)))
 }
 
-/// The response to a browser is no longer, unless the caller adds headers.
+/// Enough for the response to a browser, without the caller's own headers.
 const EXPECTED_LEN: usize = 256;
 
-/// RFC 9110 §15: the phrases of the statuses that a WebSocket server is likely to answer; it may be empty.
+/// The reason phrases of statuses that a WebSocket server is likely to send (RFC 9110 §15). Others get an empty one,
+/// which is allowed.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",

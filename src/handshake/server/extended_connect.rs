@@ -1,21 +1,20 @@
-//! The server's reading of an extended CONNECT request, out of HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220), of which another
-//! stack has made a header list.
+//! The server's checks of an extended CONNECT request: a header list that an HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220)
+//! stack has decoded.
 
-use super::request::{Names, Request, is_authority, is_same_host, is_target};
-use super::request_headers::RequestFields;
+use super::request::{Request, ResourceAndHost, is_authority, is_same_host, is_target};
+use super::request_headers::RequestHeaders;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
-use crate::handshake::header_list::read_fields;
+use crate::handshake::header_list::read_header_list;
 
-/// Checks the header list of a request that asks for a WebSocket by CONNECT, with its pseudo-headers, each name and
-/// value as bytes or text (RFC 8441 §4, §5; RFC 9220 §3).
+/// Checks the header list of an extended CONNECT request (RFC 8441 §4, §5; RFC 9220 §3): pairs of name and value, bytes
+/// or text, with the pseudo-headers.
 ///
-/// The stack that has decoded the list has bounded it too, and allowed the client to send this
-/// (`SETTINGS_ENABLE_CONNECT_PROTOCOL`). Whatever comes of it, a request like this one never asks for a tunnel to the
-/// host in its `:authority`.
+/// The HTTP stack must have limited the list's size, and must have sent `SETTINGS_ENABLE_CONNECT_PROTOCOL`. Never open
+/// a tunnel to the host in `:authority` for a request with a `:protocol`, whether it is accepted or not.
 ///
 /// # Errors
-/// The first rule that is broken, whose [`answer`](HandshakeErrorKind::answer) is what to send.
+/// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
 ///
 /// # Examples
 /// ```
@@ -43,42 +42,42 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 ) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
-    const NAMES: [&str; 5] = [":method", ":protocol", ":scheme", ":authority", ":path"];
-    let (pseudo, headers) = read_fields(Bootstrap::ExtendedConnect, fields, NAMES)?;
+    const PSEUDO_HEADERS: [&str; 5] = [":method", ":protocol", ":scheme", ":authority", ":path"];
+    let (pseudo, headers) = read_header_list(Bootstrap::ExtendedConnect, fields, PSEUDO_HEADERS)?;
     let [method, protocol, scheme, authority, path] = pseudo;
     // RFC 8441 §5: "This request replaces the GET-based request in [RFC6455]".
     if method.is_none_or(|method| method != "CONNECT") {
-        return Err(Kind::Method);
+        return Err(Kind::UnsupportedMethod);
     }
     // §5: "it MUST have a value of "websocket"", which is a token "from the "Hypertext Transfer Protocol (HTTP) Upgrade
-    // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110
-    // §9.3.6.
+    // Token Registry"" (§4); RFC 9110 §16.7: such tokens are case-insensitive. Without a `:protocol`, the request is
+    // the CONNECT of RFC 9110 §9.3.6, which asks for a tunnel.
     if protocol.is_none_or(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
-        return Err(Kind::ConnectProtocol);
+        return Err(Kind::UnsupportedConnectProtocol);
     }
     // §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields of
     // the target URI (see Section 5) MUST also be included."
     let default_port = match scheme.as_deref() {
         Some("https") => ":443",
         Some("http") => ":80",
-        _ => return Err(Kind::RequestTarget),
+        _ => return Err(Kind::InvalidRequestTarget),
     };
-    let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::RequestTarget)?;
+    let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::InvalidRequestTarget)?;
     // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
     // HTTP/2 transaction."
-    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
-    let fields = RequestFields::of(&headers);
+    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::InvalidHost)?;
+    let fields = RequestHeaders::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
     let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
-    if !fields.host.get().map_err(|_| Kind::Host)?.is_none_or(agrees) {
-        return Err(Kind::Host);
+    if !fields.host.get().map_err(|_| Kind::InvalidHost)?.is_none_or(agrees) {
+        return Err(Kind::InvalidHost);
     }
     fields.check_no_body()?;
     fields.check_version()?;
     // §5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do the processing of the
     // Sec-WebSocket-Key and Sec-WebSocket-Accept header fields".
     let subprotocols = fields.read_optional(&headers)?;
-    // The 100 of RFC 9110 §7.8 comes before a 101, which HTTP/2 and HTTP/3 do not have.
-    Ok(Request::new(Names::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
+    // No 100 (Continue): RFC 9110 §7.8 requires one only before a 101, which HTTP/2 and HTTP/3 do not have.
+    Ok(Request::new(ResourceAndHost::new(&resource, host.as_bytes()), subprotocols, headers, None, false))
 }

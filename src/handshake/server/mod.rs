@@ -1,4 +1,4 @@
-//! A server's opening handshake (RFC 6455 §4.2): the request and its checks, and the answer.
+//! The server's side of the opening handshake (RFC 6455 §4.2): the request, its checks, and the answer.
 
 mod accept;
 mod extended_connect;

@@ -1,5 +1,4 @@
-//! [`Reject`], and the answers to requests that are not accepted, by the caller or by the crate (RFC 6455 §4.2.2).
-//! Nothing is sent from here.
+//! [`Reject`]: how to reject a handshake request; and the answers to invalid requests (RFC 6455 §4.2.2).
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +10,7 @@ use super::request::Request;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::header_checks::{HeaderError, check_header};
-use crate::handshake::header_list::put_field;
+use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 
 /// How to reject a request: an HTTP status, headers, a body.
@@ -36,7 +35,8 @@ impl Reject {
     /// A rejection with this HTTP status.
     ///
     /// # Errors
-    /// If the status is not between 300 and 599, or 304: it would not reject, or not be an answer to this.
+    /// If the status is below 300 or above 599, so that it rejects nothing, or if it is 304, which cannot answer such a
+    /// request.
     pub const fn new(status: u16) -> Result<Self, RejectError> {
         match status {
             300..=303 | 305..=599 => Ok(Self::with_status(status)),
@@ -49,12 +49,12 @@ impl Reject {
         Self::with_status(403)
     }
 
-    /// 404: there is nothing of this name (RFC 6455 §4.2.2, 4).
+    /// 404: the server has no such resource (RFC 6455 §4.2.2, 4).
     pub const fn not_found() -> Self {
         Self::with_status(404)
     }
 
-    /// 408: the request did not come in time.
+    /// 408: the request did not arrive in time.
     pub(crate) const fn request_timeout() -> Self {
         Self::with_status(408)
     }
@@ -64,7 +64,7 @@ impl Reject {
         Self::with_status(500)
     }
 
-    /// 503: the server is overloaded or in maintenance; a Retry-After header says for how long.
+    /// 503: the server is overloaded or in maintenance. Add a Retry-After header to say for how long.
     pub const fn service_unavailable() -> Self {
         Self::with_status(503)
     }
@@ -72,7 +72,7 @@ impl Reject {
     /// Adds a header.
     ///
     /// # Errors
-    /// If it cannot be sent, or is the crate's to write.
+    /// If the header is malformed, or one that the crate writes itself.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, RejectError> {
         let (name, value) = (name.into(), value.into());
         check_header(&name, &value).map_err(RejectError::Header)?;
@@ -80,7 +80,7 @@ impl Reject {
         Ok(self)
     }
 
-    /// Sets the body; add a Content-Type header to say what it is.
+    /// Sets the body. Add a Content-Type header for it.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -95,11 +95,11 @@ impl Reject {
     }
 }
 
-/// What can be wrong with a [`Reject`].
+/// Why a [`Reject`] cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectError {
-    /// The status is not between 300 and 599, or 304.
+    /// The status is outside 300 to 599, or is 304.
     Status,
     /// A header cannot be sent.
     Header(HeaderError),
@@ -117,38 +117,38 @@ impl fmt::Display for RejectError {
 impl core::error::Error for RejectError {}
 
 impl Request {
-    /// Rejects, where something other than a [`Connection`](crate::Connection) speaks HTTP: the answer is all there is.
+    /// Rejects the request over another HTTP stack: send the answer.
     ///
-    /// HTTP/2 and HTTP/3 have no upgrade that could be required: there, 426 goes out as 400, and headers that belong to
-    /// an HTTP/1.1 connection, such as Keep-Alive, are left out.
+    /// HTTP/2 and HTTP/3 have no Upgrade: there, 426 becomes 400, and headers of an HTTP/1.1 connection, such as
+    /// Keep-Alive, are left out.
     pub fn reject(self, reject: &Reject) -> Answer {
         reject.answer(self.bootstrap())
     }
 }
 
 impl Reject {
-    /// The response that says so.
+    /// The response for a rejected request.
     pub(crate) fn answer(&self, bootstrap: Bootstrap) -> Answer {
         let mut headers = Headers::default();
         if self.status == 426 {
-            put_version(bootstrap, &mut headers);
-            put_upgrade(bootstrap, &mut headers);
+            push_version_header(bootstrap, &mut headers);
+            push_upgrade_headers(bootstrap, &mut headers);
         }
         for (name, value) in &self.headers {
-            put_field(bootstrap, &mut headers, name, value);
+            push_header(bootstrap, &mut headers, name, value);
         }
         Answer::new(status_for(bootstrap, self.status), headers, self.body.clone())
     }
 }
 
 impl HandshakeErrorKind {
-    /// A server's answer to a request that has this wrong, where something other than a
-    /// [`Connection`](crate::Connection) speaks HTTP (RFC 6455 §4.2.2). The status is [`status`](Self::status), but for
-    /// HTTP/2 and HTTP/3, which have no upgrade that could be required: there, 426 goes out as 400. 400, too, for what
-    /// only a client can meet.
+    /// A server's answer to a request with this error, for another HTTP stack to send (RFC 6455 §4.2.2).
     ///
-    /// `request` is the request's method or, over HTTP/1.1, as much of its head as came, which begins with the method.
-    /// HEAD is answered without a body (RFC 9110 §9.3.2), also if the rest of the request is malformed.
+    /// Its status is [`status`](Self::status), with two exceptions: over HTTP/2 and HTTP/3, which have no Upgrade, 426
+    /// becomes 400; and errors that only a client can meet become 400.
+    ///
+    /// `request` is the request's method or, over HTTP/1.1, the received part of its head. The answer to HEAD has no
+    /// body (RFC 9110 §9.3.2), even if the rest of the request is malformed.
     ///
     /// # Examples
     /// ```
@@ -157,49 +157,50 @@ impl HandshakeErrorKind {
     ///
     /// let fields = [(":method", "CONNECT"), (":authority", "example.com:443")];
     /// let error = parse_extended_connect(fields).unwrap_err();
-    /// assert_eq!(error, HandshakeErrorKind::ConnectProtocol);
+    /// assert_eq!(error, HandshakeErrorKind::UnsupportedConnectProtocol);
     /// let answer = error.answer(Bootstrap::ExtendedConnect, "CONNECT");
     /// assert_eq!((answer.status(), answer.headers().get("sec-websocket-version")), (501, Some(b"13".as_slice())));
     ///
-    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "POST");
+    /// let answer = HandshakeErrorKind::UnsupportedMethod.answer(Bootstrap::Upgrade, "POST");
     /// assert_eq!((answer.status(), answer.body()), (405, b"method that opens no WebSocket\n".as_slice()));
-    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "HEAD");
+    /// let answer = HandshakeErrorKind::UnsupportedMethod.answer(Bootstrap::Upgrade, "HEAD");
     /// assert_eq!((answer.status(), answer.body()), (405, b"".as_slice()));
     /// ```
     pub fn answer(self, bootstrap: Bootstrap, request: impl AsRef<[u8]>) -> Answer {
         let status = match self {
-            Self::Refused(_) => 400,
+            Self::Rejected(_) => 400,
             kind => kind.status(),
         };
         let mut headers = Headers::default();
-        // Said with every error, so that whoever knocked learns what would have been right.
-        put_version(bootstrap, &mut headers);
+        // With every error, so that the client learns the right version.
+        push_version_header(bootstrap, &mut headers);
         if status == 426 {
-            put_upgrade(bootstrap, &mut headers);
+            push_upgrade_headers(bootstrap, &mut headers);
         }
-        if self == Self::Method {
+        if self == Self::UnsupportedMethod {
             // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
             let allowed: &[u8] = if bootstrap == Bootstrap::Upgrade { b"GET" } else { b"CONNECT" };
-            put_field(bootstrap, &mut headers, "Allow", allowed);
+            push_header(bootstrap, &mut headers, "Allow", allowed);
         }
-        put_field(bootstrap, &mut headers, "Content-Type", b"text/plain");
+        push_header(bootstrap, &mut headers, "Content-Type", b"text/plain");
         Answer::new(status_for(bootstrap, status), headers, format!("{self}\n").into_bytes())
             .for_request(request.as_ref())
     }
 }
 
 /// RFC 6455 §4.4: "a |Sec-WebSocket-Version| header field indicating the version(s) it supports".
-fn put_version(bootstrap: Bootstrap, headers: &mut Headers) {
-    put_field(bootstrap, headers, "Sec-WebSocket-Version", b"13");
+fn push_version_header(bootstrap: Bootstrap, headers: &mut Headers) {
+    push_header(bootstrap, headers, "Sec-WebSocket-Version", b"13");
 }
 
-/// RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response", which is an option of the
-/// connection.
-fn put_upgrade(bootstrap: Bootstrap, headers: &mut Headers) {
-    put_field(bootstrap, headers, "Upgrade", b"websocket");
-    put_field(bootstrap, headers, "Connection", b"Upgrade");
+/// RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response". Upgrade is an option of the
+/// connection, so Connection names it.
+fn push_upgrade_headers(bootstrap: Bootstrap, headers: &mut Headers) {
+    push_header(bootstrap, headers, "Upgrade", b"websocket");
+    push_header(bootstrap, headers, "Connection", b"Upgrade");
 }
 
+/// The status that is sent: HTTP/2 and HTTP/3 have no 426.
 fn status_for(bootstrap: Bootstrap, status: u16) -> u16 {
     if status == 426 && bootstrap == Bootstrap::ExtendedConnect { 400 } else { status }
 }

@@ -1,4 +1,4 @@
-//! The server's reading of an opening request (RFC 6455 §4.2.1): a pure function of the head, which answers nothing.
+//! [`Request`]: the server's checks of a handshake request (RFC 6455 §4.2.1).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -11,7 +11,7 @@ use core::fmt;
 use iri_string::types::UriStr;
 use once_cell::race::OnceBox;
 
-use super::request_headers::RequestFields;
+use super::request_headers::RequestHeaders;
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
@@ -19,16 +19,16 @@ use crate::handshake::accept_key::{ACCEPT_LEN, accept_key, is_key};
 use crate::handshake::grammar::{ByteSet, Extension, parse_extensions};
 use crate::handshake::headers::Headers;
 use crate::handshake::http1::HeadScanner;
-use crate::handshake::http1::{Found, RequestHead, parse_request_head};
+use crate::handshake::http1::{ParsedHead, RequestHead, parse_request_head};
 
-/// A valid opening request, and the right to answer it: [`accept`](crate::Connection::accept),
-/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection take it by
-/// value. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), which are for requests that something
-/// else has read: see the [module](super).
+/// A valid handshake request, and the right to answer it once: [`accept`](crate::Connection::accept),
+/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection consume
+/// it. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), for requests that another HTTP stack has
+/// read: see the [module](crate::handshake).
 ///
-/// A connection decides about the request that its own event brought, and no other: another connection's is refused
-/// even if it is the same to the byte, which its client can arrange. Requests of [`parse_request`] and its kin belong
-/// to no connection. Two requests are equal if they say the same, whatever they belong to.
+/// A connection answers only the request that its own event delivered: not another connection's, even if both have the
+/// same bytes, which a client can arrange. Requests from [`parse_request`] and the like belong to no connection. `==`
+/// compares the content of requests, not their connections.
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -56,19 +56,19 @@ use crate::handshake::http1::{Found, RequestHead, parse_request_head};
 /// ```
 #[must_use = "the client waits until the request is accepted or rejected"]
 pub struct Request {
-    /// Shared with the connection that waits for the decision, by a [`Ticket`].
+    /// Shared with the [`Ticket`] of the connection that waits for the decision.
     parts: Arc<Parts>,
 }
 
 struct Parts {
-    names: Names,
+    resource_and_host: ResourceAndHost,
     headers: Headers,
     subprotocols: Vec<String>,
-    /// Parsed when somebody asks.
+    /// Parsed on first use.
     extensions: OnceBox<Vec<Extension>>,
-    /// The value of Sec-WebSocket-Accept that answers this; an extended CONNECT has none.
+    /// The value of Sec-WebSocket-Accept for the response; `None` for an extended CONNECT.
     accept: Option<[u8; ACCEPT_LEN]>,
-    /// Whether the Expect headers of an upgrade have `100-continue` among their elements.
+    /// Whether an upgrade's Expect headers have the element `100-continue`.
     expects_continue: bool,
 }
 
@@ -76,7 +76,7 @@ impl Request {
     /// The resource name: path and query.
     #[must_use]
     pub fn resource(&self) -> &str {
-        self.parts.names.resource()
+        self.parts.resource_and_host.resource()
     }
 
     /// The path, still percent-encoded.
@@ -103,30 +103,30 @@ impl Request {
         self.resource().split_once('?').map(|(_, query)| query)
     }
 
-    /// How the request asks.
+    /// Whether the request is a GET or an extended CONNECT.
     #[must_use]
     pub fn bootstrap(&self) -> Bootstrap {
         if self.parts.accept.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect }
     }
 
-    /// The host, and the port if given: from the Host header, or from the target where that is an absolute URI; from
-    /// `:authority` in an extended CONNECT.
+    /// The host, with the port if given: from the Host header, from the target if that is an absolute URI, or from the
+    /// `:authority` of an extended CONNECT.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.parts.names.host()
+        self.parts.resource_and_host.host()
     }
 
-    /// The Origin header as it came (RFC 6455 §10.2). `None` if there is none, as from clients that are no browsers.
-    /// Programs can send any Origin they like; it protects a browser's user, not the server.
+    /// The Origin header as received (RFC 6455 §10.2). `None` if it is absent: most clients other than browsers send
+    /// none. Such clients can also send any Origin they like: the header protects a browser's user, not the server.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         core::str::from_utf8(self.parts.headers.get("Origin")?).ok()
     }
 
-    /// Whether the Origin names this very host: the check that keeps other sites' pages from using a browser's
-    /// cookies here. `secure` says whether the client spoke TLS, which a server behind a proxy has to know for itself.
+    /// Whether the Origin is this host: the check that keeps pages of other sites from using a browser's cookies here.
+    /// `secure` is whether the client used TLS; a server with a proxy in front must learn that from the proxy.
     ///
-    /// False if there is no Origin: then the client is likely no browser, which is for the caller to decide.
+    /// False without an Origin. The client is then probably not a browser; the caller decides whether to accept it.
     #[must_use]
     pub fn is_same_origin(&self, secure: bool) -> bool {
         let (scheme, default_port) = if secure { ("https://", ":443") } else { ("http://", ":80") };
@@ -143,93 +143,95 @@ impl Request {
         self.parts.subprotocols.iter().map(String::as_str)
     }
 
-    /// The extensions that the client offers, in its order of preference. permessage-deflate is answered by the crate,
-    /// as `Config::deflate` says; the others are declined.
+    /// The extensions that the client offers, in its order of preference. The crate accepts or declines
+    /// permessage-deflate according to `Config::deflate`, and declines the others.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
         let parse = || parse_extensions(self.headers().get_all("Sec-WebSocket-Extensions")).unwrap_or_default();
         self.parts.extensions.get_or_init(|| Box::new(parse()))
     }
 
-    /// All header lines; no pseudo-headers. In HTTP/2 and HTTP/3, Cookie may come in several, which are to be joined by
-    /// `; ` (RFC 9113 §8.2.3).
+    /// All headers, without pseudo-headers. Over HTTP/2 and HTTP/3, a cookie list may be split into several Cookie
+    /// headers: join their values with `; ` (RFC 9113 §8.2.3).
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.parts.headers
     }
 
-    /// The value of Sec-WebSocket-Accept that answers this request; an extended CONNECT has none.
+    /// The value of Sec-WebSocket-Accept for the response; `None` for an extended CONNECT.
     pub(crate) fn accept_value(&self) -> Option<&[u8; ACCEPT_LEN]> {
         self.parts.accept.as_ref()
     }
 
-    /// Whether 100 (Continue) is to be sent before 101.
+    /// Whether 100 (Continue) must be sent before 101.
     ///
     /// RFC 9110 §7.8: "If a server receives both an Upgrade and an Expect header field with the "100-continue"
     /// expectation (Section 10.1.1), the server MUST send a 100 (Continue) response before sending a 101 (Switching
-    /// Protocols) response." §10.1.1 lets a server omit it "if the framing indicates that there is no content", as it
-    /// does here; but §7.8 speaks of this case alone, has no exception, and its 100 harms no client that asked for one.
-    /// A rejection is a final status, before which §10.1.1 asks for none.
+    /// Protocols) response." §10.1.1 lets a server omit it "if the framing indicates that there is no content", which
+    /// is the case here; but §7.8 is about this case only and has no exception, and a client that asked for a 100 can
+    /// read one. Before a rejection, which is a final status, §10.1.1 requires none.
     pub(crate) fn expects_continue(&self) -> bool {
         self.parts.expects_continue
     }
 
-    /// What tells this request from all others.
+    /// The identity of this request.
     pub(crate) fn ticket(&self) -> Ticket {
         Ticket(Arc::downgrade(&self.parts))
     }
 
-    /// Whether the ticket was made of this very request.
+    /// Whether [`ticket`](Self::ticket) of this request returned `ticket`; false for an equal request.
     pub(crate) fn has_ticket(&self, ticket: &Ticket) -> bool {
-        // Both keep their allocation, so two that are at the same address are the same.
+        // Both keep the allocation alive, so the same address means the same request.
         Arc::as_ptr(&self.parts) == ticket.0.as_ptr()
     }
 
     pub(crate) fn new(
-        names: Names,
+        resource_and_host: ResourceAndHost,
         subprotocols: Vec<String>,
         headers: Headers,
         accept: Option<[u8; ACCEPT_LEN]>,
         expects_continue: bool,
     ) -> Self {
         let extensions = OnceBox::new();
-        Self { parts: Arc::new(Parts { names, headers, subprotocols, extensions, accept, expects_continue }) }
+        Self {
+            parts: Arc::new(Parts { resource_and_host, headers, subprotocols, extensions, accept, expects_continue }),
+        }
     }
 }
 
-/// The identity of a [`Request`], for the connection that waits for the decision about it. It keeps the address of the
-/// request's parts from being used again; the parts themselves are freed with the request.
+/// The identity of a [`Request`], kept by the connection that waits for the decision about it. The address of the
+/// request's parts is not reused while the ticket exists; the parts themselves are dropped with the request.
 #[derive(Debug)]
 pub(crate) struct Ticket(Weak<Parts>);
 
-/// The resource name and the host, end to end.
+/// The resource name and the host, in one allocation.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Names {
-    both: String,
+pub(crate) struct ResourceAndHost {
+    joined: String,
     resource_len: usize,
 }
 
-impl Names {
-    /// Of a host that is an authority.
+impl ResourceAndHost {
+    /// `host` must be a valid authority.
     pub(crate) fn new(resource: &str, host: &[u8]) -> Self {
-        let both = [resource.as_bytes(), host].concat();
-        Self { both: String::from_utf8(both).unwrap_or_default(), resource_len: resource.len() }
+        let joined = [resource.as_bytes(), host].concat();
+        Self { joined: String::from_utf8(joined).unwrap_or_default(), resource_len: resource.len() }
     }
 
     fn resource(&self) -> &str {
-        self.both.get(..self.resource_len).unwrap_or_default()
+        self.joined.get(..self.resource_len).unwrap_or_default()
     }
 
     fn host(&self) -> &str {
-        self.both.get(self.resource_len..).unwrap_or_default()
+        self.joined.get(self.resource_len..).unwrap_or_default()
     }
 }
 
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
-        // The rest is read from the headers.
+        // The other parts follow from the headers.
         self.bootstrap() == other.bootstrap()
-            && self.parts.names == other.parts.names
+            && self.parts.resource_and_host == other.parts.resource_and_host
             && self.headers() == other.headers()
     }
 }
@@ -246,17 +248,17 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Parses and checks the head of an opening request, up to and with its empty line and no further (RFC 6455 §4.2.1).
+/// Parses and checks the head of a handshake request (RFC 6455 §4.2.1). `head` must end with the empty line.
 ///
-/// For servers that read HTTP themselves, and bound what they read: the [`Answer`](super::Answer)'s docs have one.
-/// [`Connection::server`](crate::Connection::server) does it all.
+/// For servers that read HTTP themselves; they must limit the head's size. [`Answer`](super::Answer) has an example.
+/// [`Connection::server`](crate::Connection::server) does all of this itself.
 ///
 /// # Errors
-/// The first rule that is broken, whose [`status`](HandshakeErrorKind::status) is what to answer.
+/// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
     let mut scanner = HeadScanner::request();
-    if let Some((len, request)) = scanner.skip(head, &unbounded, check_request) {
+    if let Some((len, request)) = scanner.parse_at_once(head, &unbounded, check_request) {
         return if len == head.len() { request } else { Err(HandshakeErrorKind::MalformedHttp) };
     }
     if scanner.scan(head, &unbounded).map_err(|bad| bad.kind)? != Some(head.len()) {
@@ -264,51 +266,51 @@ pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     }
     let mut head = head.to_vec();
     scanner.normalize(&mut head);
-    check_request(&head, scanner.lines()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
+    check_request(&head, scanner.line_count()).map_or(Err(HandshakeErrorKind::MalformedHttp), |(_, request)| request)
 }
 
-/// Parses and checks the head that these bytes begin with, if they begin with one of no more headers.
-pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<Found<Request>> {
+/// Parses the request head at the start of `bytes`, as [`parse_request_head`] does, and checks it.
+pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<Request>> {
     parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_request_head(head)))
 }
 
-/// Checks a request that asks by [`Bootstrap::Upgrade`].
+/// Checks a [`Bootstrap::Upgrade`] request.
 pub(crate) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
     let RequestHead { method, target, minor_version, headers } = head;
     // RFC 6455 §4.2.1, 1: "An HTTP/1.1 or higher GET request".
     if minor_version < 1 {
-        return Err(Kind::HttpVersion);
+        return Err(Kind::HttpVersionTooOld);
     }
     if method != "GET" {
-        return Err(Kind::Method);
+        return Err(Kind::UnsupportedMethod);
     }
-    let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
-    let fields = RequestFields::of(&headers);
-    // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
-    // target's own authority comes before it.
-    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let (resource, authority) = split_target(target).ok_or(Kind::InvalidRequestTarget)?;
+    let fields = RequestHeaders::of(&headers);
+    // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and an
+    // authority in the target overrides it.
+    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::InvalidHost)?;
     let host = authority.map_or(host, str::as_bytes);
     fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
     if !fields.upgrades {
-        return Err(Kind::Upgrade);
+        return Err(Kind::MissingUpgrade);
     }
     // §4.2.1, 4: "A |Connection| header field that includes the token "Upgrade"".
     if !fields.connection_upgrades {
-        return Err(Kind::Connection);
+        return Err(Kind::MissingConnectionUpgrade);
     }
     fields.check_version()?;
-    // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
-    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
-    let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
+    // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: at most once.
+    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::InvalidKey)?;
+    let (resource_and_host, subprotocols) = (ResourceAndHost::new(&resource, host), fields.read_optional(&headers)?);
     let (accept, expects_continue) = (accept_key(key), fields.expects_continue);
-    Ok(Request::new(names, subprotocols, headers, Some(accept), expects_continue))
+    Ok(Request::new(resource_and_host, subprotocols, headers, Some(accept), expects_continue))
 }
 
-/// The resource name in a request target, and the authority if the target is an absolute URI (RFC 9112 §3.2).
+/// Splits a request target into the resource name and, if it is an absolute URI, its authority (RFC 9112 §3.2).
 fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     if !is_target(target) {
         return None;
@@ -324,17 +326,17 @@ fn split_target(target: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     Some((resource, Some(authority)))
 }
 
-/// Nothing but what a URI is made of, and no fragment.
+/// Whether `text` has only visible ASCII characters, like every URI, and no fragment.
 pub(crate) fn is_target(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// A host that is not empty, and perhaps a port; no user information.
+/// Whether `value` is a non-empty host, perhaps with a port, and without user information.
 pub(crate) fn is_authority(value: &[u8]) -> bool {
     is_plain_host(value) || core::str::from_utf8(value).is_ok_and(is_any_host)
 }
 
-/// The usual case: letters, digits, hyphens and dots, and perhaps a port.
+/// The usual authority, checked without a URI parser: letters, digits, hyphens and dots, and perhaps a port.
 fn is_plain_host(host: &[u8]) -> bool {
     const PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-.");
 
@@ -351,14 +353,14 @@ fn is_any_host(host: &str) -> bool {
     })
 }
 
-/// Whether two authorities are one, where a port that is not given, or empty (RFC 3986 §6.2.3), is the default one,
-/// with its colon.
+/// Whether two authorities are the same. A missing or empty port (RFC 3986 §6.2.3) means the default one.
+/// `default_port` includes the colon.
 pub(crate) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
-    let bare = |host| without_port(host, default_port);
+    let bare = |host| without_default_port(host, default_port);
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
-fn without_port<'h>(host: &'h str, default_port: &str) -> &'h str {
+fn without_default_port<'h>(host: &'h str, default_port: &str) -> &'h str {
     host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
 }
 
@@ -367,9 +369,9 @@ mod tests {
     use super::{is_any_host, is_plain_host};
     use alloc::format;
 
-    /// RFC 3986 §3.2.2, §3.2.3: letters, digits, hyphens and dots are a reg-name, and a port is any number of digits.
+    /// RFC 3986 §3.2.2, §3.2.3: letters, digits, hyphens and dots form a reg-name, and a port is any number of digits.
     #[test]
-    fn a_plain_host_is_a_host() {
+    fn is_plain_host_accepts_only_valid_hosts() {
         let mut plain = 0;
         for one in 0..=u8::MAX {
             for other in ["", "a", ":", "1", ".", ":0", ":65536", "::", ":a"] {
