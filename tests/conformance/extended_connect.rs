@@ -1,4 +1,4 @@
-//! The request of an extended CONNECT (RFC 8441 §4, §5; RFC 9220 §3): what a client sends, what a server refuses.
+//! The request of an extended CONNECT (RFC 8441 §4, §5; RFC 9220 §3): the client's fields, and the server's checks.
 
 use websocket_proto::handshake::{Answer, Bootstrap, HeaderError, Negotiated, Request, parse_extended_connect};
 use websocket_proto::{Accept, AcceptError, ClientRequest, Config, HandshakeErrorKind, Reject, RequestError};
@@ -27,7 +27,7 @@ pub(crate) fn rfc_request() -> Fields {
     ])
 }
 
-/// The list without the fields of this name.
+/// The list without the fields called `name`.
 #[track_caller]
 fn without(list: &Fields, name: &str) -> Fields {
     let others: Fields = list.iter().filter(|field| field.0 != name).cloned().collect();
@@ -35,7 +35,7 @@ fn without(list: &Fields, name: &str) -> Fields {
     others
 }
 
-/// The list with another value in the place of this field's.
+/// The list with another value for this field.
 #[track_caller]
 fn with(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     let mut list = list.clone();
@@ -44,7 +44,7 @@ fn with(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     list
 }
 
-/// The list with a further field at its end.
+/// The list with another field at its end.
 fn and(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     let mut list = list.clone();
     list.push((name.to_owned(), value.as_ref().to_vec()));
@@ -56,20 +56,20 @@ pub(crate) fn parse(list: &Fields) -> Request {
     parse_extended_connect(list.iter().cloned()).unwrap_or_else(|error| panic!("{list:?}: {error}"))
 }
 
-/// Asserts that the list is refused for this, with a status that says so, and in words that HTTP/2 has.
+/// Asserts that the list is rejected with this kind and status, and that HTTP/2 can carry the answer.
 #[track_caller]
-fn assert_refused(list: &Fields, kind: HandshakeErrorKind, status: u16) {
+fn assert_rejected(list: &Fields, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(parse_extended_connect(list.iter().cloned()), Err(kind), "{list:?}");
     let method = list.iter().find(|(name, _)| name == ":method").map_or(&b""[..], |(_, method)| method);
     let answer = kind.answer(Bootstrap::ExtendedConnect, method);
     assert_eq!(answer.status(), status, "{kind}");
-    // RFC 9110 §9.3.2, over any HTTP.
+    // RFC 9110 §9.3.2 holds for every version of HTTP.
     assert_eq!(answer.body().is_empty(), method == b"HEAD", "{kind}");
     assert_eq!(answer.headers().get("sec-websocket-version"), Some(b"13".as_slice()), "{kind}");
     assert_carried(&answer);
 }
 
-/// Asserts that HTTP/2 carries these headers: RFC 9113 §8.2.1, §8.2.2.
+/// Asserts that HTTP/2 can carry these headers: RFC 9113 §8.2.1, §8.2.2.
 #[track_caller]
 fn assert_carried(answer: &Answer) {
     for (name, _) in answer.headers().iter() {
@@ -82,12 +82,12 @@ pub(crate) fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> F
     headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }
 
-/// What a client sends for the request.
+/// The fields that a client sends for the request.
 fn sent(request: &ClientRequest) -> Fields {
     owned(request.extended_connect(&Config::new()).expect("it can be sent").headers().iter())
 }
 
-/// What a client that offers these subprotocols makes of the response.
+/// How a client that offered these subprotocols judges the response.
 pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> Result<Negotiated, HandshakeErrorKind> {
     let handshake = offering(subprotocols).extended_connect(&Config::new()).expect("it can be sent");
     handshake.check(status, headers.iter().cloned()).map(|(response, negotiated)| {
@@ -97,7 +97,7 @@ pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> R
 }
 
 #[test]
-fn the_rfcs_example() {
+fn the_rfcs_example_opens() {
     rows!("8441-5-1", "8441-5-7", "9220-3-1");
     let request = parse(&rfc_request());
     assert_eq!(request.bootstrap(), Bootstrap::ExtendedConnect);
@@ -109,13 +109,13 @@ fn the_rfcs_example() {
     assert_eq!((answer.status(), answer.body()), (200, b"".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-protocol", "chat")]));
     assert_eq!(negotiated, Negotiated::with_subprotocol("chat"));
-    // The same the other way round: the client reads it so.
+    // In the other direction: the client reads the same from the answer.
     let answered = owned(answer.headers().iter());
     assert_eq!(checked(&["chat", "superchat"], 200, &answered), Ok(negotiated));
 }
 
 #[test]
-fn what_a_client_sends() {
+fn a_client_sends_the_fields_of_its_request() {
     rows!("8441-4-1", "8441-4-2", "8441-5-1", "8441-5-2", "8441-5-3", "8441-5-5", "8441-5-6", "9220-3-1");
     for (uri, scheme, authority, path) in [
         ("wss://server.example.com/chat", "https", "server.example.com", "/chat"),
@@ -140,9 +140,9 @@ fn what_a_client_sends() {
     assert_eq!(sent(&request)[6..], fields(&further));
 }
 
-/// RFC 9113 §8.2.2: whoever sends HTTP/2 leaves these out, and a list that has them is malformed.
+/// RFC 9113 §8.2.2: a sender of HTTP/2 omits these headers, and a list with one of them is malformed.
 #[test]
-fn nothing_belongs_to_the_connection() {
+fn connection_specific_headers_are_neither_sent_nor_accepted() {
     rows!("8441-5-4");
     let specific = [
         ("connection", "upgrade"),
@@ -154,7 +154,7 @@ fn nothing_belongs_to_the_connection() {
         ("te", "gzip"),
     ];
     for (name, value) in specific {
-        assert_refused(&and(&rfc_request(), name, value), HandshakeErrorKind::MalformedFields, 400);
+        assert_rejected(&and(&rfc_request(), name, value), HandshakeErrorKind::MalformedFields, 400);
         let answered = checked(&[], 200, &fields(&[(name, value)]));
         assert_eq!(answered, Err(HandshakeErrorKind::MalformedFields), "{name}");
     }
@@ -172,39 +172,39 @@ fn nothing_belongs_to_the_connection() {
 }
 
 #[test]
-fn only_a_connect_for_websocket_opens() {
+fn only_connect_for_websocket_opens() {
     use HandshakeErrorKind::{ConnectProtocol, MalformedFields, Method};
 
     rows!("8441-4-3", "9220-3-3", "8441-4-1");
     let plain = fields(&[(":method", "CONNECT"), (":authority", "internal.example:22")]);
-    assert_refused(&plain, ConnectProtocol, 501);
-    assert_refused(&without(&rfc_request(), ":protocol"), ConnectProtocol, 501);
+    assert_rejected(&plain, ConnectProtocol, 501);
+    assert_rejected(&without(&rfc_request(), ":protocol"), ConnectProtocol, 501);
     for other in ["foo", "connect-udp", "", "websockets", "websocket, foo", "websocket/13", "h2c"] {
-        assert_refused(&with(&rfc_request(), ":protocol", other), ConnectProtocol, 501);
+        assert_rejected(&with(&rfc_request(), ":protocol", other), ConnectProtocol, 501);
     }
     // RFC 9110 §16.7: "A protocol-name token is case-insensitive".
     assert_eq!(parse(&with(&rfc_request(), ":protocol", "WebSocket")).path(), "/chat");
     for method in ["GET", "HEAD", "connect", "OPTIONS", ""] {
-        assert_refused(&with(&rfc_request(), ":method", method), Method, 405);
+        assert_rejected(&with(&rfc_request(), ":method", method), Method, 405);
     }
     let head = with(&rfc_request(), ":method", "HEAD");
-    assert_refused(&and(&head, "Upper-Case", "x"), MalformedFields, 400);
-    assert_refused(&without(&rfc_request(), ":method"), Method, 405);
+    assert_rejected(&and(&head, "Upper-Case", "x"), MalformedFields, 400);
+    assert_rejected(&without(&rfc_request(), ":method"), Method, 405);
     let allowed = Method.answer(Bootstrap::ExtendedConnect, "GET");
     assert_eq!(allowed.headers().get("allow"), Some(b"CONNECT".as_slice()));
 }
 
 #[test]
-fn scheme_and_path_are_there() {
+fn scheme_and_path_are_required() {
     rows!("8441-4-2", "8441-5-2", "8441-5-3");
     for name in [":scheme", ":path"] {
-        assert_refused(&without(&rfc_request(), name), HandshakeErrorKind::RequestTarget, 400);
+        assert_rejected(&without(&rfc_request(), name), HandshakeErrorKind::RequestTarget, 400);
     }
     for scheme in ["", "ftp", "wss", "ws", "https:"] {
-        assert_refused(&with(&rfc_request(), ":scheme", scheme), HandshakeErrorKind::RequestTarget, 400);
+        assert_rejected(&with(&rfc_request(), ":scheme", scheme), HandshakeErrorKind::RequestTarget, 400);
     }
     for path in ["", "*", "chat", "/a b", "/é", "/a#b", "https://h/", "?x"] {
-        assert_refused(&with(&rfc_request(), ":path", path), HandshakeErrorKind::RequestTarget, 400);
+        assert_rejected(&with(&rfc_request(), ":path", path), HandshakeErrorKind::RequestTarget, 400);
     }
     let request = parse(&with(&rfc_request(), ":path", "/a%20b?c?d"));
     assert_eq!((request.path(), request.query()), ("/a%20b", Some("c?d")));
@@ -213,25 +213,25 @@ fn scheme_and_path_are_there() {
 #[test]
 fn the_authority_is_the_host() {
     rows!("8441-5-3");
-    assert_refused(&without(&rfc_request(), ":authority"), HandshakeErrorKind::Host, 400);
+    assert_rejected(&without(&rfc_request(), ":authority"), HandshakeErrorKind::Host, 400);
     for authority in ["", "user@h", "h/x", "h:x", ":80", "a b", "[::1"] {
-        assert_refused(&with(&rfc_request(), ":authority", authority), HandshakeErrorKind::Host, 400);
+        assert_rejected(&with(&rfc_request(), ":authority", authority), HandshakeErrorKind::Host, 400);
     }
     for host in ["server.example.com", "SERVER.example.com", "server.example.com:443", "server.example.com:"] {
         assert_eq!(parse(&and(&rfc_request(), "host", host)).host(), "server.example.com");
     }
     for host in ["", "other.example.com", "server.example.com:80", "server.example.com:8443", "\u{e9}"] {
-        assert_refused(&and(&rfc_request(), "host", host), HandshakeErrorKind::Host, 400);
+        assert_rejected(&and(&rfc_request(), "host", host), HandshakeErrorKind::Host, 400);
     }
     let twice = and(&and(&rfc_request(), "host", "server.example.com"), "host", "server.example.com");
-    assert_refused(&twice, HandshakeErrorKind::Host, 400);
-    // No Host in the place of :authority.
+    assert_rejected(&twice, HandshakeErrorKind::Host, 400);
+    // Host does not replace :authority.
     let host = and(&without(&rfc_request(), ":authority"), "host", "server.example.com");
-    assert_refused(&host, HandshakeErrorKind::Host, 400);
+    assert_rejected(&host, HandshakeErrorKind::Host, 400);
 }
 
 #[test]
-fn no_key_and_no_accept() {
+fn key_and_accept_are_neither_sent_nor_checked() {
     rows!("8441-5-5");
     let names = |list: &Fields| list.iter().map(|field| field.0.clone()).collect::<Vec<_>>();
     let own = names(&sent(&offering(&["a"])));
@@ -248,26 +248,26 @@ fn no_key_and_no_accept() {
 }
 
 #[test]
-fn version_13_and_lower_case() {
+fn version_13_and_lower_case_names_are_required() {
     rows!("8441-5-6");
     for missing in ["", "x", "13, 8", "013"] {
-        assert_refused(&with(&rfc_request(), "sec-websocket-version", missing), HandshakeErrorKind::Version, 400);
+        assert_rejected(&with(&rfc_request(), "sec-websocket-version", missing), HandshakeErrorKind::Version, 400);
     }
-    assert_refused(&without(&rfc_request(), "sec-websocket-version"), HandshakeErrorKind::Version, 400);
-    assert_refused(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::Version, 400);
+    assert_rejected(&without(&rfc_request(), "sec-websocket-version"), HandshakeErrorKind::Version, 400);
+    assert_rejected(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::Version, 400);
     for other in ["8", "0", "14", "255"] {
         let list = with(&rfc_request(), "sec-websocket-version", other);
-        assert_refused(&list, HandshakeErrorKind::UnsupportedVersion, 400);
+        assert_rejected(&list, HandshakeErrorKind::UnsupportedVersion, 400);
     }
     for name in ["Sec-WebSocket-Version", "X-own", "x-owN"] {
-        assert_refused(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedFields, 400);
+        assert_rejected(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedFields, 400);
         assert_eq!(checked(&[], 200, &fields(&[(name, "13")])), Err(HandshakeErrorKind::MalformedFields));
     }
 }
 
-/// The headers that are used "as they were in RFC 6455" are refused for what they were refused for there.
+/// Headers used "as they were in RFC 6455" are rejected for the same reasons as there.
 #[test]
-fn the_rest_is_as_in_http1() {
+fn other_headers_are_checked_as_in_http1() {
     rows!("8441-5-6", "8441-8-1");
     for (name, value, kind) in [
         ("sec-websocket-protocol", "a b", HandshakeErrorKind::Subprotocol),
@@ -276,10 +276,10 @@ fn the_rest_is_as_in_http1() {
         ("sec-websocket-extensions", ";x", HandshakeErrorKind::Extensions),
         ("origin", "\u{0}", HandshakeErrorKind::MalformedFields),
     ] {
-        assert_refused(&with(&rfc_request(), name, value), kind, 400);
+        assert_rejected(&with(&rfc_request(), name, value), kind, 400);
     }
-    assert_refused(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::Origin, 400);
-    assert_refused(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::Origin, 400);
+    assert_rejected(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::Origin, 400);
+    assert_rejected(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::Origin, 400);
     for (length, body) in [("0", None), ("5", Some(HandshakeErrorKind::Body))] {
         let list = and(&rfc_request(), "content-length", length);
         assert_eq!(parse_extended_connect(list.iter().cloned()).err(), body);
@@ -287,7 +287,7 @@ fn the_rest_is_as_in_http1() {
     let same = parse(&with(&rfc_request(), "origin", "https://server.example.com"));
     assert!(same.is_same_origin(true) && !same.is_same_origin(false));
     assert!(!parse(&rfc_request()).is_same_origin(true));
-    // RFC 6455 §4.2.2, 4, and the headers of the caller's own.
+    // RFC 6455 §4.2.2, 4, and the caller's own headers.
     let refused = |accept: &Accept| parse(&rfc_request()).accept(accept, &Config::new()).expect_err("it cannot be");
     let error: AcceptError = refused(&Accept::new().subprotocol("other"));
     assert_eq!(error.into_request(), parse(&rfc_request()));
@@ -298,9 +298,9 @@ fn the_rest_is_as_in_http1() {
 
 /// RFC 9113 §8.2.1, §8.3.
 #[test]
-fn malformed_lists() {
+fn malformed_lists_are_rejected() {
     rows!("8441-4-1", "9220-3-1");
-    let malformed = |list: &Fields| assert_refused(list, HandshakeErrorKind::MalformedFields, 400);
+    let malformed = |list: &Fields| assert_rejected(list, HandshakeErrorKind::MalformedFields, 400);
     for field in &rfc_request()[..5] {
         malformed(&[vec![field.clone()], rfc_request()].concat());
         malformed(&[without(&rfc_request(), &field.0), vec![field.clone()]].concat());
@@ -313,7 +313,7 @@ fn malformed_lists() {
     for name in ["", " ", "a b", "a:b", "a\r\nb", "a\0", "\u{e9}", "a\n"] {
         malformed(&and(&rfc_request(), name, "x"));
     }
-    // What would be lines of their own wherever this is written as HTTP/1.1 again.
+    // Values that would start lines of their own if they were written as HTTP/1.1.
     for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\u{7f}", " a", "a\t", "\r\n\r\nGET / HTTP/1.1"] {
         malformed(&and(&rfc_request(), "x-own", value));
         for name in [":path", ":authority", ":protocol", ":method", "sec-websocket-protocol", "origin"] {
@@ -330,19 +330,19 @@ fn malformed_lists() {
     malformed(&with(&rfc_request(), ":path", b"/\xff"));
 }
 
-/// A list costs what its bytes cost: many headers are kept, many list elements refused.
+/// A list costs no more memory than its bytes: many headers are kept, too many list elements are rejected.
 #[test]
-fn long_lists() {
+fn long_field_lists_are_kept_and_long_values_rejected() {
     rows!("8441-5-6");
     let mut long = rfc_request();
     long.extend((0..50_000).map(|number| (format!("x-{number}"), b"y".to_vec())));
     assert_eq!(parse(&long).headers().iter().count(), 50_004);
     let elements = vec!["a"; 10_000].join(",");
     let list = with(&rfc_request(), "sec-websocket-extensions", &elements);
-    assert_refused(&list, HandshakeErrorKind::Extensions, 400);
+    assert_rejected(&list, HandshakeErrorKind::Extensions, 400);
     let many = (0..10_000).fold(rfc_request(), |mut list, number| {
         list.push(("sec-websocket-protocol".to_owned(), number.to_string().into_bytes()));
         list
     });
-    assert_refused(&many, HandshakeErrorKind::Subprotocol, 400);
+    assert_rejected(&many, HandshakeErrorKind::Subprotocol, 400);
 }
