@@ -227,7 +227,7 @@ impl Setup {
     }
 }
 
-/// Messages sent over two pairs of connections, which share all that can be shared, arrive unchanged.
+/// Messages arrive unchanged over two pairs of connections, which share their compressors if configured to.
 fn round_trips(wishes: &[Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
     let config = Config::new().max_fragments(u32::MAX);
     let (Some(pair), Some(other)) = (open(wishes, &config), open(wishes, &config)) else { return };

@@ -148,7 +148,7 @@ fn occasional_bytes_keep_the_connection_alive() {
     }
 }
 
-/// A slow reader: it sends nothing, and its ping waits behind bytes that it has not read. Reading some of them now and
+/// A slow reader: it sends nothing, and its ping waits after bytes that it has not read. Reading some of them now and
 /// then is a sign of life, until it reads nothing for the validity plus the wait for the pong.
 #[test]
 fn reading_the_output_keeps_the_connection_alive() {
