@@ -208,7 +208,7 @@ impl Closed {
     /// let mut read = *b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
     /// let Some(Event::Closed(closed)) = server.receive(&mut Input::new(&mut read), &mut output) else { unreachable!() };
     /// let Some(Error::Handshake(error)) = closed.error() else { unreachable!() };
-    /// assert_eq!((error.kind(), error.status(), error.offset()), (HandshakeErrorKind::Upgrade, 426, 37));
+    /// assert_eq!((error.kind(), error.status(), error.offset()), (HandshakeErrorKind::MissingUpgrade, 426, 37));
     /// assert_eq!(error.to_string(), "opening handshake: no upgrade to websocket at byte 37 (RFC 6455 §4)");
     /// assert!(output.chunk().starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"));
     /// ```

@@ -267,7 +267,7 @@ impl HandshakeError {
         self.offset
     }
 
-    /// The HTTP status that a server answers, or, for [`Refused`](HandshakeErrorKind::Refused), was answered.
+    /// The HTTP status that a server answers, or, for [`Rejected`](HandshakeErrorKind::Rejected), was answered.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.kind.status()
@@ -300,57 +300,57 @@ pub enum HandshakeErrorKind {
     /// The request line alone is longer than [`Config::max_head_size`](crate::Config::max_head_size).
     RequestLineTooLong,
     /// HTTP/1.0, which knows no upgrade.
-    HttpVersion,
+    HttpVersionTooOld,
     /// A start line with another major version of HTTP than 1, such as HTTP/2's `PRI * HTTP/2.0`.
     UnsupportedHttpVersion,
     /// Not a header list of HTTP/2 or HTTP/3: a pseudo-header that is unknown, repeated or behind other headers, a name
     /// that is not lower-case, a control byte, a header that belongs to an HTTP/1.1 connection.
-    MalformedFields,
+    MalformedHeaderList,
     /// A method other than GET, or other than CONNECT in HTTP/2 and HTTP/3.
-    Method,
+    UnsupportedMethod,
     /// A CONNECT whose `:protocol` is missing, or another than `websocket`.
-    ConnectProtocol,
+    UnsupportedConnectProtocol,
     /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`,
     /// or a `:scheme` other than http(s).
-    RequestTarget,
+    InvalidRequestTarget,
     /// No Host header, more than one, or one that names no host; in HTTP/2 and HTTP/3, such an `:authority`, or a Host
     /// that differs from it.
-    Host,
+    InvalidHost,
     /// More than one Origin header, or one that is not text.
-    Origin,
+    InvalidOrigin,
     /// The request has a body.
-    Body,
+    UnexpectedBody,
     /// A response's Content-Length is not a number, or is several different ones.
     InvalidContentLength,
     /// The request is no upgrade to `websocket`, or the response none.
-    Upgrade,
+    MissingUpgrade,
     /// The Connection header lacks the token `Upgrade`.
-    Connection,
+    MissingConnectionUpgrade,
     /// Sec-WebSocket-Key is missing, repeated or not 16 bytes in base64.
-    Key,
+    InvalidKey,
     /// Sec-WebSocket-Version is missing, repeated or not a number.
-    Version,
+    InvalidVersion,
     /// Sec-WebSocket-Version is not 13.
     UnsupportedVersion,
     /// Sec-WebSocket-Protocol is malformed or names a subprotocol twice; in a response, it is one that was not
     /// offered, or more than one.
-    Subprotocol,
+    InvalidSubprotocol,
     /// Sec-WebSocket-Extensions is malformed; in a response, it has an extension that was not offered.
-    Extensions,
+    InvalidExtensions,
     /// Sec-WebSocket-Accept is missing, repeated or wrong.
-    Accept,
+    InvalidAccept,
     /// The server answered with this HTTP status instead of 101, or of 2xx to an extended CONNECT.
-    Refused(u16),
+    Rejected(u16),
     /// None of the offered subprotocols was selected: an error only under
     /// [`Config::browser_rules`](crate::Config::browser_rules).
-    NoSubprotocol,
+    MissingSubprotocol,
     /// More bytes followed the request, before it was answered, than
     /// [`Config::max_head_size`](crate::Config::max_head_size).
-    EarlyData,
+    EarlyDataTooLarge,
     /// The connection ended before the head was whole.
-    Incomplete,
+    IncompleteHead,
     /// The connection ended before the first byte of a request, as when a port is probed.
-    NoRequest,
+    MissingRequest,
 }
 
 impl HandshakeErrorKind {
@@ -359,15 +359,15 @@ impl HandshakeErrorKind {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Method => 405,
+            Self::UnsupportedMethod => 405,
             Self::RequestLineTooLong => 414,
             Self::HeadTooLarge => 431,
             Self::UnsupportedHttpVersion => 505,
-            Self::Upgrade | Self::UnsupportedVersion => 426,
+            Self::MissingUpgrade | Self::UnsupportedVersion => 426,
             // RFC 9220 §3: "If a server receives an Extended CONNECT request with a ":protocol" value that is unknown
             // or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code".
-            Self::ConnectProtocol => 501,
-            Self::Refused(status) => status,
+            Self::UnsupportedConnectProtocol => 501,
+            Self::Rejected(status) => status,
             _ => 400,
         }
     }
@@ -376,19 +376,19 @@ impl HandshakeErrorKind {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::MalformedHttp | Self::Incomplete | Self::NoRequest => "RFC 9112 §2",
-            Self::MalformedFields => "RFC 9113 §8",
-            Self::ConnectProtocol => "RFC 8441 §5",
+            Self::MalformedHttp | Self::IncompleteHead | Self::MissingRequest => "RFC 9112 §2",
+            Self::MalformedHeaderList => "RFC 9113 §8",
+            Self::UnsupportedConnectProtocol => "RFC 8441 §5",
             Self::UnsupportedHttpVersion => "RFC 9112 §2.3",
             Self::RequestLineTooLong => "RFC 9112 §3",
-            Self::HeadTooLarge | Self::EarlyData => "RFC 6455 §10.4",
-            Self::Body => "RFC 9112 §6",
+            Self::HeadTooLarge | Self::EarlyDataTooLarge => "RFC 6455 §10.4",
+            Self::UnexpectedBody => "RFC 9112 §6",
             Self::InvalidContentLength => "RFC 9112 §6.3",
-            Self::Origin => "RFC 6454 §7",
-            Self::NoSubprotocol => "WHATWG WebSockets §2",
-            Self::Accept | Self::Refused(_) => "RFC 6455 §4.1",
+            Self::InvalidOrigin => "RFC 6454 §7",
+            Self::MissingSubprotocol => "WHATWG WebSockets §2",
+            Self::InvalidAccept | Self::Rejected(_) => "RFC 6455 §4.1",
             Self::UnsupportedVersion => "RFC 6455 §4.4",
-            Self::Extensions => "RFC 6455 §9.1",
+            Self::InvalidExtensions => "RFC 6455 §9.1",
             _ => "RFC 6455 §4",
         }
     }
@@ -400,29 +400,29 @@ impl fmt::Display for HandshakeErrorKind {
             Self::MalformedHttp => "malformed HTTP",
             Self::HeadTooLarge => "head larger than allowed",
             Self::RequestLineTooLong => "request line longer than allowed",
-            Self::HttpVersion => "HTTP/1.0",
+            Self::HttpVersionTooOld => "HTTP/1.0",
             Self::UnsupportedHttpVersion => "HTTP version is not 1.1",
-            Self::MalformedFields => "malformed header list",
-            Self::Method => "method that opens no WebSocket",
-            Self::ConnectProtocol => "CONNECT for something other than websocket",
-            Self::RequestTarget => "unusable request target",
-            Self::Host => "missing, repeated or invalid host",
-            Self::Origin => "repeated or invalid Origin",
-            Self::Body => "request with a body",
+            Self::MalformedHeaderList => "malformed header list",
+            Self::UnsupportedMethod => "method that opens no WebSocket",
+            Self::UnsupportedConnectProtocol => "CONNECT for something other than websocket",
+            Self::InvalidRequestTarget => "unusable request target",
+            Self::InvalidHost => "missing, repeated or invalid host",
+            Self::InvalidOrigin => "repeated or invalid Origin",
+            Self::UnexpectedBody => "request with a body",
             Self::InvalidContentLength => "response with an invalid Content-Length",
-            Self::Upgrade => "no upgrade to websocket",
-            Self::Connection => "Connection without Upgrade",
-            Self::Key => "missing, repeated or invalid Sec-WebSocket-Key",
-            Self::Version => "missing, repeated or invalid Sec-WebSocket-Version",
+            Self::MissingUpgrade => "no upgrade to websocket",
+            Self::MissingConnectionUpgrade => "Connection without Upgrade",
+            Self::InvalidKey => "missing, repeated or invalid Sec-WebSocket-Key",
+            Self::InvalidVersion => "missing, repeated or invalid Sec-WebSocket-Version",
             Self::UnsupportedVersion => "Sec-WebSocket-Version is not 13",
-            Self::Subprotocol => "invalid Sec-WebSocket-Protocol",
-            Self::Extensions => "invalid Sec-WebSocket-Extensions",
-            Self::Accept => "missing, repeated or wrong Sec-WebSocket-Accept",
-            Self::Refused(status) => return write!(f, "refused with HTTP status {status}"),
-            Self::NoSubprotocol => "no subprotocol selected",
-            Self::EarlyData => "too much data before the request was answered",
-            Self::Incomplete => "end of stream before the end of the head",
-            Self::NoRequest => "end of stream before a request",
+            Self::InvalidSubprotocol => "invalid Sec-WebSocket-Protocol",
+            Self::InvalidExtensions => "invalid Sec-WebSocket-Extensions",
+            Self::InvalidAccept => "missing, repeated or wrong Sec-WebSocket-Accept",
+            Self::Rejected(status) => return write!(f, "refused with HTTP status {status}"),
+            Self::MissingSubprotocol => "no subprotocol selected",
+            Self::EarlyDataTooLarge => "too much data before the request was answered",
+            Self::IncompleteHead => "end of stream before the end of the head",
+            Self::MissingRequest => "end of stream before a request",
         })
     }
 }

@@ -43,43 +43,43 @@ const HANDSHAKE: [(HandshakeErrorKind, &str); 26] = {
     [
         // Message parsing; §8, an incomplete message, is for messages with a length.
         (MalformedHttp, "RFC 9112 §2"),
-        (Incomplete, "RFC 9112 §2"),
-        (NoRequest, "RFC 9112 §2"),
+        (IncompleteHead, "RFC 9112 §2"),
+        (MissingRequest, "RFC 9112 §2"),
         // "HTTP Version", "Request Line", "Message Body Length".
         (UnsupportedHttpVersion, "RFC 9112 §2.3"),
         (RequestLineTooLong, "RFC 9112 §3"),
         (InvalidContentLength, "RFC 9112 §6.3"),
         // Expressing HTTP semantics in HTTP/2.
-        (MalformedFields, "RFC 9113 §8"),
+        (MalformedHeaderList, "RFC 9113 §8"),
         // "Implementation-Specific Limits".
         (HeadTooLarge, "RFC 6455 §10.4"),
-        (EarlyData, "RFC 6455 §10.4"),
+        (EarlyDataTooLarge, "RFC 6455 §10.4"),
         // "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1", and the other rules of
         // §4.
-        (HttpVersion, "RFC 6455 §4"),
-        (Method, "RFC 6455 §4"),
-        (RequestTarget, "RFC 6455 §4"),
-        (Host, "RFC 6455 §4"),
-        (Upgrade, "RFC 6455 §4"),
-        (Connection, "RFC 6455 §4"),
-        (Key, "RFC 6455 §4"),
-        (Version, "RFC 6455 §4"),
-        (Subprotocol, "RFC 6455 §4"),
+        (HttpVersionTooOld, "RFC 6455 §4"),
+        (UnsupportedMethod, "RFC 6455 §4"),
+        (InvalidRequestTarget, "RFC 6455 §4"),
+        (InvalidHost, "RFC 6455 §4"),
+        (MissingUpgrade, "RFC 6455 §4"),
+        (MissingConnectionUpgrade, "RFC 6455 §4"),
+        (InvalidKey, "RFC 6455 §4"),
+        (InvalidVersion, "RFC 6455 §4"),
+        (InvalidSubprotocol, "RFC 6455 §4"),
         // "Client Requirements": the rules for the response.
-        (Accept, "RFC 6455 §4.1"),
-        (Refused(503), "RFC 6455 §4.1"),
+        (InvalidAccept, "RFC 6455 §4.1"),
+        (Rejected(503), "RFC 6455 §4.1"),
         // "Supporting Multiple Versions of WebSocket Protocol".
         (UnsupportedVersion, "RFC 6455 §4.4"),
         // "Negotiating Extensions".
-        (Extensions, "RFC 6455 §9.1"),
+        (InvalidExtensions, "RFC 6455 §9.1"),
         // "Using Extended CONNECT to Bootstrap the WebSocket Protocol".
-        (ConnectProtocol, "RFC 8441 §5"),
+        (UnsupportedConnectProtocol, "RFC 8441 §5"),
         // "The HTTP Origin Header Field".
-        (Origin, "RFC 6454 §7"),
+        (InvalidOrigin, "RFC 6454 §7"),
         // "Message Body".
-        (Body, "RFC 9112 §6"),
+        (UnexpectedBody, "RFC 9112 §6"),
         // "Establish a WebSocket connection".
-        (NoSubprotocol, "WHATWG WebSockets §2"),
+        (MissingSubprotocol, "WHATWG WebSockets §2"),
     ]
 };
 
@@ -154,7 +154,7 @@ fn every_error_has_its_own_text() {
 fn numbers_from_the_wire_are_shown() {
     assert!(ProtocolErrorKind::ReservedOpcode(11).to_string().contains("11"));
     assert!(ProtocolErrorKind::InvalidCloseCode(1005).to_string().contains("1005"));
-    assert!(HandshakeErrorKind::Refused(503).to_string().contains("503"));
+    assert!(HandshakeErrorKind::Rejected(503).to_string().contains("503"));
     assert!(Error::RequestRejected(403).to_string().contains("403"));
     assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
     assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "CloseCode(1001)");
@@ -206,7 +206,10 @@ fn every_handshake_error_names_its_section() {
     let request = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n";
     let closed = end_of(request);
     let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
-    assert_eq!((error.kind(), error.section()), (HandshakeErrorKind::Method, HandshakeErrorKind::Method.section()));
+    assert_eq!(
+        (error.kind(), error.section()),
+        (HandshakeErrorKind::UnsupportedMethod, HandshakeErrorKind::UnsupportedMethod.section())
+    );
     let said = closed.to_string();
     for part in [error.kind().to_string(), format!("byte {}", request.len()), error.section().to_owned()] {
         assert!(said.contains(&part), "{said:?}: {part:?}");

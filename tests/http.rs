@@ -130,17 +130,17 @@ fn invalid_http1_requests_are_rejected() {
     for version in [Version::HTTP_09, Version::HTTP_10] {
         let mut old = upgrade();
         *old.version_mut() = version;
-        assert_rejected(&old, None, Kind::HttpVersion, 400);
+        assert_rejected(&old, None, Kind::HttpVersionTooOld, 400);
     }
     let mut post = upgrade();
     *post.method_mut() = Method::POST;
-    assert_rejected(&post, None, Kind::Method, 405);
+    assert_rejected(&post, None, Kind::UnsupportedMethod, 405);
     for (name, kind, status) in [
-        ("host", Kind::Host, 400),
-        ("upgrade", Kind::Upgrade, 426),
-        ("connection", Kind::Connection, 400),
-        ("sec-websocket-version", Kind::Version, 400),
-        ("sec-websocket-key", Kind::Key, 400),
+        ("host", Kind::InvalidHost, 400),
+        ("upgrade", Kind::MissingUpgrade, 426),
+        ("connection", Kind::MissingConnectionUpgrade, 400),
+        ("sec-websocket-version", Kind::InvalidVersion, 400),
+        ("sec-websocket-key", Kind::InvalidKey, 400),
     ] {
         let mut without = upgrade();
         without.headers_mut().remove(name);
@@ -157,7 +157,7 @@ fn invalid_http1_requests_are_rejected() {
     for target in ["*", "server.example.com:80", "ftp://h/"] {
         let mut strange = upgrade();
         *strange.uri_mut() = target.parse().expect("a URI");
-        assert_rejected(&strange, None, Kind::RequestTarget, 400);
+        assert_rejected(&strange, None, Kind::InvalidRequestTarget, 400);
     }
 }
 
@@ -166,19 +166,19 @@ fn invalid_http2_requests_are_rejected() {
     use HandshakeErrorKind as Kind;
 
     for protocol in [None, Some("connect-udp")] {
-        assert_rejected(&connect(Version::HTTP_2), protocol, Kind::ConnectProtocol, 501);
+        assert_rejected(&connect(Version::HTTP_2), protocol, Kind::UnsupportedConnectProtocol, 501);
     }
     // HTTP/2 has no upgrade.
     let mut get = upgrade();
     *get.version_mut() = Version::HTTP_2;
-    assert_rejected(&get, None, Kind::MalformedFields, 400);
+    assert_rejected(&get, None, Kind::MalformedHeaderList, 400);
     let mut get = connect(Version::HTTP_2);
     *get.method_mut() = Method::GET;
-    assert_rejected(&get, Some("websocket"), Kind::Method, 405);
+    assert_rejected(&get, Some("websocket"), Kind::UnsupportedMethod, 405);
     let mut plain = connect(Version::HTTP_2);
     *plain.uri_mut() = "server.example.com:443".parse().expect("a URI");
-    assert_rejected(&plain, None, Kind::ConnectProtocol, 501);
-    assert_rejected(&plain, Some("websocket"), Kind::RequestTarget, 400);
+    assert_rejected(&plain, None, Kind::UnsupportedConnectProtocol, 501);
+    assert_rejected(&plain, Some("websocket"), Kind::InvalidRequestTarget, 400);
     let mut old = connect(Version::HTTP_3);
     old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
     assert_rejected(&old, Some("websocket"), Kind::UnsupportedVersion, 400);
@@ -231,21 +231,21 @@ fn a_client_rejects_invalid_responses() {
     assert_eq!(check(upgrade(), good()), None);
     let mut old = good();
     *old.version_mut() = Version::HTTP_10;
-    assert_eq!(check(upgrade(), old), Some(HandshakeErrorKind::HttpVersion));
+    assert_eq!(check(upgrade(), old), Some(HandshakeErrorKind::HttpVersionTooOld));
     for (name, kind) in [
-        ("upgrade", HandshakeErrorKind::Upgrade),
-        ("connection", HandshakeErrorKind::Connection),
-        ("sec-websocket-accept", HandshakeErrorKind::Accept),
+        ("upgrade", HandshakeErrorKind::MissingUpgrade),
+        ("connection", HandshakeErrorKind::MissingConnectionUpgrade),
+        ("sec-websocket-accept", HandshakeErrorKind::InvalidAccept),
     ] {
         let mut without = good();
         without.headers_mut().remove(name);
         assert_eq!(check(upgrade(), without), Some(kind));
     }
     let connect = client().extended_connect(&Config::new()).expect("it can be sent");
-    assert_eq!(check(connect, good()), Some(HandshakeErrorKind::Refused(101)));
+    assert_eq!(check(connect, good()), Some(HandshakeErrorKind::Rejected(101)));
     let mut ok = good();
     *ok.status_mut() = StatusCode::OK;
-    assert_eq!(check(upgrade(), ok), Some(HandshakeErrorKind::Refused(200)));
+    assert_eq!(check(upgrade(), ok), Some(HandshakeErrorKind::Rejected(200)));
 }
 
 /// Headers that the `http` crate cannot hold cause an error, not a panic.

@@ -180,7 +180,7 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
             serve_websocket(&mut tcp, request, ahead, chat).await?;
         }
         // A page, or a login.
-        Err(HandshakeErrorKind::Upgrade | HandshakeErrorKind::Method) => {
+        Err(HandshakeErrorKind::MissingUpgrade | HandshakeErrorKind::UnsupportedMethod) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
         Err(kind) => return reject_request(&mut tcp, kind, &head).await,

@@ -138,11 +138,11 @@ impl Connection {
 
     pub(super) fn opening_eof(&mut self) -> Option<Event<'static>> {
         let opening = self.held.as_mut()?.opening.take()?;
-        let incomplete = HandshakeError { kind: HandshakeErrorKind::Incomplete, offset: self.position };
+        let incomplete = HandshakeError { kind: HandshakeErrorKind::IncompleteHead, offset: self.position };
         match opening.stage {
             Stage::Refusal(head, mut body) => return Some(self.refuse(head, body.take())),
             Stage::Request if self.position == 0 => {
-                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::NoRequest, offset: 0 }));
+                self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::MissingRequest, offset: 0 }));
             }
             Stage::Deciding(_) => self.end(Closed::failed(Error::TransportLost)),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
@@ -185,7 +185,7 @@ impl Connection {
             return None;
         }
         let offset = self.position.saturating_add(opening.held.len() as u64);
-        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyData, offset }, b"GET", output)
+        self.refuse_request(HandshakeError { kind: HandshakeErrorKind::EarlyDataTooLarge, offset }, b"GET", output)
     }
 
     fn receive_response<'i>(&mut self, opening: &mut Opening, input: &mut Input<'i>) -> Option<Event<'i>> {
@@ -237,7 +237,7 @@ impl Connection {
 
     /// Reports a response that is not 101; the end follows.
     fn refuse(&mut self, head: ResponseHead, body: Vec<u8>) -> Event<'static> {
-        let kind = HandshakeErrorKind::Refused(head.status);
+        let kind = HandshakeErrorKind::Rejected(head.status);
         self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
         Event::Rejected(Response::refusal(head, body))
     }

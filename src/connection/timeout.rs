@@ -72,7 +72,7 @@ impl Connection {
     /// [reported](Self::report_refusal), with as much of its body as came.
     pub(super) fn end_with_refusal(&mut self) -> bool {
         let Some(Stage::Refusal(head, _)) = self.opening().map(|opening| &opening.stage) else { return false };
-        let kind = HandshakeErrorKind::Refused(head.status);
+        let kind = HandshakeErrorKind::Rejected(head.status);
         let opening = self.held().opening.take();
         self.end(Closed::failed(HandshakeError { kind, offset: self.position }));
         self.held().opening = opening;

@@ -230,7 +230,7 @@ impl ClientHandshake {
     /// `:status` may be among the headers of an HTTP/2 or HTTP/3 response; it is the status given that counts.
     ///
     /// # Errors
-    /// [`Refused`](HandshakeErrorKind::Refused) for any status but 101, or 2xx to an extended CONNECT; otherwise the
+    /// [`Rejected`](HandshakeErrorKind::Rejected) for any status but 101, or 2xx to an extended CONNECT; otherwise the
     /// first rule that is broken (RFC 6455 §4.1, RFC 8441 §5). The stream is then to be closed, and nothing sent.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         self,
@@ -244,7 +244,7 @@ impl ClientHandshake {
             Bootstrap::ExtendedConnect => matches!(status, 200..=299),
         };
         if !opens {
-            return Err(HandshakeErrorKind::Refused(status));
+            return Err(HandshakeErrorKind::Rejected(status));
         }
         let (_, headers) = read_fields(self.bootstrap(), headers, [":status"])?;
         check_response(ResponseHead { status, minor_version: 1, headers }, &self.offer, &self.config)

@@ -48,31 +48,31 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     let [method, protocol, scheme, authority, path] = pseudo;
     // RFC 8441 §5: "This request replaces the GET-based request in [RFC6455]".
     if method.is_none_or(|method| method != "CONNECT") {
-        return Err(Kind::Method);
+        return Err(Kind::UnsupportedMethod);
     }
     // §5: "it MUST have a value of "websocket"", which is a token "from the "Hypertext Transfer Protocol (HTTP) Upgrade
     // Token Registry"" (§4): RFC 9110 §16.7 has them case-insensitive. Without one, it is the CONNECT of RFC 9110
     // §9.3.6.
     if protocol.is_none_or(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
-        return Err(Kind::ConnectProtocol);
+        return Err(Kind::UnsupportedConnectProtocol);
     }
     // §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields of
     // the target URI (see Section 5) MUST also be included."
     let default_port = match scheme.as_deref() {
         Some("https") => ":443",
         Some("http") => ":80",
-        _ => return Err(Kind::RequestTarget),
+        _ => return Err(Kind::InvalidRequestTarget),
     };
-    let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::RequestTarget)?;
+    let resource = path.filter(|path| path.starts_with('/') && is_target(path)).ok_or(Kind::InvalidRequestTarget)?;
     // §5: "The Host information is conveyed as part of the :authority pseudo-header field, which is required on every
     // HTTP/2 transaction."
-    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::Host)?;
+    let host = authority.filter(|authority| is_authority(authority.as_bytes())).ok_or(Kind::InvalidHost)?;
     let fields = RequestFields::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
     let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
-    if !fields.host.get().map_err(|_| Kind::Host)?.is_none_or(agrees) {
-        return Err(Kind::Host);
+    if !fields.host.get().map_err(|_| Kind::InvalidHost)?.is_none_or(agrees) {
+        return Err(Kind::InvalidHost);
     }
     fields.check_no_body()?;
     fields.check_version()?;

@@ -25,7 +25,7 @@ pub(super) fn read_fields<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
         };
         read.ok_or(match bootstrap {
             Bootstrap::Upgrade => HandshakeErrorKind::MalformedHttp,
-            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedFields,
+            Bootstrap::ExtendedConnect => HandshakeErrorKind::MalformedHeaderList,
         })?;
     }
     Ok((pseudo, headers))

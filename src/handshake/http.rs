@@ -170,7 +170,7 @@ impl ClientHandshake {
     /// ```
     pub fn check_http<B>(self, response: &HttpResponse<B>) -> Result<(Response, Negotiated), HandshakeErrorKind> {
         if self.bootstrap() == Bootstrap::Upgrade && response.version() < Version::HTTP_11 {
-            return Err(HandshakeErrorKind::HttpVersion);
+            return Err(HandshakeErrorKind::HttpVersionTooOld);
         }
         self.check(response.status().as_u16(), response.headers())
     }

@@ -103,6 +103,6 @@ impl Negotiated {
             self.deflate = Some(agreed);
             return Ok(());
         }
-        Err(HandshakeErrorKind::Extensions)
+        Err(HandshakeErrorKind::InvalidExtensions)
     }
 }

@@ -156,18 +156,18 @@ impl HandshakeErrorKind {
     ///
     /// let fields = [(":method", "CONNECT"), (":authority", "example.com:443")];
     /// let error = parse_extended_connect(fields).unwrap_err();
-    /// assert_eq!(error, HandshakeErrorKind::ConnectProtocol);
+    /// assert_eq!(error, HandshakeErrorKind::UnsupportedConnectProtocol);
     /// let answer = error.answer(Bootstrap::ExtendedConnect, "CONNECT");
     /// assert_eq!((answer.status(), answer.headers().get("sec-websocket-version")), (501, Some(b"13".as_slice())));
     ///
-    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "POST");
+    /// let answer = HandshakeErrorKind::UnsupportedMethod.answer(Bootstrap::Upgrade, "POST");
     /// assert_eq!((answer.status(), answer.body()), (405, b"method that opens no WebSocket\n".as_slice()));
-    /// let answer = HandshakeErrorKind::Method.answer(Bootstrap::Upgrade, "HEAD");
+    /// let answer = HandshakeErrorKind::UnsupportedMethod.answer(Bootstrap::Upgrade, "HEAD");
     /// assert_eq!((answer.status(), answer.body()), (405, b"".as_slice()));
     /// ```
     pub fn answer(self, bootstrap: Bootstrap, request: impl AsRef<[u8]>) -> Answer {
         let status = match self {
-            Self::Refused(_) => 400,
+            Self::Rejected(_) => 400,
             kind => kind.status(),
         };
         let mut headers = Headers::default();
@@ -176,7 +176,7 @@ impl HandshakeErrorKind {
         if status == 426 {
             put_upgrade(bootstrap, &mut headers);
         }
-        if self == Self::Method {
+        if self == Self::UnsupportedMethod {
             // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
             let allowed: &[u8] = if bootstrap == Bootstrap::Upgrade { b"GET" } else { b"CONNECT" };
             put_field(bootstrap, &mut headers, "Allow", allowed);

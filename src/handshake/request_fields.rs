@@ -52,7 +52,7 @@ impl<'h> RequestFields<'h> {
 
     /// A body would be read as frames, or worse, the frames as a body. `Content-Length: 0` announces none.
     pub(super) fn check_no_body(&self) -> Result<(), HandshakeErrorKind> {
-        if self.has_body { Err(HandshakeErrorKind::Body) } else { Ok(()) }
+        if self.has_body { Err(HandshakeErrorKind::UnexpectedBody) } else { Ok(()) }
     }
 
     pub(super) fn check_version(&self) -> Result<(), HandshakeErrorKind> {
@@ -64,16 +64,16 @@ impl<'h> RequestFields<'h> {
             // and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a
             // |Sec-WebSocket-Version| header field".
             Ok(Some(value)) if parse_version(value).is_some() => Err(HandshakeErrorKind::UnsupportedVersion),
-            _ => Err(HandshakeErrorKind::Version),
+            _ => Err(HandshakeErrorKind::InvalidVersion),
         }
     }
 
     /// Checks what there need not be, and returns the subprotocols that are offered.
     pub(super) fn read_optional(&self, headers: &Headers) -> Result<Vec<String>, HandshakeErrorKind> {
         // RFC 6454 §7.3: at most one Origin. What is absent here, is absent.
-        let origin = self.origin.get().map_err(|_| HandshakeErrorKind::Origin)?;
+        let origin = self.origin.get().map_err(|_| HandshakeErrorKind::InvalidOrigin)?;
         if origin.is_some_and(|origin| !origin.is_ascii() && core::str::from_utf8(origin).is_err()) {
-            return Err(HandshakeErrorKind::Origin);
+            return Err(HandshakeErrorKind::InvalidOrigin);
         }
         let subprotocols = match self.subprotocols.get() {
             Ok(None) => Vec::new(),
@@ -85,16 +85,16 @@ impl<'h> RequestFields<'h> {
             Ok(Some(list)) => check_extensions([list]),
             Err(Repeated) => check_extensions(headers.get_all("Sec-WebSocket-Extensions")),
         };
-        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::Extensions)
+        extensions.map(|()| subprotocols).map_err(|_| HandshakeErrorKind::InvalidExtensions)
     }
 }
 
 /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings with characters in the range
 /// U+0021 to U+007E not including separator characters [...] and MUST all be unique strings."
 fn parse_subprotocols<'v>(lists: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, HandshakeErrorKind> {
-    let offered = parse_tokens(lists).map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let offered = parse_tokens(lists).map_err(|_| HandshakeErrorKind::InvalidSubprotocol)?;
     let mut seen = BTreeSet::new();
-    if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::Subprotocol) }
+    if offered.iter().all(|name| seen.insert(name)) { Ok(offered) } else { Err(HandshakeErrorKind::InvalidSubprotocol) }
 }
 
 /// Whether this is the known name: as RFC 6455 spells it in most requests, in any case in the others.

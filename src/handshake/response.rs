@@ -140,8 +140,8 @@ pub(crate) fn check_response(
     // a response.
     let extensions = match headers.get_only("Sec-WebSocket-Extensions") {
         Ok(None) => Vec::new(),
-        Ok(Some(value)) => parse_extensions([value]).map_err(|_| HandshakeErrorKind::Extensions)?,
-        Err(_) => return Err(HandshakeErrorKind::Extensions),
+        Ok(Some(value)) => parse_extensions([value]).map_err(|_| HandshakeErrorKind::InvalidExtensions)?,
+        Err(_) => return Err(HandshakeErrorKind::InvalidExtensions),
     };
     let subprotocol = selected_subprotocol(&headers, offer, config)?;
     let mut negotiated = Negotiated::selecting(subprotocol.as_deref());
@@ -155,24 +155,24 @@ fn check_switch(head: &ResponseHead, accept: &[u8]) -> Result<(), HandshakeError
 
     let ResponseHead { minor_version, headers, .. } = head;
     if *minor_version < 1 {
-        return Err(Kind::HttpVersion);
+        return Err(Kind::HttpVersionTooOld);
     }
     // §4.1, 2: "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is
     // not an ASCII case-insensitive match for the value "websocket"".
     let mut protocols = elements(headers.get_all("Upgrade")).map(|name| name.eq_ignore_ascii_case(b"websocket"));
     if protocols.next() != Some(true) || !protocols.all(|is_websocket| is_websocket) {
-        return Err(Kind::Upgrade);
+        return Err(Kind::MissingUpgrade);
     }
     // §4.1, 3: "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a
     // token that is an ASCII case-insensitive match for the value "Upgrade"".
     if !headers.get_all("Connection").any(|options| has_element(options, "Upgrade")) {
-        return Err(Kind::Connection);
+        return Err(Kind::MissingConnectionUpgrade);
     }
     // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: not
     // more than once.
     match headers.get_only("Sec-WebSocket-Accept") {
         Ok(Some(answered)) if answered == accept => Ok(()),
-        _ => Err(Kind::Accept),
+        _ => Err(Kind::InvalidAccept),
     }
 }
 
@@ -183,16 +183,16 @@ fn selected_subprotocol(
     offer: &Offer,
     config: &Config,
 ) -> Result<Option<String>, HandshakeErrorKind> {
-    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::Subprotocol)?;
+    let selected = headers.get_only("Sec-WebSocket-Protocol").map_err(|_| HandshakeErrorKind::InvalidSubprotocol)?;
     match selected {
         Some(name) => {
             let offered = offer.subprotocols.iter().find(|offered| offered.as_bytes() == name);
-            Ok(Some(offered.ok_or(HandshakeErrorKind::Subprotocol)?.as_ref().into()))
+            Ok(Some(offered.ok_or(HandshakeErrorKind::InvalidSubprotocol)?.as_ref().into()))
         }
         // WHATWG: "If protocols is not the empty list and extracting header list values given
         // `Sec-WebSocket-Protocol` and response's header list results in null, failure, or the empty byte sequence,
         // then fail the WebSocket connection." RFC 6455 opens without one.
-        None if config.browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::NoSubprotocol),
+        None if config.browser_rules && !offer.subprotocols.is_empty() => Err(HandshakeErrorKind::MissingSubprotocol),
         None => Ok(None),
     }
 }

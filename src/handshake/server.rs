@@ -277,30 +277,30 @@ pub(super) fn check_request_head(head: RequestHead<'_>) -> Result<Request, Hands
     let RequestHead { method, target, minor_version, headers } = head;
     // RFC 6455 §4.2.1, 1: "An HTTP/1.1 or higher GET request".
     if minor_version < 1 {
-        return Err(Kind::HttpVersion);
+        return Err(Kind::HttpVersionTooOld);
     }
     if method != "GET" {
-        return Err(Kind::Method);
+        return Err(Kind::UnsupportedMethod);
     }
-    let (resource, authority) = split_target(target).ok_or(Kind::RequestTarget)?;
+    let (resource, authority) = split_target(target).ok_or(Kind::InvalidRequestTarget)?;
     let fields = RequestFields::of(&headers);
     // §4.2.1, 2: "A |Host| header field containing the server's authority"; RFC 9112 §3.2: exactly one, and the
     // target's own authority comes before it.
-    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::Host)?;
+    let host = fields.host.get().ok().flatten().filter(|host| is_authority(host)).ok_or(Kind::InvalidHost)?;
     let host = authority.map_or(host, str::as_bytes);
     fields.check_no_body()?;
     // §4.2.1, 3: "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive
     // value".
     if !fields.upgrades {
-        return Err(Kind::Upgrade);
+        return Err(Kind::MissingUpgrade);
     }
     // §4.2.1, 4: "A |Connection| header field that includes the token "Upgrade"".
     if !fields.connection_upgrades {
-        return Err(Kind::Connection);
+        return Err(Kind::MissingConnectionUpgrade);
     }
     fields.check_version()?;
     // §4.2.1, 5: "a base64-encoded value that, when decoded, is 16 bytes in length"; §11.3.1: not more than once.
-    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::Key)?;
+    let key = fields.key.get().ok().flatten().filter(|key| is_key(key)).ok_or(Kind::InvalidKey)?;
     let (names, subprotocols) = (Names::new(&resource, host), fields.read_optional(&headers)?);
     let (accept, expects_continue) = (accept_key(key), fields.expects_continue);
     Ok(Request::new(names, subprotocols, headers, Some(accept), expects_continue))

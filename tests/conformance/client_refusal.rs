@@ -42,7 +42,7 @@ fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8
     let [Event::Rejected(response), Event::Closed(closed)] = events else { panic!("{what}: {events:?}") };
     assert_eq!((response.status(), response.subprotocol()), (status, None), "{what}");
     let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
-    assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Refused(status), status), "{what}");
+    assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Rejected(status), status), "{what}");
     // The error's offset is the end of the head: the body does not matter.
     let status_line = what.find(&format!(" {status} ")).expect("the response has the status");
     let head_end = status_line + what[status_line..].find("\r\n\r\n").expect("the head ends") + 4;
@@ -270,7 +270,7 @@ fn eof_inside_the_response_head_is_an_incomplete_handshake() {
         assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
         let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not one end at {cut}") };
         let Some(Error::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
-        assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::Incomplete, cut as u64));
+        assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::IncompleteHead, cut as u64));
         assert_eq!((closed.code(), closed.was_clean()), (1006, false));
         assert!(client.is_closed() && outcome.output.is_empty());
         assert_eq!(feed(&mut client, [response.as_bytes()]).events, [], "nothing after the end");

@@ -53,7 +53,7 @@ fn opens_on(deflate: &Deflate, lines: &str, every: bool) -> bool {
         }
         [Event::Closed(closed)] => {
             let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
-            assert_eq!(error.kind(), HandshakeErrorKind::Extensions, "{lines}");
+            assert_eq!(error.kind(), HandshakeErrorKind::InvalidExtensions, "{lines}");
             assert_eq!((closed.code(), outcome.state), (1006, State::Closed), "{lines}");
             false
         }

@@ -1,6 +1,6 @@
 //! RFC 6455 §7.1.4, §7.1.7, §7.2 and §10.7: failed connections, and streams that end without a Close.
 
-use HandshakeErrorKind::{Incomplete, NoRequest};
+use HandshakeErrorKind::{IncompleteHead, MissingRequest};
 use websocket_proto::{
     ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output,
     ProtocolErrorKind, Role, State,
@@ -76,7 +76,7 @@ fn one_end_is_reported_wherever_the_stream_ends() {
 fn assert_cut_off(role: Role, end: usize, closed: &Closed) {
     match assert_failed(closed) {
         Error::Handshake(error) => {
-            let incomplete = if role == Role::Server && end == 0 { NoRequest } else { Incomplete };
+            let incomplete = if role == Role::Server && end == 0 { MissingRequest } else { IncompleteHead };
             assert_eq!((error.kind(), error.offset()), (incomplete, end as u64));
             assert!(end < handshake_len(role), "{role:?} cut off at {end}");
         }

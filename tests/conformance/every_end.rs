@@ -96,17 +96,17 @@ impl Ended {
 
 /// What happens to a connection that is not open yet.
 fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, Why)> {
-    use HandshakeErrorKind::{EarlyData, Incomplete, NoRequest, Refused, Upgrade};
+    use HandshakeErrorKind::{EarlyDataTooLarge, IncompleteHead, MissingRequest, MissingUpgrade, Rejected};
     let request = ClientRequest::new("ws://server.example.com/chat");
     let after = |ends: &dyn Fn(&mut Ended)| match role {
         Role::Server => Ended::after(Connection::server(config.clone()), ends),
         Role::Client => Ended::after(connecting(&request, config.clone()).0, ends),
     };
     let half: &[u8] = if role == Role::Server { b"GET / HT" } else { b"HTTP/1.1 101 Sw" };
-    let nothing = if role == Role::Server { NoRequest } else { Incomplete };
+    let nothing = if role == Role::Server { MissingRequest } else { IncompleteHead };
     let mut ends = vec![
         ("nothing came", after(&|_| {}), Why::Handshake(nothing)),
-        ("half a head came", after(&|ended| ended.receives(half)), Why::Handshake(Incomplete)),
+        ("half a head came", after(&|ended| ended.receives(half)), Why::Handshake(IncompleteHead)),
         ("closed at once", after(&Ended::closes), Why::Other(Error::ClosedWhileConnecting)),
         (
             "closed in the middle of a head",
@@ -134,10 +134,10 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         let whole = b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n";
         let half = b"HTTP/1.1 503 \r\nContent-Length: 9\r\n\r\nback";
         ends.extend([
-            ("a wrong response", refused(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(Upgrade)),
-            ("a refusal", refused(whole, false), Why::Handshake(Refused(503))),
-            ("a refusal that is cut short", refused(half, false), Why::Handshake(Refused(503))),
-            ("a refusal that took too long", refused(half, true), Why::Handshake(Refused(503))),
+            ("a wrong response", refused(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(MissingUpgrade)),
+            ("a refusal", refused(whole, false), Why::Handshake(Rejected(503))),
+            ("a refusal that is cut short", refused(half, false), Why::Handshake(Rejected(503))),
+            ("a refusal that took too long", refused(half, true), Why::Handshake(Rejected(503))),
         ]);
         return ends;
     }
@@ -161,13 +161,13 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         (
             "a wrong request",
             after(&|ended| ended.receives(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
-            Why::Handshake(Upgrade),
+            Why::Handshake(MissingUpgrade),
         ),
         ("rejected", rejected, Why::Other(Error::RequestRejected(404))),
         ("the client did not wait for the decision", deciding(&|_| {}), Why::Other(Error::TransportLost)),
         ("closed without a decision", deciding(&Ended::closes), Why::Other(Error::ClosedWhileConnecting)),
         ("the decision took too long", deciding(&|ended| ended.runs_out_of(Timeout::Opening)), too_long),
-        ("too much early data", deciding(&|ended| ended.receives(&[0; 20 << 10])), Why::Handshake(EarlyData)),
+        ("too much early data", deciding(&|ended| ended.receives(&[0; 20 << 10])), Why::Handshake(EarlyDataTooLarge)),
     ]);
     ends
 }

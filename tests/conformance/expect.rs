@@ -77,9 +77,9 @@ fn no_100_before_a_rejection() {
 fn no_100_for_an_invalid_request() {
     rows!("6455-4.2.1-0");
     let expecting = add(REQUEST, EXPECTING[0]);
-    assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersion);
-    assert_refused(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::Upgrade);
-    assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::Body);
+    assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersionTooOld);
+    assert_refused(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::MissingUpgrade);
+    assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::UnexpectedBody);
 }
 
 /// For a request that the caller parsed: the answer's own bytes include the 100; its status and headers, for an HTTP

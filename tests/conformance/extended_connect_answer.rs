@@ -21,12 +21,12 @@ fn any_2xx_opens() {
         assert_eq!(checked(&[], status, &Fields::new()), Ok(Negotiated::default()));
     }
     for status in [0, 100, 101, 103, 199, 300, 302, 401, 403, 404, 426, 501, 503, 599, u16::MAX] {
-        assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Refused(status)));
+        assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Rejected(status)));
     }
     // Errors that only clients have are answered with 400, should a server answer with them.
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
         assert_eq!(
-            [101, 200, 302].map(|status| HandshakeErrorKind::Refused(status).answer(bootstrap, "GET").status()),
+            [101, 200, 302].map(|status| HandshakeErrorKind::Rejected(status).answer(bootstrap, "GET").status()),
             [400; 3]
         );
     }
@@ -37,7 +37,7 @@ fn any_2xx_opens() {
     let upgrade = || offering(&[]).upgrade(&Config::new(), [1; 16]).expect("it can be sent");
     for status in [200, 204, 426] {
         let refused = upgrade().check(status, [("Upgrade", "websocket")]);
-        assert_eq!(refused.err(), Some(HandshakeErrorKind::Refused(status)));
+        assert_eq!(refused.err(), Some(HandshakeErrorKind::Rejected(status)));
     }
 }
 
@@ -49,19 +49,19 @@ fn the_response_is_checked() {
     for name in ["a", "b"] {
         assert_eq!(checked(&["a", "b"], 200, &selected(name)), Ok(Negotiated::with_subprotocol(name)));
         let twice = [selected(name), selected(name)].concat();
-        assert_eq!(checked(&["a", "b"], 200, &twice), Err(HandshakeErrorKind::Subprotocol));
-        assert_eq!(checked(&[], 200, &selected(name)), Err(HandshakeErrorKind::Subprotocol));
+        assert_eq!(checked(&["a", "b"], 200, &twice), Err(HandshakeErrorKind::InvalidSubprotocol));
+        assert_eq!(checked(&[], 200, &selected(name)), Err(HandshakeErrorKind::InvalidSubprotocol));
     }
     for other in ["c", "A", "a, b", ""] {
-        assert_eq!(checked(&["a", "b"], 200, &selected(other)), Err(HandshakeErrorKind::Subprotocol), "{other}");
+        assert_eq!(checked(&["a", "b"], 200, &selected(other)), Err(HandshakeErrorKind::InvalidSubprotocol), "{other}");
     }
     for value in ["x-foo", "permessage-deflate", ";x", "a b", ",", ""] {
         let answered = fields(&[("sec-websocket-extensions", value)]);
-        assert_eq!(checked(&[], 200, &answered), Err(HandshakeErrorKind::Extensions), "{value}");
+        assert_eq!(checked(&[], 200, &answered), Err(HandshakeErrorKind::InvalidExtensions), "{value}");
     }
     assert_eq!(checked(&["a"], 200, &Fields::new()), Ok(Negotiated::default()));
     let browser = offering(&["a"]).extended_connect(&Config::new().browser_rules(true)).expect("it can be sent");
-    assert_eq!(browser.check(200, Fields::new()).err(), Some(HandshakeErrorKind::NoSubprotocol));
+    assert_eq!(browser.check(200, Fields::new()).err(), Some(HandshakeErrorKind::MissingSubprotocol));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_rejection_carries_its_status_headers_and_body() {
     assert_eq!((answer.status(), answer.body()), (501, b"{}".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("content-type", "application/problem+json")]));
     let refused = checked(&[], answer.status(), &owned(answer.headers().iter()));
-    assert_eq!(refused, Err(HandshakeErrorKind::Refused(501)));
+    assert_eq!(refused, Err(HandshakeErrorKind::Rejected(501)));
 }
 
 /// A connection that reads HTTP/1.1 itself takes neither a request from HTTP/2 nor one that the caller parsed.

@@ -108,10 +108,14 @@ fn folds_are_read_in_an_opening_response() {
     // A fold in the middle of a value is a space there.
     let (start, rest) = accept.split_at(10);
     for (name, folded, kind) in [
-        ("Upgrade", "Upgrade: web\r\n socket\r\n", HandshakeErrorKind::Upgrade),
-        ("Connection", "Connection: Up\r\n grade\r\n", HandshakeErrorKind::Connection),
-        ("Connection", "Connection: close\r\n Upgrade\r\n", HandshakeErrorKind::Connection),
-        ("Sec-WebSocket-Accept", &format!("Sec-WebSocket-Accept: {start}\r\n {rest}\r\n"), HandshakeErrorKind::Accept),
+        ("Upgrade", "Upgrade: web\r\n socket\r\n", HandshakeErrorKind::MissingUpgrade),
+        ("Connection", "Connection: Up\r\n grade\r\n", HandshakeErrorKind::MissingConnectionUpgrade),
+        ("Connection", "Connection: close\r\n Upgrade\r\n", HandshakeErrorKind::MissingConnectionUpgrade),
+        (
+            "Sec-WebSocket-Accept",
+            &format!("Sec-WebSocket-Accept: {start}\r\n {rest}\r\n"),
+            HandshakeErrorKind::InvalidAccept,
+        ),
     ] {
         assert_fails(&request, replace(&good, name, folded), kind);
     }

@@ -52,10 +52,10 @@ fn assert_rejected_the_same(head: &Outcome, post: &Outcome, kind: Kind, what: &s
 #[test]
 fn a_head_request_is_answered_without_content() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
-    assert_without_content_at_every_cut(waiting, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", Kind::Method);
+    assert_without_content_at_every_cut(waiting, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", Kind::UnsupportedMethod);
     for target in ["/", "*", "http://h/", "ftp://h"] {
         let request = asking_for(target).replacen("GET", "HEAD", 1);
-        assert_without_content_at_every_cut(waiting, request.as_bytes(), Kind::Method);
+        assert_without_content_at_every_cut(waiting, request.as_bytes(), Kind::UnsupportedMethod);
     }
     let outcome = every_cut(waiting, with_method("HEAD").as_bytes());
     let expected = "HTTP/1.1 405 Method Not Allowed\r\nSec-WebSocket-Version: 13\r\nAllow: GET\r\n\
@@ -93,8 +93,8 @@ fn malformed_head_requests_are_answered_without_content() {
     }
     assert_without_content_at_every_cut(waiting, b"HEAD / HTTP/2.0\r\n\r\n", Kind::UnsupportedHttpVersion);
     let old = good.replace("HTTP/1.1", "HTTP/1.0");
-    assert_without_content_at_every_cut(waiting, old.as_bytes(), Kind::HttpVersion);
-    assert_without_content_at_every_cut(waiting, format!("\r\n{good}").as_bytes(), Kind::Method);
+    assert_without_content_at_every_cut(waiting, old.as_bytes(), Kind::HttpVersionTooOld);
+    assert_without_content_at_every_cut(waiting, format!("\r\n{good}").as_bytes(), Kind::UnsupportedMethod);
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn other_methods_get_an_explanation() {
     for method in ["POST", "head", "Head", "HEADER", "HEAD-", "HEA", "HEAD1", "XHEAD", "OPTIONS"] {
         for request in [with_method(method), format!("\r\n{}", with_method(method))] {
             let outcome = every_cut(waiting, request.as_bytes());
-            assert_handshake_failed(&outcome, Kind::Method, method);
+            assert_handshake_failed(&outcome, Kind::UnsupportedMethod, method);
             let head = Head::parse(&outcome.output);
-            assert_eq!(head.body, format!("{}\n", Kind::Method).into_bytes(), "{method}");
+            assert_eq!(head.body, format!("{}\n", Kind::UnsupportedMethod).into_bytes(), "{method}");
             assert_eq!(head.only("Content-Length"), head.body.len().to_string());
         }
     }
@@ -172,7 +172,13 @@ fn a_timeout_is_answered_without_content() {
 #[test]
 fn answers_made_without_a_connection_have_no_content() {
     rows!("6455-4.2.1-0", "8441-5-7");
-    let kinds = [Kind::Method, Kind::MalformedHttp, Kind::HeadTooLarge, Kind::Upgrade, Kind::ConnectProtocol];
+    let kinds = [
+        Kind::UnsupportedMethod,
+        Kind::MalformedHttp,
+        Kind::HeadTooLarge,
+        Kind::MissingUpgrade,
+        Kind::UnsupportedConnectProtocol,
+    ];
     for (kind, bootstrap) in
         kinds.into_iter().flat_map(|kind| [(kind, Bootstrap::Upgrade), (kind, Bootstrap::ExtendedConnect)])
     {
@@ -191,6 +197,6 @@ fn answers_made_without_a_connection_have_no_content() {
         }
     }
     let request = replace(&with_method("HEAD"), "Connection", "");
-    assert_eq!(parse_request(request.as_bytes()), Err(Kind::Method));
-    assert_eq!(parse_extended_connect([(":method", "HEAD")]), Err(Kind::Method));
+    assert_eq!(parse_request(request.as_bytes()), Err(Kind::UnsupportedMethod));
+    assert_eq!(parse_extended_connect([(":method", "HEAD")]), Err(Kind::UnsupportedMethod));
 }

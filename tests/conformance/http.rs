@@ -122,11 +122,11 @@ pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: 
     let offset = assert_handshake_failed(outcome, kind, what);
     let head = Head::parse(&outcome.output);
     let (status, further) = match kind {
-        HandshakeErrorKind::Method => ("405 Method Not Allowed", Some(("Allow", "GET"))),
+        HandshakeErrorKind::UnsupportedMethod => ("405 Method Not Allowed", Some(("Allow", "GET"))),
         HandshakeErrorKind::RequestLineTooLong => ("414 URI Too Long", None),
         HandshakeErrorKind::HeadTooLarge => ("431 Request Header Fields Too Large", None),
         HandshakeErrorKind::UnsupportedHttpVersion => ("505 HTTP Version Not Supported", None),
-        HandshakeErrorKind::Upgrade | HandshakeErrorKind::UnsupportedVersion => {
+        HandshakeErrorKind::MissingUpgrade | HandshakeErrorKind::UnsupportedVersion => {
             ("426 Upgrade Required", Some(("Upgrade", "websocket")))
         }
         _ => ("400 Bad Request", None),

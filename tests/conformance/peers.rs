@@ -72,7 +72,7 @@ fn every_captured_response_opens_a_client() {
                     assert!(client.uses_deflate(), "{name}");
                 }
                 // These responses answered requests that offered permessage-deflate: without the offer, they must fail.
-                assert_fails(&request, &response, HandshakeErrorKind::Extensions);
+                assert_fails(&request, &response, HandshakeErrorKind::InvalidExtensions);
                 response = replace(&response, "Sec-WebSocket-Extensions", "");
             }
             let outcome = answered(&request, &response);

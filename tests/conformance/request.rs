@@ -74,7 +74,7 @@ fn a_request_has_at_most_one_origin() {
     // RFC 6454 §7.3: at most one Origin. If two counted as none, a check could be bypassed.
     let twice = add(REQUEST, "Origin: http://a\r\nOrigin: http://a\r\n");
     for request in [twice.into_bytes(), with_byte(0xff, REQUEST, "Origin: ?\r\n")] {
-        assert_eq!(parse_request(&request).err(), Some(HandshakeErrorKind::Origin));
+        assert_eq!(parse_request(&request).err(), Some(HandshakeErrorKind::InvalidOrigin));
     }
 }
 

@@ -316,7 +316,7 @@ fn too_many_bytes_before_the_decision_fail() {
         assert_eq!(outcome, whole, "cut at {cut}");
         let events = <[_; 2]>::try_from(outcome.events).expect("the request and the end");
         let [Event::Request(request), Event::Closed(closed)] = events else { panic!("{events:?}") };
-        assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::EarlyData));
+        assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::EarlyDataTooLarge));
         let head = Head::parse(&outcome.output);
         assert_eq!(head.first_line, "HTTP/1.1 400 Bad Request");
         assert_eq!((head.only("Connection"), head.only("Sec-WebSocket-Version")), ("close", "13"));
@@ -359,9 +359,9 @@ fn eof_before_the_decision_ends_the_server() {
         assert_eq!(server.state(), State::Closed);
         let error = assert_failed(&closed);
         match cut {
-            0 => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::NoRequest)),
+            0 => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::MissingRequest)),
             _ if cut == REQUEST.len() => assert_eq!(error, &Error::TransportLost),
-            _ => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::Incomplete), "{cut}"),
+            _ => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::IncompleteHead), "{cut}"),
         }
         assert_eq!(server.receive_eof(), None);
         assert_eq!(feed(&mut server, [REQUEST.as_bytes()]).events, []);

@@ -28,9 +28,9 @@ fn assert_each_opens(name: &str, lines: &[&str]) {
 fn method_must_be_get_and_version_1_1() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
     for method in ["POST", "OPTIONS", "CONNECT", "get", "GETS"] {
-        assert_refused(REQUEST.replace("GET", method), Kind::Method);
+        assert_refused(REQUEST.replace("GET", method), Kind::UnsupportedMethod);
     }
-    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersion);
+    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
 }
 
 #[test]
@@ -52,13 +52,13 @@ fn the_target_is_a_path_or_an_absolute_uri() {
         assert_eq!((request.resource(), request.host()), (resource, host), "{target}");
     }
     for target in ["*", "chat", "ftp://h/chat", "http:///chat", "http://u@h/", "http:chat", "h:80", "/a#b", "/a\x7f"] {
-        let kind = if target.contains('\x7f') { Kind::MalformedHttp } else { Kind::RequestTarget };
+        let kind = if target.contains('\x7f') { Kind::MalformedHttp } else { Kind::InvalidRequestTarget };
         assert_refused(asking_for(target), kind);
     }
     // Bytes beyond ASCII are rejected, valid UTF-8 or not.
     for byte in [&b"\xff"[..], "é".as_bytes()] {
         let request = [b"GET /", byte, &REQUEST.as_bytes()["GET /chat".len()..]].concat();
-        assert!(matches!(parse_request(&request), Err(Kind::RequestTarget | Kind::MalformedHttp)));
+        assert!(matches!(parse_request(&request), Err(Kind::InvalidRequestTarget | Kind::MalformedHttp)));
         let outcome = every_cut(waiting, &request);
         assert_eq!(
             (Head::parse(&outcome.output).first_line.as_str(), outcome.state),
@@ -73,17 +73,17 @@ fn host_is_required_once() {
     let twice = "Host: server.example.com\r\nHost: server.example.com\r\n";
     let wrong =
         ["", twice, "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@h\r\n", "Host: h:x\r\n", "Host: :80\r\n"];
-    assert_each_rejected("Host", &wrong, Kind::Host);
+    assert_each_rejected("Host", &wrong, Kind::InvalidHost);
     assert_each_opens("Host", &["host:h\r\n", "Host: h:80\r\n", "Host: 127.0.0.1:9001\r\n", "HOST: [::1]:9001\r\n"]);
     // The absolute form requires Host, too.
-    assert_refused(replace(&asking_for("http://h/"), "Host", ""), Kind::Host);
+    assert_refused(replace(&asking_for("http://h/"), "Host", ""), Kind::InvalidHost);
 }
 
 #[test]
 fn upgrade_must_include_websocket() {
     rows!("6455-4.2.1-4", "6455-4.2.1-0");
     let missing = ["", "Upgrade: foo\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: h2c websocket\r\n"];
-    assert_each_rejected("Upgrade", &missing, Kind::Upgrade);
+    assert_each_rejected("Upgrade", &missing, Kind::MissingUpgrade);
     let good = ["Upgrade: WebSocket\r\n", "upgrade:WEBSOCKET\r\n", "Upgrade: h2c, websocket\r\n"];
     assert_each_opens("Upgrade", &good);
     assert_each_opens("Upgrade", &["Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: ,websocket ,\r\n"]);
@@ -93,7 +93,7 @@ fn upgrade_must_include_websocket() {
 fn connection_must_include_upgrade() {
     rows!("6455-4.2.1-5", "6455-4.2.1-0");
     let missing = ["", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: keep-alive Upgrade\r\n"];
-    assert_each_rejected("Connection", &missing, Kind::Connection);
+    assert_each_rejected("Connection", &missing, Kind::MissingConnectionUpgrade);
     let good = ["Connection: upgrade\r\n", "Connection: keep-alive, Upgrade\r\n", "connection:UPGRADE,x\r\n"];
     assert_each_opens("Connection", &good);
     assert_each_opens(
@@ -118,10 +118,10 @@ fn the_key_must_be_sixteen_bytes_in_base64() {
         "dGhlIHNhbXBsZSBub25jZ\u{e9}=",
     ] {
         let line = format!("Sec-WebSocket-Key: {wrong}\r\n");
-        assert_refused(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::Key);
+        assert_refused(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::InvalidKey);
     }
     let twice = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n".repeat(2);
-    assert_each_rejected("Sec-WebSocket-Key", &["", &twice], Kind::Key);
+    assert_each_rejected("Sec-WebSocket-Key", &["", &twice], Kind::InvalidKey);
     // Nonzero bits after the sixteenth byte, as in the RFC's own example, are accepted.
     let rfcs = "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n";
     let head = assert_opens(&replace(REQUEST, "Sec-WebSocket-Key", rfcs));
@@ -139,11 +139,11 @@ fn the_version_must_be_13() {
     for wrong in ["013", "00", "256", "1000", "-1", "+13", "13.0", "0x0d", "13, 8", "13,", "13;", "thirteen", "", "é"]
     {
         let line = format!("Sec-WebSocket-Version: {wrong}\r\n");
-        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::Version);
+        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::InvalidVersion);
     }
     let thirteen = "Sec-WebSocket-Version: 13\r\n";
     let eight_too = format!("{thirteen}Sec-WebSocket-Version: 8\r\n");
-    assert_each_rejected("Sec-WebSocket-Version", &["", &thirteen.repeat(2), &eight_too], Kind::Version);
+    assert_each_rejected("Sec-WebSocket-Version", &["", &thirteen.repeat(2), &eight_too], Kind::InvalidVersion);
     assert_each_opens("Sec-WebSocket-Version", &["sec-websocket-version:13\r\n", "SEC-WEBSOCKET-VERSION: \t13 \r\n"]);
 }
 
@@ -163,12 +163,12 @@ fn subprotocols_are_a_list_of_unique_tokens() {
         assert_eq!(parsed(&request).subprotocols().collect::<Vec<_>>(), offered, "{lines}");
     }
     for wrong in ["a b,;", "a b", "a;b", "a/b", ",", "", " , ", "a, a", "\"a\"", "a=b", "é"] {
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {wrong}\r\n")), Kind::Subprotocol);
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {wrong}\r\n")), Kind::InvalidSubprotocol);
     }
     let repeated = "Sec-WebSocket-Protocol: a\r\n".repeat(2);
-    assert_refused(add(REQUEST, &repeated), Kind::Subprotocol);
-    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Protocol: a?\r\n"), Kind::Subprotocol);
-    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Extensions: a?\r\n"), Kind::Extensions);
+    assert_refused(add(REQUEST, &repeated), Kind::InvalidSubprotocol);
+    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Protocol: a?\r\n"), Kind::InvalidSubprotocol);
+    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Extensions: a?\r\n"), Kind::InvalidExtensions);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn extensions_are_ignored_if_well_formed() {
     }
     for wrong in ["permessage-deflate; =1", "permessage-deflate;;=", ";x", "a b", ",", "", "a;", "a; b=", "a; b c", "é"]
     {
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {wrong}\r\n")), Kind::Extensions);
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {wrong}\r\n")), Kind::InvalidExtensions);
     }
 }
 
@@ -241,7 +241,7 @@ fn extensions_follow_the_grammar() {
     ] {
         assert!(extensions_in(&[malformed]).is_err(), "{malformed}");
         assert_eq!(extensions_in(&["good", malformed]).is_ok(), matches!(malformed, "" | ","), "{malformed}");
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")), Kind::Extensions);
+        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")), Kind::InvalidExtensions);
     }
 }
 
@@ -283,7 +283,9 @@ fn names_of_the_same_length_are_told_apart() {
     ] {
         assert_opens(&add(REQUEST, &format!("{}: ;\r\n", stranger(name))));
     }
-    for (name, value, kind) in [("Upgrade", "websocket", Kind::Upgrade), ("Connection", "Upgrade", Kind::Connection)] {
+    for (name, value, kind) in
+        [("Upgrade", "websocket", Kind::MissingUpgrade), ("Connection", "Upgrade", Kind::MissingConnectionUpgrade)]
+    {
         assert_refused(replace(REQUEST, name, &format!("{}: {value}\r\n", stranger(name))), kind);
     }
 }
@@ -294,15 +296,18 @@ fn lists_are_bounded() {
     rows!("6455-4.2.1-14", "6455-4.3-4");
     let extensions = |count: usize| format!("Sec-WebSocket-Extensions: {}\r\n", vec!["a;b"; count].join(","));
     assert_opens(&add(REQUEST, &extensions(50)));
-    assert_refused(add(REQUEST, &extensions(51)), Kind::Extensions);
-    assert_refused(add(REQUEST, &extensions(26).repeat(2)), Kind::Extensions);
+    assert_refused(add(REQUEST, &extensions(51)), Kind::InvalidExtensions);
+    assert_refused(add(REQUEST, &extensions(26).repeat(2)), Kind::InvalidExtensions);
     let subprotocols: Vec<String> = (0..101).map(|number| number.to_string()).collect();
     assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols[1..].join(","))));
-    assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(","))), Kind::Subprotocol);
+    assert_refused(
+        add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(","))),
+        Kind::InvalidSubprotocol,
+    );
     // Several headers are one list.
     let lines = subprotocols.iter().map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).collect::<Vec<_>>();
     assert!(parse_request(add(REQUEST, &lines[1..].concat()).as_bytes()).is_ok());
-    assert_eq!(parse_request(add(REQUEST, &lines.concat()).as_bytes()), Err(Kind::Subprotocol));
+    assert_eq!(parse_request(add(REQUEST, &lines.concat()).as_bytes()), Err(Kind::InvalidSubprotocol));
 }
 
 /// RFC 9112 §2.2: one empty line before the request line is ignored; a second ends a head without a request.
@@ -371,7 +376,7 @@ fn a_request_with_a_body_is_rejected() {
         "transfer-encoding: identity\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
     ] {
-        assert_refused(add(REQUEST, line), Kind::Body);
+        assert_refused(add(REQUEST, line), Kind::UnexpectedBody);
     }
     // A body of no bytes is none; the JDK's client announces one.
     assert_opens(&add(REQUEST, "Content-Length: 0\r\n"));

@@ -131,7 +131,7 @@ fn later_minor_versions_are_read_as_1_1() {
         assert_opens(&format!("\r\n{later}"));
         assert_eq!(parsed(&later), parsed(REQUEST));
         assert_eq!(parse_request(&later.as_bytes()[..later.len() - 1]), Err(Kind::MalformedHttp));
-        assert_refused(replace(&later, "Upgrade", ""), Kind::Upgrade);
+        assert_refused(replace(&later, "Upgrade", ""), Kind::MissingUpgrade);
         // A target or a header that looks like a version is left unchanged.
         let resource = format!("/{version}?x={version}");
         let looks_so = asking_for(&resource).replace(" HTTP/1.1", &format!(" {version}"));
@@ -145,8 +145,8 @@ fn later_minor_versions_are_read_as_1_1() {
         assert_eq!((refusal.status(), refusal.body()), (403, &b"no"[..]));
     }
     // HTTP/1.0 is lower than 1.1.
-    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersion);
-    assert_fails(&request, response(&request).replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersion);
+    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
+    assert_fails(&request, response(&request).replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
 }
 
 /// RFC 9110 §15.6.6: 505 is for the major version; the body "describes why that version is not supported and what other
