@@ -1,4 +1,4 @@
-//! Reconnect delays: their bounds, their spread, and what a server may ask for.
+//! Reconnect delays: their bounds, their distribution, and Retry-After.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The refusal that a client reports for this status and these header lines.
-fn refusal(status: u16, headers: &[(&str, &[u8])]) -> Response {
+/// The rejection that a client reports for this status and these headers.
+fn rejection(status: u16, headers: &[(&str, &[u8])]) -> Response {
     let mut output = Output::new();
     let request = ClientRequest::new("ws://example.com/");
     let mut client = Connection::client(&request, Config::new(), [7; 32], &mut output).unwrap();
@@ -30,11 +30,11 @@ fn refusal(status: u16, headers: &[(&str, &[u8])]) -> Response {
 }
 
 fn retry_after(value: &str) -> Option<Duration> {
-    refusal(503, &[("Retry-After", value.as_bytes())]).retry_after()
+    rejection(503, &[("Retry-After", value.as_bytes())]).retry_after()
 }
 
-/// 6455-7.2.3-1, 6455-7.2.3-2: each delay is random, from zero up to a ceiling that doubles; and it is the ceiling that
-/// the draws come close to, not half of it.
+/// 6455-7.2.3-1, 6455-7.2.3-2: each delay is random, from zero up to a ceiling that doubles; delays come close to the
+/// ceiling, not only to half of it.
 #[test]
 fn ceilings_double_up_to_the_cap() {
     for attempt in 0..12_u32 {
@@ -48,14 +48,14 @@ fn ceilings_double_up_to_the_cap() {
         });
         let delays: Vec<Duration> = delays.collect();
         assert!(delays.iter().all(|delay| *delay <= ceiling), "attempt {attempt}");
-        // That none of 256 even draws lies in a given tenth has a chance of 2e-12.
+        // The chance that none of 256 even draws is in a given tenth is 2e-12.
         assert!(delays.iter().any(|delay| *delay > ceiling * 9 / 10), "attempt {attempt}");
         assert!(delays.iter().any(|delay| *delay < ceiling / 10), "attempt {attempt}");
     }
 }
 
 #[test]
-fn draws_are_even() {
+fn delays_are_distributed_evenly() {
     const DRAWS: u32 = 10_000;
     let mut backoff = Backoff::new([1; 32]).base(seconds(60));
     let (mut sum, mut tenths) = (Duration::ZERO, [0_u32; 10]);
@@ -70,9 +70,9 @@ fn draws_are_even() {
     assert!(tenths.iter().all(|count| count.abs_diff(DRAWS / 10) < 150), "{tenths:?}");
 }
 
-/// From zero up to the ceiling: both can be drawn.
+/// Delays range from zero to the ceiling, both included.
 #[test]
-fn the_ceiling_itself_is_drawn() {
+fn a_delay_can_be_the_ceiling_itself() {
     let nanosecond = Duration::from_nanos(1);
     let mut backoff = Backoff::new([1; 32]).base(nanosecond).cap(nanosecond);
     let ones = (0..1000).filter(|_| backoff.next_delay() == nanosecond).count();
@@ -81,7 +81,7 @@ fn the_ceiling_itself_is_drawn() {
 }
 
 #[test]
-fn a_seed_decides() {
+fn the_seed_determines_the_delays() {
     let draw = |seed| {
         let mut backoff = Backoff::new([seed; 32]);
         (0..50).map(|_| backoff.next_delay()).collect::<Vec<_>>()
@@ -91,23 +91,23 @@ fn a_seed_decides() {
 }
 
 #[test]
-fn many_attempts_overflow_nothing() {
-    // Some 584 years are the most that a ceiling can be.
+fn many_attempts_do_not_overflow() {
+    // The longest ceiling is some 584 years.
     for (base, cap) in [(1, 60), (u64::MAX, 60), (u64::MAX, u64::MAX), (0, 60), (1, 0)] {
         let mut backoff = Backoff::new([1; 32]).base(seconds(base)).cap(seconds(cap));
         let longest = (0..200).map(|_| backoff.next_delay()).max().unwrap();
         let ceiling = if base == 0 { Duration::ZERO } else { seconds(cap).min(Duration::from_nanos(u64::MAX)) };
         assert!((ceiling * 9 / 10..=ceiling).contains(&longest), "{longest:?}");
     }
-    // The shortest base reaches the cap as well, and stays there.
+    // The shortest base reaches the cap, too, and stays there.
     let mut backoff = Backoff::new([1; 32]).base(Duration::from_nanos(1)).cap(seconds(1));
     let longest = (0..1000).map(|_| backoff.next_delay()).skip(500).max();
     assert!(longest.is_some_and(|longest| longest > Duration::from_millis(900) && longest <= seconds(1)));
 }
 
 #[test]
-fn only_a_connection_that_lasted_resets_the_count() {
-    // What follows an end after this long, with the same draws for all.
+fn only_a_lasting_connection_resets_the_count() {
+    // The delay after a connection of this length, with the same draws each time.
     let after = |lasted: Option<Duration>| {
         let mut backoff = Backoff::new([3; 32]).cap(seconds(1 << 20)).reset_after(seconds(5));
         for _ in 0..15 {
@@ -127,31 +127,31 @@ fn only_a_connection_that_lasted_resets_the_count() {
 }
 
 #[test]
-fn a_delay_in_seconds() {
+fn retry_after_may_be_in_seconds() {
     assert_eq!(retry_after("120"), Some(seconds(120)));
     assert_eq!(retry_after("0"), Some(Duration::ZERO));
     assert_eq!(retry_after("007"), Some(seconds(7)));
-    // A number too large to be meant is as long as can be.
+    // A number too large for a `u64` becomes the longest delay.
     assert_eq!(retry_after("99999999999999999999999999"), Some(seconds(u64::MAX)));
     for garbage in ["", "-1", "+1", "1.5", "1e3", "0x10", "1 2", "soon", "\u{661}", "120;", "120, 3"] {
         assert_eq!(retry_after(garbage), None, "{garbage:?}");
     }
 }
 
-/// RFC 9110 §10.2.3 begins with any response; 503 and 3xx are its cases, 429 is RFC 6585's.
+/// RFC 9110 §10.2.3 allows it in any response; 503 and 3xx are its cases, 429 is RFC 6585's.
 #[test]
-fn any_refusal_may_ask() {
+fn any_rejection_may_have_retry_after() {
     for status in [301, 302, 307, 403, 413, 429, 500, 503] {
-        let refusal = refusal(status, &[("retry-after", b"5"), ("Retry-After", b"9"), ("Retry-After", b"never")]);
-        assert_eq!(refusal.retry_after(), Some(seconds(9)));
+        let rejection = rejection(status, &[("retry-after", b"5"), ("Retry-After", b"9"), ("Retry-After", b"never")]);
+        assert_eq!(rejection.retry_after(), Some(seconds(9)));
     }
-    assert_eq!(refusal(503, &[]).retry_after(), None);
+    assert_eq!(rejection(503, &[]).retry_after(), None);
 }
 
 #[test]
-fn a_date_is_counted_from_the_response_s_own() {
+fn a_date_counts_from_the_responses_own_date() {
     let from = |sent: &[(&str, &[u8])], date: &str| {
-        refusal(503, &[sent, &[("Retry-After", date.as_bytes())]].concat()).retry_after()
+        rejection(503, &[sent, &[("Retry-After", date.as_bytes())]].concat()).retry_after()
     };
     let sent: &[(&str, &[u8])] = &[("Date", b"Sun, 06 Nov 1994 08:49:37 GMT")];
     let expected = if cfg!(feature = "std") { Some(seconds(90)) } else { None };
@@ -166,20 +166,20 @@ fn a_date_is_counted_from_the_response_s_own() {
     for garbage in ["Sun, 06 Nov 1994 08:51:07", "Sun, 31 Feb 1994 08:51:07 GMT", "Sun, 06 Nov 1994 25:00:00 GMT"] {
         assert_eq!(from(sent, garbage), None, "{garbage}");
     }
-    // There is nothing to count from.
+    // Without one valid Date, a date in Retry-After means nothing.
     let date = "Sun, 06 Nov 1994 08:51:07 GMT";
     assert_eq!(from(&[], date), None);
     assert_eq!(from(&[("Date", b"yesterday")], date), None);
     assert_eq!(from(&[sent, sent].concat(), date), None);
 }
 
-/// At least as long as the server asks, and the next delay on top.
+/// The delay is the server's, up to the maximum, plus the next random one.
 #[test]
-fn a_server_is_obeyed_within_reason() {
+fn retry_after_is_added_up_to_the_maximum() {
     let delays = |value: &[u8]| {
-        let refusal = refusal(503, &[("Retry-After", value)]);
+        let rejection = rejection(503, &[("Retry-After", value)]);
         let mut backoff = Backoff::new([1; 32]).max_retry_after(seconds(300));
-        [(); 20].map(|()| backoff.next_delay_after(&refusal))
+        [(); 20].map(|()| backoff.next_delay_after(&rejection))
     };
     let mut plain = Backoff::new([1; 32]);
     let plain = [(); 20].map(|()| plain.next_delay());
@@ -189,34 +189,34 @@ fn a_server_is_obeyed_within_reason() {
 }
 
 #[test]
-fn an_hour_is_the_most_by_default() {
-    let refusal = refusal(503, &[("Retry-After", b"86400")]);
-    let delay = Backoff::new([1; 32]).next_delay_after(&refusal);
+fn retry_after_is_capped_at_an_hour_by_default() {
+    let rejection = rejection(503, &[("Retry-After", b"86400")]);
+    let delay = Backoff::new([1; 32]).next_delay_after(&rejection);
     assert!((seconds(3600)..=seconds(3601)).contains(&delay));
-    // No maximum is no reason to overflow.
-    let refusal = self::refusal(503, &[("Retry-After", b"18446744073709551615")]);
+    // Without a maximum nothing overflows either.
+    let rejection = self::rejection(503, &[("Retry-After", b"18446744073709551615")]);
     let mut backoff = Backoff::new([1; 32]).max_retry_after(Duration::MAX).cap(Duration::MAX).base(Duration::MAX);
-    assert!(backoff.next_delay_after(&refusal) >= seconds(u64::MAX));
+    assert!(backoff.next_delay_after(&rejection) >= seconds(u64::MAX));
 }
 
 #[test]
-fn what_will_be_drawn_is_not_shown() {
+fn debug_output_does_not_show_the_seed() {
     let shown = |seed| format!("{:?}", Backoff::new([seed; 32]));
     assert_eq!(shown(1), shown(2));
 }
 
 proptest! {
-    /// Whatever a header says, nothing panics, and the delay keeps its bounds.
+    /// Whatever a header contains, nothing panics, and the delay stays in bounds.
     #[test]
-    fn headers_of_any_kind(
+    fn any_header_keeps_the_delay_in_bounds(
         value in prop_oneof![
             vec(32..127_u8, 0..40),
             "(Sun|Monday),? [0-9 ]{2}[ -](Feb|Nov|Dec)[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2}( GMT)?".prop_map(String::into_bytes),
         ],
         date in "(Sun|Mon), [0-3][0-9] (Feb|Dec) [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
     ) {
-        let refusal = refusal(503, &[("Retry-After", &value), ("Date", date.as_bytes())]);
-        let delay = Backoff::new([1; 32]).next_delay_after(&refusal);
+        let rejection = rejection(503, &[("Retry-After", &value), ("Date", date.as_bytes())]);
+        let delay = Backoff::new([1; 32]).next_delay_after(&rejection);
         prop_assert!(delay <= seconds(3601));
     }
 }

@@ -1,4 +1,4 @@
-//! However a stream is cut, the same comes of it: valid, nearly valid, or garbage.
+//! Random streams, valid, nearly valid and garbage: however they are cut, the outcome is the same.
 
 #[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
 mod harness;
@@ -10,15 +10,15 @@ use proptest::sample::{Index, select};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// How a frame writes its length.
+/// How a frame encodes its length.
 #[derive(Clone, Copy, Debug)]
 enum Length {
     Minimal,
     In16Bits,
     In64Bits,
-    /// With the top bit set.
+    /// In 64 bits, with the top bit set.
     Absurd,
-    /// Much more than there is.
+    /// Much more than the payload has.
     Announced(u64),
 }
 
@@ -31,7 +31,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// As a peer sends it that masks, or does not.
+    /// The frame as a peer sends it; `masks` is true for a client.
     fn encode(&self, masks: bool) -> Vec<u8> {
         let masks = masks != self.wrongly_masked;
         let len = self.payload.len() as u64;
@@ -73,7 +73,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     let close = (select(vec![999, 1000, 1004, 1005, 1006, 1011, 1014, 1015, 2999, 3000, 4999, 5000]), ".{0,20}");
     prop_oneof![
         4 => ".{0,30}".prop_map(String::into_bytes),
-        // Text with an end that may be in the middle of a character.
+        // Text that may end in the middle of a character.
         2 => (".{1,20}", any::<Index>()).prop_map(|(text, end)| text.as_bytes()[..end.index(text.len())].to_vec()),
         2 => vec(any::<u8>(), 0..70),
         2 => close.prop_map(|(code, reason): (u16, String)| [&code.to_be_bytes(), reason.as_bytes()].concat()),
@@ -86,7 +86,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         .prop_map(|(first, length, wrongly_masked, payload)| Frame { first, length, wrongly_masked, payload })
 }
 
-/// A head as it should be, with up to two bytes that should not, and perhaps too long.
+/// A valid head, possibly with more headers, some beyond the limits, and up to two changed bytes.
 fn head(valid: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let further = prop_oneof![
         4 => Just(String::new()),
@@ -113,8 +113,8 @@ fn head(valid: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What may come instead of a 101.
-fn refusal() -> impl Strategy<Value = Vec<u8>> {
+/// A response other than a 101.
+fn rejection() -> impl Strategy<Value = Vec<u8>> {
     let status =
         select(vec!["100 Continue", "103 Early Hints", "200 OK", "204 No Content", "302 Found", "426 Upgrade"]);
     let framing =
@@ -128,13 +128,13 @@ fn frames(masks: bool) -> impl Strategy<Value = Vec<u8>> {
     vec(frame(), 0..12).prop_map(move |frames| frames.iter().flat_map(|frame| frame.encode(masks)).collect())
 }
 
-/// Streams with the flags that they are made for.
+/// Streams, each with the flags that it is made for.
 fn stream(masks: bool) -> impl Strategy<Value = (u8, Vec<u8>)> {
     let open = || any::<u8>().prop_map(|flags| flags | flag::OPEN);
     let opening = || any::<u8>().prop_map(|flags| flags & !flag::OPEN);
     let valid = if masks { REQUEST.to_vec() } else { response() };
     let opened = (head(valid), frames(masks)).prop_map(|(head, frames)| [head, frames].concat());
-    let refused = (vec(refusal(), 1..4)).prop_map(|responses| responses.concat());
+    let refused = (vec(rejection(), 1..4)).prop_map(|responses| responses.concat());
     prop_oneof![
         4 => (open(), frames(masks)),
         3 => (opening(), opened),
@@ -159,17 +159,20 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn of_a_client((flags, stream) in stream(true), cuts in cuts()) {
+    fn a_clients_stream_has_one_outcome_however_it_is_cut((flags, stream) in stream(true), cuts in cuts()) {
         harness::server(&input(flags, &cuts, &stream));
     }
 
     #[test]
-    fn of_a_server((flags, stream) in stream(false), cuts in cuts()) {
+    fn a_servers_stream_has_one_outcome_however_it_is_cut((flags, stream) in stream(false), cuts in cuts()) {
         harness::client(&input(flags, &cuts, &stream));
     }
 
     #[test]
-    fn of_anybody(stream in prop_oneof![frames(true), frames(false)], sizes in [0..8u8, 0..8u8, 0..255u8]) {
+    fn frames_are_decoded_the_same_however_they_are_cut(
+        stream in prop_oneof![frames(true), frames(false)],
+        sizes in [0..8u8, 0..8u8, 0..255u8],
+    ) {
         harness::frame(&[&sizes, &stream[..]].concat());
     }
 }

@@ -1,4 +1,4 @@
-//! [`Connection::counters`]: both ends of a connection count the same, and what they count is what went over the wire.
+//! [`Connection::counters`]: both ends of a connection have equal counts, and these match the bytes on the wire.
 
 mod wired;
 
@@ -8,7 +8,7 @@ use websocket_proto::{
 };
 use wired::{ROLES, drain, open, receive};
 
-/// A connection, its peer, and the bytes that went between them since they opened.
+/// A connection, its peer, and the numbers of bytes between them since they opened.
 struct Wire {
     own: Connection,
     peer: Connection,
@@ -25,7 +25,7 @@ impl Wire {
         Self { own, peer, to_peer: Output::new(), to_own: Output::new(), sent: 0, received: 0 }
     }
 
-    /// Writes and reads until nothing waits, in pieces of so many bytes.
+    /// Writes and reads in pieces of `size` bytes until no bytes wait.
     fn flush(&mut self, size: usize) {
         while !self.to_peer.is_empty() || !self.to_own.is_empty() {
             for piece in drain(&mut self.to_peer).chunks(size) {
@@ -39,7 +39,7 @@ impl Wire {
         }
     }
 
-    /// What both ends count once nothing is under way.
+    /// Asserts the counts of both ends when no bytes are in flight.
     #[track_caller]
     fn check(&self, messages: [u64; 2], message_bytes: [u64; 2], pings: [u32; 2]) {
         let (own, peer) = (self.own.counters(), self.peer.counters());
@@ -51,7 +51,7 @@ impl Wire {
     }
 }
 
-/// A header and, on a client's frame, a mask key: RFC 6455 §5.2.
+/// The length of a header, with the mask key of a client's frame: RFC 6455 §5.2.
 fn header_len(sender: Role, payload: u64) -> u64 {
     let len = match payload {
         0..=125 => 2,
@@ -62,7 +62,7 @@ fn header_len(sender: Role, payload: u64) -> u64 {
 }
 
 #[test]
-fn everything_that_is_sent_is_counted() {
+fn both_ends_count_messages_bytes_and_pings() {
     for (role, size) in ROLES.into_iter().flat_map(|role| [1, 7, usize::MAX].map(|size| (role, size))) {
         let mut wire = Wire::new(role, Config::new(), Config::new());
         let lengths = [0, 1, 125, 126, 20_000, 65_535, 65_536];
@@ -98,10 +98,10 @@ fn everything_that_is_sent_is_counted() {
     }
 }
 
-/// A message counts when it ends; its bytes count with each fragment that is sent, and for the receiver with each part,
-/// or all at its end.
+/// A message counts when it ends. Its bytes count with each fragment that is sent; for the receiver, with each part, or
+/// all at the end.
 #[test]
-fn fragments_and_parts() {
+fn fragments_and_parts_count_bytes_before_the_message_ends() {
     for role in ROLES {
         for (size, config, so_far) in [(3, Config::new(), 0), (3, Config::new().part_size(4), 7)] {
             let mut wire = Wire::new(role, Config::new(), config);
@@ -124,7 +124,7 @@ fn fragments_and_parts() {
     }
 }
 
-/// A pong that another took the place of was never on the wire.
+/// A pong replaced by a later one was never on the wire.
 #[test]
 fn replaced_pongs_are_not_counted() {
     for role in ROLES {
@@ -139,9 +139,9 @@ fn replaced_pongs_are_not_counted() {
     }
 }
 
-/// What is refused is not counted, nor is what comes after the end.
+/// Rejected messages are not counted, nor are bytes after the end.
 #[test]
-fn what_is_not_sent_is_not_counted() {
+fn rejected_and_late_messages_are_not_counted() {
     for role in ROLES {
         let mut wire = Wire::new(role, Config::new().max_output(100), Config::new());
         wire.own.send_text(&"x".repeat(101), &mut wire.to_peer).unwrap_err();
@@ -160,9 +160,9 @@ fn what_is_not_sent_is_not_counted() {
     }
 }
 
-/// The handshake is not traffic; what a client sends ahead of the answer is, once it is delivered.
+/// The bytes of the handshake do not count; frames sent before the answer count when they are delivered.
 #[test]
-fn the_opening_is_not_counted() {
+fn the_handshake_is_not_counted() {
     let mut output = Output::new();
     Connection::client(&ClientRequest::new("ws://example.com/"), Config::new(), [7; 32], &mut output).unwrap();
     let (mut server, mut request) = (Connection::server(Config::new()), drain(&mut output));
@@ -184,7 +184,7 @@ fn the_opening_is_not_counted() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compressed_messages() {
+fn compressed_messages_count_their_original_bytes() {
     use websocket_proto::Deflate;
 
     let deflate = || Config::new().deflate(Deflate::new());
@@ -207,7 +207,7 @@ fn compressed_messages() {
     }
 }
 
-/// Without compression, headers make it more than 1.
+/// Without compression, headers make the ratio greater than 1.
 #[test]
 fn uncompressed_messages_take_more_than_their_bytes() {
     let mut wire = Wire::new(Role::Server, Config::new(), Config::new());

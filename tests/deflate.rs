@@ -1,4 +1,4 @@
-//! permessage-deflate over random parameters, messages and garbage; and that a window is as small as was agreed.
+//! permessage-deflate over random parameters, messages and garbage, and within the negotiated window.
 #![cfg(feature = "deflate")]
 
 #[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
@@ -13,7 +13,7 @@ use proptest::sample::{Index, select};
 use websocket_proto::{Config, Connection, Deflate, Event, Input, Output, Parameter};
 use zlib_rs::{DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
-/// Mostly what comes to an agreement.
+/// Configurations that mostly lead to an agreement.
 fn wish() -> impl Strategy<Value = [u8; WISH]> {
     let parameters = prop_oneof![4 => vec(0..2u8, 4), 1 => vec(0..4u8, 4)];
     let threshold = (select(vec![0, 0, 5, 64]), prop::bool::weighted(0.3));
@@ -48,7 +48,7 @@ fn sent() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What a peer may send as a compressed message: as it should be, with a byte that should not, cut short, or garbage.
+/// Compressed data as a peer may send it: valid, with a changed byte, truncated, or garbage.
 fn compressed() -> impl Strategy<Value = Vec<u8>> {
     let spoilt = (any::<Index>(), any::<u8>(), 0..8u8);
     let good = (content(), 0..10i32, spoilt).prop_map(|(content, level, (at, byte, kind))| {
@@ -113,12 +113,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_is_sent_arrives(wishes in [wish(), wish()], cuts: [u8; 2], messages in vec(sent(), 0..12)) {
+    fn sent_messages_arrive(wishes in [wish(), wish()], cuts: [u8; 2], messages in vec(sent(), 0..12)) {
         run(0, wishes, cuts, &messages);
     }
 
     #[test]
-    fn anything_is_received(
+    fn received_bytes_have_one_outcome_however_they_are_cut(
         flags in 0..16u8, wishes in [wish(), wish()], cuts in [0..30u8, 0..30u8], messages in vec(received(), 0..6),
     ) {
         run(flags | flag::RECEIVE, wishes, cuts, &messages);
@@ -140,10 +140,10 @@ fn server(deflate: Deflate) -> Connection {
     ws
 }
 
-/// RFC 7692 §7.1.2.1: a peer may keep no more than the agreed window. Nothing may refer further back, at any level.
+/// RFC 7692 §7.1.2.1: a peer may keep no more than the negotiated window. No reference may exceed it, at any level.
 #[test]
 fn a_window_is_never_exceeded() {
-    // Repeats itself at every distance up to some thousand bytes.
+    // Data that repeats itself at every distance up to some thousand bytes.
     let content: Vec<u8> = (1..120u32).flat_map(|n| (0..n * 3).map(move |i| (i * i % 251 + n % 5) as u8)).collect();
     for (bits, level) in (8..=15).flat_map(|bits| (0..=9).map(move |level| (bits, level))) {
         let deflate = Deflate::new().window_bits(bits).level(level).server_max_window_bits(Parameter::Require);
@@ -155,7 +155,7 @@ fn a_window_is_never_exceeded() {
             let start = if frame[1] == 126 { 4 } else { 2 };
             let mut message = frame[start..].to_vec();
             message.extend([0, 0, 0xff, 0xff]);
-            // One byte at a time, zlib has nothing but its window to refer to.
+            // With output of one byte at a time, zlib can refer only to its window.
             let (mut byte, mut at, mut inflated) = ([0], 0, Vec::new());
             loop {
                 let (read, written) = (inflate.total_in(), inflate.total_out());
@@ -172,9 +172,9 @@ fn a_window_is_never_exceeded() {
     }
 }
 
-/// Connections that share a compressor have no context in common, whatever else their configuration says.
+/// Connections that share a compressor have no common context, whatever else their configuration says.
 #[test]
-fn what_is_shared_is_not_remembered() {
+fn a_shared_compressor_keeps_no_context() {
     let deflate = || Deflate::new().threshold(0).shared().server_no_context_takeover(Parameter::Allow);
     let mut output = Output::new();
     let mut sent = Vec::new();

@@ -1,5 +1,5 @@
-//! What an error says: in words of its own, with the rule that was broken and the place; and what `Debug` says, which
-//! is never nothing, and shows neither a mask key nor what is broadcast.
+//! The texts of errors: each is different and names the broken rule and the offset. `Debug` output is never empty, and
+//! shows neither mask keys nor broadcast messages.
 
 mod wired;
 
@@ -37,11 +37,11 @@ const PROTOCOL: [ProtocolErrorKind; 17] = {
     ]
 };
 
-/// Every way in which an opening handshake can be wrong, with the section that has the rule.
+/// Every fault of an opening handshake, with the section of its rule.
 const HANDSHAKE: [(HandshakeErrorKind, &str); 26] = {
     use HandshakeErrorKind::*;
     [
-        // Message parsing; §8, an incomplete message, is for what has a length.
+        // Message parsing; §8, an incomplete message, is for messages with a length.
         (MalformedHttp, "RFC 9112 §2"),
         (IncompleteHead, "RFC 9112 §2"),
         (MissingRequest, "RFC 9112 §2"),
@@ -89,9 +89,9 @@ const URI: [UriError; 6] = {
 
 const HEADER: [HeaderError; 3] = [HeaderError::Name, HeaderError::Value, HeaderError::Reserved];
 
-/// Asserts that all of them have words, that fit into a line of a log, and no two the same.
+/// Asserts that every text is one line, not empty, and different from all others.
 #[track_caller]
-fn assert_told_apart(faults: &[&dyn Display]) {
+fn assert_distinct(faults: &[&dyn Display]) {
     let mut words: Vec<String> = faults.iter().map(ToString::to_string).collect();
     for words in &words {
         assert!(!words.is_empty() && words.trim() == words && !words.contains('\n'), "{words:?}");
@@ -104,7 +104,7 @@ fn all<T: Display>(faults: &[T]) -> Vec<&dyn Display> {
     faults.iter().map(|fault| fault as &dyn Display).collect()
 }
 
-/// How a server's connection ends that receives this.
+/// The end of a server's connection that receives these bytes.
 fn end_of(bytes: &[u8]) -> Closed {
     let (mut bytes, mut output) = (bytes.to_vec(), Output::new());
     match Connection::server(Config::new()).receive(&mut Input::new(&mut bytes), &mut output) {
@@ -114,11 +114,11 @@ fn end_of(bytes: &[u8]) -> Closed {
 }
 
 #[test]
-fn every_fault_has_words_of_its_own() {
-    assert_told_apart(&all(&PROTOCOL));
-    assert_told_apart(&all(&HANDSHAKE.map(|(kind, _)| kind)));
-    assert_told_apart(&all(&[Timeout::Opening, Timeout::KeepAlive, Timeout::Closing]));
-    assert_told_apart(&all(&[
+fn every_error_has_its_own_text() {
+    assert_distinct(&all(&PROTOCOL));
+    assert_distinct(&all(&HANDSHAKE.map(|(kind, _)| kind)));
+    assert_distinct(&all(&[Timeout::Opening, Timeout::KeepAlive, Timeout::Closing]));
+    assert_distinct(&all(&[
         SendError::Connecting,
         SendError::Closing,
         SendError::ControlFrameTooLong,
@@ -127,34 +127,30 @@ fn every_fault_has_words_of_its_own() {
         SendError::Full,
         SendError::OutOfMemory,
     ]));
-    assert_told_apart(&all(&[
+    assert_distinct(&all(&[
         Error::Full,
         Error::Timeout(Timeout::Opening),
         Error::TransportLost,
         Error::ClosedWhileConnecting,
         Error::RequestRejected(403),
     ]));
-    assert_told_apart(&all(&URI));
-    assert_told_apart(&all(&HEADER));
+    assert_distinct(&all(&URI));
+    assert_distinct(&all(&HEADER));
     let header = HeaderError::Name;
-    assert_told_apart(&[&RejectError::Status, &RejectError::Header(header)]);
-    assert_told_apart(&[
-        &AcceptErrorKind::NotDeciding,
-        &AcceptErrorKind::Subprotocol,
-        &AcceptErrorKind::Header(header),
-    ]);
-    assert_told_apart(&[
+    assert_distinct(&[&RejectError::Status, &RejectError::Header(header)]);
+    assert_distinct(&[&AcceptErrorKind::NotDeciding, &AcceptErrorKind::Subprotocol, &AcceptErrorKind::Header(header)]);
+    assert_distinct(&[
         &RequestError::Uri(UriError::Port),
         &RequestError::Subprotocol,
         &RequestError::RepeatedSubprotocol,
         &RequestError::Header(header),
     ]);
-    assert_told_apart(&[&parse_extensions([b"a; =".as_slice()]).unwrap_err()]);
+    assert_distinct(&[&parse_extensions([b"a; =".as_slice()]).unwrap_err()]);
 }
 
-/// What is a number on the wire is that number in the log.
+/// A number from the wire appears in the text as that number.
 #[test]
-fn numbers_are_shown() {
+fn numbers_from_the_wire_are_shown() {
     assert!(ProtocolErrorKind::ReservedOpcode(11).to_string().contains("11"));
     assert!(ProtocolErrorKind::InvalidCloseCode(1005).to_string().contains("1005"));
     assert!(HandshakeErrorKind::Rejected(503).to_string().contains("503"));
@@ -163,15 +159,15 @@ fn numbers_are_shown() {
     assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "CloseCode(1001)");
 }
 
-/// The WHATWG's `close` method throws these.
+/// The exceptions of the WHATWG's `close` method.
 #[test]
-fn a_script_is_told_the_exception_s_name() {
+fn script_close_errors_name_the_exception() {
     assert!(ScriptCloseError::InvalidAccess.to_string().starts_with("InvalidAccessError"));
     assert!(ScriptCloseError::Syntax.to_string().starts_with("SyntaxError"));
 }
 
 #[test]
-fn what_is_wrong_inside_is_said() {
+fn wrapping_errors_show_the_inner_error() {
     for fault in URI {
         assert_eq!(RequestError::Uri(fault).to_string(), fault.to_string());
     }
@@ -181,7 +177,7 @@ fn what_is_wrong_inside_is_said() {
         assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
     assert_eq!(Error::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
-    // Where an end that nobody's bytes are to blame for is a matter of the RFC, it is named as well.
+    // Ends that no byte caused name a section, too, if the RFC has a rule for them.
     for (error, section) in [
         (Error::TransportLost, "(RFC 6455 §7.1.5)"),
         (Error::ClosedWhileConnecting, "(RFC 6455 §7.2)"),
@@ -201,11 +197,11 @@ fn what_is_wrong_inside_is_said() {
 }
 
 #[test]
-fn every_fault_of_an_opening_names_its_rule() {
+fn every_handshake_error_names_its_section() {
     for (kind, section) in HANDSHAKE {
         assert_eq!(kind.section(), section, "{kind:?}");
     }
-    // What is wrong, where, and by which rule.
+    // The text has the fault, its offset and its section.
     let request = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n";
     let closed = end_of(request);
     let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
@@ -219,7 +215,7 @@ fn every_fault_of_an_opening_names_its_rule() {
     }
 }
 
-/// How a connection of this role ends whose peer does this, and goes.
+/// The end of a connection of this role after its peer does `leave`, and the stream ends.
 fn end_after(role: Role, leave: impl Fn(&mut Connection, &mut Output)) -> Closed {
     let (mut ws, mut peer) = open(role, Config::new(), Config::new());
     let mut output = Output::new();
@@ -232,9 +228,9 @@ fn end_after(role: Role, leave: impl Fn(&mut Connection, &mut Output)) -> Closed
     }
 }
 
-/// Six ends, six sentences.
+/// Six kinds of end have six different texts.
 #[test]
-fn an_end_says_how() {
+fn every_kind_of_end_has_its_own_text() {
     for role in ROLES {
         let with_code = end_after(role, |peer, output| peer.close(CloseCode::GOING_AWAY, "", output));
         let without_code = end_after(role, Connection::close_without_code);
@@ -243,18 +239,18 @@ fn an_end_says_how() {
         aborted.close_without_code(&mut Output::new());
         let Some(Event::Closed(aborted)) = aborted.receive_eof() else { panic!("no end") };
         let Some(Event::Closed(probed)) = Connection::server(Config::new()).receive_eof() else { panic!("no end") };
-        assert_told_apart(&[&with_code, &without_code, &torn, &end_of(b"\0"), &aborted, &probed]);
+        assert_distinct(&[&with_code, &without_code, &torn, &end_of(b"\0"), &aborted, &probed]);
         assert!(with_code.to_string().contains("1001"));
     }
 }
 
-/// Rust's API guidelines, C-DEBUG-NONEMPTY: what something is, is always said.
+/// Rust's API guidelines, C-DEBUG-NONEMPTY: `Debug` output always names the type.
 #[test]
-fn debug_says_what_it_is() {
+fn debug_output_names_the_type() {
     assert!(format!("{:?}", MaskKeys::from_seed([7; 32])).starts_with("MaskKeys"));
     let backoff = format!("{:?}", Backoff::new([7; 32]));
     assert!(backoff.starts_with("Backoff") && backoff.contains("cap: 60s"), "{backoff}");
-    // A broadcast's log is not to be a copy of it.
+    // The log of a broadcast must not contain the message.
     let prepared = format!("{:?}", Prepared::text("secret"));
     assert!(prepared.contains("Text") && prepared.contains("len: 6") && !prepared.contains("secret"), "{prepared}");
     let request = parse_request(
@@ -268,15 +264,15 @@ fn debug_says_what_it_is() {
 }
 
 #[test]
-fn keys_are_not_shown() {
+fn debug_output_does_not_show_mask_keys() {
     let shown = |seed| format!("{:?}", MaskKeys::from_seed([seed; 32]));
     assert_eq!(shown(1), shown(2));
 }
 
-/// A connection that holds 200 KiB says with what.
+/// A connection that uses 200 KiB shows what for.
 #[test]
 #[cfg(feature = "deflate")]
-fn compressors_are_shown() {
+fn debug_output_shows_compressors() {
     let config = Config::new().deflate(websocket_proto::Deflate::new());
     let (mut server, mut client) = open(Role::Server, config.clone(), config);
     let mut output = Output::new();

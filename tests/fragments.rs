@@ -1,4 +1,4 @@
-//! [`Fragments`]: what goes over the wire, what arrives, and what passes in between.
+//! [`Fragments`]: the frames on the wire, the message that arrives, and the frames sent in between.
 
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
@@ -6,7 +6,7 @@ use websocket_proto::{
     ClientRequest, CloseCode, Config, Connection, Event, Fragments, Input, MessageKind, Output, Role, SendError,
 };
 
-/// Of characters of one to four bytes.
+/// Characters of one to four bytes.
 const TEXT: &str = "aé€😀, and the same again: aé€😀!";
 
 /// Without compression, and with it if it is built.
@@ -20,7 +20,7 @@ fn configs() -> Vec<Config> {
     ]
 }
 
-/// Both roles under each of them.
+/// Both roles with each configuration.
 fn senders() -> impl Iterator<Item = (Role, Config)> {
     configs().into_iter().flat_map(|config| [(Role::Server, config.clone()), (Role::Client, config)])
 }
@@ -50,7 +50,7 @@ fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.len()).to_vec()
 }
 
-/// Gives bytes to a connection, so many at a time. A request is accepted.
+/// Passes the bytes to a connection, `cut` at a time. A request is accepted.
 fn deliver(bytes: &[u8], cut: usize, to: &mut Connection, answers: &mut Output) -> Vec<Event<'static>> {
     let mut events = Vec::new();
     for read in bytes.chunks(cut.min(bytes.len()).max(1)) {
@@ -89,7 +89,7 @@ fn send_all(mut message: Fragments<'_>, ws: &mut Connection) -> Vec<u8> {
     sent
 }
 
-/// What stands in the docs of [`Fragments`] about a message of `len` bytes.
+/// Asserts what the docs of [`Fragments`] say about a message of `len` bytes.
 #[track_caller]
 fn check_frames(sent: &[u8], kind: MessageKind, len: usize, size: usize, is_compressed: bool) {
     let headers = headers(sent);
@@ -105,19 +105,19 @@ fn check_frames(sent: &[u8], kind: MessageKind, len: usize, size: usize, is_comp
     }
 }
 
-/// RFC 6455 §5.4, RFC 7692 §6.1: text is cut at every size, in the middle of characters too, and arrives.
+/// RFC 6455 §5.4, RFC 7692 §6.1: text cut at every size, also inside characters, arrives.
 #[test]
-fn every_size_gives_the_message_back() {
+fn a_message_in_fragments_of_every_size_arrives() {
     for (sender, config) in senders() {
         let (mut ws, mut peer) = pair(sender, &config);
         for size in 0..=TEXT.len() + 1 {
-            // One frame of less than the threshold of 64 bytes stays as it is.
+            // One frame below the threshold of 64 bytes is not compressed.
             let is_compressed = compresses(&ws) && size < TEXT.len();
             for (message, kind, event) in [
                 (Fragments::text(TEXT, size), MessageKind::Text, Event::Text(TEXT.into())),
                 (Fragments::binary(TEXT.as_bytes(), size), MessageKind::Binary, Event::Binary(TEXT.as_bytes().into())),
             ] {
-                // One message after the other on one connection, each cut otherwise.
+                // Several messages on one connection, each delivered in reads of another size.
                 for cut in [usize::MAX, 1, 2, 7] {
                     let sent = send_all(message.clone(), &mut ws);
                     check_frames(&sent, kind, TEXT.len(), size.max(1), is_compressed);
@@ -131,14 +131,14 @@ fn every_size_gives_the_message_back() {
 
 /// Lengths around one and two fragments, and around the forms of a frame's length.
 #[test]
-fn the_borders_are_exact() {
+fn the_number_of_fragments_is_exact_at_size_borders() {
     for (sender, config) in senders() {
         let (mut ws, mut peer) = pair(sender, &config);
         for size in [125, 126, 65_535, 65_536] {
             for len in [0, 1, size - 1, size, size + 1, 2 * size - 1, 2 * size, 2 * size + 1] {
                 let data: Vec<u8> = (0..len).map(|i| (i * i % 251) as u8).collect();
                 let sent = send_all(Fragments::binary(&data, size), &mut ws);
-                // One fragment is a message like any other, for which the threshold of 64 bytes counts.
+                // A single fragment is a message like any other, to which the threshold of 64 bytes applies.
                 check_frames(&sent, MessageKind::Binary, len, size, compresses(&ws) && len >= 64);
                 let arrived = deliver(&sent, 1 << 12, &mut peer, &mut Output::new());
                 assert!(arrived == [Event::Binary(data.into())], "{sender:?}, {len} bytes in fragments of {size}");
@@ -177,7 +177,7 @@ fn a_ping_is_answered_between_every_two_fragments() {
 
 /// RFC 6455 §5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
 #[test]
-fn a_close_in_the_middle_is_the_end() {
+fn a_close_between_fragments_stops_the_message() {
     for (sender, config) in senders() {
         for peer_closes in [false, true] {
             let (mut ws, mut peer) = pair(sender, &config);
@@ -195,7 +195,7 @@ fn a_close_in_the_middle_is_the_end() {
             let sent = drain(&mut output);
             assert_eq!(headers(&sent).iter().map(|h| h.opcode).collect::<Vec<_>>(), [Opcode::Text, Opcode::Close]);
             let mut end = deliver(&sent, 1, &mut peer, &mut answers);
-            // A client is told of the Close first; its end comes with that of the transport.
+            // A client reports the Close first; its end comes with the end of the transport.
             end.extend(std::iter::from_fn(|| peer.receive_eof()));
             if peer.role() == Role::Client {
                 assert!(matches!(end.remove(0), Event::CloseReceived { .. }));
@@ -206,9 +206,9 @@ fn a_close_in_the_middle_is_the_end() {
     }
 }
 
-/// An error loses nothing: the same call succeeds when the reason for it is gone.
+/// An error loses nothing: the same call succeeds once its cause is gone.
 #[test]
-fn what_could_not_be_sent_can_be_sent_later() {
+fn a_failed_send_can_be_repeated() {
     let (mut to_server, mut output) = (Output::new(), Output::new());
     let request = ClientRequest::new("ws://example.com/");
     let mut client = Connection::client(&request, Config::new(), [7; 32], &mut to_server).expect("a valid request");
@@ -234,9 +234,9 @@ fn what_could_not_be_sent_can_be_sent_later() {
     assert_eq!(deliver(&sent, usize::MAX, &mut client, &mut to_server), [Event::Text(TEXT.into())]);
 }
 
-/// Half a message keeps others from being sent, until it is finished without its other half.
+/// Half a message blocks others, until a final fragment ends it without its second half.
 #[test]
-fn a_message_that_is_dropped_stays_unfinished() {
+fn dropping_fragments_leaves_the_message_unfinished() {
     for config in configs() {
         let (mut ws, mut peer) = pair(Role::Server, &config);
         let mut output = Output::new();
@@ -251,9 +251,9 @@ fn a_message_that_is_dropped_stays_unfinished() {
     }
 }
 
-/// [`Fragments::uncompressed`] holds for each message by itself.
+/// [`Fragments::uncompressed`] applies to each message separately.
 #[test]
-fn a_message_can_go_uncompressed() {
+fn a_message_can_be_sent_uncompressed() {
     for config in configs() {
         let (mut ws, mut peer) = pair(Role::Client, &config);
         let compresses = compresses(&ws);

@@ -11,14 +11,14 @@ use websocket_proto::{
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// The least request that opens, as hyper reads it.
+/// A minimal valid request, as hyper reads it.
 fn upgrade() -> HttpRequest<()> {
     let request = HttpRequest::get("/chat?a=b").header("host", "server.example.com").header("upgrade", "websocket");
     let request = request.header("connection", "keep-alive, Upgrade").header("sec-websocket-version", "13");
     request.header("sec-websocket-key", KEY).header("sec-websocket-protocol", "chat").body(()).expect("it is valid")
 }
 
-/// The least extended CONNECT, as hyper reads it, but for its `:protocol`.
+/// A minimal extended CONNECT, as hyper reads it, without its `:protocol`.
 fn connect(version: Version) -> HttpRequest<()> {
     let request = HttpRequest::connect("https://server.example.com/chat?a=b").version(version);
     let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "chat");
@@ -35,7 +35,7 @@ fn accept(request: Request) -> (HttpResponse<Vec<u8>>, Negotiated) {
     (answer.into_http().expect("small"), negotiated)
 }
 
-/// Status and headers, but for Set-Cookie, of which there are two.
+/// Asserts the status, the two Set-Cookie headers, and all other headers.
 #[track_caller]
 fn assert_answer(response: &HttpResponse<Vec<u8>>, status: u16, headers: &[(&str, &str)]) {
     assert_eq!((response.status().as_u16(), response.body().len()), (status, 0));
@@ -47,7 +47,7 @@ fn assert_answer(response: &HttpResponse<Vec<u8>>, status: u16, headers: &[(&str
 }
 
 #[test]
-fn an_upgrade_over_http1() {
+fn an_http1_request_upgrades() {
     let request = Request::from_http(&upgrade(), None).expect("it opens");
     let head = b"GET /chat?a=b HTTP/1.1\r\nhost: server.example.com\r\nupgrade: websocket\r\n\
         connection: keep-alive, Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -70,7 +70,7 @@ fn an_upgrade_over_http1() {
 }
 
 #[test]
-fn an_extended_connect() {
+fn an_extended_connect_opens() {
     for version in [Version::HTTP_2, Version::HTTP_3] {
         assert_eq!(Bootstrap::of(version), Bootstrap::ExtendedConnect);
         let request = Request::from_http(&connect(version), Some("websocket")).expect("it opens");
@@ -90,7 +90,7 @@ fn an_extended_connect() {
     }
 }
 
-/// A request of another stack, though it says the same, is not for a connection that has read one by itself.
+/// A request from another HTTP stack, even an equal one, is not for a connection that has read its own.
 #[test]
 fn a_request_of_another_stack_belongs_to_no_connection() {
     let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
@@ -112,9 +112,9 @@ fn a_request_of_another_stack_belongs_to_no_connection() {
     assert_eq!(server.state(), State::Open);
 }
 
-/// Refuses with the answer of the version in which it was asked.
+/// Asserts that the request is rejected, and that the answer fits its version of HTTP.
 #[track_caller]
-fn assert_refused(request: &HttpRequest<()>, protocol: Option<&str>, kind: HandshakeErrorKind, status: u16) {
+fn assert_rejected(request: &HttpRequest<()>, protocol: Option<&str>, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(Request::from_http(request, protocol).err(), Some(kind), "{request:?}");
     let response = kind.answer(Bootstrap::of(request.version()), request.method().as_str()).into_http().expect("small");
     assert_eq!(response.status().as_u16(), status);
@@ -124,7 +124,7 @@ fn assert_refused(request: &HttpRequest<()>, protocol: Option<&str>, kind: Hands
 }
 
 #[test]
-fn what_is_refused_over_http1() {
+fn invalid_http1_requests_are_rejected() {
     use HandshakeErrorKind as Kind;
 
     for version in [Version::HTTP_09, Version::HTTP_10] {
@@ -145,15 +145,15 @@ fn what_is_refused_over_http1() {
         let mut without = upgrade();
         without.headers_mut().remove(name);
         // A `:protocol` means nothing over HTTP/1.1.
-        assert_refused(&without, Some("websocket"), kind, status);
+        assert_rejected(&without, Some("websocket"), kind, status);
     }
     let mut old = upgrade();
     old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
-    assert_refused(&old, None, Kind::UnsupportedVersion, 426);
-    // What another stack than an HTTP/1.1 parser may have let through.
+    assert_rejected(&old, None, Kind::UnsupportedVersion, 426);
+    // A value that an HTTP stack other than an HTTP/1.1 parser may have let through.
     let mut padded = upgrade();
     padded.headers_mut().insert("x-padded", HeaderValue::from_static(" x"));
-    assert_refused(&padded, None, Kind::MalformedHttp, 400);
+    assert_rejected(&padded, None, Kind::MalformedHttp, 400);
     for target in ["*", "server.example.com:80", "ftp://h/"] {
         let mut strange = upgrade();
         *strange.uri_mut() = target.parse().expect("a URI");
@@ -162,13 +162,13 @@ fn what_is_refused_over_http1() {
 }
 
 #[test]
-fn what_is_refused_over_http2() {
+fn invalid_http2_requests_are_rejected() {
     use HandshakeErrorKind as Kind;
 
     for protocol in [None, Some("connect-udp")] {
         assert_refused(&connect(Version::HTTP_2), protocol, Kind::UnsupportedConnectProtocol, 501);
     }
-    // An upgrade has no place there.
+    // HTTP/2 has no upgrade.
     let mut get = upgrade();
     *get.version_mut() = Version::HTTP_2;
     assert_refused(&get, None, Kind::MalformedHeaderList, 400);
@@ -181,11 +181,11 @@ fn what_is_refused_over_http2() {
     assert_refused(&plain, Some("websocket"), Kind::InvalidRequestTarget, 400);
     let mut old = connect(Version::HTTP_3);
     old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
-    assert_refused(&old, Some("websocket"), Kind::UnsupportedVersion, 400);
+    assert_rejected(&old, Some("websocket"), Kind::UnsupportedVersion, 400);
 }
 
 #[test]
-fn a_rejection() {
+fn a_rejection_becomes_a_response() {
     let reject = Reject::new(426).map(|reject| reject.body("upgrade!")).expect("it rejects");
     let response = Request::from_http(&upgrade(), None).expect("it opens").reject(&reject).into_http().expect("small");
     assert_eq!((response.status().as_u16(), &response.body()[..]), (426, b"upgrade!".as_slice()));
@@ -196,9 +196,9 @@ fn a_rejection() {
     assert_eq!((response.status().as_u16(), response.headers().len()), (403, 0));
 }
 
-/// What a client sends, its server reads, and what that answers, opens it.
+/// The server reads the client's request, and the client accepts the server's answer.
 #[test]
-fn both_sides_agree() {
+fn client_and_server_agree() {
     let config = Config::new();
     for (handshake, protocol, method, uri) in [
         (client().upgrade(&config, [1; 16]), None, "GET", "/chat?a=b"),
@@ -219,7 +219,7 @@ fn both_sides_agree() {
 }
 
 #[test]
-fn what_a_client_refuses() {
+fn a_client_rejects_invalid_responses() {
     let upgrade = || client().upgrade(&Config::new(), [1; 16]).expect("it can be sent");
     let good = || {
         let key = upgrade().headers().get("Sec-WebSocket-Key").expect("it has a key").to_vec();
@@ -248,9 +248,9 @@ fn what_a_client_refuses() {
     assert_eq!(check(upgrade(), ok), Some(HandshakeErrorKind::Rejected(200)));
 }
 
-/// Headers that the `http` crate cannot hold are an error, not a panic.
+/// Headers that the `http` crate cannot hold cause an error, not a panic.
 #[test]
-fn more_than_the_types_hold() {
+fn headers_too_large_for_the_http_crate_are_errors() {
     let long = "x".repeat(1 << 16);
     let many = (0..40_000).fold(Accept::new(), |accept, number| accept.header(format!("x-{number}"), ""));
     for accept in [Accept::new().header(long.as_str(), ""), many] {
@@ -264,9 +264,9 @@ fn more_than_the_types_hold() {
     }
 }
 
-/// A status line says what the status is called, by the registry that the `http` crate has; it may say nothing.
+/// A status line has the registered reason phrase, as the `http` crate has it, or none.
 #[test]
-fn statuses_have_their_names() {
+fn status_lines_have_registered_reason_phrases() {
     let first_line = |answer: &websocket_proto::handshake::Answer| {
         let mut output = Output::new();
         answer.write_http1(&mut output);
@@ -285,7 +285,7 @@ fn statuses_have_their_names() {
             named.push(status);
         }
     }
-    // What a WebSocket server is likely to answer, and what the crate itself does.
+    // Statuses that a WebSocket server is likely to use, and those of the crate itself.
     let likely = [
         301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 410, 414, 421, 426, 429, 431, 500, 501, 502, 503, 504,
         505,

@@ -1,4 +1,4 @@
-//! Where two features meet: a limit and a timer, a browser's rules and fragments, counters and the end.
+//! Where two features meet: a limit and a timer, browser rules and fragments, counters and the end.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ fn open(role: Role, config: Config) -> Connection {
     Connection::upgraded(role, Negotiated::default(), config, [7; 32])
 }
 
-/// A keep-alive ping goes out however much waits: else its pong would be missed from a peer that is alive.
+/// A keep-alive ping is sent however full the output is: without its pong, a live peer would time out.
 #[test]
-fn a_full_output_holds_no_keep_alive_back() {
+fn a_keep_alive_ping_ignores_the_output_limit() {
     let mut server = open(Role::Server, Config::new().max_output(100));
     let mut output = Output::new();
     server.send_binary(&[0; 86], &mut output).expect("it fits");
@@ -28,9 +28,9 @@ fn a_full_output_holds_no_keep_alive_back() {
     assert_eq!(&output.chunk()[before..][..2], b"\x89\x08");
 }
 
-/// What is sent too late is no error under browser rules, in fragments neither, and is counted as buffered.
+/// Under browser rules, fragments sent too late are no error either, and count as buffered.
 #[test]
-fn fragments_too_late_follow_the_browsers_rules() {
+fn fragments_after_closing_follow_browser_rules() {
     for (browser_rules, sent, buffered) in [(true, Ok(()), 2), (false, Err(SendError::Closing), 0)] {
         let mut client = open(Role::Client, Config::new().browser_rules(browser_rules));
         let mut output = Output::new();
@@ -40,9 +40,9 @@ fn fragments_too_late_follow_the_browsers_rules() {
     }
 }
 
-/// A handshake that failed is no traffic.
+/// A failed handshake is not counted.
 #[test]
-fn a_refused_opening_counts_nothing() {
+fn a_failed_handshake_counts_nothing() {
     let mut server = Connection::server(Config::new());
     let mut request = *b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let closed = server.receive(&mut Input::new(&mut request), &mut Output::new());
@@ -50,9 +50,9 @@ fn a_refused_opening_counts_nothing() {
     assert_eq!(server.counters(), Connection::server(Config::new()).counters());
 }
 
-/// A Close that has nowhere to go was not sent.
+/// A fault that is found only at the end of the stream sends no Close.
 #[test]
-fn what_the_end_discards_was_not_sent() {
+fn a_fault_found_at_eof_sends_no_close() {
     let mut server = open(Role::Server, Config::new().part_size(16));
     let mut output = Output::new();
     let mut read = *b"\x81\x83\0\0\0\0ab\xff";
@@ -62,7 +62,7 @@ fn what_the_end_discards_was_not_sent() {
     assert_eq!((server.counters().sent.wire_bytes, output.len()), (0, 0));
 }
 
-/// The end is reported wherever in a frame it comes.
+/// The end is reported wherever in a frame the timeout comes.
 #[test]
 fn a_timeout_in_the_middle_of_a_frame_is_the_last_event() {
     for cut in 1..=10 {

@@ -1,4 +1,4 @@
-//! [`Output`] between a connection and a writer that takes as much as it likes.
+//! [`Output`] between a connection and a writer that takes any number of bytes.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -42,7 +42,7 @@ fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) {
     }
 }
 
-/// A writer that takes at most so many bytes a call, and fails in between by its script.
+/// A writer that takes at most `most` bytes a call, and first fails with the errors in `failures`.
 struct Writer {
     most: usize,
     written: Vec<u8>,
@@ -65,7 +65,7 @@ impl Write for Writer {
 }
 
 #[test]
-fn whatever_the_writer_takes_arrives_in_order() {
+fn partial_writes_keep_the_order() {
     for most in 1..=60 {
         let (mut ws, mut output) = server();
         let mut writer = Writer { most, written: Vec::new(), failures: Vec::new() };
@@ -74,7 +74,7 @@ fn whatever_the_writer_takes_arrives_in_order() {
             ws.send_binary(&vec![round; usize::from(round)], &mut output).unwrap();
             expected.extend([0x82, round]);
             expected.extend(vec![round; usize::from(round)]);
-            // One call takes part of it, and what is left stays in front of the next message.
+            // Each call takes some bytes; the rest stays ahead of the next message.
             let taken = output.chunk().len().min(most);
             writer.written.extend_from_slice(&output.chunk()[..taken]);
             output.advance(taken);
@@ -101,7 +101,7 @@ fn a_writer_that_fails_loses_nothing() {
     assert_eq!(writer.written, b"\x81\x05hello");
 }
 
-/// Of whatever kind the transport is: a driver for TCP and TLS has one of two behind a pointer.
+/// A driver for TCP and TLS has one of two writers behind a pointer.
 #[test]
 fn a_writer_may_be_a_trait_object() {
     let (mut ws, mut output) = server();
@@ -115,7 +115,7 @@ fn a_writer_may_be_a_trait_object() {
 
 /// A socket that is full after some bytes is not an error.
 #[test]
-fn a_full_socket_is_a_success_so_far() {
+fn a_full_socket_is_no_error_after_some_bytes() {
     struct Full(usize);
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -137,9 +137,9 @@ fn a_full_socket_is_a_success_so_far() {
     assert_eq!(output.chunk(), b"llo");
 }
 
-/// Vectored writes are for payloads that are held by reference: what is in one buffer takes one write.
+/// Vectored writes are for payloads kept by reference: bytes in one buffer take one plain write.
 #[test]
-fn what_lies_together_is_written_at_once() {
+fn adjacent_frames_take_one_write() {
     struct Plain(Vec<Vec<u8>>);
     impl Write for Plain {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -177,7 +177,7 @@ fn append_moves_everything_and_keeps_the_order() {
     assert_eq!(backlog.len(), 17);
 }
 
-/// A pong that waits is replaced by the next over the budget, in a backlog too; one that is partly written never is.
+/// Over the budget, a waiting pong is replaced by the next, also in a backlog; a partly written one never is.
 #[test]
 fn appended_pongs_are_replaced_only_while_they_are_whole() {
     let (mut ws, mut output) = server();
@@ -199,17 +199,17 @@ fn appended_pongs_are_replaced_only_while_they_are_whole() {
 }
 
 #[test]
-fn more_than_there_is_takes_all() {
+fn advancing_past_the_end_empties_the_output() {
     let mut output = Output::new();
     Connection::client(&ClientRequest::new("ws://localhost/"), Config::new(), [0; 32], &mut output).unwrap();
     output.advance(usize::MAX);
     assert_eq!((output.len(), output.remaining(), output.chunk()), (0, 0, b"".as_slice()));
 }
 
-/// However a stream is cut, a read calls for no more than three times its bytes and 512, as `Output` documents; three
-/// times its bytes it may be.
+/// However a stream is cut, a read adds at most three times its bytes plus 512 to the output, as `Output` documents; it
+/// may add three times its bytes.
 #[test]
-fn what_a_read_calls_for_is_bounded() {
+fn the_output_added_by_a_read_is_bounded() {
     let pings = b"\x89\x00".repeat(1000);
     let mut output = Output::new();
     receive(&mut client(), &pings, &mut output);
@@ -239,8 +239,8 @@ fn check_every_cut(open: impl Fn() -> Connection, streams: &[Vec<u8>]) {
             receive(&mut ws, before, &mut output);
             let waiting = output.len();
             receive(&mut ws, read, &mut output);
-            let called_for = output.len() - waiting;
-            assert!(called_for <= 3 * read.len() + 512, "{called_for} for {read:x?} after {before:x?}");
+            let added = output.len() - waiting;
+            assert!(added <= 3 * read.len() + 512, "{added} for {read:x?} after {before:x?}");
         }
         let mut output = Output::new();
         receive(&mut open(), stream, &mut output);
@@ -248,9 +248,9 @@ fn check_every_cut(open: impl Fn() -> Connection, streams: &[Vec<u8>]) {
     }
 }
 
-/// Pings sent ahead of the 101 count when they are answered, in the first read after the request was accepted.
+/// Pings sent before the 101 count in the first read after the request was accepted, when they are answered.
 #[test]
-fn what_was_held_calls_for_no_more() {
+fn the_output_added_by_early_data_is_bounded() {
     let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
     let Some(Event::Request(request)) = ws.receive(&mut Input::new(&mut REQUEST.to_vec()), &mut output) else {
         panic!("no request");
@@ -261,6 +261,6 @@ fn what_was_held_calls_for_no_more() {
     ws.accept(request, &mut output);
     let waiting = output.len();
     receive(&mut ws, b"", &mut output);
-    let called_for = output.len() - waiting;
-    assert!(called_for >= 1000 && called_for <= 3 * pings.len() + 512, "{called_for}");
+    let added = output.len() - waiting;
+    assert!(added >= 1000 && added <= 3 * pings.len() + 512, "{added}");
 }

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// An operation's argument that is preceded by its length.
+/// An operation's argument, with its length in front.
 fn string() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![3 => ".{0,20}".prop_map(String::into_bytes), 1 => vec(any::<u8>(), 0..130)];
     text.prop_map(|text| [&[text.len() as u8], &text[..]].concat())
@@ -69,7 +69,7 @@ fn schedule(ping: u32, close: u32, eof: u32) -> impl Strategy<Value = Vec<u8>> {
     vec(operation, 0..100).prop_map(|operations| operations.concat())
 }
 
-/// Most schedules begin open, with the server's answer on its way or delivered.
+/// Most schedules begin with the server's answer in flight or delivered.
 fn opening() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => Just(vec![]),
@@ -82,7 +82,7 @@ fn run(traits: u8, opening: &[u8], schedule: &[u8]) {
     harness::operations(&[&[traits], opening, schedule].concat());
 }
 
-/// Parts of a request and of its answer, most of them such as can be sent.
+/// Parts of a request and of its answer, most of them valid.
 fn parts() -> impl Strategy<Value = Vec<u8>> {
     let string = prop_oneof![
         4 => "[a-z]{1,4}".prop_map(String::into_bytes),
@@ -99,7 +99,7 @@ fn parts() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn openings_agree(flags in any::<u8>(), wishes in any::<[u8; 12]>(), parts in parts()) {
+    fn client_and_server_agree_on_a_handshake(flags in any::<u8>(), wishes in any::<[u8; 12]>(), parts in parts()) {
         harness::opening::both_sides(&[&[flags], &wishes[..], &parts].concat());
     }
 
@@ -109,17 +109,17 @@ proptest! {
     }
 
     #[test]
-    fn pongs_pile_up(traits in any::<u8>(), opening in opening(), schedule in schedule(1000, 1, 1)) {
+    fn messages_arrive_despite_pongs(traits in any::<u8>(), opening in opening(), schedule in schedule(1000, 1, 1)) {
         run(traits | FEW_PONGS, &opening, &schedule);
     }
 
     #[test]
-    fn closes_race(traits in any::<u8>(), opening in opening(), schedule in schedule(20, 30, 1)) {
+    fn racing_closes_end_both_sides(traits in any::<u8>(), opening in opening(), schedule in schedule(20, 30, 1)) {
         run(traits, &opening, &schedule);
     }
 
     #[test]
-    fn transports_break(traits in any::<u8>(), opening in opening(), schedule in schedule(20, 10, 10)) {
+    fn broken_transports_end_both_sides(traits in any::<u8>(), opening in opening(), schedule in schedule(20, 10, 10)) {
         run(traits, &opening, &schedule);
     }
 }

@@ -1,5 +1,5 @@
-//! Messages that go out by reference: what arrives is what was sent, whatever was agreed, and nothing is copied that
-//! need not be.
+//! Messages sent by reference: they arrive unchanged under any negotiated parameters, and payloads are copied only
+//! where necessary.
 
 mod wired;
 
@@ -9,7 +9,7 @@ use websocket_proto::{
 };
 use wired::{ROLES, drain, open, receive};
 
-/// From this length on, a server holds `Bytes` by reference.
+/// From this length on, a server keeps `Bytes` by reference.
 const SHARED_MIN: usize = 16 << 10;
 
 /// Bytes without a pattern, which no compressor makes shorter.
@@ -34,13 +34,13 @@ fn binary(data: &[u8]) -> Event<'static> {
     Event::Binary(data.to_vec().into())
 }
 
-/// Where the next bytes to be written are.
+/// The address of the next bytes to be written.
 fn address(output: &Output) -> *const u8 {
     output.chunk().as_ptr()
 }
 
 #[test]
-fn what_is_prepared_arrives() {
+fn prepared_messages_and_bytes_arrive() {
     let lengths = [0, 1, 61, 62, 63, 64, 125, 126, SHARED_MIN - 1, SHARED_MIN, 65_535, 65_536];
     for (role, len) in ROLES.into_iter().flat_map(|role| lengths.map(|len| (role, len))) {
         let (mut sender, mut receiver) = plain(role);
@@ -62,7 +62,7 @@ fn what_is_prepared_arrives() {
 }
 
 #[test]
-fn a_server_holds_what_is_prepared_by_reference() {
+fn a_server_sends_prepared_messages_by_reference() {
     let message = Prepared::binary(&noise(200));
     let [first, second] = [(); 2].map(|()| {
         let (mut server, mut output) = (plain(Role::Server).0, Output::new());
@@ -71,12 +71,12 @@ fn a_server_holds_what_is_prepared_by_reference() {
     });
     assert_eq!(first.len(), 4 + 200);
     assert_eq!((first.chunk().len(), address(&first)), (second.chunk().len(), address(&second)));
-    // The payload is where the message itself keeps it.
+    // The payload is at the address where the message itself keeps it.
     assert_eq!(first.chunk()[4..].as_ptr(), message.payload().as_ptr());
 }
 
 #[test]
-fn a_server_holds_large_bytes_by_reference() {
+fn a_server_sends_large_bytes_by_reference() {
     for (len, is_shared) in [(SHARED_MIN - 1, false), (SHARED_MIN, true), (100_000, true)] {
         let data = Bytes::from(vec![b'x'; len]);
         for kind in [MessageKind::Text, MessageKind::Binary] {
@@ -89,7 +89,7 @@ fn a_server_holds_large_bytes_by_reference() {
     }
 }
 
-/// A reference would take no less than a frame of 64 bytes; and a client masks each frame with a key of its own.
+/// A reference would take as much memory as a frame of up to 64 bytes; and a client masks each frame with its own key.
 #[test]
 fn short_frames_and_clients_frames_are_copied() {
     for (role, len, is_shared) in
@@ -109,13 +109,13 @@ fn short_frames_and_clients_frames_are_copied() {
     assert_ne!(output.chunk()[output.len() - SHARED_MIN..].as_ptr(), data.as_ptr());
 }
 
-/// RFC 6455 §5.6: text is UTF-8, whoever says that it is.
+/// RFC 6455 §5.6: text must be UTF-8, also if the caller says so.
 #[test]
 fn bytes_sent_as_text_are_checked() {
     for role in ROLES {
         let (mut sender, mut output) = (plain(role).0, Output::new());
         for good in [0, 10, SHARED_MIN] {
-            // No such byte, a character that is cut short, half of a surrogate pair.
+            // An impossible byte, a truncated character, half of a surrogate pair.
             for bad in [&b"\xff"[..], b"\xe2\x82", b"\xed\xa0\x80"] {
                 let data = Bytes::from([&vec![b'x'; good], bad].concat());
                 let sent = sender.send_bytes(MessageKind::Text, data.clone(), &mut output);
@@ -128,10 +128,10 @@ fn bytes_sent_as_text_are_checked() {
     }
 }
 
-/// `Err` means that nothing went into the output.
+/// `Err` means that nothing was written to the output.
 #[test]
-fn when_no_message_may_be_sent() {
-    let refused = |ws: &mut Connection, output: &mut Output, error| {
+fn a_failed_send_writes_nothing() {
+    let assert_fails = |ws: &mut Connection, output: &mut Output, error| {
         let before = output.len();
         for len in [5, 500, 20_000] {
             let data = Bytes::from(vec![b'x'; len]);
@@ -144,23 +144,23 @@ fn when_no_message_may_be_sent() {
         let (mut sender, mut receiver) = plain(role);
         let mut output = Output::new();
         sender.send_fragment(MessageKind::Text, b"to ", false, &mut output).unwrap();
-        refused(&mut sender, &mut output, SendError::MessageInProgress);
+        assert_fails(&mut sender, &mut output, SendError::MessageInProgress);
         sender.send_fragment(MessageKind::Text, b"the end", true, &mut output).unwrap();
         sender.send_prepared(&Prepared::text("now"), &mut output).unwrap();
         sender.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
-        refused(&mut sender, &mut output, SendError::Closing);
+        assert_fails(&mut sender, &mut output, SendError::Closing);
         let received = receive(&mut receiver, &drain(&mut output), &mut Output::new());
         assert_eq!(received[..2], [text("to the end"), text("now")]);
         sender.receive_eof();
-        refused(&mut sender, &mut output, SendError::Closing);
+        assert_fails(&mut sender, &mut output, SendError::Closing);
     }
-    refused(&mut Connection::server(Config::new()), &mut Output::new(), SendError::Connecting);
+    assert_fails(&mut Connection::server(Config::new()), &mut Output::new(), SendError::Connecting);
     let (mut full, _) = open(Role::Server, Config::new().max_output(4), Config::new());
-    refused(&mut full, &mut Output::new(), SendError::Full);
+    assert_fails(&mut full, &mut Output::new(), SendError::Full);
 }
 
 #[test]
-fn a_prepared_message_goes_to_other_threads() {
+fn a_prepared_message_can_be_sent_between_threads() {
     fn is_for_threads<T: Clone + Send + Sync>(_: &T) {}
     is_for_threads(&Prepared::text(""));
 }
@@ -171,7 +171,7 @@ mod compressed {
 
     use super::*;
 
-    /// A connection that compresses in this window, and its peer.
+    /// A connection that compresses with this window, and its peer.
     fn agreed(role: Role, bits: u8, takeover: Parameter, shared: bool) -> (Connection, Connection) {
         let deflate = Deflate::new()
             .threshold(0)
@@ -186,15 +186,15 @@ mod compressed {
         (sender, receiver)
     }
 
-    /// What is like a part of something else, so that a compressor that may will refer to it.
+    /// Texts that share parts, so that a compressor refers to earlier ones if it may.
     fn similar(round: usize) -> String {
         let words = ["the quick brown fox ", "jumps over the lazy dog ", "and everything else of that kind, "];
         (0..12).map(|i| words[(i * i + round) % 3]).collect::<String>() + &round.to_string()
     }
 
-    /// With context takeover the peer's window moves on by a prepared message too (RFC 7692 §7.2.3.2).
+    /// With context takeover, a prepared message also moves the peer's window (RFC 7692 §7.2.3.2).
     #[test]
-    fn between_messages_that_refer_to_each_other() {
+    fn prepared_messages_keep_the_peers_window_in_step() {
         let takeovers = [(Parameter::Allow, false), (Parameter::Require, false), (Parameter::Require, true)];
         for (role, bits) in ROLES.into_iter().flat_map(|role| [8, 9, 12, 15].map(|bits| (role, bits))) {
             for (takeover, shared) in takeovers {
@@ -233,9 +233,9 @@ mod compressed {
         }
     }
 
-    /// One message for a room whose members agreed on different windows, in any order, each with a history of its own.
+    /// One message for connections with different windows, each with its own history, in any order.
     #[test]
-    fn one_message_for_many_windows() {
+    fn one_prepared_message_serves_every_window() {
         let words: String = (0..120).map(similar).collect();
         let message = Prepared::text(&words);
         let mut room: Vec<_> = ROLES
@@ -261,7 +261,7 @@ mod compressed {
 
     /// RFC 7692 §6: RSV1 tells whether a message is compressed.
     #[test]
-    fn what_is_not_compressed() {
+    fn thresholds_and_uncompressed_apply_to_prepared_messages() {
         let words = similar(0);
         let first_byte = |prepared: &Prepared, threshold: usize| {
             let deflate = Deflate::new().threshold(u16::try_from(threshold).unwrap());
@@ -276,14 +276,14 @@ mod compressed {
         assert_eq!(first_byte(&Prepared::text(&words), words.len() + 1), [0x81; 2]);
         assert_eq!(first_byte(&Prepared::text(&words).uncompressed(), 0), [0x81; 2]);
         assert_eq!(first_byte(&Prepared::binary(words.as_bytes()), 0), [0xc2; 2]);
-        // The original still is: what is uncompressed is the clone.
+        // `uncompressed` applies to the clone, not to the original.
         let original = Prepared::text(&words);
         let _ = original.clone().uncompressed();
         assert_eq!(first_byte(&original, 0), [0xc1; 2]);
     }
 
     #[test]
-    fn bytes_are_compressed_as_any_message_is() {
+    fn bytes_are_compressed_like_any_message() {
         let data = Bytes::from(vec![b'x'; SHARED_MIN]);
         let (mut server, mut client) = agreed(Role::Server, 12, Parameter::Allow, false);
         let mut output = Output::new();
@@ -295,9 +295,9 @@ mod compressed {
         assert!(event == Some(Event::Text(str::from_utf8(&data).unwrap().into())));
     }
 
-    /// Each window takes one compression, whichever connections, and threads, come first.
+    /// Each window takes one compression, whichever connections and threads come first.
     #[test]
-    fn each_window_is_compressed_for_once() {
+    fn each_window_is_compressed_once() {
         let message = Prepared::binary(&noise(500));
         let send = |bits, message: &Prepared| {
             let ((mut server, _), mut output) = (agreed(Role::Server, bits, Parameter::Allow, false), Output::new());

@@ -1,4 +1,4 @@
-//! Inputs that once broke a property, each under the name of what was wrong.
+//! Inputs that once broke a property; each test is named after the bug.
 
 #[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
 mod harness;
@@ -7,10 +7,10 @@ use harness::stream::input;
 
 const CHUNKED: &[u8] = b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// The refusal was reported at the last byte of the read that brought the last chunk, wherever that ended, and not
-/// at the end of the last chunk's line.
+/// The rejection's offset was the last byte of the read that had the last chunk, wherever that read ended, instead of
+/// the end of the last chunk's line.
 #[test]
-fn offset_of_a_chunked_refusal_depended_on_the_cut() {
+fn offset_of_a_chunked_rejection_depended_on_the_cut() {
     for body in
         ["4\r\nbody\r\n0\r\n\r\n", "0\r\n\r\nmore", "no size\r\n", "4\r\nbody\r\n0;last=1\r\nTrailer: x\r\n\r\n"]
     {
@@ -18,7 +18,7 @@ fn offset_of_a_chunked_refusal_depended_on_the_cut() {
     }
 }
 
-/// An extension with a bare LF was malformed, or went on to the next line end, depending on whether that had come.
+/// An extension with a bare LF was malformed, or continued to the next line end, depending on whether that had arrived.
 #[test]
 fn chunk_extension_with_a_bare_line_feed_depended_on_the_cut() {
     for body in ["4;a\nb\r\nbody\r\n0\r\n\r\n", "4\r\nbody\r\n2;\n0\r\n\r\n", "1;\n\r\n"] {

@@ -1,4 +1,4 @@
-//! What SECURITY.md names is there: the rows of RFC 6455 §10, all of them, and the tests.
+//! Checks SECURITY.md: it has every row of RFC 6455 §10, and the tests that it names exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::Path;
 const SECURITY: &str = include_str!("../SECURITY.md");
 const ROWS: &str = include_str!("conformance/rows.tsv");
 
-/// The threat table: its cells, without the heading.
+/// The cells of the threat table, without the heading.
 fn table() -> impl Iterator<Item = Vec<&'static str>> {
     let lines = SECURITY.lines().filter(|line| line.starts_with("| ")).skip(1);
     lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
 }
 
 #[test]
-fn every_row_is_there() {
+fn every_row_of_section_10_is_named() {
     let known: BTreeSet<&str> = ROWS.lines().filter_map(|line| line.split('\t').next()).collect();
     let named: BTreeSet<&str> = table().flat_map(|cells| cells[0].split(", ")).filter(|id| *id != "–").collect();
     assert!(named.is_subset(&known), "{:?}", named.difference(&known));
@@ -23,7 +23,7 @@ fn every_row_is_there() {
 }
 
 #[test]
-fn every_test_is_there() {
+fn every_named_test_exists() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for cells in table() {
         let [_, threat, _, _, shown] = cells[..] else { panic!("{cells:?}") };

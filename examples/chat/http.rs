@@ -1,5 +1,4 @@
-//! Plain HTTP, on the one port there is: the page's three files and the login. One answer, then the
-//! connection is closed.
+//! Plain HTTP on the same port: the page's three files and the login. Sends one answer, then closes the connection.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,17 +13,17 @@ use crate::token::Tokens;
 /// More than browsers send.
 const MAX_HEAD: usize = 16 << 10;
 
-/// A name in JSON.
+/// Enough for a name in JSON.
 const MAX_BODY: usize = 1 << 10;
 
-/// Nothing is loaded from elsewhere, nothing inline runs, and no other site's page may frame this one.
+/// Nothing is loaded from other servers, no inline script runs, and no other site's page may frame this one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Reads a request's head, with its empty line; returns what came behind it. A head that is too large is `InvalidData`.
+/// Reads a request's head with its empty line; returns the bytes after it. A head that is too large is `InvalidData`.
 pub(crate) async fn read_head(tcp: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     loop {
-        // The end may lie across two reads.
+        // The empty line may begin in an earlier read.
         let searched = head.len().saturating_sub(3);
         if tcp.read_buf(head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -38,7 +37,7 @@ pub(crate) async fn read_head(tcp: &mut TcpStream, head: &mut Vec<u8>) -> io::Re
     }
 }
 
-/// Answers a request whose head, and perhaps more, has been read.
+/// Answers a request after its head, and perhaps more, was read.
 pub(crate) async fn serve(tcp: &mut TcpStream, head: &[u8], ahead: Vec<u8>, tokens: &Tokens) -> io::Result<()> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
@@ -62,11 +61,11 @@ async fn respond(
     }
     let length = match content_length(request) {
         Ok(length) => length,
-        Err(refusal) => return Ok(refusal),
+        Err(rejection) => return Ok(rejection),
     };
     let method = request.method.unwrap_or_default();
     Ok(match (method, request.path.unwrap_or_default().split('?').next().unwrap_or_default()) {
-        // RFC 9110 §9.3.1: content here is of no use, "and might lead some implementations to reject the request and
+        // RFC 9110 §9.3.1: content here has no meaning, "and might lead some implementations to reject the request and
         // close the connection because of its potential as a request smuggling attack".
         ("GET" | "HEAD", _) if length > 0 => Answer::bad_request("content that means nothing\n"),
         // RFC 9110 §9.1: "All general-purpose servers MUST support the methods GET and HEAD."
@@ -75,7 +74,7 @@ async fn respond(
         ("GET" | "HEAD", "/page.js") => Answer::page("text/javascript", include_str!("page.js")),
         ("POST", "/login") => match read_content(tcp, ahead, length).await? {
             Ok(content) => log_in(&content, tokens),
-            Err(refusal) => refusal,
+            Err(rejection) => rejection,
         },
         (_, "/login") => Answer::not_allowed("POST"),
         (_, "/" | "/page.css" | "/page.js") => Answer::not_allowed("GET, HEAD"),
@@ -83,8 +82,8 @@ async fn respond(
     })
 }
 
-/// The length of a request's content, or how the request is refused: RFC 9112 §6.3. What two parsers frame differently
-/// smuggles requests.
+/// The length of a request's content, or the answer that rejects it: RFC 9112 §6.3. A message whose length two parsers
+/// understand differently can smuggle requests.
 fn content_length(request: &httparse::Request<'_, '_>) -> Result<usize, Answer> {
     let mut codings = elements(request, "Transfer-Encoding").peekable();
     let mut lengths = elements(request, "Content-Length");
@@ -99,13 +98,13 @@ fn content_length(request: &httparse::Request<'_, '_>) -> Result<usize, Answer> 
     // all values in the list are the same".
     let is_valid = !length.is_empty() && length.iter().all(u8::is_ascii_digit) && lengths.all(|other| other == length);
     let length = str::from_utf8(length).ok().filter(|_| is_valid);
-    // Digits that are no number are too large for one.
+    // More digits than a `usize` holds are too large in any case.
     length
         .map(|digits| digits.parse().unwrap_or(usize::MAX))
         .ok_or(Answer::bad_request("Content-Length is no length\n"))
 }
 
-/// This server takes no coded content, and says so in the way that RFC 9112 has for each case.
+/// Rejects a transfer coding, which this server never accepts, with the status that RFC 9112 has for each case.
 fn transfer_coded<'h>(codings: impl Iterator<Item = &'h [u8]>, has_length: bool) -> Answer {
     let is_chunked: Vec<bool> = codings.map(|coding| coding.eq_ignore_ascii_case(b"chunked")).collect();
     match &is_chunked[..] {
@@ -125,13 +124,14 @@ fn transfer_coded<'h>(codings: impl Iterator<Item = &'h [u8]>, has_length: bool)
     }
 }
 
-/// Reads the content, of which this much came with the head. One request is answered, so nothing may follow it.
+/// Reads the content; `content` has the bytes received with the head. Only one request is answered, so nothing may
+/// follow it.
 async fn read_content(tcp: &mut TcpStream, mut content: Vec<u8>, length: usize) -> io::Result<Result<Vec<u8>, Answer>> {
     if length > MAX_BODY {
         return Ok(Err(Answer::new("413 Content Too Large", "a name is shorter\n")));
     }
     while content.len() < length {
-        // Room for a byte too many.
+        // Room for one byte more than the content.
         content.reserve(length + 1 - content.len());
         if tcp.read_buf(&mut content).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -141,7 +141,7 @@ async fn read_content(tcp: &mut TcpStream, mut content: Vec<u8>, length: usize) 
     Ok(if has_more { Err(Answer::bad_request("more than Content-Length\n")) } else { Ok(content) })
 }
 
-/// A token for the name in the content. Here a password would be asked for.
+/// A token for the name in the content. A real login would ask for a password here.
 fn log_in(content: &[u8], tokens: &Tokens) -> Answer {
     #[derive(Deserialize)]
     struct Login {
@@ -154,23 +154,23 @@ fn log_in(content: &[u8], tokens: &Tokens) -> Answer {
     }
 }
 
-/// The values of all headers with this name.
+/// The values of all headers called `name`.
 fn values<'r>(request: &'r httparse::Request<'_, '_>, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
     let named = request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     named.map(|header| header.value)
 }
 
-/// The elements of a list in all headers with this name, the empty ones too, without the white space around them.
+/// The list elements in all headers called `name`, also empty ones, without the white space around them.
 fn elements<'r>(request: &'r httparse::Request<'_, '_>, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
     let elements = values(request, name).flat_map(|value| value.split(|&byte| byte == b','));
     elements.map(<[u8]>::trim_ascii)
 }
 
-/// What a request gets, before the connection is closed.
+/// The answer to a request; after it the connection is closed.
 struct Answer {
     status: &'static str,
     media_type: &'static str,
-    /// A header line.
+    /// A header line, or empty.
     allow: String,
     body: Cow<'static, str>,
 }
@@ -193,7 +193,7 @@ impl Answer {
         Self { allow: format!("Allow: {methods}\r\n"), ..Self::new("405 Method Not Allowed", "not by this method\n") }
     }
 
-    /// RFC 9110 §9.3.2: HEAD gets what GET gets, with its Content-Length, and without its content.
+    /// RFC 9110 §9.3.2: HEAD gets the same headers as GET, with its Content-Length, and no content.
     async fn write(&self, tcp: &mut TcpStream, is_to_head: bool) -> io::Result<()> {
         let Self { status, media_type, allow, body } = self;
         let head = format!(

@@ -1,5 +1,5 @@
-//! [`Hub`]: the rooms of this node, and the way out of it. Nothing in it waits for a client: who cannot follow a room
-//! learns so from its own [`Seat`].
+//! [`Hub`]: the rooms of this node, and the way to other nodes. It never waits for a client: a client that falls too
+//! far behind its room gets an error from its [`Seat`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,31 +13,32 @@ use crate::Error;
 use crate::messages::{Body, Id, Said, ToPage};
 use crate::redis::Redis;
 
-/// The rooms that are always there.
+/// The rooms that always exist.
 const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
 
-/// With those that people make: the next one takes the place of an empty one.
+/// The limit on rooms, these included: a new room then replaces an empty one.
 pub(crate) const MAX_ROOMS: usize = 100;
 
-/// How many messages a room holds.
+/// The number of messages that a room keeps.
 pub(crate) const HISTORY: usize = 100;
 
-/// Of how many messages a room remembers the keys: who says something again after so many others may be heard twice.
+/// The number of message keys that a room remembers: a message sent again after more than these may appear twice.
 pub(crate) const MAX_KEYS: usize = 1000;
 
-/// How many messages a reader may fall behind its room.
+/// The number of messages that a reader may fall behind its room.
 const MAX_BEHIND: usize = 256;
 
-/// How many names are told of those who are in a room.
+/// The most names that are sent of the users in a room.
 const MAX_NAMES: usize = 100;
 
-/// Who comes and goes is told so often, and at least so often to other nodes, which forget a node that is silent.
+/// The shortest interval between announcements of users, the interval at which they are repeated to other nodes, and
+/// the silence after which another node is forgotten.
 const ANNOUNCING: Duration = Duration::from_millis(200);
 const REPEATING: Duration = Duration::from_secs(4);
 const FORGETTING: Duration = Duration::from_secs(12);
 
 pub(crate) struct Hub {
-    /// This process's name among others.
+    /// The name of this process among the nodes.
     node: String,
     rooms: Mutex<Rooms>,
     redis: Option<Redis>,
@@ -48,27 +49,27 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct Rooms {
     by_name: BTreeMap<String, Room>,
-    /// What is told of all of them.
+    /// The latest list of rooms.
     list: watch::Sender<Option<Prepared>>,
-    /// How many seats there have been: the next one's number.
+    /// The number of seats so far, from which the next one gets its number.
     seats: u64,
 }
 
 struct Room {
     feed: broadcast::Sender<Told>,
-    /// What is told of who is in it. Who cannot follow misses what was told before, as with the list of rooms: nobody
-    /// who comes and goes all the time can drive out slow readers.
+    /// The latest list of users. A slow client skips older lists, as with the list of rooms, so that users who come and
+    /// go all the time cannot drive out slow readers.
     people: watch::Sender<Option<Prepared>>,
-    /// The names of those who are here, by seat.
+    /// The names of the users on this node, by seat.
     here: BTreeMap<u64, String>,
-    /// Who is in it by way of other nodes.
+    /// The users on other nodes, by node.
     elsewhere: BTreeMap<String, Elsewhere>,
-    /// What was said; nothing if Redis has it.
+    /// The messages so far; empty if Redis keeps them.
     history: VecDeque<Said>,
-    /// The keys of this and of more, in order; nothing if Redis has them.
+    /// The keys of these messages and of older ones, in order; empty if Redis keeps them.
     keys: VecDeque<String>,
     last: Id,
-    /// Whether somebody came or went since it was told.
+    /// Whether a user came or left since the last announcement.
     changed: bool,
 }
 
@@ -77,14 +78,14 @@ struct Elsewhere {
     heard: Instant,
 }
 
-/// Who is in a room by way of one node.
+/// The users in a room through one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Present {
     pub(crate) count: usize,
     pub(crate) names: BTreeSet<String>,
 }
 
-/// What was said, as it goes to everybody in a room.
+/// A message, encoded once for every client in the room.
 #[derive(Clone)]
 struct Told {
     id: Id,
@@ -93,16 +94,16 @@ struct Told {
 
 /// # Being in a room
 impl Hub {
-    /// Enters a room: gives the seat and what was said before; and whether something may be missing in between, if that
-    /// is to begin behind a message.
+    /// Enters a room. Returns the seat, the messages so far, and whether some between `last` and these may be missing.
+    /// With `last`, only messages after it are returned.
     pub(crate) async fn join(
         self: &Arc<Self>,
         room: &str,
         name: &str,
         last: Option<Id>,
     ) -> Result<(Seat, Vec<Said>, bool), Error> {
-        // In this order nothing is lost: what is said from here on comes by the seat. What is said before the history
-        // is read comes by both, and the seat passes over it.
+        // This order loses nothing: from here on, new messages arrive through the seat. A message sent before the
+        // history is read arrives both ways, and the seat skips it.
         let mut seat = self.sit(room, name)?;
         let mut messages = match &self.redis {
             Some(redis) => redis.history(room).await?,
@@ -132,16 +133,16 @@ impl Hub {
         Ok(Seat { hub, room, name, number, feed, people, list, seen: None })
     }
 
-    /// Says something in a room, to everybody who is in it on any node; or tells that it was said before.
+    /// Sends a message to every user in a room, on any node, unless it was sent before.
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
         if let Some(redis) = &self.redis {
-            // It comes back, as to all nodes, by `hear`.
+            // Redis sends it back to all nodes, this one included, through `hear`.
             return redis.say(room, body).await;
         }
         let mut rooms = self.rooms();
         let room = rooms.room(room).ok_or("the room is gone")?;
         if !body.key.is_empty() {
-            // Of those who say something again, most do so soon.
+            // A repeated message usually comes soon after the first.
             if room.keys.iter().rev().any(|key| *key == body.key) {
                 return Ok(Outcome::Known);
             }
@@ -156,14 +157,14 @@ impl Hub {
     }
 }
 
-/// What became of something that was to be said.
+/// The result of sending a message.
 pub(crate) enum Outcome {
     Said,
-    /// It was said before: who says it again did not hear so.
+    /// It was sent before; the client had not learned that.
     Known,
 }
 
-/// A place in a room; the room is left when it is dropped.
+/// A place in a room. Dropping it leaves the room.
 pub(crate) struct Seat {
     hub: Arc<Hub>,
     room: String,
@@ -175,7 +176,7 @@ pub(crate) struct Seat {
     seen: Option<Id>,
 }
 
-/// The room has said more than is kept for who cannot follow.
+/// The client has fallen further behind than the room keeps messages.
 pub(crate) struct Unheard;
 
 impl Seat {
@@ -187,11 +188,11 @@ impl Seat {
         &self.name
     }
 
-    /// What comes next. To drop the future loses nothing.
+    /// The next message. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Prepared, Unheard> {
         loop {
             let latest = tokio::select! {
-                // What was said first; who is in the room before the list, as it was told.
+                // Messages first; then users before rooms, in the order of their announcement.
                 biased;
                 told = self.feed.recv() => match told {
                     Ok(told) if Some(told.id) <= self.seen => continue,
@@ -217,23 +218,23 @@ impl Drop for Seat {
     }
 }
 
-/// # What comes from other nodes
+/// # Messages from other nodes
 impl Hub {
-    /// Something was said in a room, here or elsewhere.
+    /// Broadcasts a message that was sent in a room, on this node or another.
     pub(crate) fn hear(&self, room: &str, said: &Said) {
         if let Some(room) = self.rooms().by_name.get_mut(room) {
             room.tell(said);
         }
     }
 
-    /// Somebody may have come or gone elsewhere.
+    /// Updates the users of a room on another node.
     pub(crate) fn hear_presence(&self, node: &str, room: &str, present: Present) {
         if node == self.node {
             return;
         }
         let mut rooms = self.rooms();
         if present.count == 0 {
-            // No room is made, and none forgotten for it, to have nobody in it.
+            // An empty room is not created, which might remove another one.
             if let Some(room) = rooms.by_name.get_mut(room) {
                 room.changed |= room.elsewhere.remove(node).is_some();
             }
@@ -244,13 +245,13 @@ impl Hub {
         }
     }
 
-    /// Has all clients connect again, here or elsewhere, and ask for what they missed.
+    /// Disconnects all clients; they reconnect, to this node or another, and ask for missed messages.
     pub(crate) fn send_away(&self) {
         self.leaving.send_replace(());
     }
 }
 
-/// # Running it
+/// # Start and background tasks
 impl Hub {
     pub(crate) fn new(node: String, redis: Option<Redis>, prices: watch::Receiver<Prepared>) -> Arc<Self> {
         let mut rooms = Rooms::default();
@@ -260,7 +261,7 @@ impl Hub {
         Arc::new(Self { node, rooms: Mutex::new(rooms), redis, prices, leaving: watch::Sender::new(()) })
     }
 
-    /// Starts what it does on its own; comes back when it hears the other nodes.
+    /// Starts the background tasks; returns when the node receives messages of other nodes.
     pub(crate) async fn start(hub: &Arc<Self>) {
         if let Some(redis) = &hub.redis {
             tokio::spawn(redis.clone().listen(hub.clone()));
@@ -277,13 +278,13 @@ impl Hub {
         self.prices.clone()
     }
 
-    /// Changes when all clients are to go.
+    /// Changes when all clients must be disconnected.
     pub(crate) fn leaving(&self) -> watch::Receiver<()> {
         self.leaving.subscribe()
     }
 
-    /// Tells who comes and goes, together, a few times a second: a thousand who come at once are not told to a thousand
-    /// each.
+    /// Announces users who come and go, a few times a second: if a thousand come at once, they are not announced to
+    /// each other one by one.
     async fn announce(self: Arc<Self>) {
         let mut repeated = Instant::now();
         loop {
@@ -295,7 +296,7 @@ impl Hub {
             }
             let present = self.rooms().announce(repeats);
             let Some(redis) = &self.redis else { continue };
-            // If it cannot be told now, it will be in a few seconds.
+            // If this fails, the next repetition announces them, a few seconds later.
             if !present.is_empty() {
                 let _ = redis.tell_presence(&present).await;
             }
@@ -305,31 +306,32 @@ impl Hub {
         }
     }
 
-    /// No task ever waits while it holds this.
+    /// No task awaits anything while it has this lock.
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether this room is always there.
+/// Whether this room always exists.
 pub(crate) fn is_lasting(room: &str) -> bool {
     ROOMS.contains(&room)
 }
 
 impl Rooms {
-    /// The room of this name, which may be made for it; none if there are too many, and somebody in each.
+    /// The room called `name`, created if necessary; `None` if there are too many rooms and none is empty.
     fn room(&mut self, name: &str) -> Option<&mut Room> {
         if !self.by_name.contains_key(name) && self.by_name.len() >= MAX_ROOMS {
             let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !is_lasting(name);
-            // Rather one of which all nodes have been told that it is empty.
+            // Prefers a room that was already announced as empty to all nodes.
             let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| (room.changed, room.last))?.0.clone();
             self.by_name.remove(&idle);
         }
         Some(self.by_name.entry(name.to_owned()).or_insert_with(Room::empty))
     }
 
-    /// Tells each room whose people changed about them, and everybody about the rooms. Gives who is here in those; if
-    /// it is time to repeat it, also in all others that matter, by which other nodes learn that this one is alive.
+    /// Sends the list of users to each room in which it changed, and the list of rooms to everyone if one did. Returns
+    /// the users on this node in changed rooms; with `repeats`, also those in lasting and occupied rooms, so that other
+    /// nodes learn that this one is alive.
     fn announce(&mut self, repeats: bool) -> Vec<(String, Present)> {
         let (mut has_changed, mut present) = (false, Vec::new());
         for (name, room) in &mut self.by_name {
@@ -349,7 +351,7 @@ impl Rooms {
         present
     }
 
-    /// Forgets nodes that have not been heard of.
+    /// Forgets nodes that have been silent too long.
     fn forget(&mut self) {
         for room in self.by_name.values_mut() {
             let before = room.elsewhere.len();
@@ -376,7 +378,7 @@ impl Room {
     fn tell(&mut self, said: &Said) {
         self.last = said.id;
         let message = Prepared::text(&ToPage::Said(said).json());
-        // Nobody may be here.
+        // An error means that no client of this node is in the room.
         let _ = self.feed.send(Told { id: said.id, message });
     }
 
@@ -392,7 +394,7 @@ impl Room {
         self.here.len() + self.elsewhere.values().map(|elsewhere| elsewhere.present.count).sum::<usize>()
     }
 
-    /// Who is here by way of this node.
+    /// The users in this room through this node.
     fn present(&self) -> Present {
         let names: BTreeSet<_> = self.here.values().collect();
         Present { count: self.here.len(), names: names.into_iter().take(MAX_NAMES).cloned().collect() }
@@ -400,7 +402,7 @@ impl Room {
 }
 
 impl Id {
-    /// One that is greater, and says what time it is.
+    /// A greater id, with the current time.
     fn next(self) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let count = if now > self.milliseconds { 0 } else { self.count + 1 };

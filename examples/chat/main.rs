@@ -3,38 +3,37 @@
 //! `cargo run --release --example chat -- [ADDR] [--redis URL] [--origin ORIGIN]… [--tick MILLISECONDS]
 //! [--echo MILLISECONDS]`
 //!
-//! Open the address that it prints in two windows. With `--redis`, any number of these share their rooms; `nginx.conf`
-//! beside this file has what a proxy in front of them needs, and does the TLS. Without it, everything is in this
-//! process.
+//! Open the printed address in two windows. With `--redis`, any number of processes share their rooms; `nginx.conf`
+//! beside this file configures a proxy in front of them, which does the TLS. Without it, all state is in this process.
 //!
-//! - `http` answers what asks for no WebSocket: the page, and the login, which gives a token for a name.
-//! - `session` is one connection, from its upgrade to its end: the loop over socket, clock and room that is this
-//!   crate's part. `echo` is the smallest such loop.
-//! - `hub` has the rooms: who is in them, what was said, and who has to be told.
-//! - `redis` is what hubs share, `messages` what they say to the page, `prices` a feed, `token` the login.
+//! - `http` answers plain HTTP requests: the page, and the login, which gives a token for a name.
+//! - `session` runs one connection from its upgrade to its end: the loop over socket, clock and room that uses this
+//!   crate. `echo` is the smallest such loop.
+//! - `hub` has the rooms: their users, their messages, and the broadcasts.
+//! - `redis` has the state that hubs share, `messages` the protocol with the page, `prices` a feed, `token` the login.
 //!
 //! # The rules
-//! - **Origin**: a browser's page has to come from this very address, or from an `--origin`, which a server behind TLS
-//!   has to be given. Programs that are no browsers send no Origin and are let in: what they need is a token.
-//! - **Login**: `POST /login` with a name gives a token, which is the name, signed, valid for a day. It goes into the
-//!   first message: the URL would be logged, a cookie would be sent along with what other sites' pages ask for, and a
-//!   handshake that is refused for a subprotocol tells a browser's script only 1006, whereas a Close says why. The
-//!   price is a connection that nobody has logged in on, which is closed after 10 seconds. There are no passwords:
-//!   anybody can take any name.
-//! - **Without a login** there is `/echo`, for trying things out: a hundred connections at once, each closed after ten
-//!   minutes, or `--echo`. A public server would leave it away.
-//! - **Connections**: 10,000 at once, of any kind; the next ones wait. How many an address may open, a proxy limits.
-//! - **Slow readers**: who takes nothing for 5 seconds while something waits (a few KiB: less does not show), or falls
-//!   256 messages behind the room, is dropped; who is slow but steady is not. Of the prices, and of who is where, such
-//!   a client misses what is old: only the last is ever kept.
-//! - **Rate**: ten messages at once, then two a second for each connection. What is beyond that is refused; who is
-//!   refused a hundred times, and more than ten times a second, is sent away.
-//! - **Rooms**: three that are always there, and those that people make, a hundred in all: the next takes the place of
-//!   one that is empty, or is refused. Redis holds the history of as many, and forgets that of the longest silent one
-//!   for the next.
-//! - **History**: a room holds its last 100 messages; whoever joins gets them, or those since the last that it has
-//!   seen. Of its last 1000 it remembers the keys: what a page says again, because it did not hear that it was passed
-//!   on, comes once.
+//! - **Origin**: a browser's page must come from this address, or from an `--origin`, which is required for a server
+//!   behind TLS. Programs other than browsers send no Origin and are accepted: they need only a token.
+//! - **Login**: `POST /login` with a name gives a token, which is the signed name, valid for a day. The first message
+//!   contains it: a URL would be logged, a cookie would also be sent with requests of other sites' pages, and for a
+//!   handshake rejected because of its subprotocol a browser's script sees only 1006, whereas a Close has a reason. The
+//!   price is that a connection is open before its login; it is closed after 10 seconds without one. There are no
+//!   passwords: any user can take any name.
+//! - **Without a login**, `/echo` is for trying things out: a hundred connections at once, each closed after ten
+//!   minutes, or `--echo`. A public server would omit it.
+//! - **Connections**: 10,000 at once, of any kind; more of them wait. A proxy limits how many an address may open.
+//! - **Slow readers**: a client is dropped if it reads nothing for 5 seconds while bytes wait (a few KiB: fewer do not
+//!   show), or falls 256 messages behind the room; a client that is slow but steady is not. Such a client misses older
+//!   prices and lists of users: only the latest are kept.
+//! - **Rate**: ten messages at once, then two a second for each connection. Further messages are rejected; a client
+//!   with a hundred rejections, at more than ten a second, is disconnected.
+//! - **Rooms**: three that always exist, and those that users create, a hundred in all: a new room replaces an empty
+//!   one, or is rejected. Redis keeps the history of as many rooms, and drops that of the room silent for longest for a
+//!   new one.
+//! - **History**: a room keeps its last 100 messages; a user who joins gets them, or those after the last message that
+//!   the page has seen. The room remembers the keys of its last 1000 messages: a message that a page sends again,
+//!   because it did not learn that it was broadcast, appears once.
 
 mod echo;
 mod http;
@@ -68,24 +67,24 @@ use crate::token::Tokens;
 
 const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS] [--echo MILLISECONDS]";
 
-/// Connections at once, of any kind; the next ones wait to be accepted. For each there may wait `session::MAX_WAITING`,
-/// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all read as slowly as they may that is 5 GB,
-/// so a machine with less takes fewer.
+/// Connections at once, of any kind; more of them wait to be accepted. For each, `session::MAX_WAITING` bytes may wait,
+/// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all clients read as slowly as allowed, that
+/// is 5 GB, so a machine with less memory needs a lower limit.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// How long a request may take to arrive, and its answer to be taken.
+/// The time in which a request must arrive, and its answer must be read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What all connections share.
+/// The state that all connections share.
 struct Chat {
     hub: Arc<Hub>,
     tokens: Tokens,
     config: Config,
-    /// The only ones from which pages may come; if there are none, only this server's own.
+    /// The origins from which pages may come; if empty, only this server's own.
     origins: Vec<String>,
-    /// Places at `/echo`, and how long one may be kept.
+    /// The places at `/echo`, and the longest time for one.
     echoes: Semaphore,
     longest_echo: Duration,
 }
@@ -124,7 +123,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     tokio::select! {
         () = accept(listener, chat) => {}
         () = stop() => {
-            // Clients come again, to whatever serves this address next, and ask for what they missed.
+            // Clients reconnect, to whichever process serves this address next, and ask for missed messages.
             hub.send_away();
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -136,9 +135,9 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // Left alone, the system would take megabytes for a slow reader before it shows as one. And it says that there is
-    // room only when much of this is free: whoever takes less than that in `session::STALL` shows as taking nothing.
-    // Connections inherit it.
+    // By default the system would buffer megabytes for a slow reader before it shows as one. And it reports room only
+    // when much of this buffer is free: a client that reads less than that in `session::STALL` seems to read nothing.
+    // Connections inherit this size.
     socket.set_send_buffer_size(16 << 10)?;
     socket.bind(address)?;
     socket.listen(1024)
@@ -151,14 +150,14 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
             Ok((tcp, _)) => {
                 let chat = chat.clone();
                 tokio::spawn(async move {
-                    // A peer that resets, or stops reading, ends its own task and nothing else.
+                    // A peer that resets the connection, or stops reading, ends only its own task.
                     let _ = serve(tcp, &chat).await;
                     drop(place);
                 });
             }
             Err(error) => {
                 log(format_args!("cannot accept a connection: {error}"));
-                // Out of file descriptors: some will come back.
+                // Out of file descriptors: wait until some are free again.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -170,13 +169,13 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     let mut head = Vec::new();
     let ahead = match timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await? {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return refuse(&mut tcp, HandshakeErrorKind::HeadTooLarge, &head).await;
+            return reject_request(&mut tcp, HandshakeErrorKind::HeadTooLarge, &head).await;
         }
         read => read?,
     };
     match parse_request(&head) {
         Ok(request) => {
-            // This may last for days, in which nobody needs the head.
+            // The connection may last for days and no longer needs the head.
             drop(head);
             serve_websocket(&mut tcp, request, ahead, chat).await?;
         }
@@ -184,13 +183,13 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
         Err(HandshakeErrorKind::MissingUpgrade | HandshakeErrorKind::UnsupportedMethod) => {
             timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
         }
-        Err(kind) => return refuse(&mut tcp, kind, &head).await,
+        Err(kind) => return reject_request(&mut tcp, kind, &head).await,
     }
     linger(&mut tcp).await
 }
 
-/// Answers a request that begins so and is wrong.
-async fn refuse(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u8]) -> io::Result<()> {
+/// Answers an invalid request that begins with `head`.
+async fn reject_request(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u8]) -> io::Result<()> {
     let mut output = Output::new();
     kind.answer(Bootstrap::Upgrade, head).write_http1(&mut output);
     timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
@@ -199,7 +198,7 @@ async fn refuse(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u8]) -> i
 
 async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {
     let is_echo = request.path() == "/echo";
-    // Kept to the end.
+    // Kept until the connection ends.
     let place = is_echo.then(|| chat.echoes.try_acquire());
     let (answer, negotiated) = match place {
         Some(Err(_)) => (request.reject(&Reject::service_unavailable().body("too many try this out\n")), None),
@@ -219,15 +218,15 @@ async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, 
 }
 
 impl Chat {
-    /// What to answer to an opening request; with what was negotiated, if it is accepted.
+    /// The answer to an opening request, with the negotiated parameters if it is accepted.
     fn answer(&self, request: Request) -> (Answer, Option<Negotiated>) {
-        // The version of what is in `messages`. If a page asks for another, its browser fails the connection.
+        // The version of the protocol in `messages`. A page that asks for another one fails in its browser.
         let subprotocol = match request.path() {
             "/chat" => "chat.v1",
             "/echo" => "echo",
             _ => return (request.reject(&Reject::not_found()), None),
         };
-        if !self.is_welcome(&request) {
+        if !self.has_allowed_origin(&request) {
             return (request.reject(&Reject::forbidden().body("pages of other sites have no business here\n")), None);
         }
         let mut accept = Accept::new();
@@ -240,7 +239,7 @@ impl Chat {
         }
     }
 
-    fn is_welcome(&self, request: &Request) -> bool {
+    fn has_allowed_origin(&self, request: &Request) -> bool {
         match request.origin() {
             None => true,
             Some(_) if self.origins.is_empty() => request.is_same_origin(false),
@@ -249,8 +248,8 @@ impl Chat {
     }
 }
 
-/// RFC 6455 §7.1.1: shut the sending side down, then read to the end. To close with input unread would reset the
-/// connection, and could destroy the last bytes on their way.
+/// RFC 6455 §7.1.1: shuts the sending side down, then reads to the end. Closing with input unread would reset the
+/// connection, and could destroy the last bytes in flight.
 async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.shutdown().await?;
     let mut ignored = [0; 1024];
@@ -261,8 +260,8 @@ async fn linger(tcp: &mut TcpStream) -> io::Result<()> {
     timeout(Duration::from_secs(2), to_the_end).await?
 }
 
-/// Tells whoever started this, in one line, though a client or Redis may have chosen the words. They may have closed its
-/// error stream, for which `eprintln` would panic.
+/// Writes one line to the error stream, even if a client or Redis chose the text. The stream may be closed, for which
+/// `eprintln` would panic.
 fn log(what: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{}", Printable(&what.to_string()));
 }
@@ -287,7 +286,7 @@ struct Arguments {
     address: String,
     redis: Option<String>,
     origins: Vec<String>,
-    /// How often there are prices; the page takes a connection without any for dead.
+    /// The interval between prices; the page treats a connection without prices as dead.
     tick: Duration,
     longest_echo: Duration,
 }

@@ -1,5 +1,5 @@
-//! What the page and the server say to each other: JSON, one object a message, told apart by its `type`. What people
-//! wrote is checked here, once, on its way in.
+//! The protocol between page and server: JSON, one object a message, with its kind in `type`. User input is checked
+//! here, once, when it arrives.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum FromPage {
-    /// Enters a room, and leaves the one before; `last` is the last message that was seen in it.
+    /// Enters a room, and leaves the one before; `last` is the last message that the page has seen in it.
     Join { token: String, room: String, last: Option<Id> },
-    /// Says something. The page draws the key, to know its message again when it comes back, and to be able to say it
-    /// again if it has not: a key that is not empty is passed on once, of as many as a room remembers.
+    /// Sends a message. The page chooses the key, to recognise its message when it comes back, and to send it again if
+    /// it does not. The room broadcasts a key that is not empty once, as long as it remembers the key.
     Say { key: String, text: String },
 }
 
@@ -21,26 +21,26 @@ pub(crate) enum FromPage {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum ToPage<'a> {
-    /// The page is in the room. These were said before; if it asked for those since a message that is not held any
-    /// more, some may be missing before them.
+    /// The page is in the room, with these messages so far. If the page asked for those after a message that is no
+    /// longer kept, some before these may be missing.
     Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [Said], missing: bool },
-    /// Somebody said something in the room.
+    /// A message in the room.
     Said(&'a Said),
-    /// Who is in the room: how often in all, and the first of their names.
+    /// The number of users in the room, and the first of their names.
     Present { count: usize, names: &'a [&'a str] },
-    /// All rooms, and how many are in them.
+    /// All rooms, with the number of users in each.
     Rooms { rooms: &'a [(&'a str, usize)] },
     /// Prices, by symbol.
     Prices { prices: &'a [(&'a str, f64)] },
-    /// What the last keep-alive ping and its pong took, in milliseconds.
+    /// The round trip of the last keep-alive ping, in milliseconds.
     Latency { milliseconds: f64 },
-    /// What the page said with this key was passed on already, and the room may hold it no more.
+    /// The page's message with this key was already broadcast; the room may no longer keep it.
     Known { key: &'a str },
-    /// What the page said with this key was not passed on.
+    /// The page's message with this key was rejected.
     Refused { key: &'a str, why: &'a str },
 }
 
-/// What was said in a room, and when: `id` begins with the time.
+/// A message in a room; `id` begins with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Said {
     pub(crate) id: Id,
@@ -55,8 +55,8 @@ pub(crate) struct Body {
     pub(crate) key: String,
 }
 
-/// The place of a message in its room, as in a Redis stream: milliseconds since 1970, and a count within one. So it
-/// grows even if the server was started anew.
+/// The position of a message in its room, as in a Redis stream: milliseconds since 1970, and a count within one. So it
+/// grows even after the server restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Id {
@@ -66,17 +66,17 @@ pub(crate) struct Id {
 
 impl ToPage<'_> {
     pub(crate) fn json(&self) -> String {
-        // Strings, numbers and lists of them: there is nothing that JSON has not.
+        // Strings, numbers and lists of them always have a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// The letters that cannot be seen: of what Unicode calls alphanumeric all that is also `Default_Ignorable_Code_Point`,
-/// fillers in Hangul. With them a name could look like another, or like none.
+/// Invisible letters: the characters that are alphanumeric and also `Default_Ignorable_Code_Point` in Unicode, fillers
+/// in Hangul. With them a name could look like another, or like none.
 const UNSEEN: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
 
-/// A name that can be shown, if this is one: letters of any script, digits, and a little between them. What turns the
-/// direction of writing, or cannot be seen, is not among it.
+/// The trimmed name if it can be shown: letters of any script, digits, and some punctuation. Characters that change the
+/// direction of text, or are invisible, are not allowed.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     let name = name.trim();
     let is_clean = name.chars().all(|c| c.is_alphanumeric() && !UNSEEN.contains(&c) || " ._-'".contains(c));
@@ -89,15 +89,14 @@ pub(crate) fn is_room_name(name: &str) -> bool {
     (1..=24).contains(&name.len()) && is_clean
 }
 
-/// Something that can be said, if this is: 1 to 1000 characters, of which none is a control character but line ends and
-/// tabs.
+/// The trimmed text if it can be sent: 1 to 1000 characters, without control characters other than line ends and tabs.
 pub(crate) fn clean_text(text: &str) -> Option<String> {
     let text = text.trim();
     let is_clean = text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control());
     ((1..=1000).contains(&text.chars().count()) && is_clean).then(|| text.to_owned())
 }
 
-/// Whether the page may call its message this.
+/// Whether the page may use this as a message's key.
 pub(crate) fn is_key(key: &str) -> bool {
     key.len() <= 40 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

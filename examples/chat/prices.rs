@@ -1,4 +1,4 @@
-//! A feed that is pushed to everybody: prices, made up.
+//! A feed for all clients: invented prices.
 
 use std::f64::consts::TAU;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::messages::ToPage;
 const SYMBOLS: [(&str, f64); 5] =
     [("ACME", 128.4), ("GLOBEX", 57.15), ("INITECH", 9.82), ("HOOLI", 342.6), ("UMBRELLA", 21.37)];
 
-/// Starts it. The receiver has the last prices only: who is too slow for all of them gets fewer, and never old ones.
+/// Starts the feed. The receiver has only the latest prices: a slow client gets fewer, and never old ones.
 pub(crate) fn start(every: Duration) -> watch::Receiver<Prepared> {
     let (sender, receiver) = watch::channel(now());
     tokio::spawn(async move {
@@ -35,7 +35,7 @@ fn now() -> Prepared {
     Prepared::text(&ToPage::Prices { prices: &prices }.json())
 }
 
-/// A few waves on top of each other, so that all nodes have the same prices without a word between them.
+/// The sum of a few waves over time, so that all nodes have the same prices without communication.
 fn price(base: f64, n: f64, time: f64) -> f64 {
     let waves = [(0.024, 311.0), (0.013, 47.0), (0.008, 11.0), (0.006, 3.7), (0.004, 1.3)];
     let swing: f64 =

@@ -1,5 +1,6 @@
-//! [`Redis`]: what nodes share. A room's history is a stream; what is said goes to it and to all nodes in one step, so
-//! that they all hear it in its order. Who is where each node tells the others every few seconds.
+//! [`Redis`]: the state that nodes share. A room's history is a stream; a script adds a message to it and publishes it
+//! to all nodes in one step, so that all receive messages in the stream's order. Each node announces its users to the
+//! others every few seconds.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,16 +19,16 @@ use crate::messages::{Body, Said};
 use crate::token::{Secret, random_secret};
 use crate::{Error, log};
 
-/// A day after the last message a room's history is forgotten.
+/// A room's history is dropped a day after its last message.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Every node hears itself more often than this.
+/// Every node receives its own announcements more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds to a room's history and tells all nodes, unless the room remembers the key. As many rooms have a history as a
-/// node has rooms: for one more, that of the room in which nobody has spoken for longest is forgotten, or names made up
-/// by the thousand would fill Redis. (It deletes what it was not called with, which one Redis allows, and a cluster
-/// does not.)
+/// Adds a message to a room's history and publishes it, unless the room remembers the key. As many rooms have a history
+/// as a node has rooms: for one more, the history of the room that was silent for longest is dropped, or thousands of
+/// invented names would fill Redis. (The script deletes keys that are not among its arguments, which a single Redis
+/// allows and a cluster does not.)
 const SAY: &str = "
 local history, keys, rooms = unpack(KEYS)
 local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_lasting = unpack(ARGV)
@@ -54,14 +55,14 @@ const PRESENCE: &str = "chat:presence";
 #[derive(Clone)]
 pub(crate) struct Redis {
     client: Client,
-    /// For commands; it comes back by itself when it is lost.
+    /// For commands; it reconnects by itself.
     commands: ConnectionManager,
     node: Arc<str>,
     secret: watch::Sender<Secret>,
     is_heard: watch::Sender<bool>,
 }
 
-/// What a node tells of a room.
+/// A node's announcement of the users in a room.
 #[derive(Serialize, Deserialize)]
 struct Presence<'p> {
     node: &'p str,
@@ -70,7 +71,7 @@ struct Presence<'p> {
 }
 
 impl Redis {
-    /// Connects, and has this be the secret on which the nodes agree, unless they have one.
+    /// Connects, and proposes `secret` unless the nodes have already agreed on one.
     pub(crate) async fn connect(url: &str, node: &str, secret: watch::Sender<Secret>) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let commands = client.get_connection_manager().await?;
@@ -79,8 +80,8 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The secret with which all nodes sign is the first that one of them proposed; if Redis was emptied, the first
-    /// since.
+    /// Adopts the secret with which all nodes sign: the first that a node proposed, or, if Redis was emptied, the first
+    /// since then.
     pub(crate) async fn agree_on_secret(&self) -> Result<(), Error> {
         let mut commands = self.commands.clone();
         let proposed = *self.secret.borrow();
@@ -100,17 +101,17 @@ impl Redis {
         Ok(if is_said { Outcome::Said } else { Outcome::Known })
     }
 
-    /// What a room holds, oldest first.
+    /// A room's history, oldest first.
     pub(crate) async fn history(&self, room: &str) -> Result<Vec<Said>, Error> {
         let mut range = redis::cmd("XRANGE");
         range.arg(history(room)).arg("-").arg("+");
         let entries: Vec<(String, (String, String))> = range.query_async(&mut self.commands.clone()).await?;
-        // What some other version wrote is not to keep everybody out of the room.
+        // An entry that another version wrote must not keep users out of the room.
         Ok(entries.iter().filter_map(|(id, (_, body))| parse_said(id, body).ok()).collect())
     }
 
-    /// Tells other nodes who is in these rooms, at once: one after the other, a hundred rooms would take a hundred
-    /// times as long.
+    /// Announces the users in these rooms to other nodes, in one pipeline: one command after the other would take a
+    /// hundred times as long for a hundred rooms.
     pub(crate) async fn tell_presence(&self, rooms: &[(String, Present)]) -> Result<(), Error> {
         let mut publications = redis::pipe();
         for (room, present) in rooms {
@@ -120,7 +121,7 @@ impl Redis {
         Ok(publications.exec_async(&mut self.commands.clone()).await?)
     }
 
-    /// Whether what is said elsewhere reaches this node.
+    /// Whether messages of other nodes reach this one.
     pub(crate) fn is_heard(&self) -> bool {
         *self.is_heard.borrow()
     }
@@ -129,14 +130,14 @@ impl Redis {
         let _ = self.is_heard.subscribe().wait_for(|is_heard| *is_heard).await;
     }
 
-    /// Hears what other nodes have to say, for ever.
+    /// Receives the messages of other nodes, forever.
     pub(crate) async fn listen(self, hub: Arc<Hub>) {
         let mut backoff = Backoff::new(random_secret().unwrap_or_default()).cap(Duration::from_secs(5));
         loop {
             let began = Instant::now();
             let heard = self.hear(&hub).await;
-            // Now this node is deaf. Its clients are sent away, and let in again when it is not: then they get from the
-            // history whatever was said meanwhile.
+            // This node now misses messages. Its clients are disconnected, and accepted again when it receives
+            // messages: then the history has everything that they missed.
             self.is_heard.send_replace(false);
             hub.send_away();
             if let Err(error) = heard {
@@ -151,7 +152,7 @@ impl Redis {
         let mut subscription = timeout(SILENCE, self.subscribe()).await??;
         self.is_heard.send_replace(true);
         let mut messages = subscription.on_message();
-        // A connection that is dead without a word is known by not hearing oneself.
+        // A silently dead connection is noticed because this node's own announcements do not come back.
         while let Some(message) = timeout(SILENCE, messages.next()).await? {
             let _: Option<()> = hear_message(&message, hub);
         }
@@ -162,14 +163,14 @@ impl Redis {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.psubscribe(said("*")).await?;
         subscription.subscribe(PRESENCE).await?;
-        // It may have been emptied, and another node have been first to propose a secret: then the tokens of before are
-        // worth nothing, and whoever has one logs in again.
+        // Redis may have been emptied, and another node may have proposed a secret first: then older tokens are
+        // invalid, and their users log in again.
         self.agree_on_secret().await?;
         Ok(subscription)
     }
 }
 
-/// Passes a message on, if it is one.
+/// Passes a message to the hub, if it is valid.
 fn hear_message(message: &Msg, hub: &Hub) -> Option<()> {
     let payload: String = message.get_payload().ok()?;
     if message.get_channel_name() == PRESENCE {
@@ -192,7 +193,7 @@ fn history(room: &str) -> String {
     format!("chat:history:{room}")
 }
 
-/// The channel on which nodes hear what is said in a room.
+/// The channel on which a room's messages are published.
 fn said(room: &str) -> String {
     format!("chat:said:{room}")
 }

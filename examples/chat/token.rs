@@ -1,4 +1,4 @@
-//! [`Tokens`]: who somebody is, signed, so that no node has to remember it.
+//! [`Tokens`]: signed names, so that no node must remember who logged in.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,11 +13,11 @@ use crate::Error;
 /// How long a token is valid.
 const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Issues tokens and checks them: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256
-/// of what stands before it.
+/// Issues and checks tokens: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256 of the
+/// text before it.
 ///
-/// The secret is drawn when the process starts, so that its end is the end of all tokens, or is the one on which the
-/// nodes agreed by Redis last. The page logs in again with its name when a token is refused.
+/// The secret is chosen when the process starts, so that all tokens end with it, or is the one on which the nodes last
+/// agreed through Redis. The page logs in again with its name when a token is rejected.
 pub(crate) struct Tokens {
     secret: watch::Receiver<Secret>,
 }
@@ -36,10 +36,10 @@ impl Tokens {
         format!("{claim}.{}", BASE64.encode(signature))
     }
 
-    /// The name that the token is for, if it is one of ours and not too old.
+    /// The name in the token, if its signature is valid and it has not expired.
     pub(crate) fn name(&self, token: &str) -> Option<String> {
         let (claim, signature) = token.rsplit_once('.')?;
-        // In constant time: how far a forged signature is right is nobody's business.
+        // In constant time: the time must not show how much of a forged signature is right.
         self.signer(claim).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
         let (name, expiry) = claim.split_once('.')?;
         let is_valid = seconds(SystemTime::now()) < expiry.parse().ok()?;
@@ -59,7 +59,7 @@ pub(crate) fn random_secret() -> Result<Secret, Error> {
     Ok(secret)
 }
 
-/// A name for a node that no other has.
+/// A node name that no other node has.
 pub(crate) fn random_name() -> Result<String, Error> {
     Ok(format!("{:08x}", getrandom::u32()?))
 }

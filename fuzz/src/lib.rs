@@ -1,5 +1,5 @@
-//! The properties that the fuzz targets check, which the tests check as well, and the comparison with other
-//! implementations. README.md says how to run them.
+//! The properties that the fuzz targets and the tests check, and the comparison with other implementations. README.md
+//! says how to run them.
 
 #[cfg(feature = "peers")]
 pub mod differential;

@@ -1,4 +1,4 @@
-//! The committed corpora show every intended difference to other implementations, and nothing else.
+//! The committed corpora show every intended difference to other implementations, and no other.
 
 #![cfg(feature = "peers")]
 
@@ -18,7 +18,7 @@ fn sockudo_differs_as_intended() {
     check("against_sockudo", against_sockudo, SOCKUDO);
 }
 
-/// A difference that no input shows may be no more: a newer peer can have mended it.
+/// A difference that no input shows may be gone: a newer peer can have fixed it.
 fn check(target: &str, compare: fn(&[u8]) -> Vec<&'static str>, intended: &[Difference]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let list = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the list is there");

@@ -1,16 +1,16 @@
-//! Ends where none is expected, and ends that do not come.
+//! Connections that end at unexpected points, and peers that never end theirs.
 
 use crate::peer::{Peer, REQUEST, frame, sum_up};
 use crate::stage::{Report, Stage, Tally};
 
-/// A session: the opening, text, a fragmented message with a ping inside, a Close.
+/// A session: the request, text, a fragmented message with a ping inside, a Close.
 fn session() -> Vec<Vec<u8>> {
     let gment = [frame(0x89, b"ping"), frame(0x80, b"gment")];
     let [ping, gment] = gment;
     vec![REQUEST.to_vec(), frame(0x81, b"hello"), frame(0x02, b"fra"), ping, gment, frame(0x88, b"\x03\xe8bye")]
 }
 
-/// What the server answers to each part of it (RFC 6455 §5.5.1: the Close's code comes back).
+/// The server's answer to each part of the session (RFC 6455 §5.5.1: the Close's code comes back).
 fn answers(stage: &Stage) -> Vec<Vec<u8>> {
     let mut peer = Peer::connect(stage);
     peer.send(REQUEST);
@@ -21,7 +21,7 @@ fn answers(stage: &Stage) -> Vec<Vec<u8>> {
     [peer.received].into_iter().chain(answers.map(<[u8]>::to_vec)).collect()
 }
 
-/// What the server says to the first `cut` bytes of the session.
+/// The server's answers to the first `cut` bytes of the session.
 fn answer_to(cut: usize, answers: &[Vec<u8>]) -> Vec<u8> {
     let mut end = 0;
     let ends = session().into_iter().map(move |part| {
@@ -31,7 +31,7 @@ fn answer_to(cut: usize, answers: &[Vec<u8>]) -> Vec<u8> {
     ends.zip(answers).take_while(|(end, _)| *end <= cut).flat_map(|(_, answer)| answer.clone()).collect()
 }
 
-/// Whoever closes its side gets every answer that is due, no more and without a reset.
+/// A peer that closes its sending side receives every answer that is due, nothing more, and no reset.
 pub(crate) fn half_closed_at_every_byte(stage: &Stage) -> Report {
     let (session, answers) = (session().concat(), answers(stage));
     let (mut connections, mut sent, mut got) = (0, 0, Tally::default());
@@ -48,7 +48,7 @@ pub(crate) fn half_closed_at_every_byte(stage: &Stage) -> Report {
     Report { connections, at_once: 1, sent, each: 0, got }
 }
 
-/// At once, and after every answer was read.
+/// A reset at once, and one after every answer was read.
 pub(crate) fn reset_at_every_byte(stage: &Stage) -> Report {
     let (session, answers) = (session().concat(), answers(stage));
     let (mut connections, mut sent, mut got) = (0, 0, Tally::default());
@@ -69,7 +69,8 @@ pub(crate) fn reset_at_every_byte(stage: &Stage) -> Report {
     Report { connections, at_once: 1, sent, each: 0, got }
 }
 
-/// After its Close, or after its fault, a peer sends on and does not close its side: the server does not wait for that.
+/// After its Close, or after its fault, a peer goes on sending and does not close its side: the server does not wait
+/// for it.
 pub(crate) fn never_closing_the_transport(stage: &Stage) -> Report {
     let ends = [frame(0x88, b"\x03\xe8"), frame(0x83, b"reserved"), frame(0x81, b"\xff"), b"\x81\x05plain".to_vec()];
     let mut peers: Vec<_> = (0..stage.scale(40, 1000)).map(|_| Peer::open(stage)).collect();
@@ -89,7 +90,7 @@ pub(crate) fn never_closing_the_transport(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 0, got }
 }
 
-/// In order and in disorder, one after the other.
+/// Connections one after the other, some closed properly and some reset.
 pub(crate) fn coming_and_going(stage: &Stage) -> Report {
     let (connections, mut sent, mut got) = (stage.scale(400, 20_000), 0, Tally::default());
     for round in 0..connections {

@@ -1,4 +1,4 @@
-//! Bytes that mean nothing, and sessions in which a few bytes are wrong.
+//! Random bytes, and sessions in which a few bytes are wrong.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,14 @@ use websocket_proto::{CloseCode, Config, Deflate};
 use crate::peer::{Noise, Peer, frame, header, offering_compression};
 use crate::stage::{Report, Stage, Tally};
 
-const REFUSALS: [&str; 6] = ["400", "405", "414", "426", "431", "505"];
+const REJECTIONS: [&str; 6] = ["400", "405", "414", "426", "431", "505"];
 const FAULTS: [&str; 4] = ["1002", "1007", "1008", "1009"];
 
-/// What the documentation allows a connection to hold.
-const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
+/// The most memory that the documentation allows for one connection.
+const MAX_MEMORY: usize = Config::new().deflate(Deflate::new()).max_memory();
 
-/// From a hundred connections, which come again: noise from the first byte on, or behind the opening, or in frames.
+/// Random bytes from a hundred connections, each replaced when it ends: from the first byte on, after the handshake, or
+/// in frames.
 pub(crate) fn random_bytes(stage: &Stage) -> Report {
     let (at_once, seconds) = stage.scale((40, 2), (100, 60));
     let (mut noise, start) = (Noise(42), Instant::now());
@@ -37,16 +38,16 @@ pub(crate) fn random_bytes(stage: &Stage) -> Report {
     }
     got.has("400");
     got.has("1002");
-    Report { connections, at_once, sent, each: HELD, got }
+    Report { connections, at_once, sent, each: MAX_MEMORY, got }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Babble {
-    /// From the first byte on.
+    /// Random bytes from the first byte on.
     Raw,
     Opened,
     Compressed,
-    /// Headers that are right, but for one now and then, and noise for payload.
+    /// Legal headers, except for one now and then, with random payloads.
     Framed,
 }
 
@@ -73,18 +74,18 @@ impl Babble {
         }
     }
 
-    /// Noise may be a Close, and that comes back, with its code.
+    /// Random bytes may form a Close, which is answered with its code.
     fn deserves(self, verdict: &str) -> bool {
         let is_close = || verdict == "an empty Close" || verdict.parse::<u16>().is_ok_and(|code| code >= 1000);
         match self {
-            Self::Raw => REFUSALS.contains(&verdict),
+            Self::Raw => REJECTIONS.contains(&verdict),
             Self::Framed => FAULTS.contains(&verdict),
             Self::Opened | Self::Compressed => is_close(),
         }
     }
 }
 
-/// A session in which up to four bytes are changed, missing or there twice, and then the end.
+/// A session in which up to four bytes are changed, missing or doubled, followed by the end of the stream.
 pub(crate) fn mutated_sessions(stage: &Stage) -> Report {
     let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     let parts = [frame(0x81, "€ hello".as_bytes()), frame(0xc1, hello), frame(0x02, &[7; 300]), frame(0x89, b"ping")];
@@ -95,7 +96,7 @@ pub(crate) fn mutated_sessions(stage: &Stage) -> Report {
     for _ in 0..connections {
         let mut bytes = session.clone();
         for _ in 0..=noise.below(4) {
-            // Where it is of consequence: the long message is long enough.
+            // Not inside the long message, where a change has little effect.
             let at = noise.below(session.len() - 70_000);
             let at = if at < session.len() - 70_010 { at } else { bytes.len() - 1 - at % 10 };
             match noise.below(4) {
@@ -110,9 +111,9 @@ pub(crate) fn mutated_sessions(stage: &Stage) -> Report {
         peer.half_close();
         peer.read_to_end();
         let verdict = peer.verdict();
-        // Some changes are allowed, in a name or in a payload; what is cut short has no answer; and a Close comes back,
-        // with a code that may have changed.
-        let is_known = REFUSALS.contains(&&*verdict) || FAULTS.contains(&&*verdict) || verdict == "the end";
+        // Some changes are legal, in a name or in a payload; a truncated session gets no answer; and a Close comes
+        // back, with a code that may have changed.
+        let is_known = REJECTIONS.contains(&&*verdict) || FAULTS.contains(&&*verdict) || verdict == "the end";
         let may_travel = |code| CloseCode::new(code).is_some();
         assert!(is_known || verdict == "an empty Close" || verdict.parse().is_ok_and(may_travel), "{verdict}");
         got.add(verdict);
@@ -121,5 +122,5 @@ pub(crate) fn mutated_sessions(stage: &Stage) -> Report {
     for verdict in ["400", "1002", "1007", "1000"] {
         got.has(verdict);
     }
-    Report { connections, at_once: 1, sent, each: HELD, got }
+    Report { connections, at_once: 1, sent, each: MAX_MEMORY, got }
 }

@@ -1,15 +1,15 @@
-//! `mio_server` as a process, and what it holds.
+//! `mio_server` as a process, and the memory and descriptors that it uses.
 
 use std::fs;
 
 use crate::program::{Program, example, listening};
 
 impl Program {
-    /// Starts `mio_server`, and returns it with the address at which it listens.
+    /// Starts `mio_server`; returns it with its address.
     pub(crate) fn start(arguments: &[&str]) -> (Self, String) {
         let mut command = example("mio_server");
-        // What is freed goes back to the operating system at once, so that what is measured is what the server holds.
-        // By default glibc keeps some of what it once had.
+        // Freed memory returns to the operating system at once, so that the measurement shows what the server uses. By
+        // default glibc keeps some of it.
         command.arg("127.0.0.1:0").args(arguments).env("MALLOC_MMAP_THRESHOLD_", "2048");
         let (server, address, _) = listening(&mut command, "ws");
         (server, address)
@@ -19,12 +19,12 @@ impl Program {
         fs::read_dir(self.file("fd")).expect("it runs").count()
     }
 
-    /// The memory that is its own and not on disk, in bytes.
+    /// The memory of the process that is not backed by a file, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.kibibytes("smaps_rollup", "Anonymous:") << 10
     }
 
-    /// The most of it since the program began, or the peak was forgotten. (What is on disk does not come and go.)
+    /// The peak of that memory since the process began, or since `forget_peak`. (File-backed memory stays constant.)
     pub(crate) fn peak(&self) -> usize {
         (self.kibibytes("status", "VmHWM:") - self.kibibytes("status", "RssFile:")) << 10
     }

@@ -1,4 +1,4 @@
-//! Openings that take their time, and openings that are too large.
+//! Handshakes that are slow, and handshakes that are too large.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ pub(crate) fn silent_openings(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 0, got }
 }
 
-/// A byte a second, and no byte gains time. (In small, ten a second; the request would take 19 seconds.)
+/// A byte a second; no byte extends the deadline. (At small scale ten bytes a second; the request would take 19
+/// seconds.)
 pub(crate) fn trickled_openings(stage: &Stage) -> Report {
     let pause = stage.scale(Duration::from_millis(100), Duration::from_secs(1));
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
@@ -29,7 +30,7 @@ pub(crate) fn trickled_openings(stage: &Stage) -> Report {
         let start = Instant::now();
         for peer in peers.iter_mut().filter(|peer| !peer.is_over()) {
             peer.push(&[*byte]);
-            // Whoever is answered goes on all the same, until the server has gone.
+            // A peer goes on after it was answered, until the server closes the connection.
             peer.poll();
         }
         if peers.iter().all(Peer::is_over) {
@@ -41,11 +42,11 @@ pub(crate) fn trickled_openings(stage: &Stage) -> Report {
     let (sent, got) = sum_up(&peers);
     got.is_only(&["408"]);
     assert!(sent < REQUEST.len() * peers.len(), "nobody was heard to the end");
-    // Of a head, no more is held than twice what came of it.
+    // For a head, the server buffers at most twice the bytes received.
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 2 * REQUEST.len(), got }
 }
 
-/// As much of a head as may come, all but its last byte, and then nothing.
+/// The longest head that the limit allows, without its last byte, and then nothing.
 pub(crate) fn openings_that_stop_at_the_limit(stage: &Stage) -> Report {
     let start = [&REQUEST[..REQUEST.len() - 2], b"X: "].concat();
     let head = [&start[..], &vec![b'x'; MAX_HEAD - start.len() - 4], b"\r\n\r"].concat();
@@ -55,17 +56,17 @@ pub(crate) fn openings_that_stop_at_the_limit(stage: &Stage) -> Report {
     stage.wait_for_the_end(&mut peers);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["408"]);
-    // While the buffer grows for the last time, half of it is there again.
+    // While the buffer grows for the last time, both the old and the new one exist.
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 3 * MAX_HEAD, got }
 }
 
 /// RFC 6585 §5: 431, "the server is unwilling to process the request because its header fields are too large"; RFC 9112
-/// §3: 414, where it is the request line.
+/// §3: 414, if the request line is too long.
 pub(crate) fn oversized_heads(stage: &Stage) -> Report {
     let start = &REQUEST[..REQUEST.len() - 2];
     let heads = [
         [start, b"X: ", &vec![b'x'; MAX_HEAD], b"\r\n\r\n"].concat(),
-        // A hundred are allowed, and five are there.
+        // The limit is a hundred headers, and the request has five.
         [start, &b"X: y\r\n".repeat(96), b"\r\n"].concat(),
         [start, &b"X: y\r\n".repeat(MAX_HEAD)].concat(),
         [b"GET /", &vec![b'x'; 4 * MAX_HEAD][..]].concat(),

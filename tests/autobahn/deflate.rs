@@ -1,5 +1,5 @@
-//! Sections 12 and 13: messages through permessage-deflate and back. The fuzzer's side of it is zlib and what is here,
-//! with windows no larger than was agreed.
+//! Sections 12 and 13: messages through permessage-deflate and back. The fuzzer uses zlib and the code here, with
+//! windows no larger than negotiated.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,8 @@ use crate::script::{Lcg, Writer, xor};
 use crate::sut::{Sut, echo};
 use crate::vectors::{Deflated, deflated};
 
-/// What is longer is cut: a few of these are more than the largest window, which is what longer ones would show.
+/// Longer messages are cut to this many bytes: a few of them already exceed the largest window, which is what longer
+/// ones test.
 const MOST: usize = 16 << 10;
 
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -58,7 +59,7 @@ fn replay(section: &str, role: Role) {
     }
 }
 
-/// What was agreed for one direction.
+/// The parameters negotiated for one direction.
 #[derive(Clone, Copy, Debug)]
 struct Agreed {
     no_takeover: bool,
@@ -75,7 +76,7 @@ struct Fuzzer {
 }
 
 impl Fuzzer {
-    /// Against a system under test that takes whatever is offered or asked, as the examples do.
+    /// A fuzzer and a system under test that accepts every offer and every request, as the examples do.
     fn open(case: &Deflated, role: Role) -> Self {
         let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
         let deflate =
@@ -107,7 +108,7 @@ impl Fuzzer {
         Self { role, sut, own, peer, deflate, inflate: Inflate::new(false, peer.bits) }
     }
 
-    /// Sends a message, and returns what came back.
+    /// Sends a message; returns the echoed one.
     fn exchange(&mut self, is_text: bool, payload: &[u8], fragment: Option<usize>) -> Vec<u8> {
         let mut writer = Writer::to(self.role);
         let message = self.compress(payload);
@@ -174,7 +175,7 @@ impl Fuzzer {
             self.inflate = Inflate::new(false, self.peer.bits);
         }
         let message = [message, &TAIL].concat();
-        // Little at a time, so that there is hardly more than the window to refer to.
+        // In small steps, so that the inflater keeps hardly more than the window.
         let (mut piece, mut at, mut payload) = ([0; 32], 0, Vec::new());
         loop {
             let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
@@ -191,19 +192,20 @@ impl Fuzzer {
     }
 }
 
-/// The value of the header, which is there.
+/// The value of the Sec-WebSocket-Extensions header, which must exist.
 fn extension(head: &str) -> &str {
     head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: ")).expect("it has extensions")
 }
 
-/// Names and values; those without a value have an empty one.
+/// The names and values of parameters; without a value, an empty one.
 fn parameters(element: &str) -> HashMap<&str, &str> {
     let mut parameters = element.split("; ");
     assert_eq!(parameters.next(), Some("permessage-deflate"));
     parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, ""))).collect()
 }
 
-/// What the fuzzer's server answers: all that the client asks of it, and what it asks of the client.
+/// The answer of the fuzzer as a server: everything that the client requests, and the fuzzer's own requests to the
+/// client.
 fn answer(offers: &str, (no_takeover, bits): (bool, u8)) -> String {
     let offer = offers.split(", ").next().expect("an offer");
     let offered = parameters(offer);
@@ -224,7 +226,7 @@ fn answer(offers: &str, (no_takeover, bits): (bool, u8)) -> String {
     answer
 }
 
-/// RFC 7692 §7.1: what the client asked of the server is granted, and it is the first offer that is answered.
+/// RFC 7692 §7.1: the client's requests to the server are granted, and the answer belongs to the first offer.
 fn check_answer(offer: &str, answer: &str) {
     let (offered, answered) = (parameters(offer), parameters(answer));
     let is_there = |name| answered.contains_key(name) || !offered.contains_key(name);
@@ -235,7 +237,7 @@ fn check_answer(offer: &str, answer: &str) {
     }
 }
 
-/// Something like the files that the suite takes.
+/// Data similar to the files that the suite uses.
 struct Data(Vec<char>);
 
 impl Data {
@@ -249,13 +251,13 @@ impl Data {
                 let mut row = |id: u32| format!("{{\"id\": {id}, \"{}\": \"{} {}\"}},\n", word(), word(), word());
                 (0..2000).fold(String::new(), |rows, id| rows + &row(id))
             }
-            // As good as incompressible, and then the same again, at a distance that large windows reach.
+            // Nearly incompressible data, and then a copy, at a distance that large windows reach.
             _ => (0..30_000).map(|_| char::from(next(256) as u8)).collect::<String>().repeat(2),
         };
         Self(data.chars().collect())
     }
 
-    /// So many characters of text or bytes, round and round.
+    /// `len` characters of text or bytes from `start` on, repeating the data as needed.
     fn window(&self, start: usize, len: usize, is_text: bool) -> Vec<u8> {
         let chars = self.0.iter().cycle().skip(start % self.0.len()).take(len);
         if is_text { chars.collect::<String>().into_bytes() } else { chars.map(|&c| c as u32 as u8).collect() }

@@ -1,4 +1,4 @@
-//! The fuzzer: plays a script to the system under test, and reads what comes back.
+//! The fuzzer: plays a script to the system under test, and reads its answers.
 
 use websocket_proto::{Closed, Role};
 
@@ -6,29 +6,29 @@ use crate::script::{Burst, Lcg, close_frame, xor};
 use crate::sut::{Application, Sut};
 use crate::vectors::{Case, Seen};
 
-/// How what the fuzzer writes is cut into reads.
+/// How the fuzzer's bytes are cut into reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Delivery {
-    /// All up to a wait in one.
+    /// All bytes up to a wait in one read.
     Whole,
     /// One read for each write of the suite, which chops some frames.
     AsWritten,
     ByteByByte,
-    /// With a seed.
+    /// Random lengths, from this seed.
     Random(u64),
 }
 
-/// What has come of a case in the end.
+/// The result of a case.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) seen: Vec<Seen>,
-    /// The fuzzer's Close came before the other.
+    /// The fuzzer's Close came before the other side's.
     pub(crate) closed_by_fuzzer: bool,
-    /// The Close that was received.
+    /// The Close that the fuzzer received.
     pub(crate) close: Option<Close>,
     /// The system under test closed the transport, not the fuzzer.
     pub(crate) sut_hung_up: bool,
-    /// What the application was told.
+    /// The last event of the system under test.
     pub(crate) told: Closed,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Close {
     pub(crate) code: Option<u16>,
 }
 
-/// Plays a case. Time is simulated: to wait is to let pass what was written.
+/// Plays a case. Time is simulated: a wait only lets the written bytes arrive.
 pub(crate) fn play(case: &Case, bursts: &[Burst], role: Role, delivery: Delivery, application: Application) -> Outcome {
     let mut fuzzer = Fuzzer::open(role, delivery, application);
     let (last, waited_after) = bursts.split_last().expect("a script has a burst");
@@ -60,7 +60,7 @@ struct Fuzzer {
     delivery: Delivery,
     sut: Sut,
     reader: Reader,
-    /// Its Close came first.
+    /// The fuzzer's Close came first.
     closed_first: bool,
 }
 
@@ -120,7 +120,7 @@ impl Delivery {
             Self::Random(seed) => {
                 let (mut lcg, mut reads) = (Lcg(seed), Vec::new());
                 while left > 0 {
-                    // Of every order of magnitude up to 64 KiB.
+                    // Every order of magnitude up to 64 KiB.
                     let most = 1 << (lcg.next() % 17);
                     let len = left.min(1 + lcg.next() as usize % most);
                     reads.push(len);
@@ -132,11 +132,11 @@ impl Delivery {
     }
 }
 
-/// Takes apart what a peer of one role sends, as strictly as RFC 6455 allows.
+/// Decodes the frames of a peer of one role, as strictly as RFC 6455 allows.
 pub(crate) struct Reader {
     masked: bool,
     bytes: Vec<u8>,
-    /// The fragmented message under way.
+    /// The fragmented message in progress.
     message: Option<(u8, Vec<u8>)>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) close: Option<Close>,
@@ -166,7 +166,7 @@ impl Reader {
         self
     }
 
-    /// Reads a frame, and returns its length, if it is there.
+    /// Reads a frame and returns its length, or `None` while it is incomplete.
     fn read_frame(&mut self, bytes: &mut [u8]) -> Option<usize> {
         let [first, second, ..] = *bytes else { return None };
         let (extended, least) = match second & 0x7f {

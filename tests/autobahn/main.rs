@@ -1,10 +1,10 @@
-//! Replays what the Autobahn|Testsuite sends, without a network, to a connection of either role and judges what comes
-//! back as the suite does: `cargo test --test autobahn`.
+//! Replays the bytes that the Autobahn|Testsuite sends, without a network, to a connection of either role, and judges
+//! the answers as the suite does: `cargo test --test autobahn`.
 //!
-//! The vectors (`tests/data/autobahn.json`) say what the suite's fuzzer sends in each case and what it has to have seen
-//! at the end. `vectors` reads them, `script` turns them into bytes, `fuzzer` plays these to the system under test,
-//! which is in `sut`, and `judge` gives the verdict. Fuzzer and judge are tested themselves in `self_check`. None of
-//! this uses the crate's own frames.
+//! The vectors (`tests/data/autobahn.json`) contain what the suite's fuzzer sends in each case, and what it must have
+//! received at the end. `vectors` reads them, `script` turns them into bytes, `fuzzer` plays these to the system under
+//! test, which is in `sut`, and `judge` gives the verdict. `self_check` tests the fuzzer and the judge. No module here
+//! uses the crate's own frames.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
@@ -24,7 +24,7 @@ use judge::judge;
 use script::script;
 use vectors::{Case, cases};
 
-/// Sections whose cases are replayed: what the ids begin with, how many there are, and a test for each role.
+/// Replayed sections: the start of their ids, the number of cases, and a test for each role.
 macro_rules! sections {
     ($($name:ident: $section:literal, $count:literal;)+) => {
         const SECTIONS: &[(&str, usize)] = &[$(($section, $count)),+];
@@ -86,8 +86,8 @@ fn replay(section: &str, role: Role) {
     assert!(failures.is_empty(), "{} replays failed\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The ways to cut a case into reads. A message of megabytes byte by byte takes too long without optimisation: it is
-/// cut at random only.
+/// The ways to cut a case into reads. Megabytes byte by byte take too long without optimisation: long messages are cut
+/// only at random.
 fn deliveries(case: &Case) -> Vec<Delivery> {
     let mut deliveries = vec![Delivery::Whole, Delivery::AsWritten];
     deliveries.extend((1..=4).map(Delivery::Random));

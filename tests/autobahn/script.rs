@@ -1,22 +1,22 @@
-//! The fuzzer's writing: steps become bytes. A server is sent masked frames, a client unmasked ones.
+//! The fuzzer's encoder: turns steps into bytes, in masked frames for a server and unmasked ones for a client.
 
 use websocket_proto::Role;
 
 use crate::vectors::{Case, Step};
 
-/// What the fuzzer writes at once, and the wait after it.
+/// Bytes that the fuzzer writes without a wait between them, and the wait after them.
 #[derive(Default)]
 pub(crate) struct Burst {
     pub(crate) bytes: Vec<u8>,
-    /// The lengths of the fuzzer's writes: all of the bytes.
+    /// The lengths of the fuzzer's writes; their sum is the number of bytes.
     pub(crate) writes: Vec<usize>,
-    /// Among it is the Close that makes the fuzzer the side that closes.
+    /// The bytes include the Close that makes the fuzzer the side that starts closing.
     pub(crate) starts_closing: bool,
-    /// The tag of the wait, if it has one. After the last burst there is none.
+    /// The tag of the wait, if it has one. No wait follows the last burst.
     pub(crate) tag: Option<String>,
 }
 
-/// What a fuzzer sends to a connection of this role.
+/// The bytes that the fuzzer sends to a connection of this role.
 pub(crate) fn script(case: &Case, role: Role) -> Vec<Burst> {
     let mut writer = Writer::to(role);
     let mut bursts = Vec::new();
@@ -39,7 +39,7 @@ pub(crate) fn script(case: &Case, role: Role) -> Vec<Burst> {
     bursts
 }
 
-/// A lone Close frame.
+/// A single Close frame.
 pub(crate) fn close_frame(role: Role, payload: &[u8]) -> Burst {
     let mut writer = Writer::to(role);
     writer.frame(0x88, payload, None);
@@ -47,7 +47,7 @@ pub(crate) fn close_frame(role: Role, payload: &[u8]) -> Burst {
     writer.take()
 }
 
-/// Numbers that look random and are the same in every run.
+/// A random generator that gives the same numbers in every run.
 pub(crate) struct Lcg(pub u64);
 
 impl Lcg {
@@ -59,7 +59,7 @@ impl Lcg {
 
 pub(crate) struct Writer {
     burst: Burst,
-    /// Where the mask keys come from, if frames are to be masked.
+    /// Generates the mask keys, if frames are masked.
     keys: Option<Lcg>,
     /// The key for the next byte of payload.
     key: [u8; 4],
@@ -76,7 +76,7 @@ impl Writer {
 
     fn fragments(&mut self, first: u8, payload: &[u8], size: usize) {
         let mut fragments: Vec<&[u8]> = payload.chunks(size).collect();
-        // As the suite does it: if nothing remains, the last frame is empty.
+        // As in the suite: if nothing remains, the last frame is empty.
         if payload.len().is_multiple_of(size) {
             fragments.push(&[]);
         }
@@ -132,7 +132,7 @@ impl Writer {
         self.key.rotate_left(payload.len() % 4);
     }
 
-    /// Notes how all since `start` was written.
+    /// Records how the bytes from `start` on were written.
     fn written(&mut self, start: usize, chop: Option<usize>) {
         let len = self.burst.bytes.len() - start;
         let chop = chop.unwrap_or(len);
@@ -140,7 +140,7 @@ impl Writer {
     }
 }
 
-/// Masks or unmasks, in wide steps because it is not optimised in tests.
+/// Masks or unmasks, 16 bytes at a time because tests are not optimised.
 pub(crate) fn xor(key: [u8; 4], payload: &mut [u8]) {
     let mut wide_key = [0; 16];
     wide_key.as_chunks_mut().0.fill(key);

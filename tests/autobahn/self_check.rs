@@ -1,4 +1,4 @@
-//! The fuzzer and the judge are not blind: what is wrong is seen, and is not OK.
+//! Tests of the fuzzer and the judge: they detect errors, and such cases do not pass.
 
 use websocket_proto::{CloseCode, Connection, Event, Output, Role};
 
@@ -12,8 +12,8 @@ const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 #[test]
 fn wrong_applications_do_not_pass() {
-    // An answer that is not the expected one leaves the fuzzer waiting. It ends the cases chosen here with code 1001
-    // then, which comes back and is none of theirs.
+    // After an unexpected answer the fuzzer keeps waiting. It then ends the cases chosen here with code 1001, which
+    // comes back and is not an expected code.
     let table: [(&str, Application, &str, &str, &str); 8] = [
         ("says nothing", |_, _, _| {}, "1.1.2", "FAILED", "WRONG CODE"),
         ("says nothing before a fault", |_, _, _| {}, "5.15", "NON-STRICT", "OK"),
@@ -112,8 +112,8 @@ fn play_case(id: &str, role: Role, application: Application) -> (Case, Outcome) 
 }
 
 #[test]
-fn forbidden_frames_are_seen() {
-    // The frames, the last of them followed by so many zeros, and what is wrong with them if a server sends them.
+fn illegal_frames_are_detected() {
+    // The frames; the number of zeros after them; and the fault, if a server sends them.
     let table: [(&[u8], usize, &str); 14] = [
         (b"\x81\x80\0\0\0\0", 0, "masked as the other role"),
         (b"\xc1\x00", 0, "reserved bits"),
@@ -139,7 +139,7 @@ fn forbidden_frames_are_seen() {
 
 /// RFC 6455 §5.7.
 #[test]
-fn frames_are_read() {
+fn legal_frames_are_decoded() {
     let hello = || Seen::Text(b"Hello".to_vec());
     assert_eq!(read(Role::Server, b"\x81\x05Hello"), [hello()]);
     assert_eq!(read(Role::Client, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"), [hello()]);

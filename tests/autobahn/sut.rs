@@ -1,13 +1,14 @@
-//! The system under test: a connection of the crate, with an application and a transport that it may close.
+//! The system under test: a connection of the crate, with an application and a simulated transport.
 
 use bytes::Buf;
 use websocket_proto::handshake::accept_key;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, Output, Role, State};
 
-/// What an application does with an event.
+/// The application's reaction to an event.
 pub(crate) type Application = fn(&mut Connection, Event<'_>, &mut Output);
 
-/// The application that the suite asks for. Messages that come when it may no longer send stay unanswered.
+/// The application that the suite requires: an echo. Messages that arrive when sending is no longer possible are not
+/// answered.
 pub(crate) fn echo(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
     let _ = match event {
         Event::Text(text) => ws.send_text(&text, output),
@@ -24,7 +25,7 @@ pub(crate) struct Sut {
 }
 
 impl Sut {
-    /// A connection that is open, after a handshake.
+    /// A connection after its opening handshake.
     pub(crate) fn open(role: Role, application: Application) -> Self {
         // Section 9 has messages of 16 MiB.
         let config = Config::new().max_message_size(64 << 20);
@@ -34,8 +35,8 @@ impl Sut {
         sut
     }
 
-    /// The same with these header lines in the request to a server, and those of `answer` in the response to a
-    /// client's request; returns also what it wrote.
+    /// The same with the header lines `offer` in the request to a server, or those that `answer` gives for a client's
+    /// request in the response. Also returns the bytes written.
     pub(crate) fn open_with(
         config: Config,
         role: Role,
@@ -61,7 +62,7 @@ impl Sut {
         (sut, written)
     }
 
-    /// Gives it what its transport read.
+    /// Passes bytes from the transport to the connection.
     pub(crate) fn read(&mut self, bytes: &mut [u8]) {
         let mut input = Input::new(bytes);
         while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
@@ -76,7 +77,7 @@ impl Sut {
         assert!(input.is_empty(), "there is no event, and bytes are left");
     }
 
-    /// What it wrote since the last call.
+    /// The bytes written since the last call.
     pub(crate) fn written(&mut self) -> Vec<u8> {
         let mut written = vec![0; self.output.remaining()];
         self.output.copy_to_slice(&mut written);
@@ -88,7 +89,7 @@ impl Sut {
         self.ws.is_closed()
     }
 
-    /// Its transport was closed by the other side, at the latest: what it tells the application in the end.
+    /// Signals the end of the stream, unless it has ended before; returns the last event.
     pub(crate) fn hang_up(mut self) -> Closed {
         if let Some(event) = self.ws.receive_eof() {
             let Event::Closed(closed) = event else { panic!("{event:?} at the end of the stream") };

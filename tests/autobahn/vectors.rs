@@ -6,44 +6,44 @@ use serde_json::{Map, Value, json};
 
 const VECTORS: &str = include_str!("../data/autobahn.json");
 
-/// How many messages a round-trip case exchanges. The suite's 1,000 would show nothing more here.
+/// The number of messages in a round-trip case. The suite's 1,000 would show nothing more here.
 const ROUND_TRIPS: usize = 50;
 
 pub(crate) struct Case {
     pub(crate) id: String,
     pub(crate) steps: Vec<Step>,
-    /// Verdicts, each with the events that earn it.
+    /// Verdicts, each with the events that lead to it.
     pub(crate) expect: Vec<(String, Vec<Seen>)>,
     pub(crate) close: ExpectedClose,
     /// A wrong code in the Close fails the case.
     pub(crate) code_is_fatal: bool,
     /// Any outcome passes.
     pub(crate) informational: bool,
-    /// The fuzzer sends a Close of its own once it has seen what it expects.
+    /// The fuzzer sends its own Close once it has seen the expected events.
     pub(crate) auto_close: bool,
-    /// The payload of the Close that it sends when it has waited long enough: code 1001, or nothing.
+    /// The payload of the fuzzer's Close after it has waited long enough: code 1001, or nothing.
     pub(crate) last_close: Vec<u8>,
 }
 
 pub(crate) struct ExpectedClose {
     pub(crate) by_fuzzer: bool,
     pub(crate) codes: Vec<u16>,
-    /// Close frames have to have gone both ways.
+    /// Close frames must have been sent in both directions.
     pub(crate) clean: bool,
-    /// The wrong side closing fails the case.
+    /// The case fails if the wrong side closes.
     pub(crate) side_is_fatal: bool,
 }
 
-/// What the fuzzer does. `first` is the first byte of a frame.
+/// A step of the fuzzer. `first` is the first byte of a frame.
 pub(crate) enum Step {
-    /// Sends a frame, written in one go or chopped into writes of so many bytes.
+    /// Sends a frame, in one write or chopped into writes of `chop` bytes.
     Frame {
         first: u8,
         payload: Vec<u8>,
         chop: Option<usize>,
         starts_closing: bool,
     },
-    /// Sends a message in frames of so many bytes.
+    /// Sends a message in frames of `size` bytes.
     Fragments {
         first: u8,
         payload: Vec<u8>,
@@ -55,20 +55,20 @@ pub(crate) enum Step {
         len: usize,
     },
     Data(Vec<u8>),
-    /// Waits, and notes it if there is a tag.
+    /// Waits, and records the wait if it has a tag.
     Wait(Option<String>),
 }
 
-/// What the fuzzer noted.
+/// Something that the fuzzer recorded.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Seen {
     Text(Vec<u8>),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
-    /// It waited, and the connection was open still.
+    /// It waited, and the connection was still open.
     Timeout(String),
-    /// The system under test sent what RFC 6455 forbids.
+    /// The system under test violated RFC 6455.
     Illegal(&'static str),
 }
 
@@ -77,15 +77,16 @@ pub(crate) enum Seen {
 pub(crate) struct Deflated {
     pub(crate) id: String,
     pub(crate) is_text: bool,
-    /// Of each message, in characters or bytes.
+    /// The length of each message, in characters or bytes.
     pub(crate) len: usize,
-    /// How many bytes of a compressed message go into a frame.
+    /// The number of bytes of a compressed message in each frame.
     pub(crate) fragment: Option<usize>,
-    /// The file that the suite takes.
+    /// The file that the suite uses.
     pub(crate) data: String,
-    /// What the fuzzer offers as a client.
+    /// The fuzzer's offers as a client.
     pub(crate) offers: Vec<String>,
-    /// What it asks of a client as a server, in order of preference: no context takeover, and the window, unless 0.
+    /// The fuzzer's requests to a client as a server, in order of preference: no context takeover, and the window,
+    /// unless 0.
     pub(crate) asks: Vec<(bool, u8)>,
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn ids() -> Vec<String> {
     cases.map(|case| string(&case["id"]).to_owned()).collect()
 }
 
-/// The cases whose ids begin with this, one at a time: some are large.
+/// The cases whose ids begin with `section`, one at a time: some are large.
 pub(crate) fn cases(section: &str) -> impl Iterator<Item = Case> {
     let mut vectors = parse();
     let mut all = move |kind| match vectors[kind].take() {
@@ -109,7 +110,7 @@ pub(crate) fn cases(section: &str) -> impl Iterator<Item = Case> {
     wire.chain(round_trips.filter(is_wanted).map(|case| Case::from_json(&round_trips_to_wire(&case))))
 }
 
-/// The round trips whose ids begin with this, with their messages compressed.
+/// The round trips whose ids begin with `section`, with compressed messages.
 #[cfg(feature = "deflate")]
 pub(crate) fn deflated(section: &str) -> Vec<Deflated> {
     let vectors = parse();
@@ -139,7 +140,7 @@ fn parse() -> Value {
     serde_json::from_str(VECTORS).expect("the vectors are JSON")
 }
 
-/// A message is sent after the echo of the last, which the mark that the wait leaves between the echoes shows.
+/// Each message is sent after the echo of the one before; the tag of the wait between the echoes shows that.
 fn round_trips_to_wire(case: &Value) -> Value {
     let case = object(case, &["count", "id", "len", "op", "timeout", "unit"]);
     let payload = json!([case["unit"], case["len"]]);
@@ -160,7 +161,7 @@ fn round_trips_to_wire(case: &Value) -> Value {
 }
 
 impl Case {
-    /// How many bytes of payload the fuzzer sends.
+    /// The number of payload bytes that the fuzzer sends.
     pub(crate) fn payload_len(&self) -> usize {
         let len = |step: &Step| match step {
             Step::Frame { payload, .. } | Step::Fragments { payload, .. } | Step::Data(payload) => payload.len(),
@@ -244,7 +245,7 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// FIN, which is set unless the step says otherwise, the reserved bits and the opcode.
+/// The FIN bit, which is set unless the step says otherwise, the reserved bits and the opcode.
 fn first_byte(frame: &Map<String, Value>) -> u8 {
     let fin = u8::from(flag(frame, "fin", true));
     let bits = |key| frame.get(key).map_or(0, |bits| u8::try_from(number(bits)).expect("a few bits"));
@@ -269,7 +270,7 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(byte).collect()
 }
 
-/// An object with no other keys than these: a step or rule that is not known must not go unnoticed.
+/// An object that has only these keys: an unknown step or rule must not go unnoticed.
 fn object<'v>(value: &'v Value, known: &[&str]) -> &'v Map<String, Value> {
     let object = value.as_object().expect("an object");
     if let Some(unknown) = object.keys().find(|key| !known.contains(&key.as_str())) {
@@ -294,7 +295,7 @@ fn flag(object: &Map<String, Value>, key: &str, default: bool) -> bool {
     object.get(key).map_or(default, |value| number(value) == 1)
 }
 
-/// Whether a string is the first of the two that it can be.
+/// Whether the string is the first of the two allowed ones.
 fn is_first(value: &Value, either: [&str; 2]) -> bool {
     let index = either.iter().position(|one| string(value) == *one);
     index.unwrap_or_else(|| panic!("{value} is none of {either:?}")) == 0

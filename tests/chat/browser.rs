@@ -1,4 +1,4 @@
-//! The chat's page, and the WebSocket API against this crate's server, in a real browser.
+//! The chat's page, and the WebSocket API with this crate's server, in a real browser.
 
 use std::fs;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::live::{Chat, PATIENCE, texts};
 
 const WINDOW: (u32, u32) = (1240, 760);
 
-/// The WebSocket API, as promises.
+/// The WebSocket API as promises.
 const SOCKET: &str = "
 globalThis.opened = (path, protocols) => new Promise((resolve, reject) => {
   const ws = new WebSocket(location.origin.replace('http', 'ws') + path, protocols);
@@ -33,10 +33,10 @@ globalThis.end = ws => new Promise(resolve => {
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_websocket_api_works_as_it_is_specified() {
+fn the_websocket_api_works_as_specified() {
     let mut chat = Chat::start(&[]);
     let mut browser = Browser::start();
-    // Some page of the same origin, without scripts of its own.
+    // A page of the same origin that has no scripts.
     let tab = browser.open(&format!("http://{}/page.css", chat.address), WINDOW);
     browser.evaluate(&tab, SOCKET);
     let mut run = |script: &str| browser.evaluate(&tab, &format!("(async () => {{ {script} }})()"));
@@ -46,7 +46,7 @@ fn the_websocket_api_works_as_it_is_specified() {
     assert_eq!(opened, json!([0, 1, "echo", "permessage-deflate", 0]));
     assert_eq!(run("return (await opened('/echo')).protocol"), "", "none was offered");
 
-    // As much as a message may have, compressible and not; bufferedAmount counts bytes until they are on their way.
+    // Messages of the maximum size, compressible and not; bufferedAmount counts bytes until they are sent.
     let echoed = "const text = '€\u{1f600}'.repeat(2000), back = next(ws); ws.send(text);
         const buffered = ws.bufferedAmount; return [(await back) === text, buffered, ws.bufferedAmount];";
     assert_eq!(run(echoed), json!([true, 14_000, 0]));
@@ -56,7 +56,7 @@ fn the_websocket_api_works_as_it_is_specified() {
     assert_eq!(run("const back = next(ws); ws.send(''); return await back;"), "");
     assert_eq!(run("const back = next(ws); ws.send(new Blob()); return (await back).byteLength;"), 0);
 
-    // Closed by the page, by the server, by the server because it must, and by nobody.
+    // Closed by the page, by the server's choice, by the server because of an error, and by a lost connection.
     let by_page = "const ended = end(ws); ws.close(4001, 'by the page'); return [ws.readyState, ...await ended];";
     assert_eq!(run(by_page), json!([2, 4001, "", true, 3]), "the answer has the code only");
     let by_server = "const ws = await opened('/echo'), ended = end(ws); ws.send('close 4321 by the server ✓');
@@ -69,17 +69,17 @@ fn the_websocket_api_works_as_it_is_specified() {
     run("globalThis.ws = await opened('/echo'); globalThis.ended = end(ws);");
     chat.process.kill();
     assert_eq!(run("return await ended"), json!([1006, "", false, 3]));
-    // And opened again, when the server is there again.
+    // A new server on the same address can be connected to.
     let _chat = Chat::start_on(&chat.address, &[]);
     assert_eq!(run("return (await opened('/echo')).readyState"), 1);
 }
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_server_is_told_why_the_page_closes() {
+fn the_server_receives_the_pages_close_code() {
     let (address, ends) = serve();
     let mut browser = Browser::start();
-    // The answer that asks for an upgrade is a page as good as any.
+    // The answer that requires an upgrade serves as a page, too.
     let tab = browser.open(&format!("http://{address}/"), WINDOW);
     let cases =
         [("ws.close(4001, 'enough €')", 4001, "enough €"), ("ws.close()", 1005, ""), ("location.reload()", 1001, "")];
@@ -90,7 +90,7 @@ fn the_server_is_told_why_the_page_closes() {
     }
 }
 
-/// A server that says how each connection ended that was opened.
+/// A server that reports the end of each connection that was opened.
 fn serve() -> (SocketAddr, Receiver<Closed>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -98,7 +98,7 @@ fn serve() -> (SocketAddr, Receiver<Closed>) {
     thread::spawn(move || {
         for tcp in listener.incoming() {
             let (tcp, sender) = (tcp.expect("a connection"), sender.clone());
-            // A browser connects ahead of its needs.
+            // A browser may open connections before it needs them.
             thread::spawn(move || serve_one(tcp).map(|closed| drop(sender.send(closed))));
         }
     });
@@ -128,7 +128,7 @@ fn serve_one(mut tcp: TcpStream) -> Option<Closed> {
 
 #[test]
 #[ignore = "needs chromium"]
-fn what_is_typed_in_one_tab_is_seen_in_another() {
+fn messages_typed_in_one_tab_appear_in_another() {
     let chat = Chat::start(&["--tick", "200"]);
     let mut browser = Browser::start();
     let url = format!("http://{}/", chat.address);
@@ -165,7 +165,7 @@ fn what_is_typed_in_one_tab_is_seen_in_another() {
         browser.wait_for(tab, "/^[0-9.]+ ms$/.test(document.getElementById('latency').textContent)");
         browser.wait_for(tab, "document.querySelectorAll('#prices path[d*=L]').length === 5");
     }
-    // Elsewhere it is quiet; back in the lobby, everything is there, once.
+    // The new room is empty; back in the lobby, all messages are there, once each.
     let messages = "document.querySelectorAll('#messages .message').length";
     browser.type_into(&grace, "#new-room", "engine-room");
     browser.wait_for(&grace, "document.querySelector('#rooms [aria-current] .count').textContent === '1'");
@@ -190,7 +190,7 @@ fn what_is_typed_in_one_tab_is_seen_in_another() {
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_page_comes_back_by_itself_and_brings_what_was_typed() {
+fn the_page_reconnects_and_sends_waiting_messages() {
     let mut chat = Chat::start(&[]);
     let mut browser = Browser::start();
     let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
@@ -205,7 +205,7 @@ fn the_page_comes_back_by_itself_and_brings_what_was_typed() {
     browser.type_into(&tab, "#text", "while it was away");
     browser.wait_for(&tab, "document.querySelectorAll('#messages .waiting').length === 1");
 
-    // Another process, with another secret and an empty history: the page logs in again by its name.
+    // Another process, with another secret and an empty history: the page logs in again with its name.
     let chat = Chat::start_on(&chat.address, &[]);
     browser.wait_for(&tab, "document.getElementById('banner').hidden");
     browser.wait_for(&tab, "document.querySelectorAll('#messages .message:not(.waiting)').length === 2");
@@ -217,16 +217,16 @@ fn the_page_comes_back_by_itself_and_brings_what_was_typed() {
 
 #[test]
 #[ignore = "needs chromium"]
-fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
+fn own_messages_are_marked_and_rejections_shown_after_changing_rooms() {
     let chat = Chat::start(&[]);
     let mut browser = Browser::start();
     let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
-    // As Escape does, pressed twice.
+    // The effect of pressing Escape twice.
     browser.evaluate(&tab, "document.getElementById('login').close()");
     browser.wait_for(&tab, "document.getElementById('login').open");
     browser.type_into(&tab, "#name", "  Ada ");
     browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
-    // More than may be said at once, and on to another room before there is an answer.
+    // More messages than the rate limit allows, and a change of rooms before they are answered.
     let script = "const submit = (form, field, value) => {
           document.getElementById(field).value = value;
           document.getElementById(form).requestSubmit();
@@ -245,7 +245,7 @@ fn what_is_ones_own_is_known_as_such_and_a_refusal_found_in_another_room() {
 
 #[test]
 #[ignore = "needs chromium"]
-fn what_arrives_twice_is_shown_once() {
+fn a_message_that_arrives_twice_is_shown_once() {
     let chat = Chat::start(&[]);
     let mut browser = Browser::start();
     let tab = browser.open(&format!("http://{}/", chat.address), WINDOW);
@@ -254,7 +254,7 @@ fn what_arrives_twice_is_shown_once() {
     let (mut bob, _) = chat.join("Bob", "rust");
     bob.say("one");
     bob.hear();
-    // Into a room, out of it, and into it again before there is an answer: two welcomes have all that was said.
+    // Into a room, out of it and into it again before any answer: both welcomes contain all messages.
     let script = "const enter = room => {
           document.getElementById('new-room').value = room;
           document.getElementById('open-room').requestSubmit();
@@ -267,8 +267,8 @@ fn what_arrives_twice_is_shown_once() {
     browser.wait_for(&tab, &format!("{shown}.endsWith('two')"));
     assert_eq!(browser.evaluate(&tab, shown), "one,two");
 
-    // As if it had come by an old connection as well as by this one: the answer to the second is that it is known, and
-    // may arrive before the first is heard.
+    // As if the message was sent over an old connection and over this one: the second is answered with "known",
+    // possibly before the first is broadcast.
     let script = "const send = WebSocket.prototype.send;
         WebSocket.prototype.send = function(data) { send.call(this, data); send.call(this, data); };";
     browser.evaluate(&tab, &format!("(() => {{ {script} }})()"));

@@ -1,4 +1,4 @@
-//! A browser without a window, driven over the Chrome `DevTools` Protocol by this crate's own client.
+//! A headless browser, driven over the Chrome `DevTools` Protocol by this crate's own client.
 
 use std::fs;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ pub(crate) struct Browser {
     calls: u64,
 }
 
-/// A tab, by the session in which it is driven.
+/// A tab, identified by its `DevTools` session.
 pub(crate) struct Tab(String);
 
 impl Browser {
@@ -31,14 +31,14 @@ impl Browser {
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).expect("a temporary directory");
         let mut chromium = Command::new("chromium");
-        // Nothing but the page that is tested: no sandbox, which root has not, and no calls home.
+        // Only the tested page: no sandbox, which root cannot have, and no background requests.
         chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
         chromium.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
         chromium.args(["--disable-dev-shm-usage", "--remote-debugging-port=0", "about:blank"]);
         chromium.arg(format!("--user-data-dir={}", profile.display()));
         let process = chromium.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("chromium is installed");
         let process = Program(process);
-        // Its port, and the path at which it is driven.
+        // The port of `DevTools`, and its path.
         let mut active = String::new();
         wait_until("chromium listens", || {
             active = fs::read_to_string(profile.join("DevToolsActivePort")).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Browser {
         Self { process, profile, client, calls: 0 }
     }
 
-    /// Opens a page, in a window of this size.
+    /// Opens a page in a window of this size.
     pub(crate) fn open(&mut self, url: &str, (width, height): (u32, u32)) -> Tab {
         let target = self.call(None, "Target.createTarget", &json!({ "url": "about:blank", "newWindow": true }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -64,7 +64,7 @@ impl Browser {
         tab
     }
 
-    /// What an expression is; if it is a promise, what it promised.
+    /// The value of an expression; of a promise, the value that it resolves to.
     pub(crate) fn evaluate(&mut self, tab: &Tab, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let result = self.call(Some(tab), "Runtime.evaluate", &parameters);
@@ -77,7 +77,7 @@ impl Browser {
         wait_until(expression, || self.evaluate(tab, &format!("Boolean({expression})")) == true);
     }
 
-    /// Types into what a selector selects, and presses Enter.
+    /// Types into the element that the selector matches, and presses Enter.
     pub(crate) fn type_into(&mut self, tab: &Tab, selector: &str, text: &str) {
         self.evaluate(tab, &format!("document.querySelector('{selector}').focus()"));
         self.call(Some(tab), "Input.insertText", &json!({ "text": text }));
@@ -88,7 +88,7 @@ impl Browser {
         }
     }
 
-    /// Shows a page in its dark or light colours.
+    /// Selects the page's dark or light colours.
     pub(crate) fn prefer(&mut self, tab: &Tab, scheme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call(Some(tab), "Emulation.setEmulatedMedia", &features);

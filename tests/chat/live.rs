@@ -1,4 +1,4 @@
-//! The chat as a process, and clients that speak to it over real sockets, each by this crate's own connection.
+//! The chat as a process, and clients that use this crate's connection over real sockets.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -14,18 +14,18 @@ use websocket_proto::{ClientRequest, Closed, Config, Connection, Deflate, Event,
 
 use crate::program::{Program, example, listening};
 
-/// How long anything may take.
+/// The longest time that any step may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The example, with its page and its rooms.
+/// The example as a process.
 pub(crate) struct Chat {
     pub(crate) process: Program,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: String,
 }
 
 impl Chat {
-    /// On a port of its own.
+    /// Starts it on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_on("127.0.0.1:0", arguments)
     }
@@ -34,7 +34,7 @@ impl Chat {
         Self::run(address, arguments, Stdio::inherit())
     }
 
-    /// With an error stream whose other end is closed.
+    /// Starts it with an error stream whose other end is closed.
     pub(crate) fn start_unheard(arguments: &[&str]) -> Self {
         let mut chat = Self::run("127.0.0.1:0", arguments, Stdio::piped());
         drop(chat.process.0.stderr.take());
@@ -62,16 +62,16 @@ impl Chat {
         exchange(&mut connect(&self.address), method, path, body)
     }
 
-    /// Somebody in a room, and what the chat welcomed them with.
+    /// A client in a room, and the welcome that it received.
     pub(crate) fn join(&self, name: &str, room: &str) -> (Client<TcpStream>, Value) {
         let mut client = self.client();
         let welcome = client.join(&self.token(name), room, None);
         (client, welcome)
     }
 
-    /// Has 108 things said in a room, more than it holds.
+    /// Sends 108 messages to a room, more than its history keeps.
     pub(crate) fn fill(&self, room: &str, text: impl Fn(usize) -> String) {
-        // Each says what it may at once.
+        // Each client sends as many messages at once as the rate limit allows.
         for speaker in 0..12 {
             let (mut client, _) = self.join("Speaker", room);
             for n in 0..9 {
@@ -87,11 +87,11 @@ impl Chat {
     }
 }
 
-/// Has people join by one node while others talk by another: each hears all of it, in order, and nothing twice,
-/// whenever they come.
+/// Clients join through one node while others send through another: each receives all messages, in order and once,
+/// whenever it joins.
 pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     const TALKERS: usize = 8;
-    // What each may say at once, and all of it in the history.
+    // As many as the rate limit allows at once; together they fit in the history.
     const EACH: usize = 9;
     let heard = thread::scope(|scope| {
         for talker in 0..TALKERS {
@@ -127,8 +127,8 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     }
 }
 
-/// Has somebody say something by one node, who does not hear whether it was passed on, and so says it again by another;
-/// meanwhile more was said than the room holds.
+/// A user sends a message through one node, does not learn that it was broadcast, and sends it again through another;
+/// meanwhile the room received more messages than its history keeps.
 pub(crate) fn said_again(first: &Chat, then: &Chat) {
     let (mut ada, _) = first.join("Ada", "rust");
     ada.say_with("a-key", "once");
@@ -144,7 +144,7 @@ pub(crate) fn said_again(first: &Chat, then: &Chat) {
     assert_eq!(ada.hear()["text"], "once more");
 }
 
-/// A socket that fails a test instead of waiting for ever.
+/// A socket with a timeout, so that a test fails instead of hanging.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("it listens");
     tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
@@ -152,13 +152,13 @@ pub(crate) fn connect(address: &str) -> TcpStream {
     tcp
 }
 
-/// One request over HTTP, whose answer ends with the connection.
+/// One HTTP request, whose answer ends with the connection.
 pub(crate) fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, body: &str) -> (String, String) {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let _ = write!(request, "Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
-    // TLS peers may end without saying so.
+    // TLS peers may end without a close_notify.
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?} is no answer"));
@@ -174,7 +174,7 @@ pub(crate) struct Client<S> {
 }
 
 impl<S: Read + Write> Client<S> {
-    /// A client that the server has let in, or how it refused.
+    /// A client that the server accepted, or the rejection.
     pub(crate) fn open(stream: S, request: &ClientRequest) -> Result<Self, Box<Response>> {
         Self::open_with(stream, request, Config::new().max_message_size(64 << 20).deflate(Deflate::new()))
     }
@@ -192,11 +192,11 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// The next thing that happens. That the server has sent its Close is said by the end.
+    /// The next event. Skips `CloseReceived`: the last event repeats the Close.
     pub(crate) fn event(&mut self) -> Event<'static> {
         let mut buffer = vec![0; 64 << 10];
         while self.events.is_empty() {
-            // What cannot be written to a server that is gone, it may have answered before.
+            // A write may fail after the server has closed; its answer may still be readable.
             let _ = self.output.write_to(&mut self.stream);
             let read = match self.stream.read(&mut buffer) {
                 Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
@@ -213,12 +213,12 @@ impl<S: Read + Write> Client<S> {
                 }
             }
         }
-        // What was owed for it: a pong, a Close.
+        // The reply to what was received: a pong, a Close.
         let _ = self.output.write_to(&mut self.stream);
         self.events.pop_front().expect("there is one")
     }
 
-    /// How it ends, whatever comes before that.
+    /// The last event; events before it are skipped.
     pub(crate) fn end(&mut self) -> Closed {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -238,7 +238,7 @@ impl<S: Read + Write> Client<S> {
         self.output.write_to(&mut self.stream).expect("the server reads");
     }
 
-    /// The next message that is such a one, whatever comes before it.
+    /// The next message for which `is_it` is true; others are skipped.
     pub(crate) fn next(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -266,29 +266,29 @@ impl<S: Read + Write> Client<S> {
         self.say_with("", text);
     }
 
-    /// By a key, to be known again.
+    /// Sends a message with a key, by which it is recognised again.
     pub(crate) fn say_with(&mut self, key: &str, text: &str) {
         self.send(&json!({ "type": "say", "key": key, "text": text }));
     }
 
-    /// The next thing that is said in the room.
+    /// The next message that is broadcast in the room.
     pub(crate) fn hear(&mut self) -> Value {
         self.next(|message| message["type"] == "said")
     }
 
-    /// Waits until exactly these are in the room.
+    /// Waits until exactly these users are in the room.
     pub(crate) fn until_present(&mut self, names: &[&str]) {
         self.next(|message| message["type"] == "present" && message["names"] == json!(names));
     }
 }
 
-/// The texts of messages, in order.
+/// The texts of the messages, in order.
 pub(crate) fn texts(welcome: &Value) -> Vec<&str> {
     let messages = welcome["messages"].as_array().expect("a welcome has messages");
     messages.iter().map(|said| said["text"].as_str().expect("a text")).collect()
 }
 
-/// Asks again and again.
+/// Polls until `is_it` is true.
 pub(crate) fn wait_until(what: &str, mut is_it: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_it() {

@@ -1,4 +1,4 @@
-//! Two nodes that share a Redis, behind nginx as `examples/chat/nginx.conf` has it, with clients that speak TLS.
+//! Two nodes that share a Redis, behind nginx with `examples/chat/nginx.conf`, and clients that use TLS.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -32,7 +32,7 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     let token = nginx.token("Ada");
     let (mut ada, welcome) = nginx.join(&token, None);
     let ada_is_on = welcome["node"].clone();
-    // nginx takes the nodes in turn.
+    // nginx uses the nodes in turn.
     let token = nginx.token("Bob");
     let (mut bob, welcome) = (0..20)
         .map(|_| nginx.join(&token, None))
@@ -50,7 +50,7 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     said.sort_unstable();
     assert_eq!(said, [(Some("Ada"), Some("hello over there")), (Some("Bob"), Some("hello yourself"))]);
 
-    // Bob's node dies. Only it knows Bob, and there is Carol by it who will not come back.
+    // Bob's node dies. Only that node knows Bob, and Carol, who will not come back.
     let of_bob = nodes.iter().position(|node| node.join("Carol", "lobby").1["node"] == bob_is_on).expect("one is");
     let (_carol, _) = nodes[of_bob].join("Carol", "lobby");
     ada.until_present(&["Ada", "Bob", "Carol"]);
@@ -60,32 +60,32 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
         ada.say(text);
         ada.hear();
     }
-    // The same address and the same token lead to the other node, which knows what was said while nobody was there.
+    // The same address and token lead to the other node, which has the messages sent while Bob was away.
     let (mut bob, welcome) = nginx.join(&token, Some(&heard[1][1]["id"]));
     assert_eq!((&welcome["node"], &welcome["name"], &welcome["missing"]), (&ada_is_on, &json!("Bob"), &json!(false)));
     assert_eq!(texts(&welcome), ["one", "two", "three"]);
     bob.say("back again");
     assert_eq!(ada.hear()["text"], "back again");
-    // In the end Carol is missed.
+    // After a while Carol is gone, too.
     ada.until_present(&["Ada", "Bob"]);
 
-    // What is logged of all this has no token in it.
+    // The access log contains no token.
     let log = fs::read_to_string(redis.directory.join("access.log")).expect("nginx logs");
     assert!(log.contains("GET /chat HTTP/1.1\" 101") && !log.contains(&token), "{log}");
 }
 
 #[test]
 #[ignore = "needs redis-server"]
-fn without_redis_clients_are_sent_away_until_it_is_there_again() {
+fn clients_are_disconnected_while_redis_is_down() {
     let mut redis = Redis::start("lost");
-    // It has to say so, to nobody.
+    // The node logs the loss to a closed error stream.
     let chat = Chat::start_unheard(&["--redis", &redis.url]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say("before");
     ada.hear();
     redis.process.kill();
     assert_eq!(ada.end().code(), 1012);
-    // Refused, rather than let into a room where nothing would be heard.
+    // The client is rejected: in a room it would receive no messages.
     let mut refused = chat.client();
     refused.send(&json!({ "type": "join", "token": chat.token("Ada"), "room": "lobby" }));
     assert_eq!(refused.end().code(), 1013);
@@ -97,12 +97,12 @@ fn without_redis_clients_are_sent_away_until_it_is_there_again() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn nodes_agree_on_a_secret_also_when_redis_was_emptied() {
+fn nodes_agree_on_a_new_secret_after_redis_was_emptied() {
     let redis = Redis::start("secret");
     let nodes = [(); 2].map(|()| Chat::start_unheard(&["--redis", &redis.url]));
     let old = nodes[0].token("Ada");
     let mut clients = nodes.each_ref().map(|node| node.join("Ada", "lobby").0);
-    // Another node was first to propose one. These learn of it when they subscribe again.
+    // Another node proposed a secret first. These nodes learn it when they subscribe again.
     let mut emptied = redis::pipe();
     emptied.cmd("FLUSHALL").set("chat:secret", &[7u8; 32]).cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]);
     emptied.exec(&mut redis.connect()).expect("Redis does it");
@@ -112,7 +112,7 @@ fn nodes_agree_on_a_secret_also_when_redis_was_emptied() {
     for node in &nodes {
         let_in(node);
     }
-    // What one signs the other knows, and nobody knows what was signed before.
+    // Each node accepts the other's new tokens, and neither accepts an old one.
     for (signer, node) in [(0, 1), (1, 0)] {
         nodes[node].client().join(&nodes[signer].token("Ada"), "lobby", None);
         let mut refused = nodes[node].client();
@@ -121,7 +121,7 @@ fn nodes_agree_on_a_secret_also_when_redis_was_emptied() {
     }
 }
 
-/// Somebody whom a node lets in, sooner or later.
+/// A client that the node accepts, after as many attempts as necessary.
 fn let_in(node: &Chat) -> Client<TcpStream> {
     let mut attempt = None;
     wait_until("the chat lets people in", || {
@@ -135,7 +135,7 @@ fn let_in(node: &Chat) -> Client<TcpStream> {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
+fn joining_through_another_node_loses_and_repeats_nothing() {
     let redis = Redis::start("joining");
     let arguments = ["--redis", &redis.url];
     join_while_others_talk(&Chat::start(&arguments), &Chat::start(&arguments));
@@ -143,7 +143,7 @@ fn whenever_one_joins_another_node_nothing_is_lost_or_comes_twice() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn whenever_one_leaves_the_other_node_learns_of_it_at_once() {
+fn other_nodes_learn_at_once_when_a_user_leaves() {
     let redis = Redis::start("leaving");
     let arguments = ["--redis", &redis.url];
     let (here, there) = (Chat::start(&arguments), Chat::start(&arguments));
@@ -155,11 +155,11 @@ fn whenever_one_leaves_the_other_node_learns_of_it_at_once() {
         Some(rooms.iter().filter(|room| room[0] != "lobby" && room[1] != 0).count())
     };
     ada.next(|message| people_elsewhere(message) == Some(70));
-    // For longer than the four seconds after which a node repeats who is there: also just before it does.
+    // For more than four seconds, after which a node repeats who is present: some users leave just before that.
     while people.pop().is_some() {
         thread::sleep(Duration::from_millis(70));
     }
-    // A node that is silent about a room is forgotten after 12 s.
+    // Without a message about a room, a node would be forgotten only after 12 s.
     let left = Instant::now();
     ada.next(|message| people_elsewhere(message) == Some(0));
     assert!(left.elapsed() < Duration::from_secs(4), "{:?}", left.elapsed());
@@ -167,14 +167,14 @@ fn whenever_one_leaves_the_other_node_learns_of_it_at_once() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn redis_holds_no_more_rooms_than_a_node_however_many_are_made() {
+fn redis_keeps_no_more_rooms_than_a_node() {
     let redis = Redis::start("rooms");
     let chat = Chat::start(&["--redis", &redis.url]);
     let token = chat.token("Ada");
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say_with("first", "first of all");
     ada.hear();
-    // Each makes as many as it may at once: 120, where a node has a hundred.
+    // Each client opens as many rooms as it may at once: 120 in all, more than the hundred of a node.
     for maker in 0..24 {
         let mut client = chat.client();
         for room in 0..5 {
@@ -183,17 +183,17 @@ fn redis_holds_no_more_rooms_than_a_node_however_many_are_made() {
             client.hear();
         }
     }
-    // What was said in each, and by which keys; besides, there are the list of these and the nodes' secret.
+    // A history and a set of keys for each room, the list of rooms, and the nodes' secret.
     assert_eq!((redis.count("chat:history:*:keys"), redis.count("chat:*")), (100, 202));
-    // The lobby is always there; of the others, the last.
-    for (room, held) in [("lobby", vec!["first of all"]), ("room-0-0", vec![]), ("room-23-4", vec!["here"])] {
-        assert_eq!(texts(&chat.join("Ada", room).1), held, "{room}");
+    // The lobby always stays; of the others, the latest.
+    for (room, kept) in [("lobby", vec!["first of all"]), ("room-0-0", vec![]), ("room-23-4", vec!["here"])] {
+        assert_eq!(texts(&chat.join("Ada", room).1), kept, "{room}");
     }
 }
 
 #[test]
 #[ignore = "needs redis-server"]
-fn what_is_said_again_by_another_node_is_passed_on_once() {
+fn a_message_repeated_through_another_node_is_broadcast_once() {
     let redis = Redis::start("again");
     let arguments = ["--redis", &redis.url];
     said_again(&Chat::start(&arguments), &Chat::start(&arguments));
@@ -219,7 +219,7 @@ impl Redis {
         self.process = Self::run(&self.directory);
     }
 
-    /// How many keys are like this.
+    /// The number of keys that match.
     fn count(&self, pattern: &str) -> usize {
         let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut self.connect()).expect("Redis answers");
         keys.len()
@@ -247,7 +247,7 @@ impl Drop for Redis {
     }
 }
 
-/// nginx, which does TLS for the nodes.
+/// nginx, which terminates TLS for the nodes.
 struct Nginx {
     _process: Program,
     address: String,
@@ -301,7 +301,7 @@ impl Nginx {
         token
     }
 
-    /// Somebody in the lobby, who has seen so much of it.
+    /// A client in the lobby that has seen messages up to `last`.
     fn join(&self, token: &str, last: Option<&Value>) -> (Client<Tls>, Value) {
         let host = format!("localhost:{}", self.address.rsplit_once(':').expect("a port").1);
         let request = ClientRequest::new(format!("wss://{host}/chat")).origin(format!("https://{host}"));
@@ -317,7 +317,7 @@ impl Nginx {
     }
 }
 
-/// A port that nobody listens on; nginx cannot be asked which it got.
+/// A free port; nginx could not report one that it chose.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()

@@ -1,4 +1,4 @@
-//! The chat's own HTTP: its pages, also by HEAD, and how it finds out where a request ends (RFC 9112 §6.3).
+//! The chat's HTTP: its pages, also for HEAD, and where the content of a request ends (RFC 9112 §6.3).
 
 use std::io::{Read, Write};
 use std::thread;
@@ -8,15 +8,15 @@ use crate::live::{Chat, connect};
 
 const ADA: &str = r#"{"name":"Ada"}"#;
 
-/// Sends these bytes, in pieces a moment apart, and reads to the end of the connection, which the server has to bring
-/// about. Returns the head and the content of the one answer.
+/// Sends the pieces a moment apart and reads until the server closes the connection. Returns the head and the content
+/// of the one answer.
 fn answer(chat: &Chat, pieces: &[&str]) -> (String, String) {
     let mut tcp = connect(&chat.address);
     for (at, piece) in pieces.iter().enumerate() {
         if at > 0 {
             thread::sleep(Duration::from_millis(20));
         }
-        // What is refused early may be closed before all of it is sent.
+        // A request that is rejected early may be closed before all of it was sent.
         let _ = tcp.write_all(piece.as_bytes());
     }
     let mut answer = Vec::new();
@@ -32,7 +32,7 @@ fn status(chat: &Chat, pieces: &[&str]) -> String {
     answer(chat, pieces).0[9..12].to_owned()
 }
 
-/// A login with these header lines, and these bytes behind its head.
+/// A login request with these header lines, and these bytes after its head.
 fn login(lines: &str, content: &str) -> [String; 2] {
     [format!("POST /login HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"), content.to_owned()]
 }
@@ -52,7 +52,7 @@ fn assert_login(chat: &Chat, lines: &str, content: &str, expected: &str) {
 /// the same header fields in response to a HEAD request as it would have sent if the request method had been GET",
 /// and no content.
 #[test]
-fn the_pages_are_there_for_head() {
+fn head_gets_the_same_headers_as_get() {
     let chat = Chat::start(&[]);
     for path in ["/", "/page.css", "/page.js", "/?x", "/login", "/nowhere", "/chat", "/echo"] {
         let by = |method: &str| answer(&chat, &[&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")]);
@@ -63,7 +63,7 @@ fn the_pages_are_there_for_head() {
     }
 }
 
-/// Whatever is wrong with a request by HEAD, or asked for as well, the answer has no content.
+/// Whatever else is wrong with a HEAD request, the answer has no content.
 #[test]
 fn no_answer_to_head_has_content() {
     let chat = Chat::start(&[]);
@@ -94,7 +94,7 @@ fn no_answer_to_head_has_content() {
 }
 
 #[test]
-fn a_method_that_is_not_allowed_is_told_which_are() {
+fn a_405_lists_the_allowed_methods() {
     let chat = Chat::start(&[]);
     for (path, allowed) in [("/", "GET, HEAD"), ("/page.js", "GET, HEAD"), ("/login", "POST")] {
         for method in ["DELETE", "OPTIONS", "PUT", "head", if allowed == "POST" { "GET" } else { "POST" }] {
@@ -107,7 +107,7 @@ fn a_method_that_is_not_allowed_is_told_which_are() {
 
 /// RFC 9112 §6.3, 5, and RFC 9110 §8.6: `Content-Length = 1*DIGIT`.
 #[test]
-fn a_content_length_is_digits_and_one_number() {
+fn content_length_must_be_one_number() {
     let chat = Chat::start(&[]);
     assert_eq!(ADA.len(), 14);
     for good in [
@@ -149,7 +149,7 @@ fn a_content_length_is_digits_and_one_number() {
         "Content-Length: 14\r\n 5\r\n",
         "Content-Length: 14\nX: y\r\n",
         "Content-Length: \u{b}14\r\n",
-        // Nothing is said, so there is no content.
+        // No Content-Length means no content.
         "",
     ] {
         assert_login(&chat, bad, ADA, "400");
@@ -159,28 +159,28 @@ fn a_content_length_is_digits_and_one_number() {
     }
 }
 
-/// What another server may read as the next request is not read as content, and no answer is given for what came
-/// before it.
+/// Bytes that another server may read as the next request are not read as content, and the login before them is
+/// rejected.
 #[test]
-fn nothing_may_follow_the_content() {
+fn bytes_after_the_content_are_rejected() {
     let chat = Chat::start(&[]);
     let next = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    for behind in ["\n", "\r\n", " ", "x", next] {
-        assert_login(&chat, "Content-Length: 14\r\n", &format!("{ADA}{behind}"), "400");
+    for trailing in ["\n", "\r\n", " ", "x", next] {
+        assert_login(&chat, "Content-Length: 14\r\n", &format!("{ADA}{trailing}"), "400");
     }
     for short in [0, 1, 13] {
         assert_login(&chat, &format!("Content-Length: {short}\r\n"), ADA, "400");
     }
-    // More at once than is read at once.
+    // More bytes than one read takes.
     assert_login(&chat, "Content-Length: 14\r\n", &format!("{ADA}{}", " ".repeat(10_000)), "400");
-    // Where a read ends does not matter: of a head of any length, what is behind the content is seen.
+    // Bytes after the content are noticed after a head of any length, wherever a read ends.
     for padding in 0..130 {
         let lines = format!("X: {}\r\nContent-Length: 14\r\n", "x".repeat(padding));
         let [head, _] = login(&lines, "");
         assert_eq!(status(&chat, &[&format!("{head}{ADA}{next}")]), "400", "after {} bytes", head.len());
         assert_eq!(status(&chat, &[&format!("{head}{ADA}")]), "200", "after {} bytes", head.len());
     }
-    // Less than was announced is not waited for beyond the end of the stream, and not answered by a token.
+    // Less content than announced gets no token at the end of the stream.
     let mut tcp = connect(&chat.address);
     let [head, content] = login("Content-Length: 15\r\n", ADA);
     tcp.write_all(format!("{head}{content}").as_bytes()).expect("it reads");
@@ -188,14 +188,14 @@ fn nothing_may_follow_the_content() {
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).expect("the server closes it");
     assert!(!answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
-    // A request without content may be followed by the next one, which is not answered: the connection is closed.
+    // A request without content may be followed by another one, which is not answered: the connection is closed.
     let (head, _) = self::answer(&chat, &[&next.repeat(2)]);
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
 
 /// RFC 9112 §6.1, §6.3, 3 and 4.
 #[test]
-fn coded_content_is_refused() {
+fn transfer_codings_are_rejected() {
     let chat = Chat::start(&[]);
     let chunked = format!("e\r\n{ADA}\r\n0\r\n\r\n");
     for (lines, expected) in [
@@ -229,7 +229,7 @@ fn coded_content_is_refused() {
 }
 
 #[test]
-fn one_host_is_named() {
+fn exactly_one_host_is_required() {
     let chat = Chat::start(&[]);
     for method in ["GET", "POST", "DELETE"] {
         for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nhost: b\r\n"] {

@@ -1,4 +1,4 @@
-//! The WHATWG's closing rules, for bindings of the WebSocket API: `close(code, reason)`, its states and events.
+//! The WHATWG's rules for closing, for bindings of the WebSocket API: `close(code, reason)`, its states and events.
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ use crate::harness::{
 };
 use crate::rows;
 
-/// The body of the one Close that a script's `close(code, reason)` sends.
+/// Calls `close(code, reason)` as a script does; returns the body of the one Close frame that is sent.
 fn script_close(code: Option<u16>, reason: &str) -> Result<Vec<u8>, ScriptCloseError> {
     let (mut ws, mut output) = (client(), Output::new());
     let result = ws.close_from_script(code, reason, &mut output);
@@ -73,8 +73,8 @@ fn closing_twice_does_nothing() {
     }
 }
 
-/// WHATWG: "Fail the WebSocket connection and set this's ready state to CLOSING (2)." Before the connection is open there
-/// is nothing to say, and what the server answers is ignored. The ready state becomes CLOSED, and `error` fires, in the
+/// WHATWG: "Fail the WebSocket connection and set this's ready state to CLOSING (2)." Before the connection is open no
+/// Close can be sent, and the server's answer is ignored. The ready state becomes CLOSED, and `error` fires, in the
 /// task that fires `close`.
 #[test]
 fn closing_while_connecting_fails_the_connection() {
@@ -111,7 +111,7 @@ fn closing_while_connecting_fails_the_connection() {
     }
 }
 
-/// The ready state is CLOSING from the peer's Close on, as from one's own, and CLOSED with the last event.
+/// The ready state is CLOSING after either side's Close, and becomes CLOSED with the last event.
 #[test]
 fn the_ready_state_is_closing_until_the_end_is_reported() {
     rows!("WS-STATE-2", "WS-STATE-3");
@@ -127,7 +127,7 @@ fn the_ready_state_is_closing_until_the_end_is_reported() {
         assert!(outcome.state == State::Closing && states.get() > 3);
         let mut ws = make();
         feed(&mut ws, [from_peer_of(Role::Client, &[(0x88, b"")]).as_slice()]);
-        // A driver that stops waiting.
+        // A driver may stop waiting for the server to close.
         ws.time_out(Timeout::Closing, &mut Output::new());
         assert_eq!((ws.state(), ws.is_closed()), (State::Closing, true));
         assert!(matches!(ws.receive_eof(), Some(Event::Closed(_))));
@@ -149,7 +149,7 @@ fn messages_sent_before_go_out_before_the_close() {
     }
 }
 
-/// What a binding calls when the page drops an open WebSocket.
+/// A binding calls this when the page drops an open WebSocket.
 #[test]
 fn a_dropped_websocket_closes_without_a_status() {
     rows!("WS-CLOSE-12");
@@ -159,7 +159,7 @@ fn a_dropped_websocket_closes_without_a_status() {
     assert_eq!((sent.len(), sent[0].0.opcode as u8, sent[0].1.len()), (1, 8, 0));
 }
 
-/// A message that began to arrive before counts as one that arrived after: it is not whole before.
+/// A message that was only partly received before `close` counts as received after it.
 #[test]
 fn a_browser_discards_messages_once_it_closes() {
     rows!("WS-MSG-1");
@@ -179,7 +179,7 @@ fn a_browser_discards_messages_once_it_closes() {
             let outcome = every_cut(make, &from_peer_of(role, frames));
             assert_eq!(outcome.before_end(), expected, "{role:?}");
             assert_eq!(outcome.closed().is_some(), role == Role::Server);
-            // The peer's Close is no message.
+            // The peer's Close is not a message, so it is reported.
             assert_eq!(outcome.events.len(), expected.len() + 1);
         }
         let begun = || {
@@ -193,7 +193,7 @@ fn a_browser_discards_messages_once_it_closes() {
     }
 }
 
-/// A binding counts these bytes as buffered; they go nowhere.
+/// A binding adds these bytes to its `bufferedAmount`; they are not sent.
 #[test]
 fn sending_after_closing_sends_nothing() {
     rows!("WS-SEND-2");
@@ -206,7 +206,7 @@ fn sending_after_closing_sends_nothing() {
 }
 
 #[test]
-fn a_browser_may_not_send_while_connecting() {
+fn sending_while_connecting_is_an_error() {
     rows!("WS-SEND-1");
     let (mut ws, _) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new());
     let mut output = Output::new();

@@ -1,5 +1,5 @@
-//! The WHATWG's sending rules, for bindings of the WebSocket API: `send(data)` when nothing can be sent, and
-//! `bufferedAmount`; and what the limit on an output is without them.
+//! The WHATWG's rules for sending, for bindings of the WebSocket API: `send(data)` when nothing can be sent, and
+//! `bufferedAmount`. Without these rules, `max_output` makes sending fail.
 
 use bytes::Buf;
 use websocket_proto::{
@@ -11,7 +11,7 @@ use crate::harness::{assert_failed, connecting, drain, every_cut_with, feed, fra
 use crate::http::offering;
 use crate::rows;
 
-/// The most that may wait, in these tests.
+/// The output limit of these tests, in bytes.
 const LIMIT: usize = 100;
 
 /// A way to send a message.
@@ -36,7 +36,7 @@ fn send_in_every_way(ws: &mut Connection, output: &mut Output) -> [Result<(), Se
 }
 
 #[test]
-fn sending_when_closed_only_counts() {
+fn sending_after_closing_only_counts_bytes() {
     rows!("WS-SEND-2");
     for role in ROLES {
         let (mut ws, mut output) = (browser(role), Output::new());
@@ -49,15 +49,15 @@ fn sending_when_closed_only_counts() {
         assert_eq!(ws.state(), State::Closed);
         assert_eq!(send_in_every_way(&mut ws, &mut output), [Ok(()); 8]);
         assert_eq!((output.len(), ws.buffered_amount(&output)), (close, 16 * 3));
-        // Text that never was a message counts for nothing.
+        // Invalid UTF-8 is not a message and is not counted.
         let no_text = ws.send_bytes(MessageKind::Text, b"\xff".as_slice().into(), &mut output);
         assert_eq!((no_text, ws.buffered_amount(&output)), (Err(SendError::InvalidUtf8), 16 * 3));
     }
 }
 
-/// The peer's Close may come at any time; whether it has is not for the page to know.
+/// The peer's Close may have arrived without the page knowing: sending is no error then.
 #[test]
-fn sending_behind_the_peers_close_only_counts() {
+fn sending_after_the_peers_close_only_counts_bytes() {
     rows!("WS-SEND-2");
     let make = || browser(Role::Server);
     let outcome = every_cut_with(make, &from_peer_of(Role::Server, &[(0x88, b"\x03\xe8")]), &|ws, event, output| {
@@ -71,7 +71,7 @@ fn sending_behind_the_peers_close_only_counts() {
 }
 
 #[test]
-fn too_early_is_an_error_for_a_browser_too() {
+fn sending_while_connecting_is_an_error_under_browser_rules() {
     rows!("WS-SEND-1");
     let (mut ws, mut output) = (Connection::server(Config::new().browser_rules(true)), Output::new());
     assert_eq!(send_in_every_way(&mut ws, &mut output), [Err(SendError::Connecting); 8]);
@@ -83,7 +83,7 @@ fn too_early_is_an_error_for_a_browser_too() {
 
 /// "flag the WebSocket as full and then close the WebSocket connection"
 #[test]
-fn a_browser_closes_when_the_buffer_is_full() {
+fn a_full_output_closes_under_browser_rules() {
     rows!("WS-SEND-3", "WS-BUF-2", "WS-STATE-2", "WS-CLOSE-9");
     for role in ROLES {
         let config = Config::new().browser_rules(true).max_output(LIMIT);
@@ -100,7 +100,7 @@ fn a_browser_closes_when_the_buffer_is_full() {
             assert_eq!(send(&mut ws, &mut output), Ok(()));
             assert_eq!((output.len(), ws.state(), ws.is_closed()), (fits, State::Closing, true));
             assert_eq!(ws.buffered_amount(&output), 4 + LIMIT as u64);
-            // Whatever else the peer sends.
+            // The peer's further frames change nothing.
             let outcome = feed(&mut ws, [from_peer_of(role, &[(0x81, b"late")]).as_slice()]);
             let [Event::Closed(closed)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
             assert_eq!(assert_failed(closed), &Error::Full);
@@ -113,7 +113,7 @@ fn a_browser_closes_when_the_buffer_is_full() {
 }
 
 #[test]
-fn a_full_buffer_is_an_error_otherwise() {
+fn a_full_output_is_an_error_without_browser_rules() {
     rows!("WS-SEND-3");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new().max_output(LIMIT)), Output::new());
@@ -128,15 +128,15 @@ fn a_full_buffer_is_an_error_otherwise() {
         assert_eq!(ws.ping(&too_much, &mut output), Err(SendError::Full));
         assert_eq!(ws.pong(&too_much, &mut output), Err(SendError::Full));
         assert_eq!((output.len(), ws.state(), ws.counters().sent.pings), (waiting, State::Open, 0));
-        // The limit is on what waits, not on what is sent over time: once that is written, there is room again.
+        // The limit is on waiting bytes, not on bytes sent over time: once they are written, there is room again.
         output.advance(waiting);
         ws.send_binary(&too_much, &mut output).unwrap();
         assert_eq!(ws.buffered_amount(&output), 0, "counted only under browser rules");
         output.advance(output.len());
-        // The fragment that was refused began no message.
+        // The rejected fragment started no message.
         ws.send_text("next", &mut output).unwrap();
         assert_eq!(output.chunk()[0], 0x81);
-        // Nor does a fragment that is refused end one.
+        // A rejected fragment does not end a message either.
         ws.send_fragment(MessageKind::Binary, b"to be ", false, &mut output).unwrap();
         assert_eq!(ws.send_fragment(MessageKind::Binary, &[0; LIMIT], true, &mut output), Err(SendError::Full));
         ws.send_fragment(MessageKind::Binary, b"continued", true, &mut output).unwrap();
@@ -144,10 +144,9 @@ fn a_full_buffer_is_an_error_otherwise() {
     }
 }
 
-/// A message that alone is longer than the limit never fits; one that fits with the longest header there is always
-/// does.
+/// A payload longer than the limit never fits; a payload that fits with the longest possible header always does.
 #[test]
-fn where_the_limit_is() {
+fn the_longest_header_counts_against_the_limit() {
     rows!("WS-SEND-3");
     for role in ROLES {
         let sent = |len| open(role, &Config::new().max_output(1000)).send_binary(&vec![0; len], &mut Output::new());
@@ -158,9 +157,9 @@ fn where_the_limit_is() {
     }
 }
 
-/// Answers to pings, and the Close, are owed: the limit is not theirs.
+/// Pongs and the Close reply are always sent: the limit does not apply to them.
 #[test]
-fn what_is_owed_is_sent_all_the_same() {
+fn pongs_and_the_close_ignore_the_limit() {
     rows!("WS-SEND-3");
     for role in ROLES {
         for browser_rules in [false, true] {
@@ -175,7 +174,7 @@ fn what_is_owed_is_sent_all_the_same() {
 }
 
 #[test]
-fn only_bytes_of_messages_are_buffered() {
+fn only_message_bytes_count_as_buffered() {
     rows!("WS-BUF-1");
     for role in ROLES {
         let (mut ws, mut output) = (browser(role), Output::new());
@@ -197,9 +196,9 @@ fn only_bytes_of_messages_are_buffered() {
     }
 }
 
-/// However the transport takes them, the bytes that wait are those of payloads.
+/// However the transport takes the bytes, only waiting payload bytes count.
 #[test]
-fn what_is_written_is_not_buffered() {
+fn written_bytes_do_not_count_as_buffered() {
     rows!("WS-BUF-1");
     for role in ROLES {
         let (mut ws, mut output) = (browser(role), Output::new());
@@ -223,7 +222,7 @@ fn what_is_written_is_not_buffered() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_buffered_is_counted_before_compression() {
+fn buffered_bytes_are_counted_before_compression() {
     rows!("WS-BUF-1");
     let config = || Config::new().browser_rules(true).deflate(websocket_proto::Deflate::new());
     let agreed = crate::deflate::extensions("permessage-deflate");
@@ -245,7 +244,7 @@ fn what_is_buffered_is_counted_before_compression() {
 /// "this attribute's value will only increase with each call to the `send()` method. (The number does not reset to zero
 /// once the connection closes.)"
 #[test]
-fn closing_resets_nothing() {
+fn closing_does_not_reset_the_buffered_amount() {
     rows!("WS-BUF-2");
     for role in ROLES {
         let (mut ws, mut output) = (browser(role), Output::new());
@@ -257,7 +256,7 @@ fn closing_resets_nothing() {
         assert_eq!(ws.buffered_amount(&output), 104);
         while ws.receive_eof().is_some() {}
         assert_eq!((ws.state(), ws.buffered_amount(&output)), (State::Closed, 104));
-        // What is written after all no longer waits; what was never sent is still counted.
+        // Bytes written after closing no longer wait; bytes that were never sent still count.
         output.advance(output.len());
         assert_eq!(ws.buffered_amount(&output), 4);
         ws.send_text("later", &mut output).unwrap();

@@ -1,4 +1,4 @@
-//! What a client makes of another status than 101, and of an end before the handshake's.
+//! A client's handling of statuses other than 101, and of a stream that ends before the handshake does.
 
 use websocket_proto::{CloseCode, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, State, Timeout};
 
@@ -6,20 +6,20 @@ use crate::harness::{Outcome, connecting, every_cut, feed};
 use crate::http::{add, answered, assert_fails, offering, response};
 use crate::rows;
 
-/// The response's body as the client reports it, asserting all else about a refusal: that it is reported, then the
-/// end, that nothing is written, and nothing but the body's length decides when.
+/// Asserts that the client reports the response and then the end at every cut, without writing anything or waiting for
+/// the end of the stream; returns the body.
 #[track_caller]
-fn refused(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
+fn rejected_body(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
     let (outcome, what) = (answered(&offering(&[]), &response), String::from_utf8_lossy(response.as_ref()));
     assert_eq!((&outcome.output[..], outcome.state), (&b""[..], State::Closed), "{what}");
     assert_rejected(&outcome.events, status, &what)
 }
 
-/// The same for a response whose body ends with the stream: nothing is reported before that, at any cut.
+/// The same for a response whose body ends with the stream: at any cut, nothing is reported before that.
 #[track_caller]
-fn refused_at_end(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
+fn rejected_body_at_end(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
     let (response, what) = (response.as_ref(), String::from_utf8_lossy(response.as_ref()));
-    let refused = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+    let rejected_body = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut client = client();
         let outcome = feed(&mut client, pieces);
         assert_eq!((&outcome.events[..], &outcome.output[..], outcome.state), (&[][..], &b""[..], State::Connecting));
@@ -27,16 +27,16 @@ fn refused_at_end(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
         assert!(client.is_closed(), "{what}");
         body
     };
-    let body = refused(&mut [response].into_iter());
-    assert_eq!(refused(&mut response.chunks(1)), body, "{what}");
+    let body = rejected_body(&mut [response].into_iter());
+    assert_eq!(rejected_body(&mut response.chunks(1)), body, "{what}");
     for cut in 0..=response.len() {
         let (before, after) = response.split_at(cut);
-        assert_eq!(refused(&mut [before, after].into_iter()), body, "cut at {cut}: {what}");
+        assert_eq!(rejected_body(&mut [before, after].into_iter()), body, "cut at {cut}: {what}");
     }
     body
 }
 
-/// Asserts a report of this response, whose final status this is, and the end.
+/// Asserts that the events are a response with this final status, and the end; returns the body.
 #[track_caller]
 fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8> {
     let [Event::Rejected(response), Event::Closed(closed)] = events else { panic!("{what}: {events:?}") };
@@ -55,28 +55,28 @@ fn client() -> Connection {
     connecting(&offering(&[]), Config::new()).0
 }
 
-/// Everything until nothing more comes, after the end of the stream.
+/// Signals the end of the stream and collects the events until none are left.
 fn end(client: &mut Connection) -> Vec<Event<'static>> {
     std::iter::from_fn(|| client.receive_eof()).collect()
 }
 
 #[test]
-fn any_other_status_is_http() {
+fn any_other_status_is_reported_as_a_rejection() {
     rows!("6455-4.1-v1", "WS-HS-1", "6455-7.2.1-1", "6455-7.1.4-2");
     let with_body = "Content-Type: text/plain\r\nContent-Length: 12\r\n\r\nlog in first";
-    assert_eq!(refused(format!("HTTP/1.1 401 Unauthorized\r\n{with_body}"), 401), b"log in first");
-    assert_eq!(refused("HTTP/1.0 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno", 503), b"no");
+    assert_eq!(rejected_body(format!("HTTP/1.1 401 Unauthorized\r\n{with_body}"), 401), b"log in first");
+    assert_eq!(rejected_body("HTTP/1.0 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno", 503), b"no");
     for status in [200, 204, 302, 304, 400, 404, 426, 500, 599] {
-        assert_eq!(refused(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n"), status), b"");
+        assert_eq!(rejected_body(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n"), status), b"");
     }
-    // All that would open, but for the status.
-    assert_eq!(refused_at_end(response(&offering(&[])).replace(" 101 ", " 200 "), 200), b"");
-    // After an interim response, too.
-    assert_eq!(refused("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\n\r\nx", 403), b"x");
+    // A complete opening response, except for its status.
+    assert_eq!(rejected_body_at_end(response(&offering(&[])).replace(" 101 ", " 200 "), 200), b"");
+    // An interim response may come first.
+    assert_eq!(rejected_body("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\n\r\nx", 403), b"x");
 }
 
 #[test]
-fn redirects_and_challenges_are_the_applications() {
+fn redirects_and_challenges_are_left_to_the_application() {
     rows!("6455-4.1-v1b", "WS-HS-1");
     let redirect = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 0\r\n\r\n";
     let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nwww-authenticate: Digest\r\n\
@@ -85,8 +85,8 @@ fn redirects_and_challenges_are_the_applications() {
         (redirect, 302, "Location", &["wss://other.example/"][..]),
         (challenge, 401, "WWW-Authenticate", &["Basic", "Digest"][..]),
     ] {
-        // Among other things, that no other request is written.
-        refused(response, status);
+        // `rejected_body` also asserts that no second request is written.
+        rejected_body(response, status);
         let outcome = feed(&mut client(), [response.as_bytes()]);
         let Some(Event::Rejected(response)) = outcome.events.first() else { panic!("{outcome:?}") };
         let found: Vec<_> = response.headers().get_all(name).map(String::from_utf8_lossy).collect();
@@ -95,7 +95,7 @@ fn redirects_and_challenges_are_the_applications() {
 }
 
 #[test]
-fn versions_that_the_server_would_take() {
+fn the_servers_versions_are_listed() {
     rows!("6455-4.4-2", "6455-11.3.5-2");
     for lines in [
         "Sec-WebSocket-Version: 13, 8, 7\r\n",
@@ -104,7 +104,7 @@ fn versions_that_the_server_would_take() {
         "Sec-WebSocket-Version: 13, x, 8, 256, -1, +5, 09, 7\r\n",
     ] {
         let response = add("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", lines);
-        refused(&response, 426);
+        rejected_body(&response, 426);
         let outcome = feed(&mut client(), [response.as_bytes()]);
         let Some(Event::Rejected(response)) = outcome.events.first() else { panic!("{outcome:?}") };
         assert_eq!(response.versions().collect::<Vec<u8>>(), [13, 8, 7], "{lines}");
@@ -112,25 +112,25 @@ fn versions_that_the_server_would_take() {
 }
 
 #[test]
-fn bodies_with_a_length() {
+fn a_body_ends_at_its_content_length() {
     rows!("6455-4.1-v1");
     let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
-    assert_eq!(refused(refusal("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
-    // What follows the body is not of it.
-    assert_eq!(refused(refusal("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
-    // RFC 9112 §6.3, 5: a list of the same length, in one header or in several, is that length.
+    assert_eq!(rejected_body(refusal("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
+    // Bytes after the body are ignored.
+    assert_eq!(rejected_body(refusal("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
+    // RFC 9112 §6.3, 5: a list of equal lengths, in one header or in several, is that length.
     for lines in [
         "Content-Length: 5, 5\r\n",
         "Content-Length: 5\r\ncontent-length: 5\r\n",
         "Content-Length: ,5 ,,\t5\r\nContent-Length: 5\r\n",
     ] {
-        assert_eq!(refused(refusal(lines, "Hello, you"), 403), b"Hello");
+        assert_eq!(rejected_body(refusal(lines, "Hello, you"), 403), b"Hello");
     }
 }
 
 /// RFC 9112 §6.3, 1: 204 and 304 have no body, whatever their headers say.
 #[test]
-fn statuses_without_a_body() {
+fn statuses_204_and_304_have_no_body() {
     rows!("6455-4.1-v1");
     for status in [204, 304] {
         for lines in [
@@ -141,17 +141,17 @@ fn statuses_without_a_body() {
             "Transfer-Encoding: chunked\r\n",
             "Transfer-Encoding: gzip\r\n",
         ] {
-            assert_eq!(refused(format!("HTTP/1.1 {status} x\r\n{lines}\r\nHello"), status), b"");
+            assert_eq!(rejected_body(format!("HTTP/1.1 {status} x\r\n{lines}\r\nHello"), status), b"");
         }
     }
 }
 
 /// RFC 9112 §6.3, 5: "the user agent MUST close the connection to the server and discard the received response."
 #[test]
-fn invalid_lengths() {
+fn invalid_content_lengths_fail() {
     rows!("6455-4.1-v1", "6455-4.1-v7");
     for value in ["", ",", "x", "-1", "+5", "5 5", "5;", "0x5", "5.0", "5, x", "5, 6", "é"] {
-        // In a list, empty elements do not count.
+        // Empty list elements are ignored.
         let another = if matches!(value, "" | ",") { "7, 8" } else { "7" };
         let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {value}\r\n\r\n");
         let kind = HandshakeErrorKind::InvalidContentLength;
@@ -160,34 +160,34 @@ fn invalid_lengths() {
         assert_eq!(assert_fails(&offering(&[]), format!("{twice}Hello"), kind), twice.len() as u64);
         // §6.3, 3: Transfer-Encoding overrides it.
         let chunked = add(&head, "Transfer-Encoding: chunked\r\n");
-        assert_eq!(refused(format!("{chunked}5\r\nHello\r\n0\r\n\r\n"), 403), b"Hello");
+        assert_eq!(rejected_body(format!("{chunked}5\r\nHello\r\n0\r\n\r\n"), 403), b"Hello");
         let gzip = add(&head, "Transfer-Encoding: gzip\r\n");
-        assert_eq!(refused_at_end(format!("{gzip}Hello"), 403), b"Hello");
+        assert_eq!(rejected_body_at_end(format!("{gzip}Hello"), 403), b"Hello");
     }
 }
 
 /// RFC 9112 §6.3, 8 and 4: without a length, or with a transfer coding that ends in another way, the body ends with the
 /// stream.
 #[test]
-fn bodies_until_the_end_of_the_stream() {
+fn bodies_without_a_length_end_with_the_stream() {
     rows!("6455-4.1-v1");
     let refusal = |lines: &str, body: &str| format!("HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{body}");
-    assert_eq!(refused_at_end(refusal("Connection: close\r\n", "down until noon"), 503), b"down until noon");
-    assert_eq!(refused_at_end(refusal("", ""), 503), b"");
-    assert_eq!(refused_at_end("HTTP/1.0 503 \r\n\r\nno", 503), b"no");
+    assert_eq!(rejected_body_at_end(refusal("Connection: close\r\n", "down until noon"), 503), b"down until noon");
+    assert_eq!(rejected_body_at_end(refusal("", ""), 503), b"");
+    assert_eq!(rejected_body_at_end("HTTP/1.0 503 \r\n\r\nno", 503), b"no");
     for coding in ["gzip", "chunked, gzip", "chunkedly", "identity", ""] {
         let lines = format!("Transfer-Encoding: {coding}\r\nContent-Length: 2\r\n");
-        assert_eq!(refused_at_end(refusal(&lines, "5\r\nHello"), 503), b"5\r\nHello", "{coding}");
+        assert_eq!(rejected_body_at_end(refusal(&lines, "5\r\nHello"), 503), b"5\r\nHello", "{coding}");
     }
-    // What looks like another response is part of it.
-    assert_eq!(refused_at_end(refusal("", "HTTP/1.1 101 \r\n\r\n"), 503), b"HTTP/1.1 101 \r\n\r\n");
-    // After an interim response.
-    assert_eq!(refused_at_end("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\nno", 403), b"no");
+    // A second response after the head is part of the body.
+    assert_eq!(rejected_body_at_end(refusal("", "HTTP/1.1 101 \r\n\r\n"), 503), b"HTTP/1.1 101 \r\n\r\n");
+    // An interim response may come first.
+    assert_eq!(rejected_body_at_end("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\nno", 403), b"no");
 }
 
-/// Neither a deadline nor the caller's own `close` loses the response of which a body is still awaited.
+/// A timeout, or the caller's own `close`, does not lose a response whose body is incomplete.
 #[test]
-fn a_body_that_is_not_waited_for_any_longer() {
+fn an_incomplete_body_is_reported_on_timeout_and_close() {
     type Stop = fn(&mut Connection, &mut Output);
     rows!("6455-4.1-v1", "6455-7.1.4-2");
     let stops: [Stop; 3] = [
@@ -214,28 +214,28 @@ fn a_body_that_is_not_waited_for_any_longer() {
 }
 
 #[test]
-fn bodies_in_chunks() {
+fn chunked_bodies_are_decoded() {
     rows!("6455-4.1-v1");
     let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
-    let chunked = |body: &str| refused(refusal("Transfer-Encoding: chunked\r\n", body), 403);
+    let chunked = |body: &str| rejected_body(refusal("Transfer-Encoding: chunked\r\n", body), 403);
     assert_eq!(chunked("5\r\nHello\r\n0\r\n\r\n"), b"Hello");
     assert_eq!(chunked("5\r\nHello\r\n2;ext=\"1\"\r\n, \r\n05\r\nthere\r\n000\r\n\r\n"), b"Hello, there");
     assert_eq!(chunked("A\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\nTrailer: x\r\n\r\n"), b"0123456789abcdefghij");
-    // Line ends and chunk sizes in the data are data.
+    // Line ends and chunk sizes inside the data are data.
     assert_eq!(chunked("7\r\n0\r\n\r\n5\r\n\r\n0\r\n\r\n"), b"0\r\n\r\n5\r");
     assert_eq!(chunked("0\r\n\r\n"), b"");
     assert_eq!(chunked("0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"");
     assert_eq!(chunked("1\r\na\r\n0\r\n\r\n3\r\nxyz\r\n"), b"a", "the last chunk is the last");
-    // A malformed chunk ends what can be told of the body.
+    // The body ends at a malformed chunk.
     assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
     assert_eq!(chunked("\r\n"), b"");
     // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
     let both = refusal("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
-    assert_eq!(refused(both, 403), b"Hello");
+    assert_eq!(rejected_body(both, 403), b"Hello");
 }
 
 #[test]
-fn bodies_are_bounded() {
+fn bodies_are_cut_at_the_head_limit() {
     rows!("6455-4.1-v11");
     let make = || connecting(&offering(&[]), Config::new().max_head_size(64)).0;
     let body_of = |response: &str| {
@@ -247,12 +247,12 @@ fn bodies_are_bounded() {
         let response = format!("HTTP/1.1 403 \r\nContent-Length: {length}\r\n\r\n{long}");
         assert_eq!(body_of(&response), [b'x'; 64]);
     }
-    // The chunks' own lines count with what they hold.
+    // The chunk headers count against the limit, too.
     let response = format!("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{long}");
     assert_eq!(body_of(&response), [b'x'; 59]);
     let response = format!("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n1;{long}");
     assert_eq!(body_of(&response), b"");
-    // Without a length, the limit is the end.
+    // Without a length, the body ends at the limit.
     for line in ["", "Transfer-Encoding: gzip\r\n"] {
         assert_eq!(body_of(&format!("HTTP/1.1 403 \r\n{line}\r\n{long}")), [b'x'; 64]);
         assert_eq!(body_of(&format!("HTTP/1.1 403 \r\n{line}\r\n{}", &long[..64])), [b'x'; 64]);
@@ -260,7 +260,7 @@ fn bodies_are_bounded() {
 }
 
 #[test]
-fn the_end_before_the_end_of_the_response() {
+fn eof_inside_the_response_head_is_an_incomplete_handshake() {
     rows!("6455-4.1-a8", "6455-7.1.4-2", "6455-7.2.1-1");
     let request = offering(&[]);
     let response = format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", response(&request));
@@ -278,15 +278,15 @@ fn the_end_before_the_end_of_the_response() {
 }
 
 #[test]
-fn the_end_before_the_end_of_a_refusal() {
+fn eof_inside_a_rejections_body_reports_the_partial_body() {
     rows!("6455-4.1-v1", "6455-4.1-a8");
     let lengthy = ("Content-Length: 10\r\n", "Hello, you");
     let chunked = ("Transfer-Encoding: chunked\r\n", "5\r\nHello\r\n5\r\n, you\r\n0\r\nTrailer: x\r\n folded\r\n\r\n");
     for (line, body) in [lengthy, chunked] {
         let head = format!("HTTP/1.1 403 Forbidden\r\n{line}\r\n");
-        let whole = refused(format!("{head}{body}"), 403);
+        let whole = rejected_body(format!("{head}{body}"), 403);
         assert_eq!(whole, b"Hello, you");
-        // The last chunk is the end; trailers are not waited for.
+        // The body is complete after the last chunk; trailers are not awaited.
         let body = body.split_once("Trailer").map_or(body, |(chunks, _)| chunks);
         for cut in 0..body.len() {
             let mut client = client();
@@ -300,9 +300,9 @@ fn the_end_before_the_end_of_a_refusal() {
     }
 }
 
-/// A refusal that was reported before the stream ended is not reported again.
+/// A rejection reported before the end of the stream is not reported again.
 #[test]
-fn one_end_only() {
+fn a_rejection_is_reported_once() {
     rows!("6455-7.1.4-2");
     let no_body = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     let mut closed_by_eof = client();

@@ -1,4 +1,4 @@
-//! The request that a client writes (RFC 6455 §4.1, "the requirements for this handshake").
+//! The client's request (RFC 6455 §4.1, "the requirements for this handshake").
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn assert_impossible(request: &ClientRequest, error: RequestError) {
 }
 
 #[test]
-fn the_whole_request() {
+fn a_request_has_the_required_headers_and_no_others() {
     rows!("6455-4.1-r2", "6455-4.1-r3", "6455-4.1-r4", "6455-4.1-r5", "6455-4.1-r6", "6455-4.1-r10");
     let head = written(&ClientRequest::new("ws://server.example.com:8080/chat?a=b"));
     assert_eq!(head.first_line, "GET /chat?a=b HTTP/1.1");
@@ -37,7 +37,7 @@ fn the_whole_request() {
     assert_eq!(head.body, b"");
     let uri = Uri::parse("ws://server.example.com:8080/chat?a=b").expect("a WebSocket URI");
     assert_eq!(written(&ClientRequest::to(uri)).lines, head.lines);
-    // Nothing that was not asked for: what may be left out is.
+    // Optional headers are left out unless asked for.
     assert_eq!(head.lines.len(), 5, "with the key: {:?}", head.lines);
 }
 
@@ -97,7 +97,7 @@ fn the_key_comes_from_the_seed() {
 }
 
 #[test]
-fn origin() {
+fn origin_is_sent_at_most_once() {
     rows!("6455-4.1-r9");
     assert_eq!(written(&offering(&[]).origin("http://www.example.com")).only("Origin"), "http://www.example.com");
     assert_eq!(written(&offering(&[]).origin("null")).only("Origin"), "null");
@@ -112,7 +112,7 @@ fn origin() {
 }
 
 #[test]
-fn subprotocols_in_order_of_preference() {
+fn subprotocols_keep_their_order_of_preference() {
     rows!("6455-4.1-r11");
     assert_eq!(written(&offering(&["chat", "superchat"])).only("Sec-WebSocket-Protocol"), "chat, superchat");
     assert_eq!(written(&offering(&["superchat", "chat"])).only("Sec-WebSocket-Protocol"), "superchat, chat");
@@ -167,7 +167,7 @@ fn nothing_is_sent_before_the_response() {
     assert_eq!(client.ping(b"x", &mut output), Err(SendError::Connecting));
     assert_eq!(client.pong(b"x", &mut output), Err(SendError::Connecting));
     assert!(output.is_empty());
-    // And none of it is kept for later: the connection opens as if nothing had been tried.
+    // Failed sends have no effect: the connection opens as if they had not been tried.
     assert_eq!(client.state(), State::Connecting);
     let mut input = response_to(&request, "");
     input.extend(frame(Role::Server, 0x81, b"Hello"));

@@ -7,7 +7,7 @@ use crate::harness::{Outcome, connecting, every_cut, feed, header, text};
 use crate::http::{add, answered, assert_fails, offering, replace, response, some_cuts, with_byte};
 use crate::rows;
 
-/// Asserts that the response opens the client at every cut, and with what it says.
+/// Asserts that the response opens the client at every cut; returns the response as reported.
 #[track_caller]
 fn assert_opens(request: &ClientRequest, response: &str) -> Response {
     let outcome = answered(request, response);
@@ -17,14 +17,14 @@ fn assert_opens(request: &ClientRequest, response: &str) -> Response {
     opened.clone()
 }
 
-/// Asserts that the response fails a client that offers nothing if these lines stand for those with the name.
+/// Asserts that a client without offers fails if `lines` replace the response's lines called `name`.
 #[track_caller]
 fn assert_fails_with(name: &str, lines: &str, kind: HandshakeErrorKind) {
     let request = offering(&[]);
     assert_fails(&request, replace(&response(&request), name, lines), kind);
 }
 
-/// Asserts that it opens all the same.
+/// Asserts that the client opens if `lines` replace the response's lines called `name`.
 #[track_caller]
 fn assert_opens_with(name: &str, lines: &str) {
     let request = offering(&[]);
@@ -47,7 +47,7 @@ fn interim_responses_are_skipped() {
 }
 
 #[test]
-fn upgrade() {
+fn upgrade_must_be_exactly_websocket() {
     rows!("6455-4.1-v2", "WS-HS-3");
     for missing in ["", "Upgrade: h2c\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: websocket/13\r\n"] {
         assert_fails_with("Upgrade", missing, HandshakeErrorKind::MissingUpgrade);
@@ -60,7 +60,7 @@ fn upgrade() {
 }
 
 #[test]
-fn connection() {
+fn connection_must_include_upgrade() {
     rows!("6455-4.1-v3", "WS-HS-3");
     for missing in ["", "Connection: close\r\n", "Connection: Upgraded\r\n", "Connection: keep-alive Upgrade\r\n"] {
         assert_fails_with("Connection", missing, HandshakeErrorKind::MissingConnectionUpgrade);
@@ -77,14 +77,14 @@ fn connection() {
 }
 
 #[test]
-fn accept() {
+fn accept_must_match_the_key() {
     rows!("6455-4.1-v4", "WS-HS-3");
     let request = offering(&[]);
     let good = response(&request);
     let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it").to_owned();
     let lower_case = accept.to_ascii_lowercase();
     let unpadded = accept.trim_end_matches('=');
-    // The RFC's own is that of another key.
+    // The first is the RFC's example, which belongs to another key.
     for wrong in ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", "x", &lower_case, unpadded, &format!("{accept}=")] {
         let line = format!("Sec-WebSocket-Accept: {wrong}\r\n");
         assert_fails_with("Sec-WebSocket-Accept", &line, HandshakeErrorKind::InvalidAccept);
@@ -96,7 +96,7 @@ fn accept() {
 }
 
 #[test]
-fn accept_stands_once() {
+fn a_second_accept_header_fails() {
     rows!("6455-11.3.3-1");
     let request = offering(&[]);
     let good = response(&request);
@@ -106,7 +106,7 @@ fn accept_stands_once() {
     assert_fails(&request, add(&good, "Sec-WebSocket-Accept: x\r\n"), HandshakeErrorKind::InvalidAccept);
 }
 
-/// None is offered, so that whatever the response says is wrong: well formed or not, in one line or in two.
+/// The client offered none, so any header is wrong: well-formed or not, in one line or in two.
 #[test]
 fn extensions() {
     rows!("6455-4.1-v5");
@@ -119,7 +119,7 @@ fn extensions() {
 }
 
 #[test]
-fn subprotocol() {
+fn the_subprotocol_must_be_one_that_was_offered() {
     rows!("6455-4.1-v6", "6455-4.1-v7", "6455-11.3.4-2", "6455-8.1-1");
     let two = offering(&["a", "b"]);
     for selected in ["a", "b"] {
@@ -141,9 +141,9 @@ fn subprotocol() {
     assert_fails(&two, not_text, HandshakeErrorKind::InvalidSubprotocol);
 }
 
-/// RFC 6455 opens where the WHATWG standard fails: the configuration says which.
+/// RFC 6455 opens where the WHATWG standard fails: `browser_rules` decides.
 #[test]
-fn no_subprotocol_selected() {
+fn no_subprotocol_fails_only_under_browser_rules() {
     rows!("WS-HS-2");
     let (two, none) = (offering(&["a", "b"]), offering(&[]));
     let browser = |request: &ClientRequest, response: &str| {
@@ -203,7 +203,7 @@ fn handshake_error(outcome: &Outcome) -> Option<HandshakeErrorKind> {
 }
 
 #[test]
-fn broken_http() {
+fn malformed_http_fails() {
     rows!("6455-4.1-v7", "6455-7.2.1-1", "6455-7.1.4-2");
     let request = offering(&[]);
     let good = response(&request);
@@ -224,7 +224,7 @@ fn broken_http() {
 }
 
 #[test]
-fn header_names_have_no_case() {
+fn header_names_are_case_insensitive() {
     rows!("6455-4.1-v8");
     let request = offering(&["a"]);
     let good = add(&response(&request), "Sec-WebSocket-Protocol: a\r\n");
@@ -241,7 +241,7 @@ fn header_names_have_no_case() {
 }
 
 #[test]
-fn what_an_open_connection_knows() {
+fn an_open_client_knows_its_response_and_subprotocol() {
     rows!("6455-4.1-v9", "WS-STATE-1", "WS-STATE-4");
     let request = offering(&["a", "b"]);
     let further = "Set-Cookie: x=1\r\nServer: y\r\nset-cookie: z=2\r\nSec-WebSocket-Protocol: b\r\n";
@@ -261,7 +261,7 @@ fn what_an_open_connection_knows() {
     let names: Vec<&str> = opened.headers().iter().map(|(name, _)| name).skip(3).collect();
     assert_eq!(names, ["Set-Cookie", "Server", "set-cookie", "Sec-WebSocket-Protocol"]);
 
-    // It stays what it is to the end.
+    // The subprotocol stays known until after the end.
     feed(&mut client, [b"\x88\0".as_slice()]);
     assert_eq!((client.state(), client.subprotocol()), (State::Closing, Some("b")));
     client.receive_eof();
@@ -279,9 +279,9 @@ fn frames_follow_the_empty_line() {
     assert_eq!((hello, comma), (&text("Hello"), &text(", ")));
 }
 
-/// With no end of the head in sight, a client reads as much as the limit says and ignores the rest of 64 MiB.
+/// A client reads a head without an end up to the limit and ignores the rest of 64 MiB.
 #[test]
-fn a_head_without_end() {
+fn a_head_without_end_fails_at_the_limit() {
     rows!("6455-4.1-v11");
     let line = format!("X-Filler: {}\r\n", "a".repeat(1012));
     for endless in [line.repeat(64), "a".repeat(64 << 10)] {
@@ -296,7 +296,7 @@ fn a_head_without_end() {
 }
 
 #[test]
-fn the_head_is_bounded_to_the_byte_and_the_line() {
+fn head_limits_are_exact_in_bytes_and_lines() {
     rows!("6455-4.1-v11");
     let request = offering(&[]);
     let make = |config: Config| move || connecting(&offering(&[]), config.clone()).0;
@@ -304,19 +304,19 @@ fn the_head_is_bounded_to_the_byte_and_the_line() {
     let lines = |count: usize| add(&good, &"X: y\r\n".repeat(count - 3));
     let bytes = |count: usize| add(&good, &format!("X: {}\r\n", "y".repeat(count - good.len() - 5)));
     let too_large = Some(HandshakeErrorKind::HeadTooLarge);
-    // The defaults.
+    // The default limits.
     assert_eq!(bytes(16 << 10).len(), 16 << 10);
     assert_eq!(some_cuts(make(Config::new()), bytes(16 << 10).as_bytes()).state, State::Open);
     assert_eq!(handshake_error(&some_cuts(make(Config::new()), bytes((16 << 10) + 1).as_bytes())), too_large);
     assert_eq!(some_cuts(make(Config::new()), lines(100).as_bytes()).state, State::Open);
     assert_eq!(handshake_error(&some_cuts(make(Config::new()), lines(101).as_bytes())), too_large);
-    // The caller's.
+    // The caller's limits.
     let small = Config::new().max_head_size(300).max_headers(5);
     assert_eq!(every_cut(make(small.clone()), bytes(300).as_bytes()).state, State::Open);
     assert_eq!(handshake_error(&every_cut(make(small.clone()), bytes(301).as_bytes())), too_large);
     assert_eq!(every_cut(make(small.clone()), lines(5).as_bytes()).state, State::Open);
     assert_eq!(handshake_error(&every_cut(make(small.clone()), lines(6).as_bytes())), too_large);
-    // Interim responses count with the one they come before.
+    // Interim responses count against the same limit as the final response.
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
     let with_interim = |count: usize| format!("{interim}{}", bytes(count - interim.len()));
     assert_eq!(every_cut(make(small.clone()), with_interim(300).as_bytes()).state, State::Open);
@@ -339,7 +339,7 @@ fn a_head_in_single_bytes_costs_no_more_than_its_length() {
 
 /// RFC 9110 §15.2 sets no number of interim responses: the limit does.
 #[test]
-fn interim_responses_without_end() {
+fn endless_interim_responses_fail_at_the_limit() {
     rows!("6455-4.1-v1c", "6455-4.1-v11");
     let endless = "HTTP/1.1 100 \r\n\r\n".repeat(1000);
     let make = || -> Connection { connecting(&offering(&[]), Config::new()).0 };

@@ -1,4 +1,4 @@
-//! RFC 6455 §7.4 and the IANA registry: which close codes may travel, and which codes faults are answered with.
+//! RFC 6455 §7.4 and the IANA registry: which close codes may be sent, and the code that answers each fault.
 
 use websocket_proto::{
     CloseCode, CloseStatus, Closed, Config, Event, Output, ProtocolErrorKind, Role, ScriptCloseError,
@@ -8,7 +8,7 @@ use crate::faults::{ROLES, assert_fault, open, rule, run, short_header_len};
 use crate::harness::{client, code, drain, feed, frames, from_peer_of, hex};
 use crate::rows;
 
-/// Asserts that both roles answer a Close with this code with the same code, and report it.
+/// Asserts that both roles answer a Close that has this code with the same code, and report it.
 #[track_caller]
 fn assert_accepted(number: u16) {
     for role in ROLES {
@@ -34,9 +34,9 @@ fn assert_accepted(number: u16) {
     }
 }
 
-/// Asserts that both roles fail on a Close with this code, and that it cannot be made to be sent.
+/// Asserts that both roles fail on a Close with this code, and do not send it.
 #[track_caller]
-fn assert_refused(number: u16) {
+fn assert_rejected(number: u16) {
     for role in ROLES {
         let outcome = run(role, &Config::new(), &[(0x88, &number.to_be_bytes())]);
         assert_fault(role, &outcome, &[], ProtocolErrorKind::InvalidCloseCode(number), 0);
@@ -54,18 +54,18 @@ fn codes_of_the_rfc_are_accepted() {
 }
 
 #[test]
-fn codes_that_must_not_travel_are_refused() {
+fn reserved_codes_are_rejected() {
     rows!("6455-7.4.1-2", "6455-7.4.1-3", "6455-7.4.1-4", "6455-7.4.1-5");
-    [1004, 1005, 1006, 1015].into_iter().for_each(assert_refused);
+    [1004, 1005, 1006, 1015].into_iter().for_each(assert_rejected);
 }
 
 #[test]
-fn codes_of_every_range() {
+fn codes_are_accepted_or_rejected_by_range() {
     rows!("6455-7.4.2-1", "6455-7.4.2-2", "6455-7.4.2-3", "6455-7.4.2-4");
-    [0, 1, 999].into_iter().for_each(assert_refused);
-    [1016, 1100, 2000, 2999].into_iter().for_each(assert_refused);
+    [0, 1, 999].into_iter().for_each(assert_rejected);
+    [1016, 1100, 2000, 2999].into_iter().for_each(assert_rejected);
     [3000, 3001, 3999, 4000, 4999].into_iter().for_each(assert_accepted);
-    [5000, 0x7fff, 0x8000, 65_535].into_iter().for_each(assert_refused);
+    [5000, 0x7fff, 0x8000, 65_535].into_iter().for_each(assert_rejected);
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn codes_registered_since_are_accepted() {
     }
 }
 
-/// Every number there is, against the ranges of RFC 6455 §7.4 and what IANA registered.
+/// Every 16-bit number, against the ranges of RFC 6455 §7.4 and IANA's registry.
 #[test]
-fn a_code_can_be_made_if_and_only_if_it_may_travel() {
+fn a_code_exists_if_and_only_if_it_may_be_sent() {
     rows!("6455-7.4.1-3", "6455-7.4.1-4", "6455-7.4.1-5", "6455-7.4.2-1", "6455-7.4.2-2", "6455-7.4.2-4");
     for number in 0..=u16::MAX {
         let registered = matches!(number, 1000..=1003 | 1007..=1014);
@@ -116,8 +116,8 @@ fn a_reason_that_is_not_utf8_fails() {
     }
 }
 
-/// 1010 is a client's. A server can fail the handshake instead, and none of its faults has that code; but a client
-/// may say it, and a client hears it.
+/// Code 1010 is for clients. A server can fail the handshake instead, so no fault maps to 1010; but a client may send
+/// it, and the peer reports it.
 #[test]
 fn no_fault_is_answered_with_1010() {
     use ProtocolErrorKind::*;

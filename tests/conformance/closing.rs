@@ -1,4 +1,4 @@
-//! RFC 6455 §5.5.1 and §7.1: the closing handshake, from either side.
+//! RFC 6455 §5.5.1 and §7.1: the closing handshake, started by either side.
 
 use websocket_proto::frame::Opcode;
 use websocket_proto::{
@@ -12,9 +12,9 @@ use crate::harness::{
 };
 use crate::rows;
 
-/// Receives frames and then the end of the stream, and returns what the connection says of its end.
+/// Receives the frames and then the end of the stream; returns what the last event reports.
 ///
-/// A server says so as soon as both Closes are through and closes the transport first; a client waits for it.
+/// A server reports it as soon as both Closes were exchanged, and closes the transport first; a client waits for that.
 #[track_caller]
 fn close_after(ws: &mut Connection, frames: &[(u8, &[u8])]) -> Closed {
     let mut outcome = feed(ws, [from_peer_of(ws.role(), frames).as_slice()]);
@@ -34,7 +34,7 @@ fn closing(role: Role) -> Connection {
     ws
 }
 
-/// An outcome in which the one thing put out is a Close with this body.
+/// Asserts that the output is one Close frame with this body.
 #[track_caller]
 fn assert_only_close(outcome: &Outcome, body: &[u8]) {
     let sent = outcome.frames();
@@ -108,9 +108,9 @@ fn a_server_closes_at_once_and_a_client_waits() {
     }
 }
 
-/// The caller of a client keeps the time, and ends the wait as the server would have.
+/// The client's caller measures the time, and ends the wait with `receive_eof`, as the server's close would.
 #[test]
-fn a_client_need_not_wait_for_ever() {
+fn a_client_may_stop_waiting_for_the_server() {
     rows!("6455-5.5.1-14", "6455-7.1.1-5");
     let mut waiting = client();
     feed(&mut waiting, [hex("88 02 03 e8").as_slice()]);
@@ -132,9 +132,9 @@ fn a_client_need_not_wait_for_ever() {
     assert_eq!(open.state(), State::Open);
 }
 
-/// Whoever is under attack stops without a word.
+/// An endpoint under attack may drop the transport without a Close.
 #[test]
-fn giving_up_needs_no_close() {
+fn dropping_the_transport_needs_no_close() {
     rows!("6455-7.1.1-2", "6455-7.1.7-6");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
@@ -146,7 +146,7 @@ fn giving_up_needs_no_close() {
 }
 
 #[test]
-fn starting_sends_the_code_and_the_reason() {
+fn close_sends_the_code_and_the_reason() {
     rows!("6455-7.1.2-1", "6455-7.3-1", "6455-7.4-1");
     let mut output = Output::new();
     server().close(code(4000), "bye", &mut output);
@@ -158,7 +158,7 @@ fn starting_sends_the_code_and_the_reason() {
     assert_eq!(drain(&mut output), hex("88 00"));
 }
 
-/// RFC 6455 §5.5 leaves 123 bytes to the reason, and it has to stay UTF-8.
+/// RFC 6455 §5.5 leaves 123 bytes for the reason, which must stay UTF-8.
 #[test]
 fn a_long_reason_is_cut_between_characters() {
     rows!("6455-5.5-2", "6455-5.5.1-3");
@@ -186,7 +186,7 @@ fn nothing_but_control_frames_is_sent_after_close() {
     }
 }
 
-/// The reply does not wait for the rest of a message of ours, which then has nowhere to go.
+/// The reply does not wait for the rest of our own message, which then cannot be sent.
 #[test]
 fn a_close_in_the_middle_of_our_message_is_answered_now() {
     rows!("6455-5.5.1-10");
@@ -200,7 +200,7 @@ fn a_close_in_the_middle_of_our_message_is_answered_now() {
 }
 
 #[test]
-fn closes_that_cross_are_one_each() {
+fn crossing_closes_are_not_answered_again() {
     rows!("6455-5.5.1-15", "6455-7.1.5-1");
     for role in ROLES {
         let mut ws = closing(role);
@@ -215,7 +215,7 @@ fn closes_that_cross_are_one_each() {
     }
 }
 
-/// Of a client's peer, too, only the first Close is heard.
+/// Only the first Close counts, also for a client, which goes on reading.
 #[test]
 fn code_and_reason_are_those_of_the_first_close_received() {
     rows!("6455-7.1.5-1", "6455-7.1.6-1", "WS-CLOSE-8");
@@ -257,9 +257,9 @@ fn everything_after_a_close_is_discarded() {
     }
 }
 
-/// RFC 6455 §1.4: what the peer sent before its Close may still arrive.
+/// RFC 6455 §1.4: messages that the peer sent before its Close may still arrive.
 #[test]
-fn messages_arrive_until_the_peer_answers() {
+fn messages_arrive_until_the_peers_close() {
     rows!("6455-7.1.3-1");
     for role in ROLES {
         let input = from_peer_of(role, &[(0x81, b"on its way"), (0x89, b"p"), (0x88, b"\x03\xe8")]);
@@ -268,7 +268,7 @@ fn messages_arrive_until_the_peer_answers() {
     }
 }
 
-/// Closing from inside the loop, on an event, ends as closing from outside does.
+/// Closing in response to an event ends in the same way as closing at another time.
 #[test]
 fn a_close_may_be_started_on_an_event() {
     rows!("6455-7.1.3-1", "6455-7.1.4-1");

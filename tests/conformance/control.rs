@@ -1,4 +1,4 @@
-//! RFC 6455 §5.5, §5.5.2 and §5.5.3: pings, pongs, and how many of them wait.
+//! RFC 6455 §5.5, §5.5.2 and §5.5.3: pings and pongs.
 
 use websocket_proto::frame::Opcode;
 use websocket_proto::{
@@ -11,7 +11,7 @@ use crate::harness::{
 };
 use crate::rows;
 
-/// The first two bytes decide.
+/// The first two bytes of the header are enough.
 #[test]
 fn control_frames_that_are_too_long_fail_on_their_header() {
     rows!("6455-5.5-1");
@@ -67,8 +67,8 @@ fn pings_are_answered_with_the_same_payload() {
     }
 }
 
-/// The pong is in the output when the event is: it goes out ahead of what the application sends from then on, at the
-/// border of a fragment.
+/// The pong is in the output when the ping is reported: it goes out before anything that the application sends after
+/// that, also between two fragments.
 #[test]
 fn a_pong_goes_out_between_fragments() {
     rows!("6455-5.5.2-2", "6455-5.4-5");
@@ -86,7 +86,7 @@ fn a_pong_goes_out_between_fragments() {
 }
 
 #[test]
-fn pings_go_out_and_are_answered_until_the_peers_close() {
+fn pings_are_sent_and_answered_until_the_peers_close() {
     rows!("6455-5.5.2-2", "6455-5.5.2-4");
     for role in ROLES {
         let closing = || {

@@ -1,13 +1,13 @@
-//! Counts the rows that tests name, and says why the others have none.
+//! Counts the rows that tests name, and says why each other row has no test.
 //!
 //! `cargo test conformance_coverage -- --nocapture` prints the count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// id, who, layer, level, requirement: a copy of the table that the crate is built to.
+/// Columns: id, who, layer, level, requirement. A copy of the table of requirements for this crate.
 const TABLE: &str = include_str!("rows.tsv");
 
-/// The tests, as text: a row is covered if a `rows!` in one of these names it.
+/// The tests' source text: a row is covered if a `rows!` in it names the row.
 const SOURCES: &[&str] = &[
     include_str!("browser_closing.rs"),
     include_str!("browser_sending.rs"),
@@ -47,7 +47,7 @@ const SOURCES: &[&str] = &[
     include_str!("../examples/relay.rs"),
 ];
 
-/// Rows of the core that have no test, each with the reason.
+/// Rows of the core without a test, each with the reason.
 const WITHOUT_TEST: &[(&str, &str)] = &[
     (
         "6455-5.5.2-3",
@@ -67,8 +67,8 @@ const WITHOUT_TEST: &[(&str, &str)] = &[
 #[cfg(not(feature = "deflate"))]
 const DEFLATE: &str = "permessage-deflate is left out of this build";
 
-/// Rows of the core that belong to parts of the crate that are not built, or not in this build, by what their ids
-/// begin with.
+/// Rows of the core that belong to parts of the crate that do not exist, or not in this build, by the start of their
+/// ids.
 const NOT_BUILT: &[(&str, &str)] = &[
     #[cfg(not(feature = "deflate"))]
     ("6455-4.2.2-17", DEFLATE),
@@ -104,7 +104,7 @@ fn table() -> impl Iterator<Item = Row> {
     })
 }
 
-/// The ids in the `rows!` of a source, comments left out.
+/// The ids in the `rows!` of a source; comments are ignored.
 fn named(source: &'static str) -> BTreeSet<&'static str> {
     let code: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let mut ids = BTreeSet::new();
@@ -133,7 +133,7 @@ fn conformance_coverage() {
     let excused: BTreeMap<&str, &str> = WITHOUT_TEST.iter().copied().collect();
     let (mut core, mut tested, mut missing) = (0, 0, Vec::new());
     let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
-    // "C", "C/D", "policy": whatever the core has a share in.
+    // "C", "C/D", "policy": every layer that the core takes part in.
     for row in table().filter(|row| row.layer != "A" && row.layer != "D") {
         core += 1;
         if covered.contains(row.id) {

@@ -8,9 +8,9 @@ use crate::harness::{REQUEST, connecting, every_cut, feed, header, response_to};
 use crate::http::{Head, add};
 use crate::rows;
 
-const WISHES: [Parameter; 4] = [Refuse, Allow, Prefer, Require];
+const SETTINGS: [Parameter; 4] = [Refuse, Allow, Prefer, Require];
 
-/// What a server with these wishes answers to the offers; it opens in any case.
+/// The extensions that a server with this configuration answers to the offers; it opens in any case.
 #[track_caller]
 fn answer(deflate: &Deflate, offers: &str) -> Option<String> {
     let request = add(REQUEST, &extensions(offers));
@@ -28,13 +28,14 @@ fn read_answer(outcome: &crate::harness::Outcome, offers: &str) -> Option<String
     answers.first().map(|answer| (*answer).to_owned())
 }
 
-/// The offer of a client with these wishes.
+/// The offer of a client with this configuration.
 fn offer(deflate: Deflate) -> String {
     let (_, request) = connecting(&ClientRequest::new("ws://server.example.com/chat"), Config::new().deflate(deflate));
     header(&request, "Sec-WebSocket-Extensions").expect("it offers").to_owned()
 }
 
-/// Whether a client with these wishes opens on header lines of the response, compressing if there are any.
+/// Whether a client with this configuration opens with these header lines in the response. If it opens, it uses
+/// compression exactly if `lines` is not empty.
 #[track_caller]
 fn opens_on(deflate: &Deflate, lines: &str, every: bool) -> bool {
     let request = ClientRequest::new("ws://server.example.com/chat");
@@ -65,40 +66,45 @@ fn accepts(deflate: &Deflate, answer: &str) -> bool {
     opens_on(deflate, &extensions(answer), true)
 }
 
-/// The wishes as their four parameters, all with a window of 11 bits here and 10 for the peer.
-fn wishing([server_fresh, client_fresh, server_bits, client_bits]: [Parameter; 4]) -> Deflate {
+/// A configuration with these four parameters, a window of 11 bits for this side and 10 for the peer.
+fn configured([server_no_takeover, client_no_takeover, server_bits, client_bits]: [Parameter; 4]) -> Deflate {
     Deflate::new()
         .window_bits(11)
         .peer_window_bits(10)
-        .server_no_context_takeover(server_fresh)
-        .client_no_context_takeover(client_fresh)
+        .server_no_context_takeover(server_no_takeover)
+        .client_no_context_takeover(client_no_takeover)
         .server_max_window_bits(server_bits)
         .client_max_window_bits(client_bits)
 }
 
-/// Every wish for each parameter.
-fn all_wishes() -> impl Iterator<Item = [Parameter; 4]> {
-    (0..256).map(|i| [WISHES[i / 64], WISHES[i / 16 % 4], WISHES[i / 4 % 4], WISHES[i % 4]])
+/// Every combination of settings for the four parameters.
+fn all_settings() -> impl Iterator<Item = [Parameter; 4]> {
+    (0..256).map(|i| [SETTINGS[i / 64], SETTINGS[i / 16 % 4], SETTINGS[i / 4 % 4], SETTINGS[i % 4]])
 }
 
-/// A legal element: whether it has each of the first two, and the values of the others.
+/// A legal element, offered or answered: each flag, and each window with its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(clippy::option_option, reason = "absent, without a value, with one")]
 struct Element {
-    server_fresh: bool,
-    client_fresh: bool,
+    server_no_takeover: bool,
+    client_no_takeover: bool,
     server_bits: Option<u8>,
     client_bits: Option<Option<u8>>,
 }
 
 impl Element {
-    /// Every combination of these.
+    /// Every combination of these windows and the two flags.
     #[expect(clippy::option_option, reason = "absent, without a value, with one")]
     fn all(server_bits: &[Option<u8>], client_bits: &[Option<Option<u8>>]) -> Vec<Self> {
         let fresh = [(false, false), (false, true), (true, false), (true, true)];
         let bits = server_bits.iter().flat_map(|server| client_bits.iter().map(move |client| (*server, *client)));
         bits.flat_map(|(server_bits, client_bits)| {
-            fresh.map(|(server_fresh, client_fresh)| Self { server_fresh, client_fresh, server_bits, client_bits })
+            fresh.map(|(server_no_takeover, client_no_takeover)| Self {
+                server_no_takeover,
+                client_no_takeover,
+                server_bits,
+                client_bits,
+            })
         })
         .collect()
     }
@@ -111,9 +117,9 @@ impl Element {
         [
             Some("permessage-deflate".to_owned()),
             self.server_bits.map(|bits| format!("; server_max_window_bits={bits}")),
-            self.server_fresh.then(|| "; server_no_context_takeover".to_owned()),
+            self.server_no_takeover.then(|| "; server_no_context_takeover".to_owned()),
             client_bits,
-            self.client_fresh.then(|| "; client_no_context_takeover".to_owned()),
+            self.client_no_takeover.then(|| "; client_no_context_takeover".to_owned()),
         ]
         .into_iter()
         .flatten()
@@ -129,8 +135,8 @@ impl Element {
             let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
             let bits = value.map(|value| value.parse().expect("a number"));
             match name {
-                "server_no_context_takeover" => element.server_fresh = true,
-                "client_no_context_takeover" => element.client_fresh = true,
+                "server_no_context_takeover" => element.server_no_takeover = true,
+                "client_no_context_takeover" => element.client_no_takeover = true,
                 "server_max_window_bits" => element.server_bits = Some(bits.expect("with a value")),
                 "client_max_window_bits" => element.client_bits = Some(bits),
                 _ => panic!("{part}"),
@@ -141,32 +147,32 @@ impl Element {
 }
 
 #[test]
-fn every_wish_and_every_offer() {
+fn a_server_answers_every_offer_by_its_settings() {
     rows!("7692-7.1.1.1-2", "7692-7.1.1.1-3", "7692-7.1.1.1-4", "7692-7.1.1.2-2", "7692-7.1.1.2-3", "7692-7-4");
     rows!("7692-7.1.2.1-2", "7692-7.1.2.1-3", "7692-7.1.2.1-4", "7692-7.1.2.2-2", "7692-7.1.2.2-3", "7692-5-3");
     let bits = [None, Some(None), Some(Some(9)), Some(Some(15))];
     let offers = Element::all(&[None, Some(8), Some(12)], &bits);
-    for wishes @ [server_fresh, client_fresh, server_bits, client_bits] in all_wishes() {
+    for settings @ [server_no_takeover, client_no_takeover, server_bits, client_bits] in all_settings() {
         for offer in &offers {
-            let (what, text) = (format!("{wishes:?}, {offer:?}"), offer.text());
-            let mut server = Connection::server(Config::new().deflate(wishing(wishes)));
+            let (what, text) = (format!("{settings:?}, {offer:?}"), offer.text());
+            let mut server = Connection::server(Config::new().deflate(configured(settings)));
             let request = add(REQUEST, &extensions(&text));
             let answer = read_answer(&feed(&mut server, [request.as_bytes()]), &text);
-            let declined = server_fresh == Refuse && offer.server_fresh
+            let declined = server_no_takeover == Refuse && offer.server_no_takeover
                 || server_bits == Refuse && offer.server_bits.is_some()
                 || client_bits == Require && offer.client_bits.is_none();
             assert_eq!((answer.is_none(), server.uses_deflate()), (declined, !declined), "{what}");
             let Some(answer) = answer.map(|answer| Element::parse(&answer)) else { continue };
-            // What the offer asks for, and what the server wants in any case.
-            assert_eq!(answer.server_fresh, offer.server_fresh || server_fresh >= Prefer, "{what}");
-            let hinted = offer.client_fresh && client_fresh != Refuse;
-            assert_eq!(answer.client_fresh, hinted || client_fresh >= Prefer, "{what}");
+            // The answer has what the offer asks for, and what the server's configuration prefers or requires.
+            assert_eq!(answer.server_no_takeover, offer.server_no_takeover || server_no_takeover >= Prefer, "{what}");
+            let hinted = offer.client_no_takeover && client_no_takeover != Refuse;
+            assert_eq!(answer.client_no_takeover, hinted || client_no_takeover >= Prefer, "{what}");
             let unasked = (server_bits >= Prefer).then_some(11);
             assert_eq!(answer.server_bits, offer.server_bits.map(|bits| bits.min(11)).or(unasked), "{what}");
             let most = offer.client_bits.map(|bits| bits.unwrap_or(15).min(10));
             match client_bits {
                 Refuse => assert_eq!(answer.client_bits, None, "{what}"),
-                // Without a value, the client asks for nothing: it only says that it could.
+                // Without a value, the client asks for nothing: it only says that it could limit its window.
                 Allow if offer.client_bits == Some(None) => assert_eq!(answer.client_bits, None, "{what}"),
                 Allow | Prefer | Require => assert_eq!(answer.client_bits, most.map(Some), "{what}"),
             }
@@ -175,11 +181,11 @@ fn every_wish_and_every_offer() {
 }
 
 #[test]
-fn offers_in_order() {
+fn a_server_takes_the_first_acceptable_offer() {
     rows!("7692-5-2", "7692-5-3", "7692-7.1.3-1", "7692-7.1.2.2-1", "6455-9-4");
     let deflate = Deflate::new().window_bits(15).peer_window_bits(15).client_max_window_bits(Allow);
     for (offers, expected) in [
-        // The RFC's.
+        // Examples from the RFC.
         ("permessage-deflate", Some("")),
         ("permessage-deflate; client_max_window_bits; server_max_window_bits=10", Some("; server_max_window_bits=10")),
         (
@@ -197,13 +203,13 @@ fn offers_in_order() {
         let expected = expected.map(|parameters| format!("permessage-deflate{parameters}"));
         assert_eq!(answer(&deflate, offers), expected, "{offers}");
     }
-    // In several lines, too.
+    // Offers may be in several header lines.
     let lines = [extensions("permessage-deflate; foo"), extensions("permessage-deflate; server_max_window_bits=8")];
     let request = add(REQUEST, &lines.concat());
     let outcome = every_cut(|| Connection::server(Config::new().deflate(deflate.clone())), request.as_bytes());
     let expected = Some("permessage-deflate; server_max_window_bits=8".to_owned());
     assert_eq!(read_answer(&outcome, &request), expected);
-    // The second is for those who refuse the first.
+    // A server that rejects the first element takes the second.
     let refusing = Deflate::new().server_max_window_bits(Refuse);
     let both = "permessage-deflate; server_max_window_bits=10, permessage-deflate";
     assert_eq!(answer(&refusing, both).as_deref(), Some("permessage-deflate"));
@@ -260,7 +266,7 @@ fn illegal_offers_are_declined() {
 }
 
 #[test]
-fn illegal_answers_fail() {
+fn illegal_answers_fail_the_client() {
     rows!(
         "7692-7-5",
         "7692-7-6",
@@ -272,8 +278,8 @@ fn illegal_answers_fail() {
         "6455-9.1-8",
         "6455-9-4"
     );
-    // Whatever may be in the answer.
-    let deflate = wishing([Prefer; 4]).peer_window_bits(15);
+    // Parameters that an answer may have.
+    let deflate = configured([Prefer; 4]).peer_window_bits(15);
     assert!(accepts(&deflate, "permessage-deflate; server_max_window_bits=10; client_max_window_bits=10"));
     assert!(accepts(&deflate, "permessage-deflate; server_max_window_bits=\"10\"; client_no_context_takeover"));
     for illegal in ILLEGAL.iter().chain([&"client_max_window_bits"]) {
@@ -298,35 +304,36 @@ fn illegal_answers_fail() {
 fn every_wish_and_every_answer() {
     rows!("7692-7.1.1.1-5", "7692-7.1.2.1-5", "7692-7.1.2.2-4", "7692-7-8", "7692-5-8", "6455-9.1-8");
     let answers = Element::all(&[None, Some(8), Some(10), Some(15)], &[None, Some(Some(8)), Some(Some(15))]);
-    for wishes @ [server_fresh, _, server_bits, client_bits] in all_wishes() {
-        let deflate = wishing(wishes);
+    for settings @ [server_no_takeover, _, server_bits, client_bits] in all_settings() {
+        let deflate = configured(settings);
         for answer in &answers {
-            // What was insisted on is missing, or larger; or the client's window is limited, and it did not say it can.
-            let wrong = server_fresh == Require && !answer.server_fresh
+            // A required parameter is missing, or its window is larger than asked for; or the answer limits the
+            // client's window, which the client did not offer.
+            let wrong = server_no_takeover == Require && !answer.server_no_takeover
                 || server_bits == Require && answer.server_bits.is_none_or(|bits| bits > 10)
                 || client_bits < Prefer && answer.client_bits.is_some()
                 || client_bits == Require && answer.client_bits.is_none();
             // A window that is larger than the first offer asks for answers the second, which asks for none.
             assert_eq!(opens_on(&deflate, &extensions(&answer.text()), false), !wrong, "{wishes:?}, {answer:?}");
         }
-        assert!(opens_on(&deflate, "", false), "{wishes:?}");
+        assert!(opens_on(&deflate, "", false), "{settings:?}");
     }
 }
 
 #[test]
-fn offers() {
+fn a_client_offers_what_its_settings_say() {
     rows!("7692-5-1", "7692-7.1.1.1-1", "7692-7.1.1.2-1", "7692-7.1.2.1-1", "7692-7.1.2.2-1", "6455-9-1", "6455-9.1-4");
     assert_eq!(Deflate::default(), Deflate::new());
-    // What is out of bounds is taken for the nearest that is not.
+    // Values out of range become the nearest one in range.
     assert_eq!(Deflate::new().level(10), Deflate::new().level(9));
     assert_ne!(Deflate::new().level(9), Deflate::new().level(8));
     assert_eq!(Deflate::new().memory_level(0).window_bits(0), Deflate::new().memory_level(1).window_bits(8));
     assert_eq!(Deflate::new().memory_level(10).window_bits(16), Deflate::new().memory_level(9).window_bits(15));
-    let nothing = || wishing([Refuse; 4]);
+    let nothing = || configured([Refuse; 4]);
     for (deflate, expected) in [
         (nothing(), "permessage-deflate"),
         (Deflate::new(), "permessage-deflate; client_max_window_bits"),
-        (wishing([Allow; 4]), "permessage-deflate"),
+        (configured([Allow; 4]), "permessage-deflate"),
         (nothing().client_no_context_takeover(Prefer), "permessage-deflate; client_no_context_takeover"),
         (nothing().server_no_context_takeover(Require), "permessage-deflate; server_no_context_takeover"),
         (
@@ -339,7 +346,7 @@ fn offers() {
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10, \
              permessage-deflate; server_no_context_takeover",
         ),
-        // From 8 to 15, whatever is asked for.
+        // Windows are from 8 to 15 bits, whatever is asked for.
         (nothing().server_max_window_bits(Require).peer_window_bits(7), "permessage-deflate; server_max_window_bits=8"),
         (
             nothing().server_max_window_bits(Require).peer_window_bits(16),
@@ -352,12 +359,12 @@ fn offers() {
     ] {
         assert_eq!(offer(deflate), expected);
     }
-    // A server of the same kind takes every one of them.
-    for wishes in all_wishes() {
-        let offers = offer(wishing(wishes));
+    // A server accepts each of these offers.
+    for settings in all_settings() {
+        let offers = offer(configured(settings));
         let mut server = Connection::server(Config::new().deflate(Deflate::new()));
         let request = add(REQUEST, &extensions(&offers));
         let answer = read_answer(&feed(&mut server, [request.as_bytes()]), &offers).expect("accepted");
-        assert!(opens_on(&wishing(wishes), &extensions(&answer), false), "{wishes:?}: {offers} → {answer}");
+        assert!(opens_on(&configured(settings), &extensions(&answer), false), "{settings:?}: {offers} → {answer}");
     }
 }

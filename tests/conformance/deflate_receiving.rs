@@ -9,21 +9,22 @@ use crate::harness::{
 use crate::http::add;
 use crate::rows;
 
-const FRESH: &str = "; client_no_context_takeover; server_no_context_takeover";
+/// Both parameters that forbid context takeover.
+const NO_TAKEOVER: &str = "; client_no_context_takeover; server_no_context_takeover";
 
 fn open(role: Role) -> Connection {
     agreed(role, &Deflate::new(), "")
 }
 
-fn fresh(role: Role) -> Connection {
-    agreed(role, &Deflate::new(), FRESH)
+fn without_takeover(role: Role) -> Connection {
+    agreed(role, &Deflate::new(), NO_TAKEOVER)
 }
 
-/// Both roles, with context taken over and without, at every cut.
+/// Runs the frames with both roles, with context takeover and without it, at every cut.
 #[track_caller]
 fn received(frames: &[(u8, &[u8])], check: impl Fn(&Outcome)) {
     for role in ROLES {
-        for make in [open, fresh] {
+        for make in [open, without_takeover] {
             check(&every_cut(|| make(role), &from_peer_of(role, frames)));
         }
     }
@@ -65,7 +66,7 @@ fn whole_messages() {
 }
 
 #[test]
-fn fragments_with_control_frames_between() {
+fn fragments_are_decompressed_with_control_frames_in_between() {
     rows!("7692-6-8", "7692-6-10", "6455-5.4-8");
     for cut in 0..=HELLO.len() {
         let (head, tail) = HELLO.split_at(cut);
@@ -81,7 +82,7 @@ fn fragments_with_control_frames_between() {
 #[test]
 fn context_is_taken_over_unless_agreed_otherwise() {
     rows!("7692-7.2.2-2", "7692-7.2.2-3", "7692-7.2.2-4", "7692-7.2.2-5", "7692-7.1.1.2-7");
-    // The control frame and the uncompressed message do not belong to the context.
+    // Control frames and uncompressed messages do not belong to the context.
     let frames: &[(u8, &[u8])] = &[(0xc1, HELLO), (0x89, b""), (0x81, b"xxxxx"), (0xc1, HELLO_AGAIN)];
     for role in ROLES {
         let own_only =
@@ -90,11 +91,11 @@ fn context_is_taken_over_unless_agreed_otherwise() {
             let outcome = every_cut(|| agreed(role, &Deflate::new(), parameters), &from_peer_of(role, frames));
             assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
         }
-        // Without it, nothing is there to refer to.
-        let outcome = every_cut(|| fresh(role), &from_peer_of(role, frames));
+        // Without takeover the second message refers to nothing.
+        let outcome = every_cut(|| without_takeover(role), &from_peer_of(role, frames));
         outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
     }
-    // A hint that was not taken up.
+    // A hint that the server did not follow: the client still takes over.
     let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::Parameter::Refuse);
     let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
     let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
@@ -102,10 +103,10 @@ fn context_is_taken_over_unless_agreed_otherwise() {
 }
 
 #[test]
-fn a_stream_that_ends_ends_its_context() {
+fn a_last_block_resets_the_context() {
     rows!("7692-7.2.1-5");
-    // RFC 1951 §3.2.3: BFINAL marks "the last block of the data set". A message that ends so may refer to those before
-    // it, and those after it to each other.
+    // RFC 1951 §3.2.3: BFINAL marks "the last block of the data set". A message that ends with it may refer to messages
+    // before it, and later messages to each other.
     let last = Writer::default().fixed(true).three_from(5).end_last().message();
     let frames: &[(u8, &[u8])] = &[(0xc1, HELLO), (0xc1, &last), (0xc1, HELLO), (0xc1, HELLO_AGAIN)];
     for role in ROLES {
@@ -115,13 +116,13 @@ fn a_stream_that_ends_ends_its_context() {
 }
 
 #[test]
-fn empty_messages() {
+fn empty_messages_are_decompressed() {
     rows!("7692-7.2.1-8", "7692-7.2.2-9");
     receives(&[(0xc1, b"\0")], &[text("")]);
     receives(&[(0x41, b""), (0x80, b"\0")], &[text("")]);
-    // An empty block with fixed codes, and a last one, are nothing too.
+    // An empty block with fixed codes, and an empty last block, decompress to nothing.
     receives(&[(0xc1, b"\x02\0"), (0xc2, b"\x03\0\0")], &[text(""), binary(b"")]);
-    // No octet at all is taken for an empty message, and the next one is intact.
+    // A payload of no octets counts as an empty message, and the next message is intact.
     receives(&[(0xc1, b""), (0xc1, HELLO)], &[text(""), hello()]);
     receives(&[(0x42, b""), (0x80, b""), (0xc1, HELLO)], &[binary(b""), hello()]);
     for role in ROLES {
@@ -132,11 +133,11 @@ fn empty_messages() {
 }
 
 #[test]
-fn what_is_not_deflate() {
+fn invalid_deflate_data_fails() {
     rows!("7692-7.2.2-6", "7692-7.2.2-7", "7692-7.2.2-8");
     for wrong in [
         &[0xff; 8][..],
-        // Cut short: inside a code, after a whole one, in the header of a block, inside a stored one.
+        // Truncated: inside a code, after a whole one, in a block header, inside a stored block.
         &HELLO[..1],
         &HELLO[..3],
         &HELLO[..5],
@@ -144,15 +145,15 @@ fn what_is_not_deflate() {
         b"\0\x05\0\xfa\xffHel",
         b"\0\x05\0",
         b"\0\x05",
-        // Lengths that are no complements.
+        // LEN and NLEN are not complements.
         b"\0\x05\0\xfa\xfeHello\0",
-        // The tail is there twice, but for its beginning.
+        // The tail is there twice, except for its first byte.
         b"\0\0\0\xff\xff",
-        // Junk behind a last block, and behind the end of the message.
+        // Junk after a last block, and after the end of the message.
         b"\xf3\x48\xcd\xc9\xc9\x07\0\xff\xff",
         b"\xf3\x48\xcd\xc9\xc9\x07\0",
         b"\xf2\x48\xcd\xc9\xc9\x07\0\xff",
-        // A distance beyond the beginning.
+        // A distance beyond the start of the data.
         &Writer::default().fixed(false).literals(b"ab").three_from(300).end().message(),
     ] {
         fails(&[(0xc2, wrong)], 1007, &[]);
@@ -162,7 +163,7 @@ fn what_is_not_deflate() {
 }
 
 #[test]
-fn the_mark_is_for_the_first_frame_of_a_message() {
+fn rsv1_is_only_for_the_first_frame_of_a_message() {
     rows!("7692-6-2", "7692-6-3", "7692-6-6", "7692-6-7");
     for control in [0xc8, 0xc9, 0xca] {
         fails(&[(control, b"")], 1002, &[]);
@@ -195,20 +196,20 @@ fn what_was_not_agreed_is_not_received() {
 }
 
 #[test]
-fn text_is_utf8_when_decompressed() {
+fn decompressed_text_must_be_utf8() {
     rows!("7692-6-9");
     let compressed = |text: &[u8]| Writer::default().fixed(false).literals(text).end().message();
     for wrong in [&b"a\xff"[..], b"\xed\xa0\x80", b"caf\xc3", b"\xf4\x90\x80\x80"] {
         fails(&[(0xc1, &compressed(wrong))], 1007, &[]);
         receives(&[(0xc2, &compressed(wrong))], &[binary(wrong)]);
     }
-    // The wire need not be UTF-8, nor do fragments end with characters.
+    // The compressed bytes need not be UTF-8, and fragments need not end at character borders.
     let message = compressed("κόσμε €".as_bytes());
     assert!(std::str::from_utf8(&message).is_err());
     for cut in 0..message.len() {
         receives(&[(0x41, &message[..cut]), (0x80, &message[cut..])], &[text("κόσμε €")]);
     }
-    // As soon as the byte is there, though neither its frame nor its message ends.
+    // It fails as soon as the byte is decompressed, even if neither its frame nor its message has ended.
     let stored = Writer::default().stored(false, b"a\xffbcdefgh").bytes();
     for role in ROLES {
         let sender = if role == Role::Server { Role::Client } else { Role::Server };
@@ -217,7 +218,7 @@ fn text_is_utf8_when_decompressed() {
             unfinished.truncate(unfinished.len() - 3);
             every_cut(|| open(role), &unfinished).assert_fails(1007, &[]);
         }
-        // Inside a fragmented message, too.
+        // The same in the middle of a fragmented message.
         let frames = from_peer_of(role, &[(0x41, &stored)]);
         every_cut(|| open(role), &frames).assert_fails(1007, &[]);
     }
@@ -232,7 +233,7 @@ fn back_references_reach_32768_bytes() {
     let first = Writer::default().stored(false, &data).message();
     let expected = [&data[..], &data[..3]].concat();
     let make = |role| match role {
-        // The client's window was only hinted at.
+        // The client only got a hint to limit its window.
         Role::Server => {
             let deflate = Deflate::new().client_max_window_bits(websocket_proto::Parameter::Refuse);
             server(deflate, "permessage-deflate; client_max_window_bits=10")
@@ -244,7 +245,7 @@ fn back_references_reach_32768_bytes() {
     both_in_pieces(make, frames, |outcome| assert_eq!(outcome.events, [binary(&data), binary(&data[..3])]));
 }
 
-/// So many zeros, in about a thousandth of the space.
+/// A compressed message of `zeros` zero bytes, at about a thousandth of their size.
 pub(crate) fn bomb(zeros: usize) -> Vec<u8> {
     let mut deflate = zlib_rs::Deflate::new(9, false, 15);
     let mut out = vec![0; zeros / 500 + 100];
@@ -255,7 +256,7 @@ pub(crate) fn bomb(zeros: usize) -> Vec<u8> {
 }
 
 #[test]
-fn limits_hold_while_inflating() {
+fn the_size_limit_holds_while_inflating() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
     let bomb = bomb(16 << 20);
     assert!(bomb.len() < 20_000);
@@ -277,10 +278,10 @@ fn limited(role: Role, limit: usize) -> Connection {
 }
 
 #[test]
-fn the_limit_is_exact() {
+fn the_size_limit_is_exact() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
     for role in ROLES {
-        // More bytes on the wire than in the message are no reason to refuse it.
+        // A message whose compressed form is longer than the limit is not rejected for that.
         for frames in [&[(0xc1, HELLO)][..], &[(0x41, &HELLO[..4]), (0x80, &HELLO[4..])]] {
             let input = from_peer_of(role, frames);
             assert_eq!(every_cut(|| limited(role, 5), &input).events, [hello()]);
@@ -288,7 +289,7 @@ fn the_limit_is_exact() {
             every_cut(|| limited(role, 0), &input).assert_fails(1009, &[]);
         }
         assert_eq!(every_cut(|| limited(role, 0), &from_peer_of(role, &[(0xc1, b"\0")])).events, [text("")]);
-        // Where what is inflated at once ends, too, and for each message anew.
+        // The limit also holds at the borders of the decompression buffer, and again for each message.
         for size in [8191, 8192, 8193, 16_384, 65_536] {
             let zeros = bomb(size);
             let input = from_peer_of(role, &[(0xc2, &zeros)]);
@@ -302,9 +303,10 @@ fn the_limit_is_exact() {
     }
 }
 
-/// What is longer compressed than the limit, and an eighth, 1 KiB and 16 bytes a fragment, is refused on a header.
+/// A compressed message fails at the header that makes it longer than the limit plus an eighth of it, 1 KiB, and 16
+/// bytes for each earlier fragment.
 #[test]
-fn a_header_can_show_that_it_is_too_much() {
+fn a_compressed_frame_too_long_for_the_limit_fails_at_its_header() {
     rows!("7692-7.2.2-10", "6455-10.4-1");
     let limit = 1000;
     let most = limit + limit / 8 + 1024;
@@ -322,18 +324,18 @@ fn a_header_can_show_that_it_is_too_much() {
         };
         assert!(opens(&[], 0xc2, most));
         assert!(!opens(&[], 0xc2, most + 1));
-        // What came before counts, and each fragment may have been flushed.
+        // Earlier fragments count; each allows 16 more bytes, because its sender may have flushed.
         assert!(opens(&[(0x42, &begun)], 0x80, most + 16 - begun.len()));
         assert!(!opens(&[(0x42, &begun)], 0x80, most + 16 - begun.len() + 1));
         let fragments: [(u8, &[u8]); 3] = [(0x42, &begun), (0x00, &begun), (0x00, &begun)];
         assert!(opens(&fragments, 0x80, most + 3 * (16 - begun.len())));
         assert!(!opens(&fragments, 0x80, most + 3 * (16 - begun.len()) + 1));
-        // A message that is not compressed has no such room.
+        // Uncompressed messages get no such allowance.
         assert!(opens(&[], 0x82, limit) && !opens(&[], 0x82, limit + 1));
     }
 }
 
-/// What hardly compresses takes more bytes on the wire than are looked at together, and comes in parts all the same.
+/// A message that hardly compresses is longer on the wire than one decompression step; it still arrives in parts.
 #[test]
 fn much_in_one_read_comes_in_parts() {
     rows!("7692-7.2.2-1");

@@ -1,4 +1,4 @@
-//! Sending compressed messages (RFC 7692 §6.1, §7.2.1), read back by a decompressor that is not zlib.
+//! Sending compressed messages (RFC 7692 §6.1, §7.2.1), decompressed by an independent implementation.
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
@@ -47,7 +47,7 @@ fn the_rfcs_examples() {
 }
 
 #[test]
-fn fragments() {
+fn fragmented_messages_are_compressed() {
     rows!("7692-6-2", "7692-6-5", "7692-6-10", "7692-7.2.1-1", "7692-7.2.1-2", "7692-7.2.1-6");
     let fragmented: &[&[&[u8]]] = &[
         &[b"Hel", b"lo"],
@@ -91,7 +91,7 @@ fn fragments() {
 }
 
 #[test]
-fn empty_messages() {
+fn empty_messages_are_compressed() {
     rows!("7692-7.2.1-8");
     for role in ROLES {
         for parameters in ["", "; server_no_context_takeover; client_no_context_takeover"] {
@@ -111,13 +111,13 @@ fn empty_messages() {
 }
 
 #[test]
-fn what_is_sent_as_it_is() {
+fn short_and_uncompressed_messages_stay_out_of_the_context() {
     rows!("7692-6-6", "7692-6-7", "7692-6-10", "7692-8-1");
     for role in ROLES {
         let mut ws = agreed(role, &Deflate::new().threshold(5), "");
         assert_eq!(send_text(&mut ws, "Hell"), [(0x81, b"Hell".to_vec())]);
         assert_eq!(send_text(&mut ws, "Hello"), [(0xc1, HELLO.to_vec())]);
-        // It does not become part of the context.
+        // Uncompressed messages do not become part of the context.
         let plain = sent(&mut ws, |ws, output| {
             ws.send_text_uncompressed("Hello, secret", output).expect("open");
             ws.send_binary_uncompressed(&[7; 1000], output).expect("open");
@@ -133,8 +133,7 @@ fn what_is_sent_as_it_is() {
     }
 }
 
-/// Repetitions at every distance, near and far.
-/// The limit counts what a message comes to; what flushes its fragments on the way does not count.
+/// The limit is on the decompressed message; the bytes that flush each fragment do not count.
 #[test]
 fn many_small_fragments_are_within_the_limit() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11", "7692-7.2.1-6");
@@ -153,7 +152,7 @@ fn many_small_fragments_are_within_the_limit() {
 
 /// The first fragment decides whether the message is compressed.
 #[test]
-fn a_fragmented_message_may_be_left_as_it_is() {
+fn a_fragmented_message_may_stay_uncompressed() {
     rows!("7692-8-1", "7692-6-7");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, ""), Output::new());
@@ -165,6 +164,7 @@ fn a_fragmented_message_may_be_left_as_it_is() {
     }
 }
 
+/// Data with repetitions at every distance, near and far.
 fn repetitive() -> Vec<u8> {
     let mut data = noise(400, 5);
     let steps = noise(400, 9);
@@ -178,7 +178,7 @@ fn repetitive() -> Vec<u8> {
 }
 
 #[test]
-fn the_agreed_window_is_kept_to() {
+fn distances_stay_within_the_agreed_window() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5", "7692-7.1.2-8", "7692-7.2.1-1", "7692-7.2.1-2", "7692-7.2.1-7");
     let data = repetitive();
     assert!(data.len() > 32_768);
@@ -193,14 +193,14 @@ fn the_agreed_window_is_kept_to() {
                 assert!(reader.message(&send_binary(&mut ws, message)) == message, "{what}");
             }
             assert!(reader.farthest <= 1 << bits, "{} back: {what}", reader.farthest);
-            // Not because nothing is referred to.
+            // At levels above 0 the compressor does use long distances.
             assert_eq!(reader.farthest > 1 << (bits - 2), level > 0, "{what}");
         }
     }
 }
 
 #[test]
-fn the_configured_window_is_kept_to() {
+fn distances_stay_within_the_configured_window() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5");
     for role in ROLES {
         for bits in 8..=15 {
@@ -214,7 +214,7 @@ fn the_configured_window_is_kept_to() {
 }
 
 #[test]
-fn incompressible_and_large_messages() {
+fn incompressible_and_large_messages_round_trip() {
     rows!("7692-7.2.1-1", "7692-7.2.1-2");
     for role in ROLES {
         let (mut ws, mut reader) = (open(role, ""), Reader::default());
@@ -227,11 +227,11 @@ fn incompressible_and_large_messages() {
 }
 
 #[test]
-fn shared_compressors() {
+fn shared_compressors_give_the_same_bytes_as_own_ones() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5");
     let fresh = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let shared = Deflate::new().threshold(0).shared();
-    // With another window and level, which the shared compressor has to follow.
+    // Another window and level, to which the shared compressor must switch.
     let other = shared.clone().window_bits(9).level(1);
     let make = || {
         [
@@ -249,10 +249,10 @@ fn shared_compressors() {
             for message in messages {
                 ws.send_binary(message, &mut output).expect("open");
                 let frames = frames(&drain(&mut output));
-                // At its own level, in its own window: as if nothing were shared.
+                // Each connection's own level and window apply, as if the compressor were not shared.
                 let by_itself = sent(&mut alone, |ws, output| ws.send_binary(message, output).expect("open"));
                 assert!(frames[0].1 == by_itself[0].1, "round {round}");
-                // Nothing is taken over from any message before, of this connection or another.
+                // No context is taken over from earlier messages, of this connection or another.
                 assert!(Reader::default().message(&frames[0].1) == message, "round {round}");
             }
             let mut input = from_peer_of(ws.role(), &[(0xc1, HELLO)]);
@@ -263,7 +263,7 @@ fn shared_compressors() {
 }
 
 #[test]
-fn fragments_of_two_shared_connections() {
+fn fragments_of_two_shared_connections_may_interleave() {
     rows!("7692-7.1.1.1-6", "7692-6-5");
     let shared = Deflate::new().threshold(0).shared();
     let mut connections = [server(shared.clone(), "permessage-deflate"), server(shared, "permessage-deflate")];
@@ -280,9 +280,9 @@ fn fragments_of_two_shared_connections() {
 }
 
 #[test]
-fn recompressing_for_another_connection() {
+fn messages_can_be_recompressed_for_another_connection() {
     rows!("7692-9-1");
-    // What comes in under one set of parameters goes out under another.
+    // Messages received with one set of parameters are sent with another.
     let mut inner = client(Deflate::new().threshold(0), "permessage-deflate; client_no_context_takeover");
     let (mut outer, mut output) = (server(Deflate::new(), "permessage-deflate"), Output::new());
     let mut frames = from_peer_of(Role::Server, &[(0xc1, HELLO), (0xc1, HELLO_AGAIN)]);

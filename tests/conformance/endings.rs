@@ -1,4 +1,4 @@
-//! RFC 6455 §7.1.4, §7.1.7, §7.2 and §10.7: connections that are failed, and streams that just end.
+//! RFC 6455 §7.1.4, §7.1.7, §7.2 and §10.7: failed connections, and streams that end without a Close.
 
 use HandshakeErrorKind::{IncompleteHead, MissingRequest};
 use websocket_proto::{
@@ -23,20 +23,20 @@ fn a_lost_transport_is_1006() {
         let mut ws = open(role, &Config::new());
         assert_ends_by(&Error::TransportLost, ws.receive_eof());
         assert!(ws.is_closed() && ws.receive_eof().is_none());
-        // Our own Close makes no closing handshake.
+        // Our own Close alone is no closing handshake.
         let mut closing = open(role, &Config::new());
         closing.close(CloseCode::NORMAL_CLOSURE, "bye", &mut Output::new());
         assert_ends_by(&Error::TransportLost, closing.receive_eof());
     }
 }
 
-/// The frames of a session, after which the peer's Close has been received.
+/// The frames of a session that ends with the peer's Close.
 const SESSION: &[(u8, &[u8])] =
     &[(0x81, b"one"), (0x01, b"tw"), (0x89, b"p"), (0x80, b"o"), (0x82, b""), (0x88, b"\x03\xe8bye")];
 
-/// Wherever the stream ends, there is one end, and it is clean only behind a whole closing handshake.
+/// Wherever the stream ends, the end is reported once, and it is clean only after the whole closing handshake.
 #[test]
-fn the_stream_may_end_anywhere() {
+fn one_end_is_reported_wherever_the_stream_ends() {
     rows!("6455-7.1.4-1", "6455-7.1.4-2", "6455-7.1.5-3");
     for role in ROLES {
         for closing_first in [false, true] {
@@ -71,7 +71,7 @@ fn the_stream_may_end_anywhere() {
     }
 }
 
-/// Asserts an end without a Close, because the stream ended after so many bytes.
+/// Asserts an unclean end because the stream ended after `end` bytes.
 #[track_caller]
 fn assert_cut_off(role: Role, end: usize, closed: &Closed) {
     match assert_failed(closed) {
@@ -91,7 +91,7 @@ fn closed<'e>(event: &'e Event<'_>) -> Option<&'e Closed> {
     if let Event::Closed(closed) = event { Some(closed) } else { None }
 }
 
-/// Failing sends Close and closes; not even the peer's Close is looked at any more.
+/// A failed connection sends Close and ignores everything after it, even the peer's Close.
 #[test]
 fn nothing_is_processed_after_a_failure() {
     rows!(
@@ -120,7 +120,7 @@ fn nothing_is_processed_after_a_failure() {
     }
 }
 
-/// RFC 6455 §5.5.1: one Close is sent, whatever comes after it.
+/// RFC 6455 §5.5.1: only one Close is sent, even if the connection fails after it.
 #[test]
 fn a_failure_after_our_close_sends_no_second() {
     rows!("6455-7.1.7-5");
@@ -139,10 +139,10 @@ fn a_failure_after_our_close_sends_no_second() {
 }
 
 /// WHATWG: "If the user agent was required to fail the WebSocket connection, or if the WebSocket connection was closed
-/// after being flagged as full, fire an event named error". Failed is all that was not closed cleanly: a lost transport,
-/// too, by RFC 6455 §7.2.1.
+/// after being flagged as full, fire an event named error". Every end that is not clean is a failure: also a lost
+/// transport, by RFC 6455 §7.2.1.
 #[test]
-fn only_a_failure_has_an_error() {
+fn only_unclean_ends_have_an_error() {
     rows!("WS-CLOSE-8", "WS-CLOSE-9");
     for role in ROLES {
         let end = |frames: &[(u8, &[u8])]| {
@@ -183,7 +183,7 @@ fn a_server_answers_a_bad_handshake_in_http() {
     assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
 }
 
-/// RFC 6455 §7.2.2: a server that aborts before it has accepted just closes.
+/// RFC 6455 §7.2.2: a server that aborts before accepting just closes.
 #[test]
 fn a_server_may_abort_the_handshake() {
     rows!("6455-7.2.2-1");

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` beside an upgrade (RFC 9110 §7.8, §10.1.1).
+//! `Expect: 100-continue` in a request to upgrade (RFC 9110 §7.8, §10.1.1).
 
 use websocket_proto::handshake::{Bootstrap, parse_extended_connect};
 use websocket_proto::{Accept, Config, Event, HandshakeErrorKind, Output, Reject, State};
@@ -9,7 +9,7 @@ use crate::rows;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Header lines that have the expectation: RFC 9110 §10.1.1, "The Expect field value is case-insensitive."
+/// Header lines with the expectation: RFC 9110 §10.1.1, "The Expect field value is case-insensitive."
 const EXPECTING: [&str; 6] = [
     "Expect: 100-continue\r\n",
     "expect:100-Continue\r\n",
@@ -19,7 +19,7 @@ const EXPECTING: [&str; 6] = [
     "Expect: x\r\nExpect: 100-continue\r\n",
 ];
 
-/// And lines that have not. §10.1.1: a server "MAY respond with a 417 (Expectation Failed)" to another expectation;
+/// Header lines without it. §10.1.1: a server "MAY respond with a 417 (Expectation Failed)" to another expectation;
 /// this one ignores it.
 const OTHERS: [&str; 6] = [
     "",
@@ -55,7 +55,7 @@ fn a_100_comes_before_the_101() {
     assert_eq!((head.first_line.as_str(), head.only("X")), ("HTTP/1.1 101 Switching Protocols", "y"));
 }
 
-/// A rejection is a final status, before which none is asked for.
+/// A rejection is a final response, which needs no 100 before it.
 #[test]
 fn no_100_before_a_rejection() {
     rows!("6455-4.2.2-5");
@@ -71,10 +71,10 @@ fn no_100_before_a_rejection() {
     }
 }
 
-/// Nor for a request that opens nothing; §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0
-/// request MUST ignore that expectation."
+/// A request that is rejected as malformed gets none either; §10.1.1: "A server that receives a 100-continue
+/// expectation in an HTTP/1.0 request MUST ignore that expectation."
 #[test]
-fn no_100_for_a_request_that_is_wrong() {
+fn no_100_for_an_invalid_request() {
     rows!("6455-4.2.1-0");
     let expecting = add(REQUEST, EXPECTING[0]);
     assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersionTooOld);
@@ -82,8 +82,8 @@ fn no_100_for_a_request_that_is_wrong() {
     assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::UnexpectedBody);
 }
 
-/// Where something else has read the request: the answer's own bytes have the 100; its status and headers, for a stack
-/// that sends them, do not.
+/// For a request that the caller parsed: the answer's own bytes include the 100; its status and headers, for an HTTP
+/// stack that sends them, do not.
 #[test]
 fn an_answer_is_written_with_its_100() {
     rows!("6455-4.2.2-12");
@@ -99,7 +99,7 @@ fn an_answer_is_written_with_its_100() {
     }
 }
 
-/// HTTP/2 and HTTP/3 have no 101, which the 100 would come before.
+/// HTTP/2 and HTTP/3 have no 101 that a 100 would precede.
 #[test]
 fn an_extended_connect_has_no_100() {
     rows!("6455-4.2.2-12");

@@ -1,4 +1,4 @@
-//! The request of an extended CONNECT (RFC 8441 §4, §5; RFC 9220 §3): what a client sends, what a server refuses.
+//! The request of an extended CONNECT (RFC 8441 §4, §5; RFC 9220 §3): the client's fields, and the server's checks.
 
 use websocket_proto::handshake::{Answer, Bootstrap, HeaderError, Negotiated, Request, parse_extended_connect};
 use websocket_proto::{Accept, AcceptError, ClientRequest, Config, HandshakeErrorKind, Reject, RequestError};
@@ -27,7 +27,7 @@ pub(crate) fn rfc_request() -> Fields {
     ])
 }
 
-/// The list without the fields of this name.
+/// The list without the fields called `name`.
 #[track_caller]
 fn without(list: &Fields, name: &str) -> Fields {
     let others: Fields = list.iter().filter(|field| field.0 != name).cloned().collect();
@@ -35,7 +35,7 @@ fn without(list: &Fields, name: &str) -> Fields {
     others
 }
 
-/// The list with another value in the place of this field's.
+/// The list with another value for this field.
 #[track_caller]
 fn with(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     let mut list = list.clone();
@@ -44,7 +44,7 @@ fn with(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     list
 }
 
-/// The list with a further field at its end.
+/// The list with another field at its end.
 fn and(list: &Fields, name: &str, value: impl AsRef<[u8]>) -> Fields {
     let mut list = list.clone();
     list.push((name.to_owned(), value.as_ref().to_vec()));
@@ -56,20 +56,20 @@ pub(crate) fn parse(list: &Fields) -> Request {
     parse_extended_connect(list.iter().cloned()).unwrap_or_else(|error| panic!("{list:?}: {error}"))
 }
 
-/// Asserts that the list is refused for this, with a status that says so, and in words that HTTP/2 has.
+/// Asserts that the list is rejected with this kind and status, and that HTTP/2 can carry the answer.
 #[track_caller]
-fn assert_refused(list: &Fields, kind: HandshakeErrorKind, status: u16) {
+fn assert_rejected(list: &Fields, kind: HandshakeErrorKind, status: u16) {
     assert_eq!(parse_extended_connect(list.iter().cloned()), Err(kind), "{list:?}");
     let method = list.iter().find(|(name, _)| name == ":method").map_or(&b""[..], |(_, method)| method);
     let answer = kind.answer(Bootstrap::ExtendedConnect, method);
     assert_eq!(answer.status(), status, "{kind}");
-    // RFC 9110 §9.3.2, over any HTTP.
+    // RFC 9110 §9.3.2 holds for every version of HTTP.
     assert_eq!(answer.body().is_empty(), method == b"HEAD", "{kind}");
     assert_eq!(answer.headers().get("sec-websocket-version"), Some(b"13".as_slice()), "{kind}");
     assert_carried(&answer);
 }
 
-/// Asserts that HTTP/2 carries these headers: RFC 9113 §8.2.1, §8.2.2.
+/// Asserts that HTTP/2 can carry these headers: RFC 9113 §8.2.1, §8.2.2.
 #[track_caller]
 fn assert_carried(answer: &Answer) {
     for (name, _) in answer.headers().iter() {
@@ -82,12 +82,12 @@ pub(crate) fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> F
     headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }
 
-/// What a client sends for the request.
+/// The fields that a client sends for the request.
 fn sent(request: &ClientRequest) -> Fields {
     owned(request.extended_connect(&Config::new()).expect("it can be sent").headers().iter())
 }
 
-/// What a client that offers these subprotocols makes of the response.
+/// How a client that offered these subprotocols judges the response.
 pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> Result<Negotiated, HandshakeErrorKind> {
     let handshake = offering(subprotocols).extended_connect(&Config::new()).expect("it can be sent");
     handshake.check(status, headers.iter().cloned()).map(|(response, negotiated)| {
@@ -97,7 +97,7 @@ pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> R
 }
 
 #[test]
-fn the_rfcs_example() {
+fn the_rfcs_example_opens() {
     rows!("8441-5-1", "8441-5-7", "9220-3-1");
     let request = parse(&rfc_request());
     assert_eq!(request.bootstrap(), Bootstrap::ExtendedConnect);
@@ -109,13 +109,13 @@ fn the_rfcs_example() {
     assert_eq!((answer.status(), answer.body()), (200, b"".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-protocol", "chat")]));
     assert_eq!(negotiated, Negotiated::with_subprotocol("chat"));
-    // The same the other way round: the client reads it so.
+    // In the other direction: the client reads the same from the answer.
     let answered = owned(answer.headers().iter());
     assert_eq!(checked(&["chat", "superchat"], 200, &answered), Ok(negotiated));
 }
 
 #[test]
-fn what_a_client_sends() {
+fn a_client_sends_the_fields_of_its_request() {
     rows!("8441-4-1", "8441-4-2", "8441-5-1", "8441-5-2", "8441-5-3", "8441-5-5", "8441-5-6", "9220-3-1");
     for (uri, scheme, authority, path) in [
         ("wss://server.example.com/chat", "https", "server.example.com", "/chat"),
@@ -140,9 +140,9 @@ fn what_a_client_sends() {
     assert_eq!(sent(&request)[6..], fields(&further));
 }
 
-/// RFC 9113 §8.2.2: whoever sends HTTP/2 leaves these out, and a list that has them is malformed.
+/// RFC 9113 §8.2.2: a sender of HTTP/2 omits these headers, and a list with one of them is malformed.
 #[test]
-fn nothing_belongs_to_the_connection() {
+fn connection_specific_headers_are_neither_sent_nor_accepted() {
     rows!("8441-5-4");
     let specific = [
         ("connection", "upgrade"),
@@ -195,7 +195,7 @@ fn only_a_connect_for_websocket_opens() {
 }
 
 #[test]
-fn scheme_and_path_are_there() {
+fn scheme_and_path_are_required() {
     rows!("8441-4-2", "8441-5-2", "8441-5-3");
     for name in [":scheme", ":path"] {
         assert_refused(&without(&rfc_request(), name), HandshakeErrorKind::InvalidRequestTarget, 400);
@@ -231,7 +231,7 @@ fn the_authority_is_the_host() {
 }
 
 #[test]
-fn no_key_and_no_accept() {
+fn key_and_accept_are_neither_sent_nor_checked() {
     rows!("8441-5-5");
     let names = |list: &Fields| list.iter().map(|field| field.0.clone()).collect::<Vec<_>>();
     let own = names(&sent(&offering(&["a"])));
@@ -248,7 +248,7 @@ fn no_key_and_no_accept() {
 }
 
 #[test]
-fn version_13_and_lower_case() {
+fn version_13_and_lower_case_names_are_required() {
     rows!("8441-5-6");
     for missing in ["", "x", "13, 8", "013"] {
         assert_refused(
@@ -261,7 +261,7 @@ fn version_13_and_lower_case() {
     assert_refused(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::InvalidVersion, 400);
     for other in ["8", "0", "14", "255"] {
         let list = with(&rfc_request(), "sec-websocket-version", other);
-        assert_refused(&list, HandshakeErrorKind::UnsupportedVersion, 400);
+        assert_rejected(&list, HandshakeErrorKind::UnsupportedVersion, 400);
     }
     for name in ["Sec-WebSocket-Version", "X-own", "x-owN"] {
         assert_refused(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedHeaderList, 400);
@@ -269,9 +269,9 @@ fn version_13_and_lower_case() {
     }
 }
 
-/// The headers that are used "as they were in RFC 6455" are refused for what they were refused for there.
+/// Headers used "as they were in RFC 6455" are rejected for the same reasons as there.
 #[test]
-fn the_rest_is_as_in_http1() {
+fn other_headers_are_checked_as_in_http1() {
     rows!("8441-5-6", "8441-8-1");
     for (name, value, kind) in [
         ("sec-websocket-protocol", "a b", HandshakeErrorKind::InvalidSubprotocol),
@@ -280,7 +280,7 @@ fn the_rest_is_as_in_http1() {
         ("sec-websocket-extensions", ";x", HandshakeErrorKind::InvalidExtensions),
         ("origin", "\u{0}", HandshakeErrorKind::MalformedHeaderList),
     ] {
-        assert_refused(&with(&rfc_request(), name, value), kind, 400);
+        assert_rejected(&with(&rfc_request(), name, value), kind, 400);
     }
     assert_refused(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::InvalidOrigin, 400);
     assert_refused(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::InvalidOrigin, 400);
@@ -291,7 +291,7 @@ fn the_rest_is_as_in_http1() {
     let same = parse(&with(&rfc_request(), "origin", "https://server.example.com"));
     assert!(same.is_same_origin(true) && !same.is_same_origin(false));
     assert!(!parse(&rfc_request()).is_same_origin(true));
-    // RFC 6455 §4.2.2, 4, and the headers of the caller's own.
+    // RFC 6455 §4.2.2, 4, and the caller's own headers.
     let refused = |accept: &Accept| parse(&rfc_request()).accept(accept, &Config::new()).expect_err("it cannot be");
     let error: AcceptError = refused(&Accept::new().subprotocol("other"));
     assert_eq!(error.into_request(), parse(&rfc_request()));
@@ -302,7 +302,7 @@ fn the_rest_is_as_in_http1() {
 
 /// RFC 9113 §8.2.1, §8.3.
 #[test]
-fn malformed_lists() {
+fn malformed_lists_are_rejected() {
     rows!("8441-4-1", "9220-3-1");
     let malformed = |list: &Fields| assert_refused(list, HandshakeErrorKind::MalformedHeaderList, 400);
     for field in &rfc_request()[..5] {
@@ -317,7 +317,7 @@ fn malformed_lists() {
     for name in ["", " ", "a b", "a:b", "a\r\nb", "a\0", "\u{e9}", "a\n"] {
         malformed(&and(&rfc_request(), name, "x"));
     }
-    // What would be lines of their own wherever this is written as HTTP/1.1 again.
+    // Values that would start lines of their own if they were written as HTTP/1.1.
     for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\u{7f}", " a", "a\t", "\r\n\r\nGET / HTTP/1.1"] {
         malformed(&and(&rfc_request(), "x-own", value));
         for name in [":path", ":authority", ":protocol", ":method", "sec-websocket-protocol", "origin"] {
@@ -334,9 +334,9 @@ fn malformed_lists() {
     malformed(&with(&rfc_request(), ":path", b"/\xff"));
 }
 
-/// A list costs what its bytes cost: many headers are kept, many list elements refused.
+/// A list costs no more memory than its bytes: many headers are kept, too many list elements are rejected.
 #[test]
-fn long_lists() {
+fn long_field_lists_are_kept_and_long_values_rejected() {
     rows!("8441-5-6");
     let mut long = rfc_request();
     long.extend((0..50_000).map(|number| (format!("x-{number}"), b"y".to_vec())));

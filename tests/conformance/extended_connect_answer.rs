@@ -1,6 +1,6 @@
-//! The answer to an extended CONNECT (RFC 8441 §5, RFC 9220 §3), and what runs on the stream after it.
+//! The answer to an extended CONNECT (RFC 8441 §5, RFC 9220 §3), and the connection over its stream.
 //!
-//! That the frames are the same is shown by `every_cut`, which repeats each of its inputs on an upgraded connection.
+//! `every_cut` shows that the frames are the same: it repeats each of its inputs on an upgraded connection.
 
 use websocket_proto::frame::Opcode;
 use websocket_proto::handshake::{Bootstrap, Negotiated};
@@ -23,17 +23,17 @@ fn any_2xx_opens() {
     for status in [0, 100, 101, 103, 199, 300, 302, 401, 403, 404, 426, 501, 503, 599, u16::MAX] {
         assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Rejected(status)));
     }
-    // What only a client meets, opens nothing when it is answered.
+    // Errors that only clients have are answered with 400, should a server answer with them.
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
         assert_eq!(
             [101, 200, 302].map(|status| HandshakeErrorKind::Rejected(status).answer(bootstrap, "GET").status()),
             [400; 3]
         );
     }
-    // A list as a decoder gives it.
+    // A list as an HPACK decoder gives it, with `:status`.
     let decoded = fields(&[(":status", "200"), ("sec-websocket-protocol", "a")]);
     assert_eq!(checked(&["a"], 200, &decoded), Ok(Negotiated::with_subprotocol("a")));
-    // The other way round, 101 alone opens.
+    // For an upgrade, only 101 opens.
     let upgrade = || offering(&[]).upgrade(&Config::new(), [1; 16]).expect("it can be sent");
     for status in [200, 204, 426] {
         let refused = upgrade().check(status, [("Upgrade", "websocket")]);
@@ -41,7 +41,7 @@ fn any_2xx_opens() {
     }
 }
 
-/// `client_response.rs` has these of HTTP/1.1.
+/// `client_response.rs` has the same checks for HTTP/1.1.
 #[test]
 fn the_response_is_checked() {
     rows!("8441-5-8");
@@ -65,7 +65,7 @@ fn the_response_is_checked() {
 }
 
 #[test]
-fn a_rejection_says_why() {
+fn a_rejection_carries_its_status_headers_and_body() {
     rows!("9220-3-4", "8441-5-7");
     let problem = Reject::new(501).and_then(|reject| reject.header("Content-Type", "application/problem+json"));
     let answer = parse(&rfc_request()).reject(&problem.expect("it rejects").body("{}"));
@@ -75,7 +75,7 @@ fn a_rejection_says_why() {
     assert_eq!(refused, Err(HandshakeErrorKind::Rejected(501)));
 }
 
-/// Neither what came over HTTP/2, nor what the caller parsed, is for a connection that speaks HTTP/1.1 by itself.
+/// A connection that reads HTTP/1.1 itself takes neither a request from HTTP/2 nor one that the caller parsed.
 #[test]
 fn a_connection_answers_its_own_request() {
     rows!("8441-5-7");
@@ -97,7 +97,7 @@ fn a_connection_answers_its_own_request() {
     }
 }
 
-/// A connection of this role over a stream that an extended CONNECT has opened.
+/// A connection of this role over a stream that an extended CONNECT opened.
 fn upgraded(role: Role) -> Connection {
     let negotiated = match role {
         Role::Server => parse(&rfc_request()).accept(&Accept::new(), &Config::new()).expect("nothing to refuse").1,
@@ -107,7 +107,7 @@ fn upgraded(role: Role) -> Connection {
 }
 
 #[test]
-fn the_stream_is_the_connection() {
+fn an_upgraded_connection_exchanges_frames() {
     rows!("8441-5-9", "9220-3-1");
     for role in ROLES {
         let mut ws = upgraded(role);
@@ -120,7 +120,7 @@ fn the_stream_is_the_connection() {
         let kinds: Vec<_> = sent.iter().map(|(header, _)| header.opcode).collect();
         assert_eq!(kinds, [Opcode::Text, Opcode::Pong, Opcode::Close]);
         assert!(sent.iter().all(|(header, _)| header.mask.is_some() == (role == Role::Client)), "{sent:?}");
-        // RFC 6455 §5.1: what is masked the wrong way fails this as any other.
+        // RFC 6455 §5.1: wrong masking fails this connection like any other.
         let wrong = from_peer_of(if role == Role::Server { Role::Client } else { Role::Server }, &[(0x81, b"x")]);
         feed(&mut upgraded(role), [&wrong[..]]).assert_fails(1002, &[]);
     }
@@ -143,14 +143,14 @@ fn an_upgraded_client_masks_by_its_seed() {
     assert_eq!(drawn[..8], keys(1));
     drawn.sort_unstable();
     drawn.dedup();
-    // That two of 16 keys are the same has a chance of 3e-8.
+    // The chance that two of 16 random keys are equal is 3e-8.
     assert_eq!(drawn.len(), 16);
 }
 
 /// RFC 8441 §5: "Orderly TCP-level closures are represented as `END_STREAM` flags"; "RST exceptions are represented
-/// with the `RST_STREAM` frame". If no Close came before either, it is 1006.
+/// with the `RST_STREAM` frame". Either without a Close before it is 1006.
 #[test]
-fn the_end_of_the_stream() {
+fn the_end_of_the_stream_ends_the_connection() {
     rows!("8441-5-10", "8441-5-11", "9220-3-5", "9220-3-6");
     for role in ROLES {
         for before in [&[][..], &from_peer_of(role, &[(0x81, b"Hello")])[..3]] {
@@ -198,7 +198,7 @@ fn compression_is_negotiated() {
         assert!(output.len() < long.len());
         assert_eq!(feed(sides[to], [&drain(&mut output)[..]]).events, [text(&long)]);
     }
-    // Without it on the server, the offer is declined.
+    // A server without compression declines the offer.
     let handshake = request.extended_connect(&Config::new().deflate(Deflate::new())).expect("it can be sent");
     let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &Config::new());
     let (answer, as_server) = accepted.expect("nothing to refuse");

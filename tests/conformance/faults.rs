@@ -1,4 +1,4 @@
-//! What a peer's fault has to look like from outside: its kind, its place, its rule and the Close that tells the peer.
+//! How a peer's fault shows from outside: its kind, its offset, its section, and the Close sent to the peer.
 
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Error, Event, ProtocolErrorKind, Role};
 
@@ -16,13 +16,13 @@ pub(crate) fn open(role: Role, config: &Config) -> Connection {
     }
 }
 
-/// Runs frames against an open connection of this role, at every cut.
+/// Receives the frames on an open connection of this role, at every cut.
 #[track_caller]
 pub(crate) fn run(role: Role, config: &Config, frames: &[(u8, &[u8])]) -> Outcome {
     every_cut(|| open(role, config), &from_peer_of(role, frames))
 }
 
-/// How many bytes an open connection has received: the peer's half of the opening handshake.
+/// The length of the opening handshake's half that an open connection has received.
 pub(crate) fn handshake_len(role: Role) -> usize {
     match role {
         Role::Server => REQUEST.len(),
@@ -33,7 +33,8 @@ pub(crate) fn handshake_len(role: Role) -> usize {
     }
 }
 
-/// A frame header that no encoder would write, given as a server's: a client's gets the mask bit and a key.
+/// A frame header that no encoder would write. `unmasked` is as a server sends it; for a client the mask bit and a key
+/// are added.
 pub(crate) fn header_from_peer_of(role: Role, unmasked: &[u8]) -> Vec<u8> {
     let mut header = unmasked.to_vec();
     if role == Role::Server {
@@ -43,12 +44,12 @@ pub(crate) fn header_from_peer_of(role: Role, unmasked: &[u8]) -> Vec<u8> {
     header
 }
 
-/// The length of a peer's frame header before a payload of at most 125 bytes.
+/// The length of a peer's frame header for a payload of at most 125 bytes.
 pub(crate) fn short_header_len(role: Role) -> usize {
     header_from_peer_of(role, &[0x81, 0]).len()
 }
 
-/// The close code (RFC 6455 §7.4.1) and the section for every way in which a frame can be wrong.
+/// The close code (RFC 6455 §7.4.1) and the section for each kind of fault in a frame.
 pub(crate) fn rule(kind: ProtocolErrorKind) -> (u16, &'static str) {
     use ProtocolErrorKind::*;
     match kind {
@@ -66,7 +67,7 @@ pub(crate) fn rule(kind: ProtocolErrorKind) -> (u16, &'static str) {
     }
 }
 
-/// Asserts that the connection was failed for `kind`, at the byte `at` of what came after the opening handshake.
+/// Asserts that the connection failed with `kind`, `at` bytes after the opening handshake.
 #[track_caller]
 pub(crate) fn assert_fault(
     role: Role,
@@ -82,7 +83,7 @@ pub(crate) fn assert_fault(
     assert_eq!(error.offset(), (handshake_len(role) + at) as u64, "offset of: {kind}, as {role:?}");
 }
 
-/// Asserts that both roles fail for `kind` at the header of the last of these frames, after the events `before`.
+/// Asserts that both roles fail with `kind` at the header of the last of these frames, after the events `before`.
 #[track_caller]
 pub(crate) fn both_fail_at_last(frames: &[(u8, &[u8])], kind: ProtocolErrorKind, before: &[Event<'static>]) {
     for role in ROLES {

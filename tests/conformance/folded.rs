@@ -1,4 +1,4 @@
-//! Folded header lines (RFC 9112 §5.2): a client reads them, a server refuses them.
+//! Folded header lines (RFC 9112 §5.2): a client unfolds them, a server rejects them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::{Outcome, REQUEST, connecting, every_cut, header};
 use crate::http::{add, answered, assert_fails, assert_refused, offering, replace, response, waiting};
 use crate::rows;
 
-/// The response of the event that a client reports for these bytes first, the same at every cut.
+/// The response of the client's first event.
 #[track_caller]
 fn first_response(outcome: &Outcome) -> &Response {
     match outcome.events.first() {
@@ -18,7 +18,7 @@ fn first_response(outcome: &Outcome) -> &Response {
     }
 }
 
-/// Asserts that no header of the response has a line end in it, whichever way one looks.
+/// Asserts that no header of the response contains a line end, in its bytes or in `Debug`.
 #[track_caller]
 fn assert_no_line_ends(response: &Response) {
     for (name, value) in response.headers().iter() {
@@ -29,7 +29,7 @@ fn assert_no_line_ends(response: &Response) {
     assert!(!debug.contains("\\r") && !debug.contains("\\n"), "{debug}");
 }
 
-/// Folded values, and what they say: each obs-fold, with the white space around it, is one space.
+/// Folded values and their meaning: each obs-fold, with the white space around it, is one space.
 const FOLDED: [(&str, &[u8]); 13] = [
     ("Basic\r\n realm=\"a\"", b"Basic realm=\"a\""),
     ("Basic\r\n\trealm=\"a\"", b"Basic realm=\"a\""),
@@ -37,11 +37,11 @@ const FOLDED: [(&str, &[u8]); 13] = [
     ("Basic\r\n realm=\"a\",\r\n charset=\"b\",\r\n\tx=y", b"Basic realm=\"a\", charset=\"b\", x=y"),
     ("\r\n Basic", b"Basic"),
     ("\r\n\t\r\n Basic", b"Basic"),
-    // A line of white space only is a fold, too, at the end, in the middle or alone.
+    // A line of only white space is a fold, too: at the end, in the middle, or alone.
     ("Basic\r\n ", b"Basic"),
     ("Basic\r\n \t \r\n\t\r\n realm=\"a\"", b"Basic realm=\"a\""),
     ("\r\n ", b""),
-    // It is part of the value, whatever it looks like.
+    // A folded line is part of the value, whatever it looks like.
     ("Basic\r\n Content-Length: 5", b"Basic Content-Length: 5"),
     ("Basic\r\n HTTP/1.1 101 Switching Protocols", b"Basic HTTP/1.1 101 Switching Protocols"),
     ("Basic\r\n :", b"Basic :"),
@@ -49,10 +49,10 @@ const FOLDED: [(&str, &[u8]); 13] = [
 ];
 
 #[test]
-fn a_fold_is_a_space() {
+fn a_fold_becomes_one_space() {
     rows!("6455-4.1-v1", "6455-4.1-v7");
     for (folded, value) in FOLDED {
-        // Alone, between others and as the last line.
+        // Alone, between other headers, and as the last header.
         for lines in [
             format!("WWW-Authenticate: {folded}\r\nContent-Length: 2\r\n"),
             format!("Content-Length: 2\r\nWWW-Authenticate: {folded}\r\nX-Last: x\r\n"),
@@ -63,16 +63,16 @@ fn a_fold_is_a_space() {
             assert_eq!((refusal.status(), refusal.body()), (401, &b"no"[..]));
             assert_eq!(refusal.headers().get("WWW-Authenticate"), Some(value), "{folded:?}");
             assert_no_line_ends(refusal);
-            // The bytes that came count, not those that were made of them.
+            // The offset counts received bytes, not the bytes after unfolding.
             let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
             assert_eq!(error.offset(), ("HTTP/1.1 401 Unauthorized\r\n\r\n".len() + lines.len()) as u64);
         }
     }
 }
 
-/// All headers of one refusal, to the byte.
+/// All headers of one rejection, compared exactly.
 #[test]
-fn a_folded_challenge() {
+fn a_folded_challenge_is_unfolded() {
     rows!("6455-4.1-v1");
     let folded = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n realm=\"a\"\r\nContent-Length: 0\r\n\r\n";
     let outcome = answered(&offering(&[]), folded);
@@ -82,9 +82,9 @@ fn a_folded_challenge() {
     assert_eq!((refusal.status(), outcome.state, outcome.events.len()), (401, State::Closed, 2));
 }
 
-/// Headers that decide are read with their folds.
+/// The headers that decide about opening are read unfolded.
 #[test]
-fn in_a_response_that_opens() {
+fn folds_are_read_in_an_opening_response() {
     rows!("6455-4.1-v7", "6455-4.1-v2", "6455-4.1-v3", "6455-4.1-v4", "6455-4.1-v9", "6455-4.1-v10");
     let request = offering(&["a", "b"]);
     let good = response(&request);
@@ -105,7 +105,7 @@ fn in_a_response_that_opens() {
         assert_eq!(opened.headers().get("Set-Cookie"), Some(&b"a=b; Secure"[..]));
         assert_no_line_ends(opened);
     }
-    // A space in the middle of a value is not nothing.
+    // A fold in the middle of a value is a space there.
     let (start, rest) = accept.split_at(10);
     for (name, folded, kind) in [
         ("Upgrade", "Upgrade: web\r\n socket\r\n", HandshakeErrorKind::MissingUpgrade),
@@ -119,7 +119,7 @@ fn in_a_response_that_opens() {
     ] {
         assert_fails(&request, replace(&good, name, folded), kind);
     }
-    // What is folded into another header is not there.
+    // A header folded into another one does not count as a header.
     for name in ["Upgrade", "Connection", "Sec-WebSocket-Accept"] {
         let line = good.split_inclusive("\r\n").find(|line| line.starts_with(name)).expect("a response has it");
         let hidden = add(&replace(&good, name, ""), &format!("X: y\r\n {line}"));
@@ -129,7 +129,7 @@ fn in_a_response_that_opens() {
 }
 
 #[test]
-fn in_the_lengths_of_a_body() {
+fn folds_are_read_in_body_lengths() {
     rows!("6455-4.1-v1");
     for (lines, body, expected) in [
         ("Content-Length:\r\n 5\r\n", "Hello, you", &b"Hello"[..]),
@@ -146,7 +146,7 @@ fn in_the_lengths_of_a_body() {
 }
 
 #[test]
-fn in_what_a_refusal_says() {
+fn folds_are_read_in_a_rejections_headers() {
     rows!("6455-4.4-2", "6455-11.3.5-2");
     let lines = "Retry-After:\r\n 7\r\nSec-WebSocket-Version: 13,\r\n 8\r\n , 7\r\nContent-Length: 0\r\n";
     let outcome = answered(&offering(&[]), format!("HTTP/1.1 426 Upgrade Required\r\n{lines}\r\n"));
@@ -156,7 +156,7 @@ fn in_what_a_refusal_says() {
 }
 
 #[test]
-fn in_interim_responses() {
+fn folds_are_read_in_interim_responses() {
     rows!("6455-4.1-v1c");
     let request = offering(&[]);
     for interim in [
@@ -172,9 +172,9 @@ fn in_interim_responses() {
 }
 
 /// RFC 9112 §2.2: a recipient may reject a message with "whitespace between the start-line and the first header field",
-/// which is not a fold; and a name has none.
+/// which is not a fold; and names cannot be folded.
 #[test]
-fn what_is_no_fold() {
+fn other_white_space_is_malformed() {
     rows!("6455-4.1-v7");
     let request = offering(&[]);
     let good = response(&request);
@@ -191,16 +191,16 @@ fn what_is_no_fold() {
         {
             assert_fails(&request, add(&good, &line), HandshakeErrorKind::MalformedHttp);
         }
-        // Line ends are CRLF here as everywhere.
+        // Line ends must be CRLF here as everywhere.
         for line in [format!("X: a\n{space}b\r\n"), format!("X: a\r{space}b\r\n"), format!("X: a\r\r\n{space}b\r\n")] {
             assert_fails(&request, add(&good, &line), HandshakeErrorKind::MalformedHttp);
         }
     }
 }
 
-/// Each line of a folded header is one line of the limit, and its bytes are bytes of the head.
+/// Each line of a folded header counts as one line against the limit, and its bytes count as bytes of the head.
 #[test]
-fn folds_are_bounded() {
+fn folded_lines_count_against_the_limits() {
     rows!("6455-4.1-v11");
     let request = offering(&[]);
     let good = response(&request);
@@ -219,27 +219,27 @@ fn folds_are_bounded() {
     let config = Config::new().max_head_size(folded(20).len() as u32);
     assert_eq!(state(&config, &folded(20)), (State::Open, None));
     assert_eq!(state(&config, &folded(21)), (State::Closed, Some(HandshakeErrorKind::HeadTooLarge)));
-    // As many lines as there may be.
+    // As many lines as the default limit allows.
     assert_eq!(state(&Config::new(), &folded(96)), (State::Open, None));
     assert_eq!(state(&Config::new(), &folded(97)), (State::Closed, Some(HandshakeErrorKind::HeadTooLarge)));
 }
 
 /// RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message by
-/// sending a 400 (Bad Request) [...] or replace each received obs-fold". This one refuses it where the fold begins.
+/// sending a 400 (Bad Request) [...] or replace each received obs-fold". This one rejects it where the fold begins.
 #[test]
-fn in_a_request() {
+fn a_fold_in_a_request_is_rejected() {
     rows!("6455-4.2.1-15");
     for (folded, _) in FOLDED {
         let request = add(REQUEST, &format!("X-A: {folded}\r\n"));
         let fold = request.find("\r\n ").into_iter().chain(request.find("\r\n\t")).min().expect("it is folded");
         assert_eq!(assert_refused(&request, HandshakeErrorKind::MalformedHttp), fold as u64 + 2);
     }
-    // Each of its own headers.
+    // Each of the request's own headers.
     for (at, _) in REQUEST.match_indices(": ") {
         let folded = format!("{}:\r\n {}", &REQUEST[..at], &REQUEST[at + 2..]);
         assert_eq!(assert_refused(folded, HandshakeErrorKind::MalformedHttp), at as u64 + 3);
     }
-    // It needs no more of it.
+    // The start of the fold is enough.
     let fold = every_cut(waiting, format!("{}X: y\r\n ", &REQUEST[..REQUEST.len() - 2]).as_bytes());
     assert!(fold.output.starts_with(b"HTTP/1.1 400 ") && fold.state == State::Closed);
 }

@@ -1,4 +1,4 @@
-//! RFC 6455 §5.4, §5.6, §6 and §8.1: messages in fragments, text and binary, what is sent and in which order.
+//! RFC 6455 §5.4, §5.6, §6 and §8.1: fragmented messages, text and binary, and the order of frames that are sent.
 
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{apply_mask, rotate_key};
@@ -15,7 +15,7 @@ use crate::harness::{
 use crate::rows;
 
 #[test]
-fn messages_come_whole_or_in_fragments() {
+fn messages_arrive_whole_or_in_fragments() {
     rows!("6455-5.4-1", "6455-5.4-2", "6455-5.4-9", "6455-5.4-12", "6455-5.4-13", "6455-6.2-3", "6455-6.2-4");
     let one_after_the_other: &[(u8, &[u8])] = &[
         (0x81, b"whole"),
@@ -52,7 +52,7 @@ fn fragments_out_of_order_fail() {
 }
 
 #[test]
-fn control_frames_go_in_between() {
+fn control_frames_may_come_between_fragments() {
     rows!("6455-5.4-5", "6455-5.4-7", "6455-6.2-2");
     both_roles(&[(0x01, b"Hel"), (0x89, b"x"), (0x80, b"lo")], |_, outcome| {
         assert_eq!(outcome.events, [ping(b"x"), text("Hello")]);
@@ -69,7 +69,7 @@ fn control_frames_go_in_between() {
     }
 }
 
-/// Asserts the first bytes and the payloads of what was put out.
+/// Asserts the first bytes and the payloads of the frames in the output.
 #[track_caller]
 fn assert_sent(output: &mut Output, expected: &[(u8, &str)]) {
     let sent = frames(&drain(output));
@@ -80,7 +80,7 @@ fn assert_sent(output: &mut Output, expected: &[(u8, &str)]) {
 }
 
 #[test]
-fn control_frames_are_whole() {
+fn control_frames_are_never_fragmented() {
     rows!("6455-5.4-6", "6455-5.5-3");
     for opcode in [0x08, 0x09, 0x0a] {
         both_fail_at_last(&[(opcode, b"")], ProtocolErrorKind::FragmentedControlFrame, &[]);
@@ -98,7 +98,7 @@ fn control_frames_are_whole() {
 }
 
 #[test]
-fn one_message_is_sent_at_a_time() {
+fn messages_are_sent_one_at_a_time() {
     rows!("6455-5.4-10", "6455-6.1-2", "6455-6.1-3", "6455-6.1-4", "6455-6.1-5");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
@@ -134,9 +134,9 @@ fn fragments_may_be_empty() {
     }
 }
 
-/// The same message in one, two and three frames, cut at every pair of places, in the middle of characters too.
+/// One message in one, two and three frames, cut at every pair of offsets, also inside characters.
 #[test]
-fn frame_borders_mean_nothing() {
+fn fragment_borders_do_not_change_the_message() {
     rows!("6455-5.4-14", "6455-5.6-2");
     let message = "aé€😀";
     for role in ROLES {
@@ -154,8 +154,8 @@ fn frame_borders_mean_nothing() {
     }
 }
 
-/// What an intermediary does that understands nothing but headers: takes frames apart as they arrive, so many bytes at
-/// a time, and puts each together again.
+/// An intermediary that understands only headers: decodes frames as they arrive, `size` bytes at a time, and encodes
+/// each of them again.
 fn pass_through(stream: &[u8], size: usize) -> Vec<u8> {
     let (mut reader, mut key, mut passed) = (FrameReader::new(), [0; 4], Vec::new());
     for read in stream.chunks(size) {
@@ -201,7 +201,7 @@ fn a_proxy_passes_frames_on_unchanged() {
     }
 }
 
-/// Text that is not UTF-8, with the index of the byte that makes it so.
+/// Text that is not UTF-8, with the index of the first invalid byte.
 const INVALID: [(&str, usize); 25] = [
     ("ce ba e1 bd b9 cf 83 ce bc ce b5 ed a0 80 65 64 69 74 65 64", 12),
     ("80", 0),
@@ -253,7 +253,7 @@ fn text_that_is_not_utf8_fails_at_the_byte() {
 }
 
 #[test]
-fn all_of_unicode_is_text() {
+fn every_unicode_scalar_value_is_text() {
     rows!("6455-5.6-5");
     let mut borders: Vec<u32> =
         vec![0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xfdd0, 0xfeff, 0xfffd, 0x1_0000, 0x10_ffff];
@@ -269,7 +269,7 @@ fn all_of_unicode_is_text() {
     });
 }
 
-/// A message that ends inside a character fails where its next byte would have been.
+/// A message that ends inside a character fails at the offset after its last byte.
 #[test]
 fn a_character_may_not_be_left_unfinished() {
     rows!("6455-5.6-3");
@@ -285,12 +285,12 @@ fn a_character_may_not_be_left_unfinished() {
     }
 }
 
-/// Not one byte later than it is certain: neither the end of the frame nor that of the message is waited for.
+/// The failure comes with the byte that makes it certain, not at the end of the frame or the message.
 #[test]
 fn text_fails_as_soon_as_it_cannot_become_valid() {
     rows!("6455-5.6-6");
     for (bytes, index) in INVALID {
-        // The frame announces more than will come, and more frames.
+        // The frame announces more bytes than arrive, or more fragments.
         let payload = [hex(bytes), vec![b'a'; 100 - hex(bytes).len()]].concat();
         for (role, first_byte) in
             [(Role::Server, 0x81), (Role::Server, 0x01), (Role::Client, 0x81), (Role::Client, 0x01)]
@@ -306,7 +306,7 @@ fn text_fails_as_soon_as_it_cannot_become_valid() {
 }
 
 #[test]
-fn binary_is_opaque() {
+fn binary_payloads_may_be_any_bytes() {
     rows!("6455-5.6-7");
     both_roles(&[(0x82, b"\xff"), (0x02, b"\xed\xa0"), (0x80, b"\x80\0")], |_, outcome| {
         assert_eq!(outcome.events, [binary(b"\xff"), binary(b"\xed\xa0\x80\0")]);
@@ -314,7 +314,7 @@ fn binary_is_opaque() {
 }
 
 #[test]
-fn text_sent_is_utf8() {
+fn text_fragments_sent_must_be_utf8() {
     rows!("6455-5.6-4");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
@@ -334,7 +334,7 @@ fn text_sent_is_utf8() {
         assert_eq!(fragment(b"\x82", true), Err(SendError::InvalidUtf8));
         fragment(b"\x82", false).unwrap();
         fragment(b"\xac", true).unwrap();
-        // The next message owes nothing to the last.
+        // The next message is checked from its own start.
         fragment("é".as_bytes(), true).unwrap();
         let payloads: Vec<u8> = frames(&drain(&mut output)).into_iter().flat_map(|(_, payload)| payload).collect();
         assert_eq!(payloads, "a€é".as_bytes());
@@ -350,7 +350,7 @@ fn text_sent_is_utf8() {
 
 /// RFC 6455 §8.1 holds "both during the opening handshake and during subsequent data exchange".
 #[test]
-fn a_request_that_is_not_utf8_is_refused() {
+fn a_request_that_is_not_utf8_is_rejected() {
     rows!("6455-8.1-1");
     let request = REQUEST.replace("/chat", "/ch\u{0}").into_bytes();
     let request: Vec<u8> = request.into_iter().map(|byte| if byte == 0 { 0xff } else { byte }).collect();
@@ -398,9 +398,9 @@ fn data_is_sent_only_while_open() {
     }
 }
 
-/// A character that a frame or a read cuts is a part of its own, and what is around it comes as it is.
+/// A character cut by a frame or a read becomes a part of its own; the text around it is delivered by reference.
 #[test]
-fn a_character_that_is_cut_is_a_part() {
+fn a_cut_character_becomes_a_part_of_its_own() {
     rows!("6455-5.6-2");
     let words = "aé€😀z";
     let config = Config::new().part_size(100);
@@ -421,9 +421,9 @@ fn a_character_that_is_cut_is_a_part() {
     }
 }
 
-/// Sizes out of bounds are taken for the nearest that are not, and a gigabyte is the most.
+/// Sizes out of range become the nearest in range; the largest is 1 GiB.
 #[test]
-fn sizes_of_parts() {
+fn part_sizes_are_clamped() {
     let sized = |bytes| Config::new().part_size(bytes);
     for small in 0..4 {
         assert_eq!(sized(small), sized(4));

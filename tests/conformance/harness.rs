@@ -1,4 +1,4 @@
-//! Drives connections through every cut of an input and compares what comes of it.
+//! Drives connections through every cut of an input and compares the outcomes.
 
 use std::cell::Cell;
 
@@ -12,15 +12,15 @@ use websocket_proto::{
 /// The key of the masked vectors in RFC 6455 §5.7.
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A request that opens, with no header that could be left out.
+/// A valid request with no optional header.
 pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// All that came of an input.
+/// The result of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Event<'static>>,
-    /// What was put into the output since the connection was made by the caller's function.
+    /// The bytes put into the output while the input was received.
     pub(crate) output: Vec<u8>,
     pub(crate) state: State,
 }
@@ -34,7 +34,7 @@ impl Outcome {
         }
     }
 
-    /// Every event before the end, or, on a client that waits for the end, before the peer's Close.
+    /// The events before the end, or, on a client that still waits for the end, before the peer's Close.
     pub(crate) fn before_end(&self) -> &[Event<'static>] {
         match self.events.split_last() {
             Some((Event::Closed(_) | Event::CloseReceived { .. }, before)) => before,
@@ -47,7 +47,8 @@ impl Outcome {
         frames(&self.output)
     }
 
-    /// The code of the only Close frame, which has to be the last thing in the output. `Some(None)`: without a code.
+    /// The code of the only Close frame, which must be the last frame in the output. `Some(None)`: a Close without a
+    /// code.
     #[expect(clippy::option_option, reason = "no Close, a Close without a code, a Close with one")]
     pub(crate) fn close_sent(&self) -> Option<Option<u16>> {
         let frames = self.frames();
@@ -61,7 +62,7 @@ impl Outcome {
         None
     }
 
-    /// Asserts FAIL(code) of the table: nothing but `events`, then one error; a Close with this code in the output.
+    /// Asserts FAIL(code) of the table: only `events`, then one error; a Close with this code in the output.
     #[track_caller]
     pub(crate) fn assert_fails(&self, code: u16, events: &[Event<'static>]) {
         assert_eq!(self.before_end(), events, "{self:x?}");
@@ -72,7 +73,7 @@ impl Outcome {
     }
 }
 
-/// Asserts an end without a closing handshake, which always has an error, and returns that.
+/// Asserts an unclean end, which always has an error; returns the error.
 #[track_caller]
 pub(crate) fn assert_failed(closed: &Closed) -> &Error {
     assert_eq!((closed.status(), closed.code(), closed.reason()), (CloseStatus::Abnormal, 1006, ""), "{closed:?}");
@@ -92,14 +93,13 @@ pub(crate) fn server_with(config: Config) -> Connection {
 }
 
 thread_local! {
-    /// Whether the connections made here are to be upgraded ones, whose opening handshake is made by the pure
-    /// functions.
+    /// Whether connections made here are [upgraded](Connection::upgraded), with a handshake made by the pure functions.
     static UPGRADED: Cell<bool> = const { Cell::new(false) };
-    /// The length of the head that the last connection made here has received.
+    /// The length of the last head that a connection made here received.
     static HEAD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// An open server that this request opened.
+/// An open server whose handshake was this request.
 pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
     if UPGRADED.get() {
         let parsed = parse_request(request.as_bytes()).expect("it opens");
@@ -129,7 +129,7 @@ pub(crate) fn client_with(config: Config) -> Connection {
     client_told(config, "")
 }
 
-/// An open client whose response had these further header lines, each ended by CRLF.
+/// An open client whose response had these additional header lines, each ended by CRLF.
 pub(crate) fn client_told(config: Config, further: &str) -> Connection {
     let request = ClientRequest::new("ws://server.example.com/chat");
     if UPGRADED.get() {
@@ -148,7 +148,7 @@ pub(crate) fn client_told(config: Config, further: &str) -> Connection {
     client
 }
 
-/// A client that has sent its request, with what it sent.
+/// A client that has sent its request, and the request.
 pub(crate) fn connecting(request: &ClientRequest, config: Config) -> (Connection, String) {
     let mut output = Output::new();
     let client = Connection::client(request, config, [7; 32], &mut output).expect("the request is valid");
@@ -162,7 +162,7 @@ pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     line.map(|line| line.split_once(':').expect("it has a colon").1.trim())
 }
 
-/// The 101 response to a client's request, with further header lines, each ended by CRLF.
+/// The 101 response to a client's request, with additional header lines, each ended by CRLF.
 pub(crate) fn response_to(request: &str, further: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -177,7 +177,7 @@ pub(crate) fn accept_for(request: &str) -> String {
     String::from_utf8(websocket_proto::handshake::accept_key(key.as_bytes()).to_vec()).expect("base64 is text")
 }
 
-/// What a peer of this role sends as one frame: a client's is masked.
+/// One frame as a peer of role `sender` encodes it: masked if it is a client.
 pub(crate) fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let mask = (sender == Role::Client).then_some(KEY);
     let opcode = Opcode::new(first_byte & 0xf).expect("a known opcode; others are written out");
@@ -188,20 +188,20 @@ pub(crate) fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The same frames as either peer of the connection under test would send them.
+/// The frames as the peer of a connection of this role sends them.
 pub(crate) fn from_peer_of(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
     let sender = if role == Role::Server { Role::Client } else { Role::Server };
     frames.iter().flat_map(|(first_byte, payload)| frame(sender, *first_byte, payload)).collect()
 }
 
-/// Runs frames against an open connection of each role, at every cut, and gives both outcomes to `check`.
+/// Receives the frames on an open connection of each role, at every cut, and passes both outcomes to `check`.
 #[track_caller]
 pub(crate) fn both_roles(frames: &[(u8, &[u8])], check: impl Fn(Role, Outcome)) {
     check(Role::Server, every_cut(server, &from_peer_of(Role::Server, frames)));
     check(Role::Client, every_cut(client, &from_peer_of(Role::Client, frames)));
 }
 
-/// Takes an output apart into frames, unmasked.
+/// Decodes the frames of an output, unmasked.
 pub(crate) fn frames(mut output: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
     let mut frames = Vec::new();
     while !output.is_empty() {
@@ -218,7 +218,7 @@ pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
-/// Feeds the pieces to the connection; requests are accepted, everything else only noted.
+/// Feeds the pieces to the connection; accepts requests, and records all other events.
 pub(crate) fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
     feed_with(ws, pieces, &|ws, event, output| match event {
         Event::Request(request) => {
@@ -229,7 +229,7 @@ pub(crate) fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p
     })
 }
 
-/// What an application does with an event: it may answer it, and returns it to have it noted.
+/// An application: it may react to an event, and returns it to have it recorded.
 pub(crate) type Application<'a> = dyn for<'e> Fn(&mut Connection, Event<'e>, &mut Output) -> Option<Event<'e>> + 'a;
 
 pub(crate) fn feed_with<'p>(
@@ -249,8 +249,8 @@ pub(crate) fn feed_with<'p>(
     Outcome { events, output: drain(&mut output), state: ws.state() }
 }
 
-/// Runs an input whole, byte by byte, and at every split into two, and asserts that all outcomes are the same; and the
-/// same on a connection that was [upgraded](Connection::upgraded), if `make` takes an open one from here.
+/// Receives an input whole, byte by byte, and split into two at every offset, and asserts that the outcomes are equal.
+/// If `make` returns an open connection made here, does the same with an [upgraded](Connection::upgraded) one.
 #[track_caller]
 pub(crate) fn every_cut(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     every_cut_with(make, input, &|ws, event, output| match event {
@@ -281,7 +281,7 @@ pub(crate) fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], applic
 }
 
 /// RFC 8441 §5: "the peers should proceed with the WebSocket Protocol [...] using the HTTP/2 stream from the CONNECT
-/// transaction as if it were the TCP connection". Offsets count from the first frame there, and mask keys are others.
+/// transaction as if it were the TCP connection". There, offsets count from the first frame, and the mask keys differ.
 #[track_caller]
 fn assert_same_but_for_the_opening(http1: &Outcome, upgraded: &Outcome, head: usize) {
     let fault = |outcome: &Outcome| match outcome.closed()?.error()? {
@@ -310,7 +310,7 @@ fn assert_same_sent(http1: &Outcome, upgraded: &Outcome) {
     }
 }
 
-/// The code, which has to be one that may travel.
+/// The close code with this number, which must be one that may be sent.
 pub(crate) fn code(code: u16) -> CloseCode {
     CloseCode::new(code).expect("may travel")
 }

@@ -1,5 +1,5 @@
-//! Requests whose method is HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
-//! send content in the response." So no answer to one has a body, whatever was wrong with it.
+//! Requests with the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
+//! send content in the response." So no answer to such a request has a body, whatever was wrong with it.
 
 use websocket_proto::handshake::{Bootstrap, parse_extended_connect, parse_request};
 use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Output, Timeout};
@@ -8,24 +8,24 @@ use crate::harness::{Outcome, REQUEST, drain, every_cut, feed};
 use crate::http::{Head, add, asking_for, assert_handshake_failed, replace, some_cuts, waiting};
 use crate::rows;
 
-/// With limits that a short head can pass.
+/// A server with limits that a short head exceeds.
 fn small() -> Connection {
     Connection::server(Config::new().max_head_size(300).max_headers(7))
 }
 
-/// The good request, with this method.
+/// The valid request, with this method.
 fn with_method(method: &str) -> String {
     REQUEST.replacen("GET", method, 1)
 }
 
-/// The same request with another method of four letters, so that everything else of it is at the same place.
+/// The same request with another method of four letters, which leaves all offsets the same.
 fn as_post(request: &[u8]) -> Vec<u8> {
     let at = request.windows(4).position(|method| method == b"HEAD").expect("it is in the request");
     [&request[..at], b"POST", &request[at + 4..]].concat()
 }
 
-/// Asserts that the first is the second without its content: the same status and headers, but no Content-Length.
-/// RFC 9110 §8.6: that would have to be the one "if the same request had used the GET method".
+/// Asserts that `answer` is `with_content` without its content: the same status and headers, but no Content-Length. RFC
+/// 9110 §8.6: that would have to be the one "if the same request had used the GET method".
 #[track_caller]
 fn assert_without_content(answer: &[u8], with_content: &[u8], what: &str) {
     let (answer, mut with_content) = (Head::parse(answer), Head::parse(with_content));
@@ -38,19 +38,19 @@ fn assert_without_content(answer: &[u8], with_content: &[u8], what: &str) {
 fn assert_without_content_at_every_cut(make: fn() -> Connection, request: &[u8], kind: Kind) {
     let what = request.escape_ascii().to_string();
     let post = feed(&mut make(), [&as_post(request)[..]]);
-    assert_refused_the_same(&every_cut(make, request), &post, kind, &what);
+    assert_rejected_the_same(&every_cut(make, request), &post, kind, &what);
     assert!(!Head::parse(&post.output).body.is_empty(), "{what}: what other methods get says why");
 }
 
 #[track_caller]
-fn assert_refused_the_same(head: &Outcome, post: &Outcome, kind: Kind, what: &str) {
+fn assert_rejected_the_same(head: &Outcome, post: &Outcome, kind: Kind, what: &str) {
     assert_handshake_failed(head, kind, what);
     assert_handshake_failed(post, kind, what);
     assert_without_content(&head.output, &post.output, what);
 }
 
 #[test]
-fn a_request_by_head_is_answered_without_content() {
+fn a_head_request_is_answered_without_content() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
     assert_without_content_at_every_cut(waiting, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", Kind::UnsupportedMethod);
     for target in ["/", "*", "http://h/", "ftp://h"] {
@@ -63,9 +63,9 @@ fn a_request_by_head_is_answered_without_content() {
     assert_eq!(outcome.output.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
 }
 
-/// What is malformed is seen before the method is known to be wrong, and with the method alone.
+/// A malformed request is rejected before its method; the method alone decides about the content.
 #[test]
-fn so_is_what_only_begins_with_head() {
+fn malformed_head_requests_are_answered_without_content() {
     rows!("6455-4.2.1-0", "6455-4.2.1-15", "6455-10.7-4");
     let good = with_method("HEAD");
     for malformed in [
@@ -98,7 +98,7 @@ fn so_is_what_only_begins_with_head() {
 }
 
 #[test]
-fn so_is_a_head_that_is_too_large() {
+fn oversized_head_requests_are_answered_without_content() {
     rows!("6455-4.2.1-14", "6455-10.7-4");
     let good = with_method("HEAD");
     for (too_large, kind) in [
@@ -109,24 +109,24 @@ fn so_is_a_head_that_is_too_large() {
     ] {
         assert_without_content_at_every_cut(small, too_large.as_bytes(), kind);
     }
-    // The least limits: how much of the method has come when they are reached does not depend on the cut.
+    // The smallest limits: how much of the method arrived before the limit does not depend on the cut.
     for limit in 0..10 {
         let least = || Connection::server(Config::new().max_head_size(limit));
         let outcome = every_cut(least, good.as_bytes());
         assert_handshake_failed(&outcome, Kind::RequestLineTooLong, "the least");
         assert_eq!(Head::parse(&outcome.output).body.is_empty(), limit >= 3, "after {limit} bytes and one too many");
     }
-    // And the default ones.
+    // The default limits.
     for (too_large, kind) in [
         (add(&good, &"X: y\r\n".repeat(100)), Kind::HeadTooLarge),
         (format!("HEAD /{}", "x".repeat(100 << 10)), Kind::RequestLineTooLong),
     ] {
         let (outcome, post) = (some_cuts(waiting, too_large.as_bytes()), as_post(too_large.as_bytes()));
-        assert_refused_the_same(&outcome, &feed(&mut waiting(), [&post[..]]), kind, "the defaults");
+        assert_rejected_the_same(&outcome, &feed(&mut waiting(), [&post[..]]), kind, "the defaults");
     }
 }
 
-/// Methods are tokens, and case-sensitive (RFC 9110 §9.1): these are others, whose answers say why.
+/// Methods are tokens, and case-sensitive (RFC 9110 §9.1): these are not HEAD, so the answers have an explanation.
 #[test]
 fn other_methods_get_an_explanation() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1");
@@ -139,12 +139,12 @@ fn other_methods_get_an_explanation() {
             assert_eq!(head.only("Content-Length"), head.body.len().to_string());
         }
     }
-    // A second empty line ends the head before there is a method; what comes behind that is not looked at.
+    // A second empty line ends the head before any method; the bytes after it are ignored.
     let outcome = every_cut(waiting, b"\r\n\r\nHEAD / HTTP/1.1\r\n\r\n");
     assert_eq!(Head::parse(&outcome.output).body, format!("{}\n", Kind::MalformedHttp).into_bytes());
 }
 
-/// RFC 9110 §15.5.9, 408, while the request is under way, however it was cut.
+/// RFC 9110 §15.5.9, 408, while the request is incomplete, however it was cut.
 #[test]
 fn a_timeout_is_answered_without_content() {
     rows!("6455-10.7-4");
@@ -168,9 +168,9 @@ fn a_timeout_is_answered_without_content() {
     }
 }
 
-/// The answers that a caller makes who reads HTTP itself.
+/// Answers made by a caller that reads HTTP itself.
 #[test]
-fn answers_made_apart_from_a_connection() {
+fn answers_made_without_a_connection_have_no_content() {
     rows!("6455-4.2.1-0", "8441-5-7");
     let kinds = [
         Kind::UnsupportedMethod,

@@ -1,11 +1,11 @@
-//! HTTP for the tests of the opening handshake: heads made by editing a good one, answers read back strictly.
+//! HTTP for the tests of the opening handshake: heads made by editing a valid one, and a strict parser for answers.
 
 use websocket_proto::handshake::{Request, parse_request};
 use websocket_proto::{ClientRequest, Config, Connection, Error, Event, HandshakeErrorKind, State};
 
 use crate::harness::{Outcome, REQUEST, connecting, every_cut, feed, response_to};
 
-/// A head and what follows it.
+/// A head and the bytes after it.
 pub(crate) struct Head {
     pub(crate) first_line: String,
     pub(crate) lines: Vec<(String, String)>,
@@ -13,7 +13,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a head by the grammar of RFC 9112 §2.1 and §5, with nothing forgiven.
+    /// Parses a head by the grammar of RFC 9112 §2.1 and §5, without any leniency.
     #[track_caller]
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").expect("an empty line ends a head");
@@ -29,13 +29,13 @@ impl Head {
         Self { first_line, lines: lines.collect(), body: bytes[end + 4..].to_vec() }
     }
 
-    /// The values of all lines with this name.
+    /// The values of all lines called `name`.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let named = self.lines.iter().filter(|line| line.0.eq_ignore_ascii_case(name));
         named.map(|line| line.1.as_str()).collect()
     }
 
-    /// The value of the only line with this name.
+    /// The value of the only line called `name`.
     #[track_caller]
     pub(crate) fn only(&self, name: &str) -> &str {
         let [value] = self.all(name)[..] else { panic!("not one {name}: {:?}", self.lines) };
@@ -49,7 +49,7 @@ pub(crate) fn is_token_char(char: char) -> bool {
     ('!'..='~').contains(&char) && !"()<>@,;:\\\"/[]?={}".contains(char)
 }
 
-/// The head with other lines, each ended by CRLF, in the place of those with this name.
+/// The head with `lines`, each ended by CRLF, in place of the lines called `name`.
 #[track_caller]
 pub(crate) fn replace(head: &str, name: &str, lines: &str) -> String {
     let start = format!("{}:", name.to_ascii_lowercase());
@@ -59,20 +59,20 @@ pub(crate) fn replace(head: &str, name: &str, lines: &str) -> String {
     add(&others, lines)
 }
 
-/// The head with further lines, each ended by CRLF, at its end.
+/// The head with more lines, each ended by CRLF, at its end.
 pub(crate) fn add(head: &str, lines: &str) -> String {
     let head = head.strip_suffix("\r\n").expect("an empty line ends a head");
     format!("{head}{lines}\r\n")
 }
 
-/// The head with a further line, and this byte in the place of the line's `?`.
+/// The head with another line, in which `byte` replaces the `?`.
 pub(crate) fn with_byte(byte: u8, head: &str, line: &str) -> Vec<u8> {
     let mut head = add(head, line).into_bytes();
     *head.iter_mut().rfind(|byte| **byte == b'?').expect("the line has one") = byte;
     head
 }
 
-/// Runs an input that is too long for every cut whole, byte by byte, and in pieces of some other sizes.
+/// Receives an input that is too long for every cut whole, byte by byte, and in pieces of a few other sizes.
 #[track_caller]
 pub(crate) fn some_cuts(make: impl Fn() -> Connection, input: &[u8]) -> Outcome {
     let whole = feed(&mut make(), [input]);
@@ -88,7 +88,7 @@ pub(crate) fn waiting() -> Connection {
     Connection::server(Config::new())
 }
 
-/// The good request for another target.
+/// The valid request with another target.
 pub(crate) fn asking_for(target: &str) -> String {
     REQUEST.replace("/chat", target)
 }
@@ -108,14 +108,15 @@ pub(crate) fn assert_opens(request: &str) -> Head {
     head
 }
 
-/// Asserts that a server refuses the request at every cut, with the status that says why; returns the error's offset.
+/// Asserts that a server rejects the request at every cut, with the status for this kind; returns the error's offset.
 #[track_caller]
 pub(crate) fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
     let request = request.as_ref();
     assert_refusal(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request))
 }
 
-/// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame; returns the error's offset.
+/// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame; returns the error's
+/// offset.
 #[track_caller]
 pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
     let offset = assert_handshake_failed(outcome, kind, what);
@@ -158,19 +159,19 @@ pub(crate) fn offering(subprotocols: &[&str]) -> ClientRequest {
     subprotocols.iter().fold(request, |request, name| request.subprotocol(*name))
 }
 
-/// The least 101 response to the request.
+/// The shortest 101 response to the request.
 pub(crate) fn response(request: &ClientRequest) -> String {
     let (_, sent) = connecting(request, Config::new());
     String::from_utf8(response_to(&sent, "")).expect("it is text")
 }
 
-/// What comes of a response, at every cut.
+/// The outcome of a response, at every cut.
 #[track_caller]
 pub(crate) fn answered(request: &ClientRequest, response: impl AsRef<[u8]>) -> Outcome {
     every_cut(|| connecting(request, Config::new()).0, response.as_ref())
 }
 
-/// Asserts HSFAIL of the table: the end, no event before it, and not a byte written; returns the error's offset.
+/// Asserts HSFAIL of the table: the end, no event before it, and no byte written; returns the error's offset.
 #[track_caller]
 pub(crate) fn assert_fails(request: &ClientRequest, response: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
     let response = response.as_ref();

@@ -1,4 +1,4 @@
-//! RFC 6455 §10.4: limits on messages, frames and fragments, each at its border, and refused on a header alone.
+//! RFC 6455 §10.4: limits on messages, frames and fragments, each at its border, and exceeded by a header alone.
 
 use websocket_proto::{Config, Event, Output, ProtocolErrorKind, Role, State};
 
@@ -8,7 +8,7 @@ use crate::rows;
 
 type Frames<'f> = &'f [(u8, &'f [u8])];
 
-/// Asserts that both roles let these frames through under the limits.
+/// Asserts that both roles accept these frames within the limits.
 #[track_caller]
 fn assert_passes(config: &Config, frames: Frames, events: &[Event<'static>]) {
     for role in ROLES {
@@ -17,7 +17,7 @@ fn assert_passes(config: &Config, frames: Frames, events: &[Event<'static>]) {
     }
 }
 
-/// Asserts that both roles refuse the last of these frames, on its header alone.
+/// Asserts that both roles reject the last of these frames at its header.
 #[track_caller]
 fn assert_exceeds(config: &Config, frames: Frames, events: &[Event<'static>], kind: ProtocolErrorKind) {
     let ((first_byte, payload), before) = frames.split_last().unwrap();
@@ -37,7 +37,7 @@ fn assert_exceeds(config: &Config, frames: Frames, events: &[Event<'static>], ki
 }
 
 #[test]
-fn a_message_in_one_frame() {
+fn the_message_limit_holds_for_one_frame() {
     rows!("6455-10.4-1");
     let config = Config::new().max_message_size(5);
     for first_byte in [0x81, 0x82] {
@@ -50,9 +50,9 @@ fn a_message_in_one_frame() {
     assert_exceeds(&none, &[(0x81, b"1")], &[], ProtocolErrorKind::MessageTooBig);
 }
 
-/// Each form of the length, at a limit just there.
+/// Each form of the payload length, at a limit next to its border.
 #[test]
-fn a_message_of_any_length() {
+fn the_message_limit_holds_for_each_length_form() {
     rows!("6455-10.4-1", "6455-5.2-14");
     let longer_by_one: [(usize, &[u8]); 4] = [
         (125, &[126, 0, 126]),
@@ -77,7 +77,7 @@ fn a_message_of_any_length() {
 }
 
 #[test]
-fn a_message_over_its_fragments() {
+fn the_message_limit_holds_over_all_fragments() {
     rows!("6455-10.4-1");
     let config = Config::new().max_message_size(5);
     let whole = [text("12345"), ping(b"a control frame is none of it"), text("12345"), text("12345")];
@@ -95,7 +95,7 @@ fn a_message_over_its_fragments() {
     assert_exceeds(&config, &[(0x01, b"12345"), (0x80, b"6")], &[], too_big);
     assert_exceeds(&config, &[(0x02, b"12"), (0x00, b"34"), (0x00, b"56")], &[], too_big);
     assert_exceeds(&config, &[(0x02, b""), (0x80, b"123456")], &[], too_big);
-    // What one message used up is the next one's again, and no more than that.
+    // The next message has the whole limit again, and no more.
     assert_exceeds(
         &config,
         &[(0x01, b"123"), (0x80, b"45"), (0x01, b"12345"), (0x80, b"6")],
@@ -104,7 +104,7 @@ fn a_message_over_its_fragments() {
     );
 }
 
-/// Bytes of a character whose end has not arrived count as the others do.
+/// The bytes of an incomplete character count like all others.
 #[test]
 fn text_that_ends_inside_a_character_counts_exactly() {
     rows!("6455-10.4-1");
@@ -121,7 +121,7 @@ fn text_that_ends_inside_a_character_counts_exactly() {
 }
 
 #[test]
-fn a_frame() {
+fn the_frame_limit_holds_for_each_frame() {
     rows!("6455-10.4-1");
     let config = Config::new().max_frame_size(5).max_message_size(20);
     let too_big = ProtocolErrorKind::FrameTooBig;
@@ -135,7 +135,7 @@ fn a_frame() {
 }
 
 #[test]
-fn the_number_of_fragments() {
+fn the_fragment_limit_holds_for_each_message() {
     rows!("6455-10.4-1");
     let config = Config::new().max_fragments(3);
     let too_many = ProtocolErrorKind::TooManyFragments;
@@ -149,9 +149,9 @@ fn the_number_of_fragments() {
     assert_exceeds(&one, &[(0x01, b"1"), (0x80, b"2")], &[], too_many);
 }
 
-/// Without any configuration there are limits.
+/// The limits of `Config::default`.
 #[test]
-fn by_default() {
+fn the_default_limits_hold() {
     const MIB: usize = 1 << 20;
     rows!("6455-10.4-1", "6455-10.4-2");
     for role in ROLES {
@@ -186,9 +186,9 @@ fn an_enormous_length_fails_on_the_header() {
     }
 }
 
-/// Where no limit forbids it, 2⁶⁰ bytes may be announced; no machine could set them aside.
+/// Without a limit, 2⁶⁰ bytes may be announced, more than any machine could reserve.
 #[test]
-fn nothing_is_reserved_for_a_length_that_was_only_announced() {
+fn no_memory_is_reserved_for_announced_bytes() {
     rows!("6455-5.2-14");
     let config = Config::new().max_message_size(usize::MAX).max_frame_size(usize::MAX);
     for first_byte in [0x81, 0x82, 0x01] {
@@ -202,9 +202,9 @@ fn nothing_is_reserved_for_a_length_that_was_only_announced() {
     }
 }
 
-/// What is sent is the caller's to limit.
+/// Limiting what is sent is left to the caller.
 #[test]
-fn limits_are_for_what_is_received() {
+fn limits_do_not_apply_to_sending() {
     rows!("6455-10.4-1");
     let config = Config::new().max_message_size(1).max_frame_size(1).max_fragments(1);
     let (mut ws, mut output) = (open(Role::Server, &config), Output::new());

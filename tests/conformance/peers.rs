@@ -1,4 +1,4 @@
-//! Opening handshakes as real peers send them: every captured request opens a server, every response a client.
+//! Opening handshakes captured from real peers: every request opens a server, every response a client.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::harness::{accept_for, connecting, every_cut_with, header};
 use crate::harness::{every_cut, feed};
 use crate::http::{Head, answered, assert_fails, offering, replace, waiting};
 
-/// The name of each file that starts so, with the heads in it.
+/// The names of the files that begin with `start`, each with the heads in it.
 fn captured(start: &str) -> Vec<(String, Vec<String>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/handshakes");
     let files = fs::read_dir(directory).expect("the captures are there").map(|file| file.expect("it is listed"));
@@ -29,7 +29,7 @@ fn captured(start: &str) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn every_client_opens_a_server() {
+fn every_captured_request_opens_a_server() {
     let files = captured("client-");
     assert_eq!(files.len(), 31);
     for (name, requests) in files {
@@ -52,7 +52,7 @@ fn every_client_opens_a_server() {
 }
 
 #[test]
-fn every_server_opens_a_client() {
+fn every_captured_response_opens_a_client() {
     let request = offering(&["chat", "superchat"]);
     let (_, sent) = connecting(&request, Config::new());
     let accept = format!("Sec-WebSocket-Accept: {}\r\n", accept_for(&sent));
@@ -85,7 +85,7 @@ fn every_server_opens_a_client() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn every_client_that_offers_deflate_gets_it() {
+fn every_captured_offer_of_deflate_is_accepted() {
     for (name, requests) in captured("client-") {
         for request in requests.iter().filter(|request| header(request, "Sec-WebSocket-Extensions").is_some()) {
             let make = || Connection::server(Config::new().deflate(Deflate::new()));
@@ -93,7 +93,7 @@ fn every_client_that_offers_deflate_gets_it() {
             let offers = header(request, "Sec-WebSocket-Extensions").unwrap();
             let answer = Head::parse(&outcome.output).only("Sec-WebSocket-Extensions").to_owned();
             assert!(offers.starts_with("permessage-deflate") && answer.starts_with("permessage-deflate"), "{name}");
-            // RFC 7692 §7.1.2.2: only what was offered.
+            // RFC 7692 §7.1.2.2: only parameters that were offered.
             assert!(offers.contains("client_max_window_bits") || !answer.contains("client_max_window_bits"), "{name}");
             assert_eq!(
                 offers.contains("server_no_context_takeover"),

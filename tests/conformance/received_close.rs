@@ -1,5 +1,6 @@
-//! RFC 6455 §7.1.3, §7.1.5 and §7.1.6: the peer's Close is known from the moment when it is received. A client has an
-//! event for it, because its end comes later; a server's last event is that event; `received_close` is for both.
+//! RFC 6455 §7.1.3, §7.1.5 and §7.1.6: the peer's Close is known as soon as it is received. A client reports it in an
+//! event of its own, because its end comes later; a server's last event reports it; `received_close` returns it for
+//! both.
 
 use std::borrow::Cow;
 
@@ -14,11 +15,11 @@ use crate::harness::{
 };
 use crate::rows;
 
-/// What a Close frame says.
-type Said<'c> = (CloseStatus, &'c str);
+/// The status and the reason of a Close frame.
+type Contents<'c> = (CloseStatus, &'c str);
 
-/// Bodies of Close frames, each with what it says.
-fn closes() -> [(Vec<u8>, Said<'static>); 5] {
+/// Bodies of Close frames, each with its status and reason.
+fn closes() -> [(Vec<u8>, Contents<'static>); 5] {
     const LONGEST: &str = "€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€";
     let with_code = |number: u16, reason: &'static str| {
         ([&number.to_be_bytes()[..], reason.as_bytes()].concat(), (CloseStatus::Code(code(number)), reason))
@@ -33,23 +34,23 @@ fn closes() -> [(Vec<u8>, Said<'static>); 5] {
     ]
 }
 
-/// All that may change how a Close is received.
+/// All settings that may change how a Close is received.
 fn configs() -> impl Iterator<Item = Config> {
     let config = |rules, parts| Config::new().browser_rules(rules).part_size(parts);
     [false, true].into_iter().flat_map(move |rules| [0, 4].map(|parts| config(rules, parts)))
 }
 
-/// Asserts that the connection has received this Close, and what it can no longer do.
+/// Asserts that the connection has received this Close, and can neither ping nor close again.
 #[track_caller]
-fn assert_received(ws: &mut Connection, said: Said<'_>, output: &mut Output) {
+fn assert_received(ws: &mut Connection, contents: Contents<'_>, output: &mut Output) {
     let before = output.len();
-    assert_eq!(ws.received_close(), Some(said));
+    assert_eq!(ws.received_close(), Some(contents));
     // §5.5.2: "An endpoint MAY send a Ping frame any time after the connection is established and before the connection
-    // is closed." To a peer that has closed it would be for nothing.
+    // is closed." A peer that has sent its Close would not answer it.
     assert_eq!(ws.ping(b"", output), Err(SendError::Closing));
     ws.close(CloseCode::NORMAL_CLOSURE, "a second Close", output);
     assert_eq!(output.len(), before);
-    assert_eq!(ws.received_close(), Some(said));
+    assert_eq!(ws.received_close(), Some(contents));
 }
 
 /// The frame may come between messages or in the middle of one, before our own Close or after it.
@@ -59,7 +60,7 @@ fn the_close_is_known_when_it_is_received() {
     let befores: [&[(u8, &[u8])]; 3] = [&[], &[(0x89, b"p")], &[(0x01, b"mess"), (0x8a, b""), (0x00, b"age")]];
     for (role, config) in ROLES.into_iter().flat_map(|role| configs().map(move |config| (role, config))) {
         for (before, closing_first) in befores.into_iter().flat_map(|before| [(before, false), (before, true)]) {
-            for (body, said) in closes() {
+            for (body, contents) in closes() {
                 let make = || {
                     let mut ws = open(role, &config);
                     assert_eq!(ws.received_close(), None);
@@ -73,14 +74,17 @@ fn the_close_is_known_when_it_is_received() {
                 let outcome = every_cut_with(make, &from_peer_of(role, &frames), &|ws, event, output| {
                     match &event {
                         Event::CloseReceived { status, reason } => {
-                            assert_eq!((role, *status, &**reason), (Role::Client, said.0, said.1));
+                            assert_eq!((role, *status, &**reason), (Role::Client, contents.0, contents.1));
                             assert_eq!((ws.state(), ws.is_closed()), (State::Closing, false));
-                            assert_received(ws, said, output);
+                            assert_received(ws, contents, output);
                         }
                         Event::Closed(closed) => {
-                            assert_eq!((role, closed.status(), closed.reason()), (Role::Server, said.0, said.1));
+                            assert_eq!(
+                                (role, closed.status(), closed.reason()),
+                                (Role::Server, contents.0, contents.1)
+                            );
                             assert_eq!((ws.state(), ws.is_closed()), (State::Closed, true));
-                            assert_received(ws, said, output);
+                            assert_received(ws, contents, output);
                         }
                         _ => {
                             assert_eq!(ws.received_close(), None);
@@ -90,27 +94,27 @@ fn the_close_is_known_when_it_is_received() {
                     Some(event)
                 });
                 assert_eq!(outcome.events.len(), 1, "{role:?} {config:?}: {outcome:x?}");
-                known_to_the_end(make(), &from_peer_of(role, &frames), said);
+                assert_stays_known(make(), &from_peer_of(role, &frames), contents);
             }
         }
     }
 }
 
-/// It stays known when the stream has ended, and after the last event.
-fn known_to_the_end(mut ws: Connection, input: &[u8], said: Said<'_>) {
+/// Asserts that the Close stays known after the end of the stream, and after the last event.
+fn assert_stays_known(mut ws: Connection, input: &[u8], contents: Contents<'_>) {
     let mut output = Output::new();
     let mut events = feed(&mut ws, [input]).events;
-    assert_received(&mut ws, said, &mut output);
+    assert_received(&mut ws, contents, &mut output);
     events.extend(std::iter::from_fn(|| ws.receive_eof()));
     let Some(Event::Closed(closed)) = events.pop() else { panic!("no end: {events:?}") };
-    assert_eq!((closed.status(), closed.reason(), closed.was_clean()), (said.0, said.1, true));
-    assert_received(&mut ws, said, &mut output);
+    assert_eq!((closed.status(), closed.reason(), closed.was_clean()), (contents.0, contents.1, true));
+    assert_received(&mut ws, contents, &mut output);
     assert_eq!(feed(&mut ws, [input]).events, []);
     assert_eq!(ws.receive_eof(), None);
-    assert_received(&mut ws, said, &mut output);
+    assert_received(&mut ws, contents, &mut output);
 }
 
-/// A server may close right after it has accepted.
+/// A server may close right after accepting.
 #[test]
 fn the_close_may_come_with_the_response() {
     rows!("6455-7.1.3-1", "WS-STATE-2");
@@ -124,9 +128,9 @@ fn the_close_may_come_with_the_response() {
     }
 }
 
-/// A reason that lies whole in the read is lent from there, like a message.
+/// A reason that is complete in one read is borrowed from the input, like a message.
 #[test]
-fn a_reason_is_lent() {
+fn a_reason_is_borrowed_from_the_input() {
     rows!("6455-7.1.6-1");
     let mut input = from_peer_of(Role::Client, &[(0x88, b"\x03\xe9bye")]);
     let lies_there = input[4..].as_ptr();
@@ -136,7 +140,7 @@ fn a_reason_is_lent() {
     assert_eq!((reason, reason.as_ptr()), ("bye", lies_there));
 }
 
-/// A server that waits for a decision, with this after the request.
+/// A server that waits for a decision and received the bytes `ahead` after the request.
 fn undecided(config: Config, ahead: &[u8]) -> (Connection, Request) {
     let (mut server, mut output) = (Connection::server(config), Output::new());
     let mut input = [REQUEST.as_bytes(), ahead].concat();
@@ -146,12 +150,12 @@ fn undecided(config: Config, ahead: &[u8]) -> (Connection, Request) {
     (server, request)
 }
 
-/// A client that leaves before its request is answered: what it said is held until then, and may be received when the
+/// A client closes before its request is answered: its Close is buffered until then, and may be reported after the
 /// stream has already ended.
 #[test]
-fn a_close_that_came_before_the_decision() {
+fn a_close_before_the_decision_is_received_after_it() {
     rows!("6455-7.1.3-1", "6455-7.1.5-1", "6455-4.2.1-16");
-    for (body, said) in closes() {
+    for (body, contents) in closes() {
         let ahead = from_peer_of(Role::Server, &[(0x81, b"early"), (0x88, &body), (0x81, b"late")]);
         for (config, at_the_end) in configs().flat_map(|config| [(config.clone(), false), (config, true)]) {
             let (mut server, request) = undecided(config, &ahead);
@@ -166,11 +170,11 @@ fn a_close_that_came_before_the_decision() {
                 std::iter::from_fn(|| server.receive(&mut nothing, &mut output)).collect()
             };
             let Some(Event::Closed(closed)) = events.pop() else { panic!("{events:?}") };
-            assert_eq!((closed.status(), closed.reason()), said);
+            assert_eq!((closed.status(), closed.reason()), contents);
             assert!(matches!(&events[..], [Event::Text(_)] | [Event::TextPart { .. }, ..]), "{events:?}");
-            assert_received(&mut server, said, &mut output);
+            assert_received(&mut server, contents, &mut output);
         }
-        // Without an acceptance it is never looked at.
+        // Without an acceptance it is never read.
         let (mut server, request) = undecided(Config::new(), &ahead);
         let Some(Event::Closed(closed)) = server.receive_eof() else { panic!("{server:?}") };
         assert_failed(&closed);
@@ -179,9 +183,9 @@ fn a_close_that_came_before_the_decision() {
     }
 }
 
-/// A Close that breaks a rule says nothing, and so does one after a fault.
+/// An invalid Close does not count as received, nor does one after a fault.
 #[test]
-fn a_close_that_is_a_fault_or_follows_one_is_not_received() {
+fn an_invalid_close_or_one_after_a_fault_is_not_received() {
     rows!("6455-7.1.7-2", "6455-5.5.1-2", "6455-7.4.1-3");
     for role in ROLES {
         let legal = from_peer_of(role, &[(0x88, b"\x03\xe8bye")]);
@@ -204,11 +208,11 @@ fn a_close_that_is_a_fault_or_follows_one_is_not_received() {
     }
 }
 
-/// A client that does not wait for the end of the stream ends as the Close said, and is not told of that a second time.
+/// A client that stops waiting for the end of the stream ends with the Close's status, and reports the Close only once.
 #[test]
-fn a_client_that_stops_waiting_was_told_once() {
+fn a_client_that_stops_waiting_reports_the_close_once() {
     rows!("6455-5.5.1-14", "6455-7.1.5-1");
-    for (body, said) in closes() {
+    for (body, contents) in closes() {
         for timeout in [Timeout::Closing, Timeout::KeepAlive] {
             let (mut ws, mut output) = (open(Role::Client, &Config::new()), Output::new());
             let input = from_peer_of(Role::Client, &[(0x81, b"last"), (0x88, &body)]);
@@ -216,11 +220,11 @@ fn a_client_that_stops_waiting_was_told_once() {
             assert_eq!((&outcome.events[0], outcome.events.len()), (&text("last"), 2));
             ws.time_out(timeout, &mut output);
             assert_eq!((ws.state(), ws.is_closed()), (State::Closing, true));
-            assert_received(&mut ws, said, &mut output);
+            assert_received(&mut ws, contents, &mut output);
             let events = feed(&mut ws, [input.as_slice()]).events;
             let [Event::Closed(closed)] = &events[..] else { panic!("{events:?}") };
-            assert_eq!((closed.status(), closed.reason(), closed.error()), (said.0, said.1, None));
-            assert_received(&mut ws, said, &mut output);
+            assert_eq!((closed.status(), closed.reason(), closed.error()), (contents.0, contents.1, None));
+            assert_received(&mut ws, contents, &mut output);
         }
     }
 }

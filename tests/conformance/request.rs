@@ -1,4 +1,4 @@
-//! What a server's application learns from a request: target, headers, origin.
+//! The target, headers and origin of a request, as the server's application sees them.
 
 use websocket_proto::HandshakeErrorKind;
 use websocket_proto::handshake::parse_request;
@@ -8,7 +8,7 @@ use crate::http::{add, asking_for, parsed, replace, with_byte};
 use crate::rows;
 
 #[test]
-fn path_and_query() {
+fn path_and_query_come_from_the_target() {
     rows!("6455-4.2.1-2");
     for (target, path, query) in [
         ("/", "/", None),
@@ -26,7 +26,7 @@ fn path_and_query() {
 }
 
 #[test]
-fn headers_as_they_came() {
+fn headers_keep_their_order_case_and_bytes() {
     rows!("6455-4.2.1-12");
     let request = parsed(&add(REQUEST, "X-List: a\r\nCookie:  b \r\nx-list: c\r\nX-Empty:\r\n"));
     let headers = request.headers();
@@ -40,9 +40,9 @@ fn headers_as_they_came() {
     assert_eq!(latin.headers().get("X-Latin"), Some(b"caf\xe9".as_slice()));
 }
 
-/// Requests are the same that say the same, however they came.
+/// Requests with the same content are equal, however their bytes were written.
 #[test]
-fn equal_requests() {
+fn requests_with_the_same_content_are_equal() {
     let request = parsed(REQUEST);
     assert_eq!(request, parsed(REQUEST));
     assert_eq!(request, parsed(&REQUEST.replace("\r\nHost: ", "\r\nHost:\t")));
@@ -52,7 +52,7 @@ fn equal_requests() {
         (REQUEST, &*again),
         (&*again, &*add(REQUEST, "X-A: c\r\n")),
         (&*again, &*add(REQUEST, "X-B: b\r\n")),
-        // The same headers, in which a target with a host has another say.
+        // The same headers; only a target with a host says something else.
         (REQUEST, &*asking_for("http://other/chat")),
     ] {
         assert_ne!(parsed(one), parsed(other));
@@ -64,23 +64,23 @@ fn equal_requests() {
 }
 
 #[test]
-fn origin() {
+fn a_request_has_at_most_one_origin() {
     rows!("6455-4.2.1-9", "6455-4.2.2-4", "6455-10.2-1");
     assert_eq!(parsed(REQUEST).origin(), None);
     assert!(!parsed(REQUEST).is_same_origin(true) && !parsed(REQUEST).is_same_origin(false));
     for origin in ["http://www.example.com", "null", "HTTPS://a:1"] {
         assert_eq!(parsed(&add(REQUEST, &format!("Origin: {origin}\r\n"))).origin(), Some(origin));
     }
-    // RFC 6454 §7.3: one Origin at most. What were taken for none, a check could be led past with.
+    // RFC 6454 §7.3: at most one Origin. If two counted as none, a check could be bypassed.
     let twice = add(REQUEST, "Origin: http://a\r\nOrigin: http://a\r\n");
     for request in [twice.into_bytes(), with_byte(0xff, REQUEST, "Origin: ?\r\n")] {
         assert_eq!(parse_request(&request).err(), Some(HandshakeErrorKind::InvalidOrigin));
     }
 }
 
-/// The pure function takes one head and nothing else, as strictly as a connection does.
+/// `parse_request` takes exactly one head, and is as strict as a connection.
 #[test]
-fn one_head_is_parsed() {
+fn parse_request_takes_exactly_one_head() {
     rows!("6455-4.2.1-15");
     assert!(parse_request(REQUEST.as_bytes()).is_ok());
     for head in [
@@ -95,9 +95,9 @@ fn one_head_is_parsed() {
 }
 
 #[test]
-fn same_origin() {
+fn same_origin_compares_scheme_host_and_port() {
     rows!("6455-10.2-1", "6455-4.2.2-4");
-    // RFC 6454 §5: scheme, host and port, where a port that is not given is the scheme's.
+    // RFC 6454 §5: scheme, host and port; a missing port is the scheme's default.
     for (host, origin, is_same_over_http, is_same_over_tls) in [
         ("example.com", "http://example.com", true, false),
         ("example.com", "https://example.com", false, true),

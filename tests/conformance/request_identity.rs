@@ -1,5 +1,5 @@
-//! Which request is whose. A client chooses its Sec-WebSocket-Key, and all the rest of its request, so requests that
-//! are the same to the byte still belong to one connection each.
+//! Which connection a request belongs to. A client chooses its Sec-WebSocket-Key, and all other bytes of its request,
+//! so two identical requests must still belong to one connection each.
 
 use std::mem;
 
@@ -14,7 +14,7 @@ use crate::rows;
 
 const OFFERING: &str = "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
 
-/// A server that has handed its request over, and the request.
+/// A server that has reported its request, and the request.
 fn deciding_with(config: Config, request: &str) -> (Connection, Request) {
     let (mut server, mut output) = (Connection::server(config), Output::new());
     let mut request = request.as_bytes().to_vec();
@@ -28,7 +28,7 @@ fn deciding(request: &str) -> (Connection, Request) {
     deciding_with(Config::new(), request)
 }
 
-/// Asserts that the request does nothing to the connection, by any of the three decisions; `request` makes it.
+/// Asserts that none of the three decisions with this request affects the connection; `request` makes it.
 #[track_caller]
 fn assert_not_its_own(server: &mut Connection, request: impl Fn() -> Request) {
     let (state, mut output) = (server.state(), Output::new());
@@ -40,7 +40,7 @@ fn assert_not_its_own(server: &mut Connection, request: impl Fn() -> Request) {
     assert_eq!((server.state(), output.is_empty()), (state, true));
 }
 
-/// What one client offers is not agreed on with another that sent the same key.
+/// The offers of one client are not negotiated with another that sent the same key.
 #[test]
 fn equal_keys_do_not_confuse_connections() {
     rows!("6455-4.2.2-8", "6455-4.2.2-11", "6455-4.2.2-12");
@@ -54,19 +54,19 @@ fn equal_keys_do_not_confuse_connections() {
     let refused = plain.accept_with(its_own, &chat, &mut output).expect_err("another's");
     assert_eq!((refused.kind(), plain.state()), (AcceptErrorKind::NotDeciding, State::Connecting));
     assert!(output.is_empty());
-    // The request is still good for its own connection.
+    // The request is still valid for its own connection.
     assert_eq!(offering.accept_with(refused.into_request(), &chat, &mut output), Ok(()));
     assert_eq!((offering.state(), offering.subprotocol()), (State::Open, Some("chat")));
     let head = Head::parse(&drain(&mut output));
     assert_eq!(head.all("Sec-WebSocket-Extensions").len(), usize::from(cfg!(feature = "deflate")));
-    // And the other connection still waits for its own.
+    // The other connection still waits for a decision about its own request.
     plain.accept(plains_own, &mut output);
     let head = Head::parse(&drain(&mut output));
     assert_eq!((plain.state(), plain.subprotocol()), (State::Open, None));
     assert_eq!((head.lines.len(), head.only("Sec-WebSocket-Accept")), (3, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
 }
 
-/// Not even one that was parsed from the same bytes.
+/// Not even a request parsed from the same bytes.
 #[test]
 fn a_parsed_request_belongs_to_no_connection() {
     rows!("6455-4.2.2-12");
@@ -77,7 +77,7 @@ fn a_parsed_request_belongs_to_no_connection() {
     assert_eq!(server.state(), State::Open);
 }
 
-/// The token is the value, not the place where it lies.
+/// The token is the value, not the address.
 #[test]
 fn swapped_requests_keep_their_connections() {
     rows!("6455-4.2.2-12");
@@ -92,13 +92,13 @@ fn swapped_requests_keep_their_connections() {
     assert_eq!(other.state(), State::Open);
 }
 
-/// A request that is dropped leaves its connection waiting; none that comes later takes its place.
+/// Dropping a request leaves its connection waiting; no later request can replace it.
 #[test]
 fn a_dropped_request_is_not_replaced() {
     rows!("6455-4.2.2-12");
     let (mut server, own) = deciding(REQUEST);
     drop(own);
-    // An allocator that has just freed the one is likely to give the next the same address.
+    // An allocator that has just freed the request is likely to give the next one the same address.
     assert_not_its_own(&mut server, || deciding(REQUEST).1);
     assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("it opens"));
     let mut output = Output::new();
@@ -106,7 +106,7 @@ fn a_dropped_request_is_not_replaced() {
     assert_eq!(Head::parse(&drain(&mut output)).first_line, "HTTP/1.1 503 Service Unavailable");
 }
 
-/// What is kept after its connection is over, or gone, is good for nothing.
+/// A request kept after its connection has ended, or was dropped, has no effect.
 #[test]
 fn a_request_outlives_its_connection_without_effect() {
     rows!("6455-4.2.2-12");
@@ -133,9 +133,9 @@ fn a_request_outlives_its_connection_without_effect() {
     }
 }
 
-/// A decision may be made on another thread.
+/// The decision may be made on another thread.
 #[test]
-fn requests_are_sent_between_threads() {
+fn requests_can_be_sent_between_threads() {
     fn is_send_and_sync<T: Send + Sync>(_: &T) {}
 
     let (mut server, own) = deciding(REQUEST);
@@ -146,7 +146,7 @@ fn requests_are_sent_between_threads() {
     assert_eq!(server.state(), State::Open);
 }
 
-/// One thing that happens, to which connection and with which request.
+/// One step, applied to one connection and one request.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Accept,
@@ -154,7 +154,7 @@ enum Step {
     Reject,
     /// The connection ends, and keeps its place.
     End,
-    /// The connection is dropped, and the next one takes its place.
+    /// The connection is dropped, and a new one takes its place.
     Replace,
     /// Two requests change places.
     Swap,
@@ -167,8 +167,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize)>> {
 }
 
 proptest! {
-    /// Whatever is tried with the requests of many connections, whose clients have sent the same: each connection is
-    /// decided about by its own request, once, and by nothing else.
+    /// Whatever is tried with the requests of many connections whose clients sent the same bytes: each connection is
+    /// decided only by its own request, once.
     #[test]
     fn shuffled_requests_decide_about_their_own_connections(count in 2..6_usize, steps in steps()) {
         let mut served = 0;
@@ -212,7 +212,7 @@ proptest! {
                     prop_assert_eq!(!output.is_empty(), decides);
                     let after = match step {
                         _ if !decides => before,
-                        // The end is not reported yet.
+                        // The end has not been reported yet.
                         Step::Reject => State::Closing,
                         _ => State::Open,
                     };
@@ -223,9 +223,9 @@ proptest! {
     }
 }
 
-/// A server that still waits for its request has no decision to make.
+/// A server that still waits for its request has nothing to decide.
 #[test]
-fn a_request_is_not_for_a_connection_that_waits_for_its_own() {
+fn a_request_has_no_effect_on_a_server_still_waiting_for_one() {
     rows!("6455-4.2.2-12");
     assert_not_its_own(&mut waiting(), || deciding(REQUEST).1);
 }

@@ -1,4 +1,4 @@
-//! The server's answer (RFC 6455 §4.2.2): accepting, rejecting, taking its time over either.
+//! The server's answer (RFC 6455 §4.2.2): accepting, rejecting, and deciding later.
 
 use websocket_proto::handshake::{AcceptErrorKind, HeaderError, Request, accept_key, parse_request};
 use websocket_proto::{
@@ -12,7 +12,7 @@ use crate::rows;
 
 const OFFERING: &str = "Sec-WebSocket-Protocol: chat, superchat\r\n";
 
-/// A server that has just handed over the request.
+/// A server that has just reported its request, and the request.
 fn deciding(request: &str) -> (Connection, Request) {
     let (server, events) = fed_undecided([request.as_bytes()]);
     let [Event::Request(request)] = <[_; 1]>::try_from(events).expect("one event") else { panic!("no request") };
@@ -27,7 +27,7 @@ fn fed_undecided<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Connection,
     (server, outcome.events)
 }
 
-/// What comes of the request, at every cut, if it is accepted so.
+/// The response to the request at every cut, accepted with `accept`.
 fn accepted_with(request: &str, accept: &Accept) -> Head {
     let outcome = every_cut_with(waiting, request.as_bytes(), &|ws, event, output| {
         let Event::Request(request) = event else { return Some(event) };
@@ -38,9 +38,10 @@ fn accepted_with(request: &str, accept: &Accept) -> Head {
     Head::parse(&outcome.output)
 }
 
-/// What is written if the request is rejected so, at every cut: one response, one end, and nothing after it.
+/// The bytes written at every cut if the request is rejected with `reject`: one response, then one end and nothing
+/// more.
 fn rejected_with(reject: &Reject) -> Vec<u8> {
-    // The frames that a client sends behind its request are not looked at any more.
+    // Frames that a client sends after its request are ignored.
     let input = [REQUEST.as_bytes(), &frame(Role::Client, 0x89, b"ping")].concat();
     let outcome = every_cut_with(waiting, &input, &|ws, event, output| {
         let Event::Request(request) = event else { return Some(event) };
@@ -55,7 +56,7 @@ fn rejected_with(reject: &Reject) -> Vec<u8> {
     outcome.output
 }
 
-/// Asserts one end, by what the application did.
+/// Asserts one end, with this error.
 #[track_caller]
 fn assert_ended_by(error: &Error, events: &[Event<'static>]) {
     let [Event::Closed(closed)] = events else { panic!("{events:?}") };
@@ -63,7 +64,7 @@ fn assert_ended_by(error: &Error, events: &[Event<'static>]) {
 }
 
 #[test]
-fn the_whole_response() {
+fn a_response_has_the_required_headers_and_no_others() {
     rows!("6455-4.2.2-12", "6455-4.2.2-13", "6455-4.2.2-14");
     let head = assert_opens(REQUEST);
     assert_eq!(head.first_line, "HTTP/1.1 101 Switching Protocols");
@@ -73,7 +74,7 @@ fn the_whole_response() {
 }
 
 #[test]
-fn accept_keys() {
+fn accept_keys_match_the_vectors() {
     rows!("6455-4.2.2-15");
     let vectors = include_str!("../data/conformance.json");
     let vectors: serde_json::Value = serde_json::from_str(vectors).expect("the file is JSON");
@@ -83,7 +84,7 @@ fn accept_keys() {
         let field = |name: &str| vector[name].as_str().expect("a vector has it").to_owned();
         let (key, accept) = (field("key"), field("accept"));
         assert_eq!(accept_key(key.as_bytes()), accept.as_bytes(), "{key}");
-        // The key is hashed as it came, but for the white space around it.
+        // The key is hashed as received, without the white space around it.
         assert_eq!(accept_key(format!(" \t{key} ").as_bytes()), accept.as_bytes(), "{key}");
         let line = format!("Sec-WebSocket-Key: \t {key} \r\n");
         let head = assert_opens(&replace(REQUEST, "Sec-WebSocket-Key", &line));
@@ -111,7 +112,7 @@ fn the_subprotocol_is_one_of_the_clients() {
 }
 
 #[test]
-fn no_subprotocol_unless_agreed() {
+fn no_subprotocol_is_answered_unless_selected() {
     rows!("6455-4.2.2-9");
     let request = add(REQUEST, OFFERING);
     assert!(assert_opens(&request).all("Sec-WebSocket-Protocol").is_empty());
@@ -120,7 +121,8 @@ fn no_subprotocol_unless_agreed() {
     assert_not_accepted(REQUEST, &Accept::new().subprotocol(""), AcceptErrorKind::Subprotocol);
 }
 
-/// Asserts that the request cannot be accepted so, that nothing was written, and that it can be answered otherwise.
+/// Asserts that the request cannot be accepted with `accept`, that nothing was written, and that the returned request
+/// can still be answered in other ways.
 #[track_caller]
 fn assert_not_accepted(request: &str, accept: &Accept, kind: AcceptErrorKind) {
     let mut output = Output::new();
@@ -152,7 +154,7 @@ fn no_extension_unless_offered() {
 }
 
 #[test]
-fn further_headers() {
+fn further_headers_are_written_if_valid() {
     rows!("6455-4.2.2-19");
     let accept = Accept::new().header("Set-Cookie", "a=b").header("set-cookie", "c=d").header("X-Empty", "");
     let mut output = Output::new();
@@ -197,7 +199,7 @@ fn messages_may_follow_the_response_at_once() {
 }
 
 #[test]
-fn rejections_to_the_byte() {
+fn rejections_are_written_exactly() {
     rows!("6455-4.2.2-2", "6455-4.2.2-3");
     let login = Reject::new(401).and_then(|login| login.header("WWW-Authenticate", "Basic realm=\"chat\""));
     let expected = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"chat\"\r\nConnection: close\r\n\
@@ -209,13 +211,13 @@ fn rejections_to_the_byte() {
         Content-Length: 0\r\n\r\n";
     assert_eq!(rejected_with(&elsewhere.expect("it can be sent")), expected.as_bytes());
 
-    // A status without a well-known phrase keeps the space before it (RFC 9112 §4).
+    // A status without a known reason phrase keeps the space before it (RFC 9112 §4).
     let expected = "HTTP/1.1 599 \r\nConnection: close\r\nContent-Length: 3\r\n\r\n\x00\r\n";
     assert_eq!(rejected_with(&Reject::new(599).expect("it rejects").body(*b"\0\r\n")), expected.as_bytes());
 }
 
 #[test]
-fn rejections_by_name() {
+fn each_named_rejection_has_its_status() {
     rows!("6455-4.2.2-5", "6455-4.2.2-7", "6455-10.2-2");
     for (reject, first_line) in [
         (Reject::forbidden(), "HTTP/1.1 403 Forbidden"),
@@ -253,14 +255,14 @@ fn an_aborted_handshake_is_just_closed() {
 }
 
 #[test]
-fn what_comes_before_the_decision_is_delivered_after_it() {
+fn frames_before_the_decision_are_delivered_after_it() {
     rows!("6455-4.2.1-16");
     let early =
         [frame(Role::Client, 0x81, b"Hello"), frame(Role::Client, 0x89, b"?"), frame(Role::Client, 0x82, b"123")];
     let early = early.concat();
     let expected = [text("Hello"), Event::Ping(b"?".to_vec().into()), Event::Binary(b"123".to_vec().into())];
     let input = [REQUEST.as_bytes(), &early].concat();
-    // Everything before `cut` comes before the decision, in one read or in many; the rest after it.
+    // Bytes before `cut` arrive before the decision, in one read or in several; the rest after it.
     for cut in REQUEST.len()..=input.len() {
         let (before, after) = input.split_at(cut);
         for size in [1, 3, before.len()] {
@@ -270,22 +272,22 @@ fn what_comes_before_the_decision_is_delivered_after_it() {
             let mut output = Output::new();
             server.accept(request, &mut output);
             assert!(Head::parse(&drain(&mut output)).body.is_empty());
-            let held = feed(&mut server, [&b""[..]]);
+            let buffered = feed(&mut server, [&b""[..]]);
             let later = feed(&mut server, [after]);
-            let events: Vec<_> = held.events.into_iter().chain(later.events).collect();
+            let events: Vec<_> = buffered.events.into_iter().chain(later.events).collect();
             assert_eq!(events, expected, "cut at {cut}");
             if cut == input.len() {
-                assert_eq!(later.output, b"", "an empty input delivers all that was held");
+                assert_eq!(later.output, b"", "an empty input delivers all that was buffered");
             }
-            let sent = frames(&[held.output, later.output].concat());
+            let sent = frames(&[buffered.output, later.output].concat());
             assert_eq!(sent.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"?"], "one pong");
         }
     }
 }
 
-/// Held bytes are frames like any other: what is wrong with them fails the connection, once it is open.
+/// Buffered bytes are checked like any others: a fault in them fails the connection once it is open.
 #[test]
-fn held_frames_are_checked() {
+fn frames_before_the_decision_are_checked() {
     rows!("6455-4.2.1-16");
     let input = [REQUEST.as_bytes(), b"\x81\x05Hello"].concat();
     let (mut server, mut events) = fed_undecided([&input[..]]);
@@ -295,7 +297,7 @@ fn held_frames_are_checked() {
 }
 
 #[test]
-fn too_much_before_the_decision() {
+fn too_many_bytes_before_the_decision_fail() {
     rows!("6455-4.2.1-16", "6455-4.2.1-14");
     let limit = 256;
     let config = Config::new().max_head_size(256);
@@ -334,7 +336,7 @@ fn handshake_error(closed: &Closed) -> Option<HandshakeErrorKind> {
 }
 
 #[test]
-fn a_rejection_drops_what_was_held() {
+fn a_rejection_drops_buffered_frames() {
     rows!("6455-4.2.2-5", "6455-4.2.1-16");
     let input = [REQUEST.as_bytes(), &frame(Role::Client, 0x89, b"?")].concat();
     let (mut server, mut events) = fed_undecided([&input[..]]);
@@ -349,7 +351,7 @@ fn a_rejection_drops_what_was_held() {
 }
 
 #[test]
-fn the_end_of_the_stream_before_the_connection_is_open() {
+fn eof_before_the_decision_ends_the_server() {
     rows!("6455-7.1.4-2", "6455-7.2.2-1");
     for cut in 0..=REQUEST.len() {
         let (mut server, mut events) = fed_undecided([&REQUEST.as_bytes()[..cut]]);
@@ -371,9 +373,9 @@ fn the_end_of_the_stream_before_the_connection_is_open() {
     }
 }
 
-/// The end of the stream right behind a rejection does not end the connection twice.
+/// The end of the stream right after a rejection is not reported as a second end.
 #[test]
-fn one_end_only() {
+fn a_rejection_ends_the_connection_once() {
     rows!("6455-7.1.4-2");
     let (mut server, request) = deciding(REQUEST);
     server.reject(request, &Reject::not_found(), &mut Output::new());
@@ -381,7 +383,7 @@ fn one_end_only() {
     assert_eq!((server.receive_eof(), feed(&mut server, [&b"x"[..]]).events), (None, vec![]));
 }
 
-/// Neither another connection's request, nor a second of its own after frames were held.
+/// Neither another connection's request, nor a second decision after frames were buffered.
 #[test]
 fn a_server_answers_its_own_request_and_only_once() {
     rows!("6455-4.2.2-12", "6455-4.2.2-15");
@@ -398,9 +400,9 @@ fn a_server_answers_its_own_request_and_only_once() {
     assert_eq!((output.len(), server.state()), (len, State::Open));
 }
 
-/// What came before the end of the stream is delivered before it.
+/// Frames received before the end of the stream are delivered before it.
 #[test]
-fn held_frames_come_before_the_end() {
+fn buffered_frames_come_before_the_end() {
     rows!("6455-4.2.1-16", "6455-7.1.5-1");
     let (mut server, request) = deciding(REQUEST);
     let frames = [frame(Role::Client, 0x81, b"early"), frame(Role::Client, 0x88, b"\x0f\xa0")].concat();
@@ -413,7 +415,7 @@ fn held_frames_come_before_the_end() {
 }
 
 #[test]
-fn an_upgrade_required_says_to_what() {
+fn a_426_names_the_protocol_and_version() {
     rows!("6455-4.4-1", "6455-4.2.2-6");
     let (mut server, request) = deciding(REQUEST);
     let mut output = Output::new();
@@ -426,7 +428,7 @@ fn an_upgrade_required_says_to_what() {
 }
 
 #[test]
-fn a_request_is_for_a_server_that_waits_for_a_decision() {
+fn a_request_has_no_effect_without_a_decision_to_make() {
     rows!("6455-4.2.2-12");
     let mut output = Output::new();
     for mut other in [harness::server(), harness::client(), waiting()] {

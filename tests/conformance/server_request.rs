@@ -1,4 +1,4 @@
-//! The server's reading of an opening request (RFC 6455 §4.2.1, §4.3): what opens, and what is refused.
+//! How a server reads an opening request (RFC 6455 §4.2.1, §4.3): which requests open, and which are rejected.
 
 use websocket_proto::handshake::{Extension, MalformedHeader, parse_extensions, parse_request};
 use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Role, State};
@@ -9,9 +9,9 @@ use crate::http::{
 };
 use crate::rows;
 
-/// Asserts that each of these lines, in the place of those with the name, makes the request one to be refused.
+/// Asserts that the request is rejected if any of these `lines` replace the lines called `name`.
 #[track_caller]
-fn assert_each_refused(name: &str, lines: &[&str], kind: Kind) {
+fn assert_each_rejected(name: &str, lines: &[&str], kind: Kind) {
     for lines in lines {
         assert_refused(replace(REQUEST, name, lines), kind);
     }
@@ -25,7 +25,7 @@ fn assert_each_opens(name: &str, lines: &[&str]) {
 }
 
 #[test]
-fn method_and_version() {
+fn method_must_be_get_and_version_1_1() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
     for method in ["POST", "OPTIONS", "CONNECT", "get", "GETS"] {
         assert_refused(REQUEST.replace("GET", method), Kind::UnsupportedMethod);
@@ -34,7 +34,7 @@ fn method_and_version() {
 }
 
 #[test]
-fn target() {
+fn the_target_is_a_path_or_an_absolute_uri() {
     rows!("6455-4.2.1-2", "6455-8.1-1");
     for (target, resource, host) in [
         ("/chat", "/chat", "server.example.com"),
@@ -55,7 +55,7 @@ fn target() {
         let kind = if target.contains('\x7f') { Kind::MalformedHttp } else { Kind::InvalidRequestTarget };
         assert_refused(asking_for(target), kind);
     }
-    // Neither UTF-8 nor anything else beyond ASCII.
+    // Bytes beyond ASCII are rejected, valid UTF-8 or not.
     for byte in [&b"\xff"[..], "é".as_bytes()] {
         let request = [b"GET /", byte, &REQUEST.as_bytes()["GET /chat".len()..]].concat();
         assert!(matches!(parse_request(&request), Err(Kind::InvalidRequestTarget | Kind::MalformedHttp)));
@@ -68,7 +68,7 @@ fn target() {
 }
 
 #[test]
-fn host() {
+fn host_is_required_once() {
     rows!("6455-4.2.1-3", "6455-4.2.1-0");
     let twice = "Host: server.example.com\r\nHost: server.example.com\r\n";
     let wrong =
@@ -80,7 +80,7 @@ fn host() {
 }
 
 #[test]
-fn upgrade() {
+fn upgrade_must_include_websocket() {
     rows!("6455-4.2.1-4", "6455-4.2.1-0");
     let missing = ["", "Upgrade: foo\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: h2c websocket\r\n"];
     assert_each_refused("Upgrade", &missing, Kind::MissingUpgrade);
@@ -90,7 +90,7 @@ fn upgrade() {
 }
 
 #[test]
-fn connection() {
+fn connection_must_include_upgrade() {
     rows!("6455-4.2.1-5", "6455-4.2.1-0");
     let missing = ["", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: keep-alive Upgrade\r\n"];
     assert_each_refused("Connection", &missing, Kind::MissingConnectionUpgrade);
@@ -103,7 +103,7 @@ fn connection() {
 }
 
 #[test]
-fn key() {
+fn the_key_must_be_sixteen_bytes_in_base64() {
     rows!("6455-4.2.1-6", "6455-4.2.1-7", "6455-11.3.1-1", "6455-4.2.1-0");
     for wrong in [
         "",
@@ -129,7 +129,7 @@ fn key() {
 }
 
 #[test]
-fn version() {
+fn the_version_must_be_13() {
     rows!("6455-4.2.1-8", "6455-4.2.2-6", "6455-4.3-2", "6455-4.4-1", "6455-11.3.5-1");
     let other = [0, 1, 7, 8, 12, 14, 25, 99, 100, 130, 199, 200, 255];
     for version in other {
@@ -148,7 +148,7 @@ fn version() {
 }
 
 #[test]
-fn subprotocols() {
+fn subprotocols_are_a_list_of_unique_tokens() {
     rows!("6455-4.2.1-10", "6455-4.2.1-13", "6455-11.3.4-1", "6455-4.3-4", "6455-8.1-1");
     for (lines, offered) in [
         ("", &[][..]),
@@ -175,7 +175,7 @@ fn subprotocols() {
 fn extensions() {
     rows!("6455-4.2.1-13", "6455-9.1-1");
     for offer in ["permessage-deflate; client_max_window_bits", "x-foo", "a; b; c=\"d\", e"] {
-        // An offer that is not taken up is passed over in silence.
+        // An offer that the server does not take is ignored.
         let head = assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Extensions: {offer}\r\n")));
         assert!(head.all("Sec-WebSocket-Extensions").is_empty());
     }
@@ -271,9 +271,9 @@ fn order_case_and_unknown_headers_do_not_matter() {
     }
 }
 
-/// A reader that tells names apart by their length has to read the rest of them, too.
+/// A parser that tells names apart by their length must compare the rest of them, too.
 #[test]
-fn a_name_of_the_same_length_is_another() {
+fn names_of_the_same_length_are_told_apart() {
     rows!("6455-4.2.1-12");
     let stranger = |name: &str| format!("{:x<1$}", "X-", name.len());
     for name in [
@@ -297,7 +297,7 @@ fn a_name_of_the_same_length_is_another() {
     }
 }
 
-/// Nothing honest names a hundred things in one header, and each takes more memory than its bytes.
+/// No honest peer lists a hundred elements in one header, and each takes more memory than its bytes.
 #[test]
 fn lists_are_bounded() {
     rows!("6455-4.2.1-14", "6455-4.3-4");
@@ -326,7 +326,7 @@ fn an_empty_line_may_lead() {
 }
 
 #[test]
-fn strict_http() {
+fn malformed_http_is_rejected() {
     rows!("6455-4.2.1-15", "6455-4.2.1-0");
     for line in [
         "X-A : b\r\n",
@@ -359,7 +359,7 @@ fn strict_http() {
         assert_refused(format!("{first}\r\n{rest}"), Kind::MalformedHttp);
     }
     assert_refused(format!("GET / HTTP/2.0\r\n{rest}"), Kind::UnsupportedHttpVersion);
-    // The first header line is none that could be folded.
+    // White space before the first header line is not a fold.
     assert_refused(format!("{first}\r\n {rest}"), Kind::MalformedHttp);
     // Every line end in turn as a bare LF and as a bare CR.
     for (at, _) in REQUEST.match_indices("\r\n") {
@@ -373,7 +373,7 @@ fn strict_http() {
 }
 
 #[test]
-fn no_body() {
+fn a_request_with_a_body_is_rejected() {
     rows!("6455-4.2.1-15");
     for line in [
         "Content-Length: 5\r\n",
@@ -385,12 +385,12 @@ fn no_body() {
     ] {
         assert_refused(add(REQUEST, line), Kind::UnexpectedBody);
     }
-    // One of no bytes is none; the JDK's client announces it.
+    // A body of no bytes is none; the JDK's client announces one.
     assert_opens(&add(REQUEST, "Content-Length: 0\r\n"));
 }
 
 #[test]
-fn the_head_is_bounded_to_the_byte_and_the_line() {
+fn head_limits_are_exact_in_bytes_and_lines() {
     rows!("6455-4.2.1-14");
     let lines = |count: usize| add(REQUEST, &"X: y\r\n".repeat(count - 5));
     let bytes = |count: usize| add(REQUEST, &format!("X: {}\r\n", "y".repeat(count - REQUEST.len() - 5)));

@@ -1,4 +1,4 @@
-//! The first line of a head: what is not HTTP/1 is refused there and then, and later minor versions are not.
+//! The first line of a head: other protocols are rejected within it, and later minor versions are accepted.
 
 use websocket_proto::handshake::{Bootstrap, parse_request};
 use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind as Kind, State};
@@ -10,7 +10,7 @@ use crate::http::{
 };
 use crate::rows;
 
-/// What other protocols begin with, and where a server sees that it is not HTTP/1.
+/// First bytes of other protocols, with the offset at which a server rejects them.
 const OTHERS: [(&[u8], Kind, u64); 22] = [
     (b"SSH-2.0-x\r\n", Kind::MalformedHttp, 9),
     (b"220 smtp.invalid\r\n", Kind::MalformedHttp, 16),
@@ -19,7 +19,7 @@ const OTHERS: [(&[u8], Kind, u64); 22] = [
     (b"QUIT\r\n", Kind::MalformedHttp, 4),
     (b"* OK IMAP4rev1\r\n", Kind::MalformedHttp, 5),
     (b"a1 LOGIN b c\r\n", Kind::MalformedHttp, 9),
-    // HTTP/2 with prior knowledge, and what HTTP/1 has never been.
+    // HTTP/2 with prior knowledge, and versions that HTTP/1 never had.
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Kind::UnsupportedHttpVersion, 11),
     (b"GET / HTTP/2", Kind::UnsupportedHttpVersion, 11),
     (b"GET / HTTP/0.9\r\n", Kind::UnsupportedHttpVersion, 11),
@@ -39,13 +39,13 @@ const OTHERS: [(&[u8], Kind, u64); 22] = [
     (b"\x81\x85\x37\xfa\x21\x3d", Kind::MalformedHttp, 0),
 ];
 
-/// At every cut, and before the end of a head that never comes.
+/// At every cut, before the end of a head that never comes.
 #[test]
 fn a_server_answers_other_protocols_at_their_first_line() {
     rows!("6455-4.2.1-0", "6455-4.2.1-15", "6455-10.7-4");
     for (bytes, kind, offset) in OTHERS {
         assert_eq!(assert_refused(bytes, kind), offset, "{}", bytes.escape_ascii());
-        // What shows it is enough, and whatever follows changes nothing.
+        // The bytes up to the offset are enough, and the bytes after it change nothing.
         let end = usize::try_from(offset).expect("it is short") + 1;
         assert_eq!(assert_refused(&bytes[..end], kind), offset, "{}", bytes.escape_ascii());
         assert_eq!(assert_refused([bytes, REQUEST.as_bytes()].concat(), kind), offset);
@@ -54,7 +54,7 @@ fn a_server_answers_other_protocols_at_their_first_line() {
         assert_eq!(every_cut(waiting, &bytes[..end - 1]).state, State::Connecting, "nothing is wrong yet");
         assert_eq!(parse_request(bytes), Err(kind));
     }
-    // A second empty line, at its first byte.
+    // A second empty line fails at its first byte.
     assert_eq!(assert_refused(b"\r\n\r\n", Kind::MalformedHttp), 2);
 }
 
@@ -78,7 +78,7 @@ fn a_client_fails_at_the_first_line_of_another_protocol() {
         (b"HTTP/1.1 20\r\n", Kind::MalformedHttp, 11),
         (b"HTTP/1.1 2000\r\n", Kind::MalformedHttp, 12),
         (b"\r\nHTTP/1.1 101\r\n", Kind::MalformedHttp, 0),
-        // An alert of TLS, the SETTINGS of HTTP/2, a frame.
+        // A TLS alert, the SETTINGS of HTTP/2, a frame.
         (b"\x15\x03\x03\0\x02\x02\x46", Kind::MalformedHttp, 0),
         (b"\0\0\x12\x04\0\0\0\0\0", Kind::MalformedHttp, 0),
         (b"\x81\x05Hello", Kind::MalformedHttp, 0),
@@ -96,9 +96,9 @@ fn a_client_fails_at_the_first_line_of_another_protocol() {
     }
 }
 
-/// Noise is refused at its first byte that cannot be, which is no later than the first line end.
+/// Random bytes are rejected at the first impossible byte, no later than the first line end.
 #[test]
-fn noise_is_refused_within_a_line() {
+fn random_bytes_are_rejected_within_a_line() {
     rows!("6455-4.2.1-0", "6455-4.1-v7");
     let mut state = 1_u64;
     let mut byte = || {
@@ -121,7 +121,7 @@ fn noise_is_refused_within_a_line() {
 /// RFC 9110 §6.2: a higher minor version is "as if it were in the highest minor version within that major version to
 /// which the recipient is conformant".
 #[test]
-fn later_minor_versions_are_1_1() {
+fn later_minor_versions_are_read_as_1_1() {
     rows!("6455-4.2.1-1", "6455-4.1-v7");
     let request = offering(&["a"]);
     for minor in 2..=9 {
@@ -152,7 +152,7 @@ fn later_minor_versions_are_1_1() {
 /// RFC 9110 §15.6.6: 505 is for the major version; the body "describes why that version is not supported and what other
 /// protocols are supported".
 #[test]
-fn other_major_versions_are_505() {
+fn other_major_versions_are_answered_with_505() {
     rows!("6455-4.2.1-1", "6455-4.2.1-0");
     for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/0.9", "HTTP/9.9"] {
         let request = REQUEST.replace("HTTP/1.1", version);
@@ -168,11 +168,11 @@ fn other_major_versions_are_505() {
 /// RFC 9112 §3: "A server that receives a request-target longer than any URI it wishes to parse MUST respond with a 414
 /// (URI Too Long) status code".
 #[test]
-fn a_request_line_beyond_the_limit_is_414() {
+fn a_request_line_beyond_the_limit_is_answered_with_414() {
     const LIMIT: usize = 400;
     rows!("6455-4.2.1-14");
     let make = || Connection::server(Config::new().max_head_size(LIMIT as u32));
-    // A request whose line, with its line end, has this many bytes.
+    // A request whose line, with its line end, has `len` bytes.
     let asking = |len: usize, target: &str| {
         let line = "GET  HTTP/1.1\r\n".len() + target.len();
         asking_for(&format!("{target}{}", "x".repeat(len - line)))
@@ -182,7 +182,7 @@ fn a_request_line_beyond_the_limit_is_414() {
             let room = LIMIT - empty_line.len();
             let line_end = |request: &str| request.find("\r\n").expect("it has lines") + 2;
             for (len, kind) in [
-                // It fits, and nothing else does.
+                // The line fits, and the rest of the head does not.
                 (room - 1, Kind::HeadTooLarge),
                 (room, Kind::HeadTooLarge),
                 (room + 1, Kind::RequestLineTooLong),
@@ -200,7 +200,7 @@ fn a_request_line_beyond_the_limit_is_414() {
             assert_eq!((fits.len(), every_cut(make, fits.as_bytes()).state), (LIMIT, State::Open));
         }
     }
-    // By default; a line without end, in its target or before.
+    // The default limits, with an endless line: in its target, or before it.
     for endless in ["GET /".to_owned() + &"x".repeat(100 << 10), "X".repeat(100 << 10)] {
         let outcome = some_cuts(waiting, endless.as_bytes());
         assert_eq!(assert_refusal(&outcome, Kind::RequestLineTooLong, "the defaults"), 16 << 10);
@@ -215,7 +215,7 @@ fn a_request_line_beyond_the_limit_is_414() {
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
         assert_eq!((kind.status(), kind.answer(bootstrap, "GET").status()), (414, 414));
     }
-    // To a client, a head that is too large is one, whatever part of it.
+    // A client reports every head that is too large in the same way.
     let make = || connecting(&offering(&[]), Config::new().max_head_size(LIMIT as u32)).0;
     let outcome = every_cut(make, format!("HTTP/1.1 101 {}", "x".repeat(LIMIT)).as_bytes());
     let Some(Error::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else { panic!() };

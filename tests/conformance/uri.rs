@@ -1,4 +1,4 @@
-//! ws and wss URIs (RFC 6455 §3, §11.1), parsed and as the request shows them.
+//! ws and wss URIs (RFC 6455 §3, §11.1), parsed and in the client's request.
 
 use websocket_proto::uri::{Uri, UriError};
 use websocket_proto::{ClientRequest, Config, Connection, Output, RequestError};
@@ -7,7 +7,7 @@ use crate::harness::connecting;
 use crate::http::Head;
 use crate::rows;
 
-/// Asserts where the URI leads, and that the request asks for just that.
+/// Asserts the parts of the URI, and that the request asks for them.
 #[track_caller]
 fn assert_leads(uri: &str, secure: bool, host: &str, port: u16, authority: &str, resource: &str) {
     let parsed = Uri::parse(uri).expect(uri);
@@ -26,7 +26,7 @@ fn assert_resource(uri: &str, resource: &str) {
     assert_eq!(Head::parse(request.as_bytes()).first_line, format!("GET {resource} HTTP/1.1"), "{uri}");
 }
 
-/// Asserts that nothing comes of the URI: no connection, and not a byte.
+/// Asserts that the URI is rejected: no connection, and nothing written.
 #[track_caller]
 fn assert_invalid(uri: &str, error: UriError) {
     assert_eq!(Uri::parse(uri), Err(error), "{uri:?}");
@@ -37,7 +37,7 @@ fn assert_invalid(uri: &str, error: UriError) {
 }
 
 #[test]
-fn schemes() {
+fn only_ws_and_wss_are_accepted() {
     rows!("6455-3-1");
     assert_leads("ws://a/", false, "a", 80, "a", "/");
     assert_leads("wss://a/", true, "a", 443, "a", "/");
@@ -49,13 +49,13 @@ fn schemes() {
 }
 
 #[test]
-fn ports() {
+fn ports_default_by_scheme() {
     rows!("6455-3-2", "6455-4.1-r4");
     assert_leads("ws://h/c", false, "h", 80, "h", "/c");
     assert_leads("wss://h/c", true, "h", 443, "h", "/c");
     assert_leads("ws://h:81/c", false, "h", 81, "h:81", "/c");
     assert_leads("wss://h:65535/c", true, "h", 65535, "h:65535", "/c");
-    // The port of the other scheme is no default.
+    // The other scheme's port is no default.
     assert_leads("ws://h:443/c", false, "h", 443, "h:443", "/c");
     assert_leads("wss://h:80/c", true, "h", 80, "h:80", "/c");
     // "port only when non-default"; RFC 3986 §6.2.3: an empty port is the default one.
@@ -65,7 +65,7 @@ fn ports() {
 }
 
 #[test]
-fn resource_names() {
+fn resource_names_are_path_and_query() {
     rows!("6455-3-3", "6455-4.1-r3");
     assert_resource("ws://h", "/");
     assert_resource("ws://h/", "/");
@@ -75,12 +75,12 @@ fn resource_names() {
     assert_resource("ws://h/a?", "/a");
     assert_resource("ws://h?", "/");
     assert_resource("ws://h/a?x=1&y=/?z", "/a?x=1&y=/?z");
-    // Nothing is resolved, decoded or folded: what was given is what is asked for.
+    // The path is not resolved, decoded or changed in case: it is requested as given.
     assert_resource("ws://h//a;b=c/%2F%e9/:@!$&'()*+,;=", "//a;b=c/%2F%e9/:@!$&'()*+,;=");
 }
 
 #[test]
-fn fragments() {
+fn fragment_identifiers_are_rejected() {
     rows!("6455-3-4", "WS-URL-2");
     for uri in ["ws://h/a#b", "ws://h/a#", "ws://h#b", "ws://h?x=1#b", "wss://h/#", "ws://a/#"] {
         assert_invalid(uri, UriError::Fragment);
@@ -90,27 +90,27 @@ fn fragments() {
 }
 
 #[test]
-fn escaped_number_signs() {
+fn escaped_number_signs_are_kept() {
     rows!("6455-3-5");
     assert_resource("ws://h/a%23b", "/a%23b");
     assert_resource("ws://h/a?b=%23", "/a?b=%23");
 }
 
 #[test]
-fn beyond_ascii() {
+fn non_ascii_paths_are_percent_encoded() {
     rows!("6455-11.1.1-1");
     assert_resource("ws://h/é", "/%C3%A9");
     assert_resource("ws://h/日本?q=ß", "/%E6%97%A5%E6%9C%AC?q=%C3%9F");
     assert_resource("ws://h/%C3%A9/\u{1f600}", "/%C3%A9/%F0%9F%98%80");
     assert_leads("ws://xn--bcher-kva.example/", false, "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/");
-    // "or refuse": the Punycode form is the caller's to make.
+    // "or refuse": converting to Punycode is left to the caller.
     for uri in ["ws://bücher.example/", "ws://例え.example:81/a"] {
         assert_invalid(uri, UriError::Host);
     }
 }
 
 #[test]
-fn ipv6_literals() {
+fn ip_literals_are_accepted() {
     rows!("6455-3-6");
     assert_leads("ws://[::1]:9/", false, "::1", 9, "[::1]:9", "/");
     assert_leads("wss://[2001:db8::7]/a", true, "2001:db8::7", 443, "[2001:db8::7]", "/a");
@@ -118,7 +118,7 @@ fn ipv6_literals() {
 }
 
 #[test]
-fn invalid_components() {
+fn invalid_uris_are_rejected() {
     rows!("6455-4.1-a1");
     let invalid = [
         ("", UriError::Syntax),
@@ -152,14 +152,14 @@ fn invalid_components() {
 }
 
 #[test]
-fn well_known_uris() {
+fn well_known_uris_are_requested() {
     rows!("8307-1");
     assert_resource("ws://h/.well-known/coap", "/.well-known/coap");
     assert_resource("wss://h/.well-known/x?y", "/.well-known/x?y");
 }
 
 #[test]
-fn a_browsers_schemes() {
+fn whatwg_parsing_maps_http_to_ws() {
     rows!("WS-URL-1");
     for (given, meant) in [
         ("http://a/b?c", "ws://a/b?c"),

@@ -1,4 +1,4 @@
-//! The frames of `tests/data/conformance.json`, each with what a server makes of it.
+//! The frames of `tests/data/conformance.json`, each with the reaction expected from a server.
 
 use serde_json::Value;
 #[cfg(feature = "deflate")]
@@ -12,7 +12,7 @@ use crate::rows;
 const VECTORS: &str = include_str!("../data/conformance.json");
 
 #[test]
-fn frames_for_a_server() {
+fn a_server_reacts_to_each_vector_as_expected() {
     rows!("6455-5.2-12", "6455-6.2-1");
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();
     let (mut tested, mut deflate) = (0, 0);
@@ -47,7 +47,7 @@ fn deflating() -> Connection {
     unreachable!("not tested without it")
 }
 
-/// A vector that is too long to be written down.
+/// The input of a vector that is too long to be written out.
 fn described(name: &str, note: &str) -> Vec<u8> {
     #[cfg(feature = "deflate")]
     if name.starts_with("PMD 16 MiB bomb") {
@@ -70,7 +70,7 @@ fn described(name: &str, note: &str) -> Vec<u8> {
 fn check(input: &[u8], outcome: &Outcome, expected: &str) {
     let words: Vec<&str> = expected.split(' ').collect();
     match words[..] {
-        // "now": though neither the frame nor the message has ended.
+        // "now": before the end of the frame or of the message.
         ["fail", "1002/1007"] => outcome.assert_fails(1007, &[]),
         ["fail", number] | ["fail", number, "now"] => outcome.assert_fails(number.parse().unwrap(), &[]),
         ["Hello", "Hello", ..] => assert_eq!(texts(outcome), [b"Hello", b"Hello"]),
@@ -103,7 +103,7 @@ fn check_word(outcome: &Outcome, word: &str) {
         }
         ("only", _) => assert_eq!(sent.len(), 1, "{outcome:x?}"),
         ("open", _) => assert_eq!(outcome.state, State::Open),
-        // The transport is closed by the server.
+        // The server closes the transport.
         ("FIN", _) => assert_eq!(outcome.state, State::Closed),
         _ => panic!("{word}?"),
     }
@@ -114,7 +114,7 @@ fn texts<'o>(outcome: &'o Outcome) -> Vec<&'o [u8]> {
     outcome.events.iter().filter_map(text).collect()
 }
 
-/// What the frames of an input carry, put together.
+/// The payloads of all frames of an input, concatenated.
 fn payload(input: &[u8]) -> Vec<u8> {
     frames(input).into_iter().flat_map(|(_, payload): (FrameHeader, _)| payload).collect()
 }

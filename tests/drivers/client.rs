@@ -1,4 +1,4 @@
-//! [`Client`]: the crate's own client on a blocking socket, a peer that keeps to the protocol.
+//! [`Client`]: this crate's client on a blocking socket, as a peer that follows the protocol.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, M
 
 use crate::PATIENCE;
 
-/// The crate's own client on a blocking socket.
+/// This crate's client on a blocking socket.
 pub(crate) struct Client {
     pub(crate) tcp: TcpStream,
     pub(crate) ws: Connection,
@@ -31,7 +31,7 @@ impl Client {
         client
     }
 
-    /// Writes what waits, reads once, and tells of what that brought.
+    /// Writes the output, reads once, and passes the events to `tell`.
     pub(crate) fn read(&mut self, mut tell: impl FnMut(Event<'_>, &mut Connection, &mut Output)) {
         self.output.write_to(&mut self.tcp).expect("it reads");
         self.read.resize(64 << 10, 0);
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// The next messages, as text or binary; pings are answered on the way.
+    /// The next `count` messages, text or binary; pings are answered.
     pub(crate) fn messages(&mut self, count: usize) -> Vec<(MessageKind, Vec<u8>)> {
         let mut messages = Vec::new();
         while messages.len() < count {
@@ -62,7 +62,7 @@ impl Client {
         assert_eq!(self.messages(1), [(MessageKind::Text, text.as_bytes().to_vec())]);
     }
 
-    /// The last event, and nothing but pongs and the server's Close before it.
+    /// The last event; before it only pings, pongs and the server's Close may come.
     pub(crate) fn closed(mut self) -> Closed {
         let mut last = None;
         while !self.ws.is_closed() {

@@ -1,5 +1,5 @@
-//! The examples that join the crate to mio and tokio, as programs over loopback, against the crate's own client on a
-//! blocking socket, and against peers that keep to no protocol.
+//! Runs the examples for mio and tokio as programs over loopback, against this crate's client on a blocking socket and
+//! against peers that violate the protocol.
 
 mod client;
 #[path = "../program/mod.rs"]
@@ -18,7 +18,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Program {
@@ -28,14 +28,14 @@ impl Program {
         assert!(status.expect("there is a kill").success());
     }
 
-    /// The memory that is its own and not on disk, in KiB.
+    /// The memory of the process that is not backed by a file, in KiB.
     fn resident(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
         status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse().ok())
     }
 }
 
-/// Starts a server and returns it with the address at which it listens.
+/// Starts a server; returns it with its address.
 fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, String) {
     let (server, address, _) = listening(command.arg(address).args(arguments), "ws");
     (server, address)
@@ -43,7 +43,7 @@ fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, S
 
 fn server(name: &str, arguments: &[&str]) -> (Program, String) {
     let mut command = example(name);
-    // One thread has to do, whoever is on it.
+    // One thread must be enough, whichever peer it serves.
     command.env("TOKIO_WORKER_THREADS", "1");
     start(command, "127.0.0.1:0", arguments)
 }
@@ -58,7 +58,7 @@ fn connect(address: &str) -> TcpStream {
     tcp
 }
 
-/// A socket behind the opening handshake.
+/// A socket after the opening handshake.
 fn open(address: &str) -> TcpStream {
     let mut tcp = connect(address);
     read_head(&mut tcp);

@@ -1,4 +1,4 @@
-//! What the examples print of what a peer chose: one line, and nothing that a terminal obeys.
+//! The examples print text that a peer chose in one line, and without characters that a terminal obeys.
 
 #[path = "../../examples/shared/printable.rs"]
 mod printable;
@@ -15,7 +15,7 @@ fn printed(text: &str) -> String {
     Printable(text).to_string()
 }
 
-/// Reads the escapes back.
+/// Reverses the escaping.
 fn read_back(line: &str) -> String {
     let mut pieces = line.split(r"\u{");
     let mut text = pieces.next().expect("there is a first").to_owned();
@@ -29,7 +29,7 @@ fn read_back(line: &str) -> String {
 
 /// Unicode's general categories Cc, Zl and Zp, and its property `Bidi_Control`.
 #[test]
-fn of_all_characters_those_are_escaped_that_a_terminal_obeys() {
+fn only_characters_that_a_terminal_obeys_are_escaped() {
     let controls = ('\0'..='\x1f').chain('\x7f'..='\u{9f}');
     let separators = "\u{2028}\u{2029}".chars();
     let bidirectional =
@@ -47,7 +47,7 @@ fn of_all_characters_those_are_escaped_that_a_terminal_obeys() {
 }
 
 #[test]
-fn ordinary_text_is_printed_as_it_is() {
+fn ordinary_text_is_printed_unchanged() {
     for text in [
         "",
         "hello, world",
@@ -62,7 +62,7 @@ fn ordinary_text_is_printed_as_it_is() {
 }
 
 #[test]
-fn each_line_means_one_text() {
+fn escaping_can_be_reversed() {
     for text in [
         "x\nCLOSED 1000",
         "\r\n",
@@ -95,7 +95,7 @@ fn the_interop_server_prints_a_reason_in_one_line() {
     assert_eq!(line, "closed 4000 x\\u{a}closed 1\n");
 }
 
-/// Neither a reason, nor a message, nor a refusal's phrase or body forges a line or reaches the terminal.
+/// No reason, message, reason phrase or body adds a line or reaches the terminal.
 #[test]
 fn the_client_prints_nothing_that_the_server_chose() {
     let url = serve_once(|request, tcp| {

@@ -1,4 +1,4 @@
-//! A cursor that makes decisions out of bytes; when they are used up, every decision is the zero one.
+//! A cursor that reads decisions from bytes; after the last byte, every decision is zero.
 
 pub struct Bytes<'d> {
     rest: &'d [u8],
@@ -21,14 +21,14 @@ impl<'d> Bytes<'d> {
         std::array::from_fn(|_| self.byte())
     }
 
-    /// The next `count` bytes, or all that are left.
+    /// The next `count` bytes, or all remaining ones.
     pub fn take(&mut self, count: usize) -> &'d [u8] {
         let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
         self.rest = rest;
         taken
     }
 
-    /// Bytes behind their own length.
+    /// A string with its length in front.
     pub fn string(&mut self) -> &'d [u8] {
         let len = self.byte();
         self.take(len.into())

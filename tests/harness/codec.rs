@@ -1,4 +1,4 @@
-//! The pure parts: frame headers, masks, handshake parsers, URIs.
+//! Properties of functions without state: frame headers, masks, handshake parsers, URIs.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,8 @@ use super::bytes::Bytes;
 use super::opening;
 use super::stream::pieces;
 
-/// The header codec is a bijection between legal headers and their bytes, and says so at the earliest byte; a stream
-/// read in pieces is what it is as a whole. For that, the first three bytes are the pieces' sizes.
+/// The header codec is a bijection between legal headers and their bytes, and decides at the earliest byte; a stream of
+/// frames decodes the same in pieces as whole. The first three bytes are the sizes of the pieces.
 pub fn frame(data: &[u8]) {
     decode_and_encode(data);
     encode_and_decode(&mut Bytes::new(data));
@@ -28,7 +28,7 @@ fn decode_and_encode(data: &[u8]) {
         assert_eq!(header.encode().as_ref(), &data[..len]);
     }
     for end in 0..data.len().min(FrameHeader::MAX_LEN) {
-        // What a prefix says, more bytes do not change.
+        // More bytes do not change what a prefix decodes to.
         let prefix = FrameHeader::decode(&data[..end]);
         assert!(prefix == Ok(None) || prefix == whole, "{end} bytes: {prefix:?}, all of them: {whole:?}");
         if let Ok(Some((_, len))) = whole {
@@ -62,7 +62,7 @@ fn mask_in_pieces(bytes: &mut Bytes<'_>) {
     assert!(masked.iter().zip(payload).enumerate().all(|(i, (out, byte))| *out == byte ^ key[i % 4]));
 }
 
-/// However a stream of frames is cut, a reader gives what the header codec and the mask make of it as a whole.
+/// However a stream of frames is cut, `FrameReader` gives the same frames as the header codec and the mask.
 fn read_in_pieces(bytes: &mut Bytes<'_>) {
     let sizes: [u8; 3] = bytes.array();
     let stream = bytes.take(usize::MAX);
@@ -73,14 +73,14 @@ fn read_in_pieces(bytes: &mut Bytes<'_>) {
     }
 }
 
-/// What there is in a stream of frames.
+/// The frames of a stream.
 #[derive(Debug, PartialEq, Eq)]
 struct Stream {
-    /// Headers and unmasked payloads, the last of which may be cut short.
+    /// Headers and unmasked payloads, the last of which may be incomplete.
     frames: Vec<(FrameHeader, Vec<u8>)>,
-    /// Whether it ends between two frames.
+    /// Whether the stream ends between two frames.
     is_whole: bool,
-    /// What is wrong, in the header that begins here.
+    /// The first error, and the offset of the header that has it.
     fault: Option<(ProtocolErrorKind, u64)>,
 }
 
@@ -143,7 +143,7 @@ impl Stream {
     }
 }
 
-/// The parsers of the opening handshake take anything, and what they accept is what the RFC describes.
+/// The parsers of the opening handshake accept any input without a panic, and accept only what the RFC describes.
 pub fn handshake(data: &[u8]) {
     if let Ok(request) = parse_request(data) {
         check_request(&request);
@@ -171,7 +171,7 @@ fn check_request(request: &Request) {
     assert!(request.headers().iter().all(|(name, value)| is_token(name) && !value.contains(&b'\n')), "{request:?}");
 }
 
-/// A connection accepts no request that the parser does not, nor reads another one out of it.
+/// A connection accepts only requests that the parser accepts, and reads the same request.
 fn check_server_agrees(data: &[u8]) {
     let mut buffer = data.to_vec();
     let mut input = Input::new(&mut buffer);
@@ -181,7 +181,7 @@ fn check_server_agrees(data: &[u8]) {
     }
 }
 
-/// Extensions that parse are made of tokens, and the plain list of them parses to the same.
+/// Parsed extensions consist of tokens, and their plain list parses to the same extensions.
 fn check_extensions(data: &[u8]) {
     let Ok(extensions) = parse_extensions(data.split(|&byte| byte == b'\n')) else { return };
     let lines = extensions.iter().map(|extension| {
@@ -196,7 +196,8 @@ fn check_extensions(data: &[u8]) {
     assert_eq!(parse_extensions([list.as_bytes()]), Ok(extensions));
 }
 
-/// A URI that parses is its own normal form, and leads to a request that a server understands in the same way.
+/// The normal form of a valid URI parses to the same URI, and a server reads the client's request for it with the same
+/// host and resource.
 fn check_uri(text: &str) {
     let Ok(uri) = Uri::parse(text) else { return };
     assert_eq!(Uri::parse_whatwg(text).as_ref(), Ok(&uri));

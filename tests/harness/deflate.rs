@@ -1,4 +1,4 @@
-//! permessage-deflate: anything as compressed messages, and everything through our own compressor.
+//! permessage-deflate: any bytes as compressed messages, and any messages through our own compressor.
 
 use bytes::Buf;
 use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
@@ -6,11 +6,11 @@ use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, 
 use super::bytes::Bytes;
 use super::parts::Parts;
 
-/// What the first byte of an input chooses.
+/// The bits of an input's first byte.
 pub mod flag {
-    /// Arbitrary bytes are received, instead of messages sent.
+    /// Receives arbitrary bytes, instead of sending messages.
     pub const RECEIVE: u8 = 0x01;
-    /// By a client.
+    /// The receiver is a client.
     pub const CLIENT: u8 = 0x02;
     /// Limits that are soon reached.
     pub const SMALL: u8 = 0x04;
@@ -18,58 +18,58 @@ pub mod flag {
     pub const ECHO: u8 = 0x08;
 }
 
-/// What the first byte of a frame that is received chooses; its payload follows, behind its length.
+/// The bits of the first byte of a received frame; its payload's length and its payload follow.
 pub mod frame {
-    /// Instead of text, at the start of a message.
+    /// A binary message instead of text, if a message starts here.
     pub const BINARY: u8 = 0x01;
-    /// Instead of a part of a message.
+    /// A ping instead of a part of a message.
     pub const PING: u8 = 0x02;
-    /// As it is, whatever it means, are the bits of the byte that follows.
+    /// The frame's first byte is the byte that follows, legal or not.
     pub const RAW: u8 = 0x04;
     pub const COMPRESSED: u8 = 0x40;
     pub const FIN: u8 = 0x80;
 }
 
-/// What the first byte of a message that is sent chooses; its payload follows, behind its length.
+/// The bits of the first byte of a message to send; its payload's length and its payload follow.
 pub mod operation {
     pub const BINARY: u8 = 0x01;
     pub const SERVER: u8 = 0x02;
-    /// By the other pair, over the same outputs.
+    /// By the other pair, with the same outputs.
     pub const OTHER: u8 = 0x04;
     pub const UNCOMPRESSED: u8 = 0x08;
     /// The payload is repeated.
     pub const LONG: u8 = 0x10;
-    /// In fragments, of the size in the byte that follows.
+    /// In fragments; the byte that follows is their size.
     pub const FRAGMENTS: u8 = 0x20;
-    /// With a ping in between, or before.
+    /// With a ping after each fragment, or one before the message.
     pub const PING: u8 = 0x40;
 }
 
-/// How long a [`LONG`](operation::LONG) payload is: beyond every window, at its longest.
+/// How often a [`LONG`](operation::LONG) payload is repeated: at its longest it exceeds every window.
 const REPEATED: usize = 300;
 
 const SMALL_LIMIT: usize = 300;
 
-/// Of [`Config::new`].
+/// The limit of [`Config::new`].
 const DEFAULT_LIMIT: usize = 1 << 20;
 
 /// The number of bytes that choose a [`Deflate`].
 pub const WISH: usize = 6;
 
-/// The first byte chooses the property; two wishes, the client's and the server's, and cuts come next.
+/// The first byte chooses the property; the client's and the server's `Deflate` and the cuts come next.
 pub fn deflate(data: &[u8]) {
     let mut data = Bytes::new(data);
     let flags = data.byte();
     let wishes = [wish(data.array()), wish(data.array())];
     let cuts: [u8; 2] = data.array();
     if flags & flag::RECEIVE != 0 {
-        receives_anything(flags, wishes, cuts, &mut data);
+        receive_any_bytes(flags, wishes, cuts, &mut data);
     } else {
         round_trips(&wishes, cuts, &mut data);
     }
 }
 
-/// Level, memory level, window, the peer's window, threshold with whether it is shared, and the four parameters.
+/// Level, memory level, window, the peer's window, threshold and whether it is shared, and the four parameters.
 pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]) -> Deflate {
     let parameter = |shift: u8| match parameters >> shift & 3 {
         0 => Parameter::Allow,
@@ -90,7 +90,7 @@ pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]
     if threshold & 1 != 0 { wish.shared() } else { wish }
 }
 
-/// Both ends of a connection that is open, unless the client finds the answer wanting.
+/// Both ends of an open connection, or `None` if the client fails the handshake.
 fn open(wishes: &[Deflate; 2], config: &Config) -> Option<[Connection; 2]> {
     let [client_config, server_config] = wishes.clone().map(|wish| config.clone().deflate(wish));
     let (mut to_server, mut to_client) = (Output::new(), Output::new());
@@ -115,8 +115,8 @@ fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
-/// Whatever comes, the cuts make no difference, no message is longer than the limit, and no other connection suffers.
-fn receives_anything(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
+/// Whatever is received, cuts make no difference, no message is longer than the limit, and other connections work on.
+fn receive_any_bytes(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
     let role = if flags & flag::CLIENT != 0 { Role::Client } else { Role::Server };
     let limit = if flags & flag::SMALL != 0 { SMALL_LIMIT } else { DEFAULT_LIMIT };
     let setup = Setup { role, is_echoing: flags & flag::ECHO != 0, wishes, limit };
@@ -168,7 +168,7 @@ struct Setup {
     limit: usize,
 }
 
-/// All that came of an input.
+/// The result of an input.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     events: Vec<Event<'static>>,
@@ -176,7 +176,7 @@ struct Outcome {
 }
 
 impl Setup {
-    /// Returns also the message that has no end. Parts of size 0 are whole messages.
+    /// Also returns the message that is incomplete at the end. A `part_size` of 0 means whole messages.
     fn run(&self, pieces: &[&[u8]], part_size: usize) -> Option<(Outcome, Option<Event<'static>>)> {
         let mut config = Config::new().max_message_size(self.limit);
         if part_size > 0 {
@@ -215,7 +215,7 @@ impl Setup {
         assert!(len <= self.limit, "a message of {len} bytes, and the limit is {}", self.limit);
     }
 
-    /// A connection that is given the same output, and with it what it shares, is as good as ever.
+    /// Another connection that uses the same output, and with it the shared compressor, works as before.
     fn check_neighbour(&self, output: &mut Output) {
         let Some([client, server]) = open(&self.wishes, &Config::new()) else { return };
         let (mut ws, mut peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
@@ -227,12 +227,12 @@ impl Setup {
     }
 }
 
-/// What is sent over two pairs of connections, which share what can be shared, is what arrives.
+/// Messages arrive unchanged over two pairs of connections, which share their compressors if configured to.
 fn round_trips(wishes: &[Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
     let config = Config::new().max_fragments(u32::MAX);
     let (Some(pair), Some(other)) = (open(wishes, &config), open(wishes, &config)) else { return };
     let (mut pairs, mut outputs) = ([pair, other], [Output::new(), Output::new()]);
-    // Enough long ones to see their effect in a short time.
+    // Enough long payloads to see their effect, few enough to be fast.
     let mut long = 4;
     while let Some(operation) = data.next() {
         let has = |flag| operation & flag != 0;
@@ -242,7 +242,7 @@ fn round_trips(wishes: &[Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
         let payload = data.string().repeat(if is_long { REPEATED } else { 1 });
         let [client, server] = &mut pairs[usize::from(has(operation::OTHER))];
         let [to_server, to_client] = &mut outputs;
-        // Each side has one output for all that it sends and receives.
+        // Each side has one output for everything that it sends and receives.
         let (sender, receiver, out, back) = if has(operation::SERVER) {
             (server, client, to_client, to_server)
         } else {
@@ -255,7 +255,7 @@ fn round_trips(wishes: &[Deflate; 2], cuts: [u8; 2], data: &mut Bytes<'_>) {
     }
 }
 
-/// Sends a message, and returns it as it has to arrive.
+/// Sends a message; returns it as it must arrive.
 fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &mut Output) -> Event<'static> {
     let has = |flag| operation & flag != 0;
     let text = String::from_utf8_lossy(payload).into_owned();
@@ -266,7 +266,7 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
     }
     let sent = match (kind, has(operation::UNCOMPRESSED)) {
         _ if has(operation::FRAGMENTS) => {
-            // A long message in tiny fragments is more work than it shows.
+            // A long message in tiny fragments costs more time than it shows.
             let size = usize::from(size).max(1 + payload.len() / 64);
             let fragments = payload.chunks(size);
             fragments.for_each(|fragment| {
@@ -289,10 +289,10 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
     }
 }
 
-/// The messages among what is received; there may be pings, and nothing else.
+/// The messages received from these bytes; pings are ignored, and any other event panics.
 fn receive(ws: &mut Connection, bytes: &[u8], cuts: &[u8], output: &mut Output) -> Vec<Event<'static>> {
     let mut messages = Vec::new();
-    // What is short is cut; what is long comes in few reads.
+    // Short inputs are cut; long ones arrive in few reads.
     let pieces = if bytes.len() < 1000 { super::stream::pieces(bytes, cuts) } else { bytes.chunks(4096).collect() };
     for piece in pieces {
         let mut piece = piece.to_vec();

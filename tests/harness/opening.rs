@@ -1,4 +1,4 @@
-//! The opening handshake apart from a connection: header lists of HTTP/2, and the two sides of one decision.
+//! The opening handshake without a connection: header lists of HTTP/2, and whether client and server agree.
 
 use bytes::Buf;
 use websocket_proto::handshake::{
@@ -10,7 +10,7 @@ use websocket_proto::{
 
 use super::bytes::Bytes;
 
-/// What the first byte of an input chooses.
+/// The bits of an input's first byte.
 pub mod flag {
     /// HTTP/2 instead of HTTP/1.1.
     pub const CONNECT: u8 = 0x01;
@@ -20,21 +20,21 @@ pub mod flag {
     pub const BROWSER_RULES: u8 = 0x08;
     /// The client offers permessage-deflate.
     pub const OFFER: u8 = 0x10;
-    /// The server takes offers.
+    /// The server accepts permessage-deflate.
     pub const TAKE: u8 = 0x20;
 }
 
-/// What the first byte of a part chooses; names and values follow, behind their lengths.
+/// The kind in the first byte of a part; names and values follow, each after its length.
 pub mod part {
     pub const SUBPROTOCOL: u8 = 0;
     pub const ORIGIN: u8 = 1;
-    /// Of the request.
+    /// A header of the request.
     pub const HEADER: u8 = 2;
-    /// Of the answer.
+    /// A header of the answer.
     pub const ANSWER_HEADER: u8 = 3;
 }
 
-/// What opens, ahead of the headers.
+/// A minimal opening request, before other headers.
 const OPENING: [(&[u8], &[u8]); 6] = [
     (b":method", b"CONNECT"),
     (b":protocol", b"websocket"),
@@ -46,7 +46,7 @@ const OPENING: [(&[u8], &[u8]); 6] = [
 
 type Field<'f> = (&'f [u8], &'f [u8]);
 
-/// Lines as a header list, by themselves and behind what opens: what is accepted, is what RFC 9113 §8 allows.
+/// Each line as a header, alone and after a minimal request: an accepted list is one that RFC 9113 §8 allows.
 pub fn header_lists(data: &[u8]) {
     let lines: Vec<Field<'_>> = data.split(|&byte| byte == b'\n').map(field).collect();
     for list in [lines.clone(), [&OPENING[..], &lines].concat()] {
@@ -63,7 +63,7 @@ pub fn header_lists(data: &[u8]) {
     }
 }
 
-/// A name and, behind the first colon and space, a value.
+/// A name and, after the first colon and space, a value.
 fn field(line: &[u8]) -> Field<'_> {
     let end = line.windows(2).position(|colon| colon == b": ").unwrap_or(line.len());
     (&line[..end], line.get(end + 2..).unwrap_or_default())
@@ -98,7 +98,8 @@ fn check_value(value: &[u8]) {
     assert!(!value.iter().any(|byte| b"\0\r\n".contains(byte)) && value.trim_ascii() == value, "{value:x?}");
 }
 
-/// What a client can send, a server understands; what that can answer, the client takes; and they agree on the same.
+/// A server understands every request that the client can send, the client accepts every answer, and both negotiate the
+/// same.
 pub fn both_sides(data: &[u8]) {
     let mut data = Bytes::new(data);
     let flags = data.byte();
@@ -150,7 +151,7 @@ fn parts(flags: u8, data: &mut Bytes<'_>) -> (ClientRequest, Accept) {
     (asked, answered)
 }
 
-/// The client's and the server's.
+/// The client's and the server's configuration.
 #[cfg(feature = "deflate")]
 fn configs(config: &Config, flags: u8, wishes: [[u8; 6]; 2]) -> [Config; 2] {
     let with = |on: u8, wish| match flags & on {
@@ -185,11 +186,11 @@ fn check_answer(answer: &Answer, bootstrap: Bootstrap) {
     if bootstrap == Bootstrap::ExtendedConnect {
         check_carried(answer.headers());
     }
-    // One head, with a line for each header, and nothing behind it.
+    // One head, with a line for each header, and nothing after it.
     let mut output = Output::new();
     answer.write_http1(&mut output);
     let head = output.copy_to_bytes(output.remaining());
-    // After a 100, if the request expects one.
+    // It follows a 100 if the request expects one.
     let head = head.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&head);
     let length = head.windows(4).position(|end| end == b"\r\n\r\n").map(|end| end + 4);
     let lines = head.windows(2).filter(|end| *end == b"\r\n").count();

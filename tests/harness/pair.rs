@@ -1,20 +1,20 @@
-//! Two endpoints wired to each other, and anything that their applications and the wires between them may do.
+//! Two endpoints wired to each other, and any sequence of actions by their applications and the wires between them.
 
 use websocket_proto::{CloseCode, MessageKind, State, Timeout};
 
 use super::bytes::Bytes;
 use super::side::{Side, Traits};
 
-/// What the low bits of an operation's first byte choose; its arguments follow.
+/// The low bits of an operation's first byte; its arguments follow.
 pub mod operation {
-    /// Write so many bytes to the peer.
+    /// Write a number of bytes to the peer.
     pub const WRITE: u8 = 0;
-    /// Receive so many bytes of what is on its way.
+    /// Receive a number of bytes in flight.
     pub const RECEIVE: u8 = 1;
     /// Send a message.
     pub const TEXT: u8 = 2;
     pub const BINARY: u8 = 3;
-    /// Send a fragment; with [`MORE`] it is not the last.
+    /// Send a fragment; with [`MORE`], not the last.
     pub const TEXT_FRAGMENT: u8 = 4;
     pub const BINARY_FRAGMENT: u8 = 5;
     /// Send a ping or a pong of this length.
@@ -25,29 +25,30 @@ pub mod operation {
     pub const CLOSE_WITHOUT_CODE: u8 = 9;
     /// Accept or reject the request.
     pub const DECIDE: u8 = 10;
-    /// Give back a buffer of this size.
+    /// Recycle a buffer of this size.
     pub const RECYCLE: u8 = 11;
     /// Lose the transport.
     pub const EOF: u8 = 12;
     /// Write and receive everything, both ways.
     pub const FLUSH: u8 = 13;
-    /// Send a message from `Bytes`, or with [`MORE`] a prepared one; the first byte of the payload says if it is text.
+    /// Send a message from `Bytes`, or with [`MORE`] a prepared one; it is text if the first byte of the payload is
+    /// odd.
     pub const SHARED: u8 = 14;
-    /// Run out of time, in one way or another.
+    /// One of the timeouts expires.
     pub const TIME_OUT: u8 = 15;
 
-    /// It is the server that does it.
+    /// The server acts, instead of the client.
     pub const SERVER: u8 = 0x80;
     pub const MORE: u8 = 0x40;
-    /// The payload is repeated, to need the longer forms of a length.
+    /// The payload is repeated, so that its length needs the longer forms.
     pub const LONG: u8 = 0x20;
 }
 
-/// The trait of both sides to let pongs take the place of others soon.
+/// Traits with which, on both sides, later pongs soon replace earlier ones.
 pub const FEW_PONGS: u8 = 0x22;
 
-/// Whatever two endpoints do, neither finds fault with the other, messages arrive, and both come to an end that they
-/// agree about. The first byte chooses the sides' traits, the others are operations.
+/// Whatever two endpoints do, neither reports a fault, messages arrive, and both end in the same way. The first byte
+/// chooses the sides' traits, the others are operations.
 pub fn operations(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut pair = Pair::new(bytes.byte());
@@ -60,9 +61,9 @@ pub fn operations(data: &[u8]) {
 struct Pair {
     client: Side,
     server: Side,
-    /// Makes every ping and pong another.
+    /// A counter that makes every ping and pong different.
     controls: u16,
-    /// How many more payloads may be long: enough to see their effect in a short time.
+    /// The number of payloads that may still be long: enough to see their effect, few enough to be fast.
     long: u8,
 }
 
@@ -149,7 +150,7 @@ impl Pair {
             self.client.close(Some(CloseCode::GOING_AWAY), "");
             self.settle();
         }
-        // One of them has to be closed, for else both would wait for the other for ever.
+        // One of them must be closed, or each would wait for the other forever.
         let states = (self.client.state(), self.server.state());
         assert!(states.0 == State::Closed || states.1 == State::Closed, "{states:?}");
         self.client.receive_eof();
@@ -165,7 +166,7 @@ impl Pair {
     }
 }
 
-/// A number of bytes; the highest byte stands for all there are.
+/// A number of bytes; the highest byte means all of them.
 fn size(bytes: &mut Bytes<'_>) -> usize {
     match bytes.byte() {
         0xff => usize::MAX,

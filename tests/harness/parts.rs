@@ -1,12 +1,12 @@
-//! Puts the parts of messages together again, and checks what is promised of them.
+//! Reassembles messages from their parts, and checks the guarantees on parts.
 
 use websocket_proto::Event;
 
 /// The parts of a message so far.
 pub struct Parts {
-    /// The most bytes in one; 0 if messages come whole.
+    /// The most bytes in one part; 0 if messages arrive whole.
     pub size: usize,
-    /// A message that has no end yet.
+    /// The parts so far of an incomplete message.
     pub unfinished: Option<Event<'static>>,
 }
 
@@ -15,7 +15,7 @@ impl Parts {
         Self { size, unfinished: None }
     }
 
-    /// What the event is if messages come whole: nothing for a part, but for the last.
+    /// The event as if messages arrived whole: `None` for a part that is not the last.
     pub fn gather<'i>(&mut self, event: Event<'i>) -> Option<Event<'i>> {
         let (message, is_last) = match event {
             Event::TextPart { text, first, last } => {

@@ -1,4 +1,4 @@
-//! One connection, and whatever its peer may send: the cuts make no difference, and every promise is kept.
+//! One connection that receives arbitrary bytes: the cuts make no difference, and every guarantee holds.
 
 use bytes::Buf;
 use websocket_proto::{
@@ -10,51 +10,51 @@ use super::bytes::Bytes;
 use super::parts::Parts;
 use super::wire::{Decoder, Item};
 
-/// What the first byte of an input chooses.
+/// The bits of an input's first byte.
 pub mod flag {
-    /// The opening handshake is over before the input begins.
+    /// The opening handshake is complete before the input begins.
     pub const OPEN: u8 = 0x01;
     pub const BROWSER_RULES: u8 = 0x02;
     /// Limits on messages, frames, fragments and pongs that are soon reached.
     pub const SMALL_MESSAGES: u8 = 0x04;
     /// Limits on the opening handshake that are soon reached.
     pub const SMALL_HEADS: u8 = 0x08;
-    /// A server answers the request only when everything has been received.
+    /// A server answers the request only after all bytes were received.
     pub const DEFER: u8 = 0x10;
     /// A server rejects the request.
     pub const REJECT: u8 = 0x20;
     /// The application closes as soon as the connection is open.
     pub const CLOSE: u8 = 0x40;
-    /// The application sends every message back, and gives buffers to gather in.
+    /// The application sends every message back, and recycles buffers.
     pub const ECHO: u8 = 0x80;
 }
 
-/// A request that opens, with no header that could be left out.
+/// A valid request with no optional header.
 pub const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// The input for [`server`] and [`client`] in which the peer sends `stream`, received in pieces of these sizes, over
-/// and over again.
+/// An input for [`server`] and [`client`]: the peer sends `stream`, received in pieces of the sizes `cuts`, repeated as
+/// needed.
 pub fn input(flags: u8, cuts: &[u8], stream: &[u8]) -> Vec<u8> {
     assert!(cuts.len() < 8);
     [&[flags, cuts.len() as u8], cuts, stream].concat()
 }
 
-/// A server receives anything.
+/// A server receives any bytes.
 pub fn server(data: &[u8]) {
-    receives_anything(Role::Server, data);
+    receive_any_bytes(Role::Server, data);
 }
 
-/// A client receives anything.
+/// A client receives any bytes.
 pub fn client(data: &[u8]) {
-    receives_anything(Role::Client, data);
+    receive_any_bytes(Role::Client, data);
 }
 
-fn receives_anything(role: Role, data: &[u8]) {
+fn receive_any_bytes(role: Role, data: &[u8]) {
     let mut data = Bytes::new(data);
     let setup = Setup { role, flags: data.byte() };
     let count = data.byte();
-    // Messages in parts as well, whose size the bits above the number of cuts tell.
+    // Messages arrive in parts, too; the bits above the number of cuts give the part size.
     let part_size = 4 + usize::from(count / 8);
     let cuts = data.take(usize::from(count % 8));
     let stream = data.rest();
@@ -69,14 +69,14 @@ fn receives_anything(role: Role, data: &[u8]) {
         assert!(cut == whole, "in pieces: {pieces:x?}, parts of {part_size}\n{cut:x?}\nwhole: {whole:x?}");
         assert_eq!(rest, unfinished, "in pieces: {pieces:x?}, parts of {part_size}");
     }
-    // What a client sends ahead is kept until the request is answered, within a limit.
+    // Bytes sent before the request is answered are buffered, up to a limit.
     if setup.has(flag::DEFER) && !setup.has(flag::SMALL_HEADS) && stream.len() <= 16 << 10 {
         let prompt = Setup { flags: setup.flags & !flag::DEFER, ..setup }.run(&[stream]);
         assert!(prompt == whole, "answered at once: {prompt:x?}\nat last: {whole:x?}");
     }
 }
 
-/// The stream, in pieces of these sizes over and over again.
+/// The stream in pieces of the sizes `cuts`, repeated as needed.
 pub fn pieces<'s>(mut stream: &'s [u8], cuts: &[u8]) -> Vec<&'s [u8]> {
     let sizes = if cuts.iter().all(|&size| size == 0) { &[1] } else { cuts };
     let mut pieces = Vec::new();
@@ -103,7 +103,7 @@ pub fn response() -> Vec<u8> {
     drain(&mut response)
 }
 
-/// A client, and its request: the same but for the subprotocols, for the seed is the same.
+/// A client, and its request: always with the same seed, so that requests differ only in their subprotocols.
 fn connecting(config: Config, subprotocols: &[&str]) -> (Connection, Vec<u8>) {
     let mut output = Output::new();
     let request = subprotocols.iter().fold(ClientRequest::new("ws://example.com/chat"), |r, name| r.subprotocol(*name));
@@ -120,12 +120,12 @@ struct Setup {
     flags: u8,
 }
 
-/// All that came of an input.
+/// The result of an input.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     events: Vec<Event<'static>>,
     state: State,
-    /// What the end of the stream brought.
+    /// The events at the end of the stream.
     at_eof: Vec<Event<'static>>,
     output: Vec<u8>,
     /// Whether the application closed.
@@ -152,12 +152,12 @@ impl Setup {
         config
     }
 
-    /// On a message and on a frame: either can be the first to be reached.
+    /// The limits on a message and on a frame: either can be reached first.
     fn small_limits(&self) -> (usize, usize) {
         if self.role == Role::Server { (64, 48) } else { (48, 64) }
     }
 
-    /// The connection, and how many bytes it has received.
+    /// The connection, and the number of bytes that it has received.
     fn connection(&self, part_size: usize) -> (Connection, usize) {
         let config = self.config(part_size);
         let (mut ws, mut first) = match self.role {
@@ -180,7 +180,7 @@ impl Setup {
         self.run_in_parts(pieces, 0).0
     }
 
-    /// Returns also the message that has no end. 0: not in parts.
+    /// Also returns the message that is incomplete at the end. A `part_size` of 0 means whole messages.
     fn run_in_parts(&self, pieces: &[&[u8]], part_size: usize) -> (Outcome, Option<Event<'static>>) {
         let (ws, _) = self.connection(part_size);
         let mut run = Run {
@@ -203,7 +203,7 @@ impl Setup {
         run.finish()
     }
 
-    /// What does not depend on the bytes.
+    /// Asserts what holds for every input.
     fn check(&self, outcome: &Outcome, len: usize) {
         let (last, before) = outcome.at_eof.split_last().or(outcome.events.split_last()).expect("there is an end");
         let Event::Closed(closed) = last else { panic!("the last event is not the end: {outcome:x?}") };
@@ -214,7 +214,7 @@ impl Setup {
         assert!(outcome.at_eof.len() <= 1 + usize::from(rejected), "{outcome:x?}");
         events().for_each(|event| self.check_size(event));
         check_end(closed, (self.connection(0).1 + len) as u64);
-        // A client is told what the peer's Close says when it comes, and once more at the end.
+        // A client reports the peer's Close when it arrives, and again at the end.
         let told: Vec<_> = events().filter_map(received_close).collect();
         let expected = (closed.was_clean() && self.role == Role::Client).then(|| (closed.status(), closed.reason()));
         assert_eq!(told, expected.as_slice(), "{outcome:x?}");
@@ -241,7 +241,7 @@ impl Setup {
         assert!(decoder.is_between_frames(), "half a frame in the output: {outcome:x?}");
         let close = items.iter().find_map(|item| if let Item::Close(body) = item { Some(&**body) } else { None });
         match closed.error() {
-            // RFC 6455 §7.1.7, unless the application had sent another Close before.
+            // RFC 6455 §7.1.7, unless the application sent another Close before.
             Some(Error::Protocol(error)) if !outcome.closing => {
                 assert_eq!(close, Some(&error.close_code().get().to_be_bytes()[..]), "{outcome:x?}");
             }
@@ -250,19 +250,20 @@ impl Setup {
                 assert_eq!(items, [Item::Head(Some(error.kind().status()))], "{outcome:x?}");
             }
             Some(Error::RequestRejected(status)) => assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}"),
-            // §7.2.1: there is nobody to be told.
+            // §7.2.1: no peer is left to send a Close to.
             Some(_) => assert_eq!(close.is_some(), outcome.closing, "{outcome:x?}"),
             // §5.5.1: "the endpoint MUST send a Close frame in response".
             None => assert!(close.is_some(), "{outcome:x?}"),
         }
-        // §5.5.2: pongs are owed after one's own Close too; there is nothing behind one that answers or accuses.
+        // §5.5.2: pongs are also due after one's own Close; a Close that answers another one or reports an error is the
+        // last frame.
         let at_end = items.last().is_some_and(|item| matches!(item, Item::Close(_)));
         assert!(close.is_none() || at_end || outcome.closing, "{outcome:x?}");
         self.check_pongs(&items, outcome);
         self.check_echo(&items, outcome);
     }
 
-    /// RFC 6455 §5.5.3: a pong for each ping with its payload, or, if they pile up, for the latest at least.
+    /// RFC 6455 §5.5.3: a pong for each ping with its payload, or, if pongs pile up, at least for the latest.
     fn check_pongs(&self, items: &[Item], outcome: &Outcome) {
         let mut pings =
             outcome.events.iter().filter_map(|e| if let Event::Ping(data) = e { Some(&**data) } else { None });
@@ -276,7 +277,7 @@ impl Setup {
         }
     }
 
-    /// The messages sent are those that the application sent back, and browsers do not listen once they close.
+    /// The messages sent are those that the application echoed; browsers ignore messages once they close.
     fn check_echo(&self, items: &[Item], outcome: &Outcome) {
         let received: Vec<_> = outcome.events.iter().filter_map(message).collect();
         let sent = items.iter().filter_map(|i| if let Item::Message(_, data) = i { Some(&**data) } else { None });
@@ -296,7 +297,7 @@ fn check_end(closed: &Closed, received: u64) {
     assert!(offset <= received, "{closed:?} in {received} bytes");
     // RFC 6455 §7.1.5: without the peer's Close, and so after every error, the code is 1006.
     assert_eq!(closed.was_clean(), closed.code() != 1006, "{closed:?}");
-    // WHATWG: `error` is fired before `close` exactly if the end was not clean.
+    // WHATWG: `error` fires before `close` exactly if the end was not clean.
     assert_eq!(closed.was_clean(), closed.error().is_none(), "{closed:?}");
     assert!(closed.reason().len() <= 123 && (closed.was_clean() || closed.reason().is_empty()), "{closed:?}");
 }
@@ -372,7 +373,7 @@ impl Run<'_> {
         }
     }
 
-    /// The connection says of itself what the last event said.
+    /// Asserts that the connection's state matches its last event.
     fn check_state(&self, last: Option<&Event<'_>>) {
         let (state, close) = (self.ws.state(), self.ws.received_close());
         match last {
@@ -399,7 +400,7 @@ impl Run<'_> {
         }
         assert!(self.ws.is_closed() && self.ws.state() == State::Closed);
         let output = drain(&mut self.output);
-        // After the end, nothing comes of anything.
+        // After the end, no input has any effect.
         self.receive(b"\x81\x80\0\0\0\0\x89\x00GET / HTTP/1.1\r\n\r\n");
         assert!(self.ws.receive_eof().is_none() && self.output.is_empty());
         let outcome = Outcome { events: self.events, state, at_eof, output, closing: self.closing };

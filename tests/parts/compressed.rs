@@ -9,21 +9,21 @@ fn deflate() -> Config {
     Config::new().deflate(Deflate::new().threshold(0))
 }
 
-/// A sender, and what receives from it in parts.
+/// A sender, and a receiver of parts.
 fn pair(receiver: Role, config: Config) -> (Connection, Connection) {
     let (receiver, sender) = open(receiver, config, deflate());
     assert!(sender.uses_deflate());
     (sender, receiver)
 }
 
-/// Some of it compresses well, some does not; all of it is longer than a block of input becomes at once.
+/// Some of it compresses well, some does not; all of it is longer than what one block of input decompresses to.
 fn words() -> String {
     let number = |i: u32| format!("{} €", i.wrapping_mul(2_654_435_761) >> 7);
     (0..700).map(number).collect::<String>() + &"x".repeat(50_000) + &"€".repeat(10_000)
 }
 
 #[test]
-fn compressed_messages_in_parts() {
+fn compressed_messages_arrive_in_parts() {
     let words = words();
     for role in ROLES {
         for (size, read) in [(SMALLEST, 100_000), (5, 1), (100, 13), (1000, 1), (4096, 4096), (1 << 20, 100_000)] {
@@ -45,9 +45,9 @@ fn compressed_messages_in_parts() {
     }
 }
 
-/// Where a read cuts it decides nothing: the limit does, and what is within it is delivered.
+/// The cuts of reads decide nothing: the limit does, and the bytes within it are delivered.
 #[test]
-fn a_compressed_message_grows_too_long() {
+fn a_compressed_message_over_the_limit_fails_after_its_parts() {
     for role in ROLES {
         let make = || pair(role, deflate().max_message_size(1000).part_size(64));
         let mut output = Output::new();
@@ -72,9 +72,9 @@ fn a_compressed_message_grows_too_long() {
     }
 }
 
-/// Stored (RFC 1951 §3.2.4), so that all of it is known before the block that cannot be.
+/// Stored blocks (RFC 1951 §3.2.4), so that all data is known before the invalid block.
 #[test]
-fn a_fault_in_a_compressed_message() {
+fn parts_before_a_fault_in_a_compressed_message_are_delivered() {
     let stored = b"\x00\x0a\x00\xf5\xffgood start\x07";
     let broken_text = b"\x00\x0e\x00\xf1\xffgood start\xffend\x00";
     for role in ROLES {
@@ -97,7 +97,7 @@ fn a_fault_in_a_compressed_message() {
     }
 }
 
-/// A buffer that is given back is what the next part is gathered in.
+/// The next part is decompressed into a recycled buffer.
 #[test]
 fn recycled_buffers_are_used() {
     let (mut sender, mut receiver) = pair(Role::Server, deflate().part_size(1000));
@@ -119,7 +119,7 @@ fn recycled_buffers_are_used() {
 }
 
 #[test]
-fn what_was_sent_ahead_compressed_comes_before_the_end() {
+fn compressed_early_data_is_delivered_before_the_end() {
     let (words, mut output) = (words(), Output::new());
     pair(Role::Server, deflate()).0.send_text(&words, &mut output).unwrap();
     let request = format!("{REQUEST}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");

@@ -1,5 +1,5 @@
-//! Messages in parts, as their bytes arrive: never larger than was said, lent where they lie, and whole when put
-//! together.
+//! Messages in parts: delivered as bytes arrive, never longer than configured, borrowed from the read, and complete
+//! when reassembled.
 
 #[cfg(feature = "deflate")]
 mod compressed;
@@ -17,7 +17,7 @@ const SMALLEST: usize = 4;
 /// Frames: first byte and payload.
 type Frames<'f> = &'f [(u8, &'f [u8])];
 
-/// A part, and whether it was lent.
+/// A part, and whether it was borrowed.
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
@@ -25,10 +25,10 @@ struct Part {
     data: Vec<u8>,
     first: bool,
     last: bool,
-    lent: bool,
+    borrowed: bool,
 }
 
-/// What came of an input.
+/// The result of an input.
 #[derive(Debug, Default)]
 struct Received {
     parts: Vec<Part>,
@@ -38,7 +38,7 @@ struct Received {
 }
 
 impl Received {
-    /// Takes note of an event; what is lent has to lie in the read.
+    /// Records an event; a borrowed part must be inside the read.
     fn note(&mut self, event: Event<'_>, read: std::ops::Range<*const u8>) {
         let (is_text, data, first, last) = match event {
             Event::TextPart { text: Cow::Borrowed(text), first, last } => {
@@ -48,21 +48,21 @@ impl Received {
             Event::BinaryPart { data, first, last } => (false, data, first, last),
             other => return self.others.push((self.parts.len(), other.into_owned())),
         };
-        let lent = matches!(data, Cow::Borrowed(_));
+        let borrowed = matches!(data, Cow::Borrowed(_));
         let bounds = data.as_ptr_range();
-        assert!(!lent || data.is_empty() || (read.start <= bounds.start && bounds.end <= read.end));
-        self.parts.push(Part { is_text, data: data.into_owned(), first, last, lent });
+        assert!(!borrowed || data.is_empty() || (read.start <= bounds.start && bounds.end <= read.end));
+        self.parts.push(Part { is_text, data: data.into_owned(), first, last, borrowed });
     }
 
-    /// The messages, put together; the last may have no end.
+    /// The reassembled messages; the last may be incomplete.
     fn messages(&self, size: usize) -> Vec<Vec<u8>> {
         let mut messages = Vec::<Vec<u8>>::new();
-        let mut is_under_way = false;
+        let mut is_in_progress = false;
         for part in &self.parts {
             assert!(part.data.len() <= size, "{part:?}");
             assert!(part.last || !part.data.is_empty(), "{part:?}");
-            assert_eq!(part.first, !is_under_way, "{part:?}");
-            is_under_way = !part.last;
+            assert_eq!(part.first, !is_in_progress, "{part:?}");
+            is_in_progress = !part.last;
             if part.first {
                 messages.push(Vec::new());
             }
@@ -94,7 +94,7 @@ fn feed<'p>(ws: &mut Connection, pieces: impl IntoIterator<Item = &'p [u8]>) -> 
     received
 }
 
-/// Whole, byte by byte, and at every split into two.
+/// Receives the input whole, byte by byte, and at every split into two.
 fn every_cut(make: impl Fn() -> Connection, input: &[u8], check: impl Fn(Received)) {
     check(feed(&mut make(), [input]));
     check(feed(&mut make(), input.chunks(1)));
@@ -131,21 +131,21 @@ fn with(role: Role, config: Config) -> Connection {
 }
 
 #[test]
-fn parts_are_lent_where_they_lie() {
+fn parts_are_borrowed_from_the_read() {
     for role in ROLES {
         let input = frames(role, &[(0x81, b"0123456789"), (0x02, b"abcdef"), (0x80, b"ghijk"), (0x82, b"lmno")]);
         let received = feed(&mut in_parts(role, SMALLEST), [input.as_slice()]);
         assert_eq!(received.messages(SMALLEST), [&b"0123456789"[..], b"abcdefghijk", b"lmno"]);
-        assert!(received.parts.iter().all(|part| part.lent), "{received:?}");
+        assert!(received.parts.iter().all(|part| part.borrowed), "{received:?}");
         assert!(received.others.is_empty() && received.output.is_empty());
         let is_text: Vec<bool> = received.parts.iter().filter(|part| part.last).map(|part| part.is_text).collect();
         assert_eq!(is_text, [true, false, false]);
     }
 }
 
-/// What a read brought is not kept back until the part is full.
+/// Bytes of a read are delivered at once, not when the part is full.
 #[test]
-fn parts_come_as_they_arrive() {
+fn parts_are_delivered_as_bytes_arrive() {
     for role in ROLES {
         let mut ws = in_parts(role, 1000);
         let input = frame(role, 0x82, b"0123456789");
@@ -203,7 +203,7 @@ fn text_is_cut_between_characters() {
 
 /// RFC 6455 §5.4: "Control frames MAY be injected in the middle of a fragmented message."
 #[test]
-fn control_frames_come_in_between() {
+fn control_frames_are_reported_between_parts() {
     for role in ROLES {
         let input =
             frames(role, &[(0x01, b"be"), (0x89, b"ping"), (0x00, b"tween"), (0x8a, b"pong"), (0x80, b" parts")]);
@@ -223,9 +223,9 @@ fn control_frames_come_in_between() {
     }
 }
 
-/// What came before a fault is delivered; what is found wrong, and where, is the same as of whole messages.
+/// Data before a fault is delivered; the fault and its offset are the same as without parts.
 #[test]
-fn a_fault_comes_behind_what_was_right() {
+fn parts_before_a_fault_are_delivered() {
     let broken: [(Frames<'_>, &[u8], ProtocolErrorKind); 6] = [
         (&[(0x01, b"good "), (0x80, b"start\xffend")], b"good start", ProtocolErrorKind::InvalidUtf8),
         (&[(0x81, b"good start\xe2\x82")], b"good start", ProtocolErrorKind::InvalidUtf8),
@@ -262,7 +262,7 @@ fn a_fault_comes_behind_what_was_right() {
 
 /// RFC 6455 §7.4.1: 1009 is for "a message that is too big for it to process".
 #[test]
-fn a_message_grows_too_long() {
+fn a_message_over_the_limit_fails_after_its_parts() {
     for role in ROLES {
         let config = || Config::new().max_message_size(10).part_size(SMALLEST);
         let cases: [(Frames<'_>, &[&[u8]]); 3] = [
@@ -298,7 +298,7 @@ fn a_message_grows_too_long() {
 }
 
 #[test]
-fn a_message_of_any_length() {
+fn a_message_longer_than_memory_arrives_in_parts() {
     for role in ROLES {
         let mut ws = with(role, Config::new().max_message_size(usize::MAX).part_size(64));
         let mask: &[u8] = if role == Role::Server { &[0; 4] } else { &[] };
@@ -316,7 +316,7 @@ fn a_message_of_any_length() {
     }
 }
 
-/// Frames that a server has received before the caller decided on the request.
+/// A server that has received these frames before the caller decided on the request.
 fn sent_ahead(config: Config, request: &[u8], frames: &[u8]) -> (Connection, Output) {
     let (mut server, mut output, mut read) = (Connection::server(config), Output::new(), request.to_vec());
     let mut input = Input::new(&mut read);
@@ -331,7 +331,7 @@ fn sent_ahead(config: Config, request: &[u8], frames: &[u8]) -> (Connection, Out
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
-/// What the client sent ahead of the answer is delivered before the end of the stream is.
+/// Asserts that early data is delivered before the end of the stream.
 #[track_caller]
 fn assert_delivered_before_the_end(mut server: Connection, size: usize, message: &[u8], code: u16) {
     let (mut received, mut gone) = (Received::default(), std::iter::repeat_with(|| server.receive_eof()));
@@ -344,7 +344,7 @@ fn assert_delivered_before_the_end(mut server: Connection, size: usize, message:
 }
 
 #[test]
-fn what_was_sent_ahead_comes_before_the_end() {
+fn early_data_is_delivered_before_the_end() {
     let request = format!("{REQUEST}\r\n");
     let message: Frames<'_> = &[(0x01, b"sent "), (0x00, b"much too"), (0x80, b" early")];
     for (end, code) in [(vec![], 1006), (vec![(0x88, &b"\x03\xe8"[..])], 1000)] {

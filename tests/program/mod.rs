@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A program that ends with the test.
+/// A process that is killed when the test ends.
 pub(crate) struct Program(pub(crate) Child);
 
 impl Program {
-    /// Without a chance to say goodbye.
+    /// Kills the process without a graceful shutdown.
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -27,8 +27,7 @@ pub(crate) fn example(name: &str) -> Command {
     Command::new(profile.join("examples").join(name))
 }
 
-/// Starts a server, which says first at which URL it listens. Returns it with the address in that, and with what else it
-/// says.
+/// Starts a server, whose first line is its URL. Returns it with the address in the URL, and with its further output.
 pub(crate) fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
     let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
     let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));

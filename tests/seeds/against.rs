@@ -1,10 +1,10 @@
-//! The corpora of the fuzz targets that compare with other implementations: the conformance vectors, and what shows the
-//! intended differences that they do not.
+//! The corpora of the fuzz targets that compare implementations: the conformance vectors, and inputs for the intended
+//! differences that these do not show.
 
 use super::harness::peers::flag::{CLIENT, CLOSE};
 use super::{Corpus, hex, streams};
 
-/// Of servers, mostly.
+/// Seeds mostly for servers.
 pub(crate) fn tungstenite() -> Corpus {
     let vectors = streams(false).into_iter().map(|(name, stream)| seed(&name, 0, &stream));
     let over = format!("017e012c{0}0000807e012c{0}", "61".repeat(300));
@@ -18,7 +18,7 @@ pub(crate) fn tungstenite() -> Corpus {
     vectors.chain(others.map(|(name, flags, stream)| seed(name, flags, &hex(stream)))).collect()
 }
 
-/// Of servers with compression and of clients without.
+/// Seeds for servers with compression and for clients without.
 #[cfg(feature = "deflate")]
 pub(crate) fn sockudo() -> Corpus {
     use super::harness::peers::flag::{DEFLATE, NO_CONTEXT};

@@ -1,4 +1,4 @@
-//! Any clock will do: one that counts, one of the operating system's, one that stands still or goes back.
+//! `Timers` work with any clock: a counter, one of the operating system's, one that stops or goes back.
 
 use std::fmt::Debug;
 use std::ops::{Add, Sub};
@@ -12,7 +12,7 @@ use websocket_proto::{Event, Input, Output, Role, State, Timeouts, Timers};
 
 use crate::scripted::{ROLES, frame, opened, receive};
 
-/// A ping, a pong, and then silence, on the clock with these instants and spans of milliseconds.
+/// A ping, its pong and then silence, on the clock that `instant` and `span` make from milliseconds.
 fn run<I, D>(instant: impl Fn(u64) -> I, span: impl Fn(u64) -> D)
 where
     I: Copy + Ord + Debug + Sub<Output = D> + Add<D, Output = I>,
@@ -42,23 +42,23 @@ where
         output.advance(output.remaining());
     }
     assert_eq!((ws.is_closed(), timers.poll_timeout()), (true, None));
-    // Nothing is due while its last event is waited for, either.
+    // Nothing is due between the close and its last event either.
     timers.handle_timeout(instant(1000), &mut ws, &mut output);
     assert_eq!((ws.state(), timers.poll_timeout(), output.len()), (State::Closing, None, 0));
 }
 
 #[test]
-fn a_duration_since_some_beginning() {
+fn durations_since_a_start_are_a_clock() {
     run(Duration::from_millis, Duration::from_millis);
 }
 
 #[test]
-fn a_count_of_milliseconds() {
+fn milliseconds_are_a_clock() {
     run(|millis| millis, |millis| millis);
 }
 
 #[test]
-fn the_standard_library() {
+fn the_standard_librarys_instants_are_a_clock() {
     let start = Instant::now();
     run(|millis| start + Duration::from_millis(millis), Duration::from_millis);
 }
@@ -79,10 +79,10 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 proptest! {
-    /// Times in no order, some of them for a pong. Each deadline that is set lies ahead of the time that set it, and a
-    /// connection ends only at a time that one of them asked for.
+    /// Times in any order, some of them for a pong. Each deadline is later than the time that set it, and a connection
+    /// ends only at a time that one of the deadlines asked for.
     #[test]
-    fn a_clock_may_do_what_it_likes(
+    fn a_clock_may_jump_in_any_direction(
         role in prop::sample::select(&ROLES[..]),
         steps in vec((0..200_u64, prop::sample::select(&['l', 'b', 'r', 'p', 'c'][..])), 0..60),
     ) {

@@ -1,4 +1,4 @@
-//! Timers, over hours of simulated time: a pair of endpoints, a scripted peer, and random schedules against a model.
+//! Timers over hours of simulated time: a pair of endpoints, a scripted peer, and random schedules against a model.
 
 mod clocks;
 mod pair;

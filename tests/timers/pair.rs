@@ -1,4 +1,4 @@
-//! Our own server and client, with a clock.
+//! Timers on our own server and client, in simulated time.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ const CLOSING: Duration = Duration::from_secs(5);
 const TIMEOUTS: Timeouts<Duration> = Timeouts::none().opening(OPENING).keep_alive(VALIDITY, PONG).closing(CLOSING);
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Some time at which the connection has long been open.
+/// A time at which the connection has long been open.
 const LATER: Duration = Duration::from_secs(100);
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// A pair in which only the endpoint with this role keeps time.
+/// A pair in which only the endpoint with this role has timeouts.
 fn timed(role: Role) -> World {
     match role {
         Role::Server => World::new(TIMEOUTS, Timeouts::none()),
@@ -27,13 +27,13 @@ fn timed(role: Role) -> World {
 }
 
 #[test]
-fn an_idle_peer_is_pinged_whenever_its_proof_expires() {
+fn an_idle_peer_is_pinged_whenever_its_validity_expires() {
     for role in ROLES {
         let mut world = timed(role);
         world.run(3 * HOUR);
         // The request takes one latency to the server, its answer another.
         let opened = if role == Role::Server { LATENCY } else { 2 * LATENCY };
-        // A pong is the next proof, a round trip after the ping.
+        // A pong is the next sign of life, a round trip after the ping.
         let first_arrives = opened + VALIDITY + LATENCY;
         let after = (3 * HOUR).checked_sub(first_arrives).unwrap();
         let pings = after.as_nanos() / (VALIDITY + 2 * LATENCY).as_nanos() + 1;
@@ -43,13 +43,13 @@ fn an_idle_peer_is_pinged_whenever_its_proof_expires() {
         assert_eq!(end.round_trips.len() as u128, pings);
         assert!(end.round_trips.iter().all(|round_trip| *round_trip == 2 * LATENCY));
         assert_eq!(end.timers.round_trip(), Some(2 * LATENCY));
-        // A ping leaves, arrives, and its pong arrives.
+        // Each ping takes three turns: it leaves, it arrives, its pong arrives.
         assert!(world.turns <= 3 * pings + 6, "{} turns", world.turns);
     }
 }
 
 #[test]
-fn two_that_ping_each_other_live_on() {
+fn two_endpoints_that_ping_each_other_stay_open() {
     let mut world = World::new(TIMEOUTS, TIMEOUTS);
     world.run(24 * HOUR);
     assert_eq!((world.server.ws.state(), world.client.ws.state()), (State::Open, State::Open));
@@ -79,7 +79,7 @@ fn a_peer_that_falls_silent_is_failed_after_its_validity_and_the_wait_for_a_pong
         let (at, closed) = end.last.as_ref().unwrap();
         assert_eq!((*at, closed.code(), closed.was_clean()), (failed, 1006, false));
         assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::KeepAlive)));
-        // It is only the way back that is lost: the peer learns what happened.
+        // Only the way back is lost: the peer receives the Close.
         assert_eq!(peer.pings, pings + 1);
         let (_, closed) = peer.last.as_ref().unwrap();
         assert_eq!((closed.code(), closed.was_clean()), (CloseCode::TIMEOUT.get(), true));
@@ -87,7 +87,7 @@ fn a_peer_that_falls_silent_is_failed_after_its_validity_and_the_wait_for_a_pong
 }
 
 #[test]
-fn messages_are_proof_enough() {
+fn messages_replace_pings_as_a_sign_of_life() {
     for role in ROLES {
         let mut world = timed(role);
         let (_, peer) = world.ends(role);
@@ -142,8 +142,8 @@ fn a_close_that_is_answered_leaves_no_deadline() {
     }
 }
 
-/// 6455-7.1.1-5, 6455-5.5.1-14: the client waits for the server to close the transport, but not for ever, and knows the
-/// server's code all the same.
+/// 6455-7.1.1-5, 6455-5.5.1-14: the client waits for the server to close the transport, but not forever, and its last
+/// event still has the server's code.
 #[test]
 fn a_transport_that_is_never_closed_ends_cleanly_at_the_deadline() {
     let mut world = timed(Role::Client);
@@ -159,21 +159,21 @@ fn a_transport_that_is_never_closed_ends_cleanly_at_the_deadline() {
 }
 
 #[test]
-fn a_request_that_nobody_decides_on_is_refused_with_503() {
+fn an_undecided_request_is_rejected_with_503() {
     let mut world = timed(Role::Server);
     world.server.hesitates = true;
     world.run(HOUR);
     let (at, closed) = world.server.last.as_ref().unwrap();
     assert_eq!((*at, closed.error()), (OPENING, Some(&Error::Timeout(Timeout::Opening))));
     assert_eq!(world.client.refused, Some(503));
-    // A decision that comes too late does nothing.
+    // A decision after that has no effect.
     let request = world.server.request.take().unwrap();
     world.server.ws.accept(request, &mut world.server.output);
     assert!(world.server.ws.is_closed() && world.server.output.is_empty());
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
+fn a_client_ends_if_the_server_never_answers() {
     let mut world = timed(Role::Client);
     world.server.is_mute = true;
     let request = world.client.written;

@@ -1,5 +1,4 @@
-//! Random schedules against a model: a keep-alive, said in the fewest words, and a clock that jumps to the next
-//! deadline.
+//! Random schedules against a minimal model of a keep-alive, with a clock that jumps to the next deadline.
 
 use bytes::Buf;
 use proptest::collection::vec;
@@ -9,16 +8,16 @@ use websocket_proto::{Output, Role, Timeouts, Timers};
 
 use crate::scripted::{ROLES, frame, opened, receive};
 
-/// When a loop calls the timers.
+/// When an event loop calls the timers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loop {
-    /// Each turn.
+    /// Every turn.
     Eager,
-    /// Each turn, and of some bytes they say when those came.
+    /// Every turn, and for some of the bytes when they arrived.
     Both,
-    /// When they are due, and when bytes come to say so.
+    /// When they are due, and when bytes arrive, to note that.
     Telling,
-    /// When they are due.
+    /// Only when they are due.
     Lazy,
 }
 
@@ -27,12 +26,12 @@ struct Schedule {
     role: Role,
     validity: u64,
     pong: u64,
-    /// How long after the ones before it some bytes arrive, in milliseconds.
+    /// The time between some bytes and those before them, in milliseconds.
     gaps: Vec<u64>,
 }
 
 impl Schedule {
-    /// When the peer is given up, and how many pings it was sent until then. Bytes that arrive at the very time of a
+    /// When the peer times out, and the number of pings sent until then. Bytes that arrive at the very time of a
     /// deadline are in time.
     fn model(&self) -> (u64, u64) {
         let (mut proof, mut pings) = (0, 0);
@@ -48,7 +47,7 @@ impl Schedule {
         (proof + self.validity + self.pong, pings + 1)
     }
 
-    /// When the last bytes arrived before the peer was given up.
+    /// When the last bytes arrived before the peer timed out.
     fn last_proof(&self, end: u64) -> u64 {
         self.arrivals().take_while(|arrival| *arrival <= end).last().unwrap_or(0)
     }
@@ -61,11 +60,11 @@ impl Schedule {
     }
 }
 
-/// What came of it.
+/// The result of a schedule.
 struct Run {
     end: u64,
     pings: u64,
-    /// How often the timers were called because they were due.
+    /// The number of calls to the timers because they were due.
     due: u64,
 }
 
@@ -95,7 +94,7 @@ fn run(schedule: &Schedule, mode: Loop) -> Run {
     }
 }
 
-/// How many pings are in what was written.
+/// The number of pings in the output.
 fn pings(output: &Output) -> u64 {
     let (mut rest, mut pings) = (output.chunk(), 0);
     while let Some((header, len)) = FrameHeader::decode(rest).unwrap() {
@@ -121,25 +120,25 @@ fn schedule() -> impl Strategy<Value = Schedule> {
 
 proptest! {
     #[test]
-    fn who_looks_each_turn_or_says_when_bytes_come_is_exact(schedule in schedule()) {
+    fn loops_that_check_every_turn_or_note_activity_are_exact(schedule in schedule()) {
         for mode in [Loop::Eager, Loop::Both, Loop::Telling] {
             let Run { end, pings, due } = run(&schedule, mode);
             prop_assert_eq!((end, pings), schedule.model(), "{:?}", mode);
-            // Each deadline sends a ping or ends it; one that bytes moved at its very time does neither.
+            // Each deadline sends a ping or ends the connection, unless bytes arrived at its very time.
             let punctual = schedule.arrivals().filter(|arrival| *arrival <= end).count() as u64;
             prop_assert!(due <= pings + 1 + punctual);
         }
     }
 
     #[test]
-    fn who_looks_only_when_it_is_time_gives_more_of_it(schedule in schedule()) {
+    fn loops_that_check_only_when_due_time_out_later(schedule in schedule()) {
         let Run { end, due, .. } = run(&schedule, Loop::Lazy);
         let (validity, pong) = (schedule.validity, schedule.pong);
         let last = schedule.last_proof(end);
         prop_assert!(end >= last + validity + pong, "too early at {end}, the last proof was at {last}");
-        // Seen at the next deadline, and counted from there.
+        // The bytes are noticed at the next deadline, and count from there.
         prop_assert!(end <= last + validity.max(pong) + validity + pong, "too late at {end}");
-        // Each deadline lies a whole span after the call that set it.
+        // Each deadline is a whole span after the call that set it.
         prop_assert!(due <= end / validity.min(pong));
     }
 }

@@ -1,4 +1,4 @@
-//! One endpoint and the bytes that a peer might send it, at any time.
+//! Timers on one endpoint that receives scripted bytes at any time.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn connecting(role: Role) -> Connection {
     }
 }
 
-/// An endpoint that is open.
+/// An endpoint after its opening handshake.
 pub(crate) fn opened(role: Role) -> Connection {
     let mut output = Output::new();
     let request = ClientRequest::new("ws://example.com/");
@@ -47,14 +47,14 @@ pub(crate) fn opened(role: Role) -> Connection {
     ws
 }
 
-/// A frame for an endpoint with this role: masked, with a key that changes nothing, for a server.
+/// A frame for an endpoint with this role: masked for a server, with a key that changes nothing.
 pub(crate) fn frame(to: Role, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mask = (to == Role::Server).then_some([0; 4]);
     let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
     [header.encode().as_ref(), payload].concat()
 }
 
-/// Receives bytes that bring no end; returns what was answered.
+/// Receives bytes that do not end the connection; returns the bytes written in response.
 pub(crate) fn receive(ws: &mut Connection, bytes: &[u8]) -> Vec<u8> {
     let (mut bytes, mut output) = (bytes.to_vec(), Output::new());
     let mut input = Input::new(&mut bytes);
@@ -73,7 +73,7 @@ fn last_event(ws: &mut Connection) -> Closed {
 
 /// Slowloris: a byte each second is progress, and still too slow.
 #[test]
-fn bytes_do_not_extend_the_opening() {
+fn bytes_do_not_extend_the_handshake() {
     let response = b"HTTP/1.1 101 Switching Protocols\r\nServer: slow\r\n";
     for (role, head) in [(Role::Server, REQUEST), (Role::Client, response)] {
         let (mut ws, mut output) = (connecting(role), Output::new());
@@ -103,7 +103,7 @@ fn bytes_do_not_extend_the_opening() {
 }
 
 #[test]
-fn a_refusal_whose_body_does_not_come_is_reported() {
+fn a_rejection_without_its_body_is_reported() {
     // Without a length the body ends with the stream, which this server leaves open.
     for line in ["Content-Length: 9", "Connection: keep-alive", "Transfer-Encoding: gzip"] {
         let (mut ws, mut output) = (connecting(Role::Client), Output::new());
@@ -124,9 +124,9 @@ fn a_refusal_whose_body_does_not_come_is_reported() {
     }
 }
 
-/// Any byte is proof, of a message that is never whole too; and a ping is sent whenever the last one is too old.
+/// Any byte is a sign of life, even of a message that never ends; a ping is sent whenever the last sign is too old.
 #[test]
-fn a_byte_now_and_then_keeps_alive() {
+fn occasional_bytes_keep_the_connection_alive() {
     for role in ROLES {
         let (mut ws, mut output) = (opened(role), Output::new());
         let mut timers = Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(30), seconds(20)));
@@ -148,10 +148,10 @@ fn a_byte_now_and_then_keeps_alive() {
     }
 }
 
-/// A slow reader: it sends nothing, and its ping waits behind what it has not taken. What it takes now and then proves
-/// that it is alive, until it takes nothing for longer than the validity and the wait for the pong.
+/// A slow reader: it sends nothing, and its ping waits after bytes that it has not read. Reading some of them now and
+/// then is a sign of life, until it reads nothing for the validity plus the wait for the pong.
 #[test]
-fn who_takes_what_waited_is_alive() {
+fn reading_the_output_keeps_the_connection_alive() {
     let (mut ws, mut output) = (opened(Role::Server), Output::new());
     let mut timers = Timers::new(seconds(0), Timeouts::none().keep_alive(seconds(30), seconds(20)));
     timers.handle_timeout(seconds(0), &mut ws, &mut output);
@@ -163,16 +163,16 @@ fn who_takes_what_waited_is_alive() {
         assert_eq!(timers.poll_timeout(), Some(taken + seconds(30)));
         let before = output.len();
         timers.handle_timeout(taken + seconds(30), &mut ws, &mut output);
-        // A ping, of 2 + 8 bytes.
+        // A ping of 2 + 8 bytes.
         assert_eq!((ws.state(), output.len()), (State::Open, before + 10));
     }
     timers.handle_timeout(seconds(19 * 45 + 50), &mut ws, &mut output);
     assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::KeepAlive)));
 }
 
-/// A peer that never answers a Close, and talks on.
+/// A peer that never answers a Close, and goes on sending.
 #[test]
-fn bytes_do_not_extend_the_closing() {
+fn bytes_do_not_extend_the_closing_handshake() {
     for role in ROLES {
         let (mut ws, mut output) = (opened(role), Output::new());
         let mut timers =
@@ -192,7 +192,7 @@ fn bytes_do_not_extend_the_closing() {
     }
 }
 
-/// The payload of the ping that is all there is in the output.
+/// The payload of the ping that is the only frame in the output.
 fn take_ping(output: &mut Output) -> Vec<u8> {
     let bytes = output.copy_to_bytes(output.remaining());
     let (header, len) = FrameHeader::decode(&bytes).unwrap().unwrap();
@@ -211,7 +211,7 @@ fn a_round_trip_is_that_of_the_last_ping() {
         assert_eq!(timers.pong(seconds(1), b"nobody asked"), None);
         timers.handle_timeout(seconds(30), &mut ws, &mut output);
         let first = take_ping(&mut output);
-        // Other bytes prove that the peer is alive; the pong takes its time.
+        // Other bytes show that the peer is alive; the pong takes longer.
         receive(&mut ws, &frame(role, Opcode::Text, b"busy"));
         timers.handle_timeout(seconds(31), &mut ws, &mut output);
         timers.handle_timeout(seconds(61), &mut ws, &mut output);
@@ -225,7 +225,7 @@ fn a_round_trip_is_that_of_the_last_ping() {
     }
 }
 
-/// The time is not up for what is not waited for.
+/// A timeout has no effect in a state that it does not belong to.
 #[test]
 fn a_timeout_that_comes_too_late_does_nothing() {
     let closing = |role| {
@@ -260,7 +260,7 @@ fn a_timeout_that_comes_too_late_does_nothing() {
                 let is_over = ends || state == State::Closed;
                 assert_eq!(ws.state(), if ends { State::Closing } else { state }, "{timeout:?} in {state:?}");
                 assert_eq!(ws.is_closed(), is_over, "{timeout:?} in {state:?}");
-                // Nor does what comes too late change an end that is not reported yet.
+                // A later timeout does not change an end that was not reported yet.
                 let waiting = output.len();
                 timeouts.into_iter().filter(|_| is_over).for_each(|late| ws.time_out(late, &mut output));
                 assert_eq!(output.len(), waiting);
@@ -269,7 +269,7 @@ fn a_timeout_that_comes_too_late_does_nothing() {
                 } else {
                     assert!(output.is_empty());
                 }
-                // Only once is a Close sent.
+                // At most one Close is sent.
                 let says_close = state == State::Open && ends;
                 let says_408 = state == State::Connecting && ends && role == Role::Server;
                 assert_eq!(!output.is_empty(), says_close || says_408, "{timeout:?} in {state:?}");
@@ -279,7 +279,7 @@ fn a_timeout_that_comes_too_late_does_nothing() {
 }
 
 #[test]
-fn a_client_with_both_closes_ends_as_the_server_said() {
+fn a_client_with_both_closes_ends_with_the_servers_code() {
     for timeout in [Timeout::KeepAlive, Timeout::Closing] {
         let (mut ws, mut output) = (opened(Role::Client), Output::new());
         receive(&mut ws, &frame(Role::Client, Opcode::Close, b"\x03\xe9bye"));
@@ -290,9 +290,9 @@ fn a_client_with_both_closes_ends_as_the_server_said() {
     }
 }
 
-/// What a server was told in its last moments counts for nothing: the request that it decides on is refused.
+/// A server that times out while its request is undecided ignores the bytes received after the request.
 #[test]
-fn bytes_behind_an_undecided_request_are_dropped() {
+fn bytes_after_an_undecided_request_are_dropped() {
     let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
     receive(&mut ws, &[REQUEST, &frame(Role::Server, Opcode::Text, b"early")].concat());
     ws.time_out(Timeout::Opening, &mut output);
@@ -301,7 +301,7 @@ fn bytes_behind_an_undecided_request_are_dropped() {
     assert_eq!(ws.receive_eof(), None);
 }
 
-/// Receives bytes, accepts a request, and returns what else happens.
+/// Receives bytes, accepts a request, and returns all other events.
 fn accept(ws: &mut Connection, bytes: &[u8]) -> Vec<Event<'static>> {
     let (mut bytes, mut events) = (bytes.to_vec(), Vec::new());
     let (mut input, mut output) = (Input::new(&mut bytes), Output::new());
@@ -316,7 +316,7 @@ fn accept(ws: &mut Connection, bytes: &[u8]) -> Vec<Event<'static>> {
 
 /// Wherever the bytes stop, in a head, a header, a message or a Close, the end is one event, and nothing follows it.
 #[test]
-fn time_runs_out_anywhere() {
+fn a_timeout_ends_the_connection_at_any_byte() {
     for role in ROLES {
         let (make, head): (fn(Role) -> Connection, _) = match role {
             Role::Server => (connecting, REQUEST),

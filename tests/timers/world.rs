@@ -1,4 +1,4 @@
-//! Two endpoints in memory, the wires between them, and a clock that jumps from one thing to do to the next.
+//! Two endpoints in memory, the wires between them, and a clock that jumps to the next due action.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use bytes::Buf;
 use websocket_proto::handshake::Request;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, Output, Role, State, Timeouts, Timers};
 
-/// How long bytes are on their way.
+/// The time that bytes are in flight.
 pub(crate) const LATENCY: Duration = Duration::from_millis(40);
 
 pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) server: End,
     pub(crate) client: End,
-    /// How often the clock jumped.
+    /// The number of jumps of the clock.
     pub(crate) turns: u128,
 }
 
@@ -22,27 +22,27 @@ pub(crate) struct End {
     pub(crate) ws: Connection,
     pub(crate) timers: Timers<Duration>,
     pub(crate) output: Output,
-    /// What is on its way here, and when it arrives; `None` is the end of the stream.
+    /// Bytes in flight to this endpoint, with their time of arrival; `None` is the end of the stream.
     inbox: VecDeque<(Duration, Option<Vec<u8>>)>,
-    /// Whether all that it sends is lost.
+    /// Whether everything that it sends is lost.
     pub(crate) is_mute: bool,
-    /// Whether it leaves the transport open when the connection is closed.
+    /// Whether it leaves the transport open after the connection is closed.
     pub(crate) keeps_transport: bool,
-    /// Whether it leaves the request unanswered.
+    /// Whether it leaves the request undecided.
     pub(crate) hesitates: bool,
     pub(crate) request: Option<Request>,
-    /// How many bytes it has written.
+    /// The number of bytes that it has written.
     pub(crate) written: usize,
     pub(crate) pings: u128,
     pub(crate) messages: u128,
     pub(crate) round_trips: Vec<Duration>,
     pub(crate) refused: Option<u16>,
-    /// The last event, and when it came.
+    /// The last event, and its time.
     pub(crate) last: Option<(Duration, Closed)>,
 }
 
 impl World {
-    /// A client that connects to a server, with nothing delivered yet.
+    /// A client that connects to a server; nothing is delivered yet.
     pub(crate) fn new(server: Timeouts<Duration>, client: Timeouts<Duration>) -> Self {
         let mut output = Output::new();
         let request = ClientRequest::new("ws://example.com/");
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Lets everything happen that is due until then.
+    /// Runs everything that is due until `until`.
     pub(crate) fn run(&mut self, until: Duration) {
         loop {
             let next = [self.server.next(), self.client.next()].into_iter().flatten().min();
@@ -74,7 +74,7 @@ impl World {
         self.now = until;
     }
 
-    /// One turn of both loops, now.
+    /// One turn of both event loops, without moving the clock.
     pub(crate) fn turn(&mut self) {
         self.turns += 1;
         self.server.turn(self.now, &mut self.client);
@@ -102,7 +102,7 @@ impl End {
         }
     }
 
-    /// When something is to do here.
+    /// When this endpoint has something to do next.
     fn next(&self) -> Option<Duration> {
         let arrival = self.inbox.front().map(|(at, _)| *at);
         [arrival, self.timers.poll_timeout()].into_iter().flatten().min()

@@ -1,4 +1,4 @@
-//! A server and a client that are wired to each other, and what passes between them.
+//! A server and a client that are wired to each other.
 
 use bytes::Buf;
 use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, Role, State};
@@ -19,7 +19,7 @@ pub(crate) fn open(role: Role, own: Config, peer: Config) -> (Connection, Connec
     if role == Role::Server { (server, client) } else { (client, server) }
 }
 
-/// The events that these bytes bring, in one read; a request is accepted.
+/// Receives the bytes in one read and returns the events; a request is accepted.
 pub(crate) fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) -> Vec<Event<'static>> {
     let (mut bytes, mut events) = (bytes.to_vec(), Vec::new());
     let mut input = Input::new(&mut bytes);
@@ -32,7 +32,7 @@ pub(crate) fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) ->
     events
 }
 
-/// Everything that waits, written.
+/// Removes and returns all waiting bytes.
 pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }

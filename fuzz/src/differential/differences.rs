@@ -1,13 +1,13 @@
-//! The differences that are meant to be: `fuzz/DIFFERENCES.md` has the reason for each.
+//! The intended differences; `fuzz/DIFFERENCES.md` has the reason for each.
 
 use super::faults::{Cause, Faults};
 use super::{Outcome, Setup, Step};
 use crate::harness::peers::flag;
 use crate::harness::wire::Item;
 
-/// A difference, and when it may be seen.
+/// A difference, and the cases in which it is allowed.
 pub struct Difference {
-    /// The id in `tests/conformance/rows.tsv` of the rule that it is about; words, if no rule is.
+    /// The id in `tests/conformance/rows.tsv` of the rule in question, or words if no rule applies.
     pub name: &'static str,
     what: What,
     applies: fn(&Case<'_>) -> bool,
@@ -15,10 +15,10 @@ pub struct Difference {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
-    /// What the application is told.
+    /// The events that the application receives.
     Steps,
     Pongs,
-    /// The Close that is sent.
+    /// The Close frame that is sent.
     Close,
 }
 
@@ -64,7 +64,7 @@ const FORBIDDEN_CODE: Difference = Difference {
     name: "6455-7.4.2-2",
     what: What::Steps,
     applies: |case| {
-        // What answers its own Close, it takes as it is.
+        // It accepts any code in the answer to its own Close.
         let read = if case.setup.has(flag::CLOSE) { case.faults.close_code() } else { Some(1002) };
         case.our_fault() == Some(1002) && case.faults.close_code().is_some() && case.their_close() == read
     },
@@ -111,7 +111,7 @@ const DEFLATE_CUT_SHORT: Difference = Difference {
     name: "7692-7.2.2-7",
     what: What::Steps,
     applies: |case| {
-        // What one takes for the start of a code may be none to another.
+        // Bytes that start a code for one inflater may be invalid for another.
         let is_not_whole = case.faults.has(Cause::DeflateCutShort) || case.faults.has(Cause::NotDeflate);
         case.our_fault() == Some(1007) && is_not_whole && case.they_go_on()
     },
@@ -127,7 +127,7 @@ const DEFLATE_EMPTY: Difference = Difference {
     name: "7692-7.2.2-9",
     what: What::Steps,
     applies: |case| {
-        // To take it for a fault is none of ours.
+        // If the peer sees a fault here, it is not one of ours.
         case.faults.has_empty_deflate && case.our_fault().is_none_or(|code| case.faults.has_code(code))
     },
 };
@@ -161,16 +161,16 @@ const REASON_ECHOED: Difference = Difference {
     },
 };
 
-/// Two outcomes of a stream, and where they part.
+/// Two outcomes of a stream, split where they first differ.
 #[derive(Debug)]
 pub(crate) struct Case<'o> {
     setup: &'o Setup,
-    /// Of the stream, if the steps differ.
+    /// The stream's faults, if the steps differ.
     faults: Faults,
     agreed: &'o [Step],
     ours: &'o [Step],
     theirs: &'o [Step],
-    /// By us and by them.
+    /// What each side sent: ours, then theirs.
     sent: [&'o [Item]; 2],
 }
 
@@ -183,7 +183,7 @@ impl<'o> Case<'o> {
         Self { setup, faults, agreed, ours: ours_alone, theirs: theirs_alone, sent: [&ours.sent, &theirs.sent] }
     }
 
-    /// The names of all differences, unless one has no name.
+    /// The names of all differences, or `None` if one of them is not intended.
     pub(super) fn differences(&self, intended: &[Difference]) -> Option<Vec<&'static str>> {
         let pings = self.agreed.iter().filter(|step| matches!(step, Step::Ping(_))).count();
         let [our_pongs, their_pongs] = self.sent.map(|sent| pongs(sent).take(pings));

@@ -1,4 +1,4 @@
-//! What is wrong with a stream, by a model that has all of it at hand: whoever finds a fault must find one of these.
+//! A model that finds every fault in a complete stream: an implementation that fails must report one of these.
 
 use std::str::{Utf8Error, from_utf8};
 
@@ -9,12 +9,12 @@ use super::stream::Frame;
 use super::{MAX_FRAME, MAX_MESSAGE, Setup};
 use crate::harness::peers::flag;
 
-/// Up to the first frame that nobody can go on behind. There may be some before, in an unfinished message, for those
-/// who read on until it is finished.
+/// Faults up to the first frame after which no implementation can go on. Earlier faults may be in an unfinished
+/// message, for implementations that read on until it is finished.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     causes: Vec<Cause>,
-    /// There is a compressed message without a single byte, and another one may depend on it.
+    /// The stream has a compressed message without a byte, and a later message may depend on it.
     pub has_empty_deflate: bool,
 }
 
@@ -32,9 +32,9 @@ pub(crate) enum Cause {
     NotDeflate,
     /// The message ends inside a block.
     DeflateCutShort,
-    /// One of these two is behind a block that says that it is the last.
+    /// One of the two faults above comes after a block marked as the last.
     BehindFinalBlock,
-    /// It would be DEFLATE, had it the window from before a block that says that it is the last.
+    /// The data would be DEFLATE if the window from before a block marked as the last were kept.
     WindowEnded,
 }
 
@@ -79,14 +79,14 @@ struct Walk<'s> {
     setup: &'s Setup,
     faults: Faults,
     message: Option<Message>,
-    /// The payloads of the compressed messages so far whose window the next one has.
+    /// The payloads of the earlier compressed messages whose window the next message uses.
     compressed: Vec<Vec<u8>>,
 }
 
 struct Message {
     is_text: bool,
     is_compressed: bool,
-    gathered: Vec<u8>,
+    reassembled: Vec<u8>,
 }
 
 impl Walk<'_> {
@@ -94,7 +94,7 @@ impl Walk<'_> {
         let before = self.faults.causes.len();
         self.check_header(frame);
         if self.faults.causes.len() > before {
-            // Peers that wait for a frame may find more in it.
+            // Peers that wait for the whole frame may find more faults in it.
             self.check_payload(frame);
             return true;
         }
@@ -145,14 +145,14 @@ impl Walk<'_> {
 
     fn check_data(&mut self, frame: &Frame) {
         let (is_text, is_compressed) = (frame.opcode == 1, frame.rsv & 4 != 0);
-        let message = self.message.get_or_insert(Message { is_text, is_compressed, gathered: Vec::new() });
-        message.gathered.extend_from_slice(&frame.payload);
-        let inflate = |keeps_window| Inflated::new(&self.compressed, &message.gathered, frame.fin, keeps_window);
-        // What a last block leaves of the window, RFC 7692 does not say.
+        let message = self.message.get_or_insert(Message { is_text, is_compressed, reassembled: Vec::new() });
+        message.reassembled.extend_from_slice(&frame.payload);
+        let inflate = |keeps_window| Inflated::new(&self.compressed, &message.reassembled, frame.fin, keeps_window);
+        // RFC 7692 does not say whether the window outlives a last block.
         let readings = if message.is_compressed {
             vec![inflate(false), inflate(true)]
         } else {
-            vec![Inflated { content: message.gathered.clone(), ..Inflated::default() }]
+            vec![Inflated { content: message.reassembled.clone(), ..Inflated::default() }]
         };
         let is_faulty = |error: Utf8Error| frame.fin || error.error_len().is_some();
         let any = |is: &dyn Fn(&Inflated) -> bool| readings.iter().any(is);
@@ -168,14 +168,14 @@ impl Walk<'_> {
         if frame.fin {
             let message = self.message.take().expect("it is there");
             if message.is_compressed && !self.setup.has(flag::NO_CONTEXT) {
-                self.faults.has_empty_deflate |= message.gathered.is_empty();
-                self.compressed.push(message.gathered);
+                self.faults.has_empty_deflate |= message.reassembled.is_empty();
+                self.compressed.push(message.reassembled);
             }
         }
     }
 }
 
-/// A compressed message, or the first part of one.
+/// A compressed message, or its first part.
 #[derive(Default)]
 struct Inflated {
     content: Vec<u8>,
@@ -185,9 +185,9 @@ struct Inflated {
 }
 
 impl Inflated {
-    /// RFC 7692 §7.2.2, after the messages whose window it has.
+    /// RFC 7692 §7.2.2, after the messages whose window it uses.
     fn new(before: &[Vec<u8>], payload: &[u8], is_whole: bool, keeps_window: bool) -> Self {
-        // An empty block which is the last: it is seen only where a block can begin.
+        // An empty last block: the inflater recognises it only at a block border.
         const LAST: &[u8] = b"\x01\0\0\xff\xff";
         let mut inflater = Inflater { keeps_window, ..Inflater::default() };
         for message in before {
@@ -203,7 +203,7 @@ impl Inflated {
     }
 }
 
-/// Nothing stays nothing: it is no DEFLATE, and no compressor makes it, but what it means is clear.
+/// An empty message stays empty: it is not DEFLATE, and no compressor makes it, but its meaning is clear.
 fn with_tail(message: &[u8]) -> Vec<u8> {
     if message.is_empty() { Vec::new() } else { [message, b"\0\0\xff\xff"].concat() }
 }
@@ -212,7 +212,7 @@ fn with_tail(message: &[u8]) -> Vec<u8> {
 struct Inflater {
     state: Box<DecompressorOxide>,
     output: Vec<u8>,
-    /// Where in the output the window begins.
+    /// The offset in the output at which the window begins.
     window: usize,
     keeps_window: bool,
     final_blocks: usize,
@@ -234,7 +234,7 @@ impl Inflater {
             match status {
                 TINFLStatus::HasMoreOutput => {}
                 TINFLStatus::NeedsMoreInput => return false,
-                // RFC 7692 §7.2.1 allows more blocks behind a last one, at a byte's border.
+                // RFC 7692 §7.2.1 allows more blocks after a last one, at a byte border.
                 TINFLStatus::Done => {
                     *self.state = DecompressorOxide::new();
                     self.final_blocks += 1;

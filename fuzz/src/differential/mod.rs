@@ -1,7 +1,8 @@
-//! Other implementations receive the same bytes as ours, and must make the same of them, step by step.
+//! Differential fuzzing: other implementations receive the same bytes as this crate, and must give the same events and
+//! frames.
 //!
-//! Where they are meant to differ, [`differences`] has a name for it and says when it applies; `fuzz/DIFFERENCES.md`
-//! says why. With any other difference, one of the two is wrong.
+//! [`differences`] names each intended difference and says when it applies; `fuzz/DIFFERENCES.md` says why. With any
+//! other difference, one of the two is wrong.
 
 mod differences;
 mod faults;
@@ -22,16 +23,16 @@ use differences::Case;
 const MAX_FRAME: usize = 300;
 const MAX_MESSAGE: usize = 500;
 
-/// tungstenite, which has no compression.
+/// Compares with tungstenite, which has no compression.
 ///
-/// Returns the differences that there were.
+/// Returns the names of the intended differences that were found.
 pub fn against_tungstenite(data: &[u8]) -> Vec<&'static str> {
     compare(data, !flag::DEFLATE, tungstenite::run, TUNGSTENITE)
 }
 
-/// sockudo-ws, with compression.
+/// Compares with sockudo-ws, with compression.
 ///
-/// Returns the differences that there were.
+/// Returns the names of the intended differences that were found.
 pub fn against_sockudo(data: &[u8]) -> Vec<&'static str> {
     compare(data, !0, sockudo::run, SOCKUDO)
 }
@@ -43,7 +44,7 @@ fn compare(data: &[u8], flags: u8, peer: fn(&Setup, &[u8]) -> Outcome, intended:
     let mut stream = if setup.has(flag::FRAMES) { frames(is_masked, &mut data) } else { data.rest().to_vec() };
     let ours = ours::run(&setup, &stream);
     if let Some(Step::Fault(_)) = ours.steps.last() {
-        // Peers that wait for the end of the frame, or of the message, shall see it.
+        // Completes the frame and the message, so that peers that wait for their ends see them.
         stream = stream::completed(stream);
         assert_eq!(ours, ours::run(&setup, &stream), "what follows a fault does not change it");
     }
@@ -64,10 +65,10 @@ impl Setup {
     }
 }
 
-/// What an endpoint tells its application, and what it sends.
+/// The events that an endpoint reports, and the frames that it sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The last one is an end.
+    /// The last step is the end.
     steps: Vec<Step>,
     sent: Vec<Item>,
 }
@@ -87,10 +88,10 @@ pub(crate) enum Step {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
-    /// The end: the peer's Close, with its code, if any, and reason.
+    /// The end by the peer's Close: its code, if any, and reason.
     Close(Option<(u16, String)>),
-    /// The end: the peer did something wrong, for which this is the close code.
+    /// The end by the peer's fault: the close code for it.
     Fault(u16),
-    /// The end: the stream was over before a Close came.
+    /// The end of the stream, without a Close.
     Eof,
 }

@@ -1,4 +1,4 @@
-//! This crate.
+//! Runs this crate.
 
 use bytes::Buf;
 use websocket_proto::{
@@ -65,7 +65,7 @@ fn step(event: Event<'_>) -> Option<Step> {
         Event::Binary(data) => Step::Binary(data.into_owned()),
         Event::Ping(data) => Step::Ping(data.into_owned()),
         Event::Pong(data) => Step::Pong(data.into_owned()),
-        // The end says it again.
+        // The last event repeats it.
         Event::CloseReceived { .. } => return None,
         Event::Closed(closed) => end(&closed),
         event => panic!("{event:?}"),

@@ -1,4 +1,4 @@
-//! sockudo-ws: its `Protocol`, which has no I/O, and the answers that its stream gives by it.
+//! Runs sockudo-ws: its `Protocol`, which has no I/O, with the replies that its stream type makes.
 
 use bytes::BytesMut;
 use sockudo_ws::error::CloseReason;
@@ -45,7 +45,7 @@ fn receive(setup: &Setup, protocol: &mut impl Endpoint, stream: &[u8]) -> Outcom
                     protocol.answer_close(&mut sent);
                 }
                 steps.push(Step::Close(reason.map(|reason| (reason.code, reason.reason))));
-                // It parses on; its stream does not listen.
+                // `Protocol` would go on parsing, but its stream type stops here.
                 return Outcome::new(setup, steps, &sent);
             }
         }
@@ -63,7 +63,7 @@ fn close_code(error: &Error) -> u16 {
     }
 }
 
-/// What is the same in both protocols.
+/// The methods that both protocols have.
 trait Endpoint {
     fn parse(&mut self, stream: &mut BytesMut, messages: &mut Vec<Message>) -> sockudo_ws::Result<()>;
     fn answer_ping(&mut self, data: &[u8], output: &mut BytesMut);

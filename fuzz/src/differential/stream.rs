@@ -1,17 +1,17 @@
-//! A stream of frames, taken apart without the crate under test.
+//! A frame parser that is independent of the crate under test.
 
 use super::MAX_FRAME;
 
-/// A frame, whatever is wrong with it.
+/// A frame, legal or not.
 pub(crate) struct Frame {
     pub fin: bool,
     pub rsv: u8,
     pub opcode: u8,
     pub is_masked: bool,
-    /// How many bytes the length takes behind its first.
+    /// The number of bytes in the extended payload length.
     pub extended: usize,
     pub len: u64,
-    /// Unmasked; what there is of it.
+    /// The available part of the payload, unmasked.
     pub payload: Vec<u8>,
 }
 
@@ -20,7 +20,7 @@ impl Frame {
         self.opcode & 8 != 0
     }
 
-    /// The frame that the stream begins with, and what follows, if its header is whole.
+    /// The first frame of the stream and the bytes after it, if the frame's header is complete.
     pub fn split(stream: &[u8]) -> Option<(Self, &[u8])> {
         let ([first, second], rest) = stream.split_first_chunk()?;
         let extended = match second & 0x7f {
@@ -43,8 +43,8 @@ impl Frame {
     }
 }
 
-/// The stream with its last frame completed by zeros, if any length allowed is enough for that, and the end of a
-/// message behind it.
+/// The stream with its last frame completed by zeros, unless its length exceeds the limit, and with the end of a
+/// message after it.
 pub(crate) fn completed(mut stream: Vec<u8>) -> Vec<u8> {
     let (mut at, mut is_masked) = (0, false);
     while at < stream.len() {

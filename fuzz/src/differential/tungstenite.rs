@@ -1,4 +1,4 @@
-//! tungstenite: `WebSocket` over a stream in memory.
+//! Runs tungstenite: `WebSocket` over a stream in memory.
 
 use std::io::{self, Read, Write};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(setup: &Setup, stream: &[u8]) -> Outcome {
     while !matches!(steps.last(), Some(Step::Close(_) | Step::Fault(_) | Step::Eof)) {
         steps.push(step(ws.read()));
     }
-    // A server that has answered a Close reports that it is over.
+    // A server that has answered a Close reports the closed connection as an error.
     let flushed = ws.flush();
     assert!(matches!(flushed, Ok(()) | Err(Error::ConnectionClosed)), "{flushed:?}");
     Outcome::new(setup, steps, &ws.get_ref().written)

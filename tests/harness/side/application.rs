@@ -1,4 +1,4 @@
-//! What the application on a side does, and what has to come of it.
+//! The application of a side, and the effects that the model expects.
 
 use websocket_proto::{Accept, CloseCode, Error, MessageKind, Prepared, Reject, Role, SendError, State, Timeout};
 
@@ -6,7 +6,7 @@ use super::super::wire::{Item, end};
 use super::Side;
 
 impl Side {
-    /// Answers the request, if there is one: by 0 rejects it, by 1 selects a subprotocol if one was offered.
+    /// Answers the request, if one waits: 0 rejects it, 1 selects a subprotocol if one was offered.
     pub fn decide(&mut self, choice: u8) {
         let Some(request) = self.request.take() else { return };
         let before = self.output.len();
@@ -111,7 +111,7 @@ impl Side {
         assert_eq!(self.output.len(), before, "a Close that is not due");
     }
 
-    /// The peer took too long, in the eyes of somebody with a clock.
+    /// A driver with a clock reports that the peer took too long.
     pub fn time_out(&mut self, timeout: Timeout) {
         self.ws.time_out(timeout, &mut self.output);
         match (timeout, self.state) {
@@ -123,7 +123,7 @@ impl Side {
                 self.end_abnormally(Error::Timeout(timeout));
             }
             (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
-                // A client that has both Closes needs nothing more from its peer.
+                // A client that has sent and received a Close needs nothing more from its peer.
                 if let Some(body) = &self.close_received {
                     self.state = State::Closed;
                     self.due.push_back(end(body));
@@ -138,7 +138,7 @@ impl Side {
         }
     }
 
-    /// Gives a buffer to gather the next message in: it must not matter what is in it.
+    /// Recycles a buffer for the next message: its contents must not matter.
     pub fn recycle(&mut self, size: u8) {
         self.ws.recycle(vec![0xff; size.into()]);
     }
@@ -155,9 +155,9 @@ impl Side {
         self.log.push((Item::Close(body), false));
     }
 
-    /// Whether a part of a message was sent, which it was unless one of these reasons, or the state, is against it.
+    /// Whether a message or fragment was sent. It must be, unless one of `reasons` or the state forbids it.
     fn is_sent(&self, sent: Result<(), SendError>, before: usize, reasons: &[(bool, SendError)]) -> bool {
-        // WHATWG: what a script sends too late is no error, and is not sent.
+        // WHATWG: sending after closing is no error, and sends nothing.
         if self.traits.browser_rules && self.state >= State::Closing {
             assert_eq!((sent, self.output.len()), (Ok(()), before));
             return false;
@@ -182,7 +182,7 @@ impl Side {
     }
 }
 
-/// Whether the bytes are UTF-8, or can become so if this is not yet the end.
+/// Whether the bytes are UTF-8, or, without `fin`, can become UTF-8.
 fn is_text(bytes: &[u8], fin: bool) -> bool {
     std::str::from_utf8(bytes).map_or_else(|error| !fin && error.error_len().is_none(), |_| true)
 }

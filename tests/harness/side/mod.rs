@@ -1,5 +1,4 @@
-//! One endpoint of a pair, next to a model of it made from what its documentation says. What its application does is in
-//! `application`.
+//! One endpoint of a pair, beside a model of it that follows the documentation. `application` has its application.
 
 mod application;
 
@@ -16,50 +15,50 @@ use super::wire::{Decoder, Item, end};
 pub struct Side {
     ws: Connection,
     output: Output,
-    /// What could not be written at once, if it is moved out of the way.
+    /// If the traits ask for one: bytes that could not be written at once.
     backlog: Option<Output>,
-    /// Bytes on their way here.
+    /// Bytes in flight to this side.
     inbox: VecDeque<u8>,
     traits: Traits,
     /// A request that waits for a decision.
     request: Option<Request>,
 
-    /// The state it has to be in.
+    /// The state that the model expects.
     state: State,
-    /// The events that are due.
+    /// The events that the model expects.
     due: VecDeque<Item>,
-    /// What its output has to be, with whether each item is an automatic pong.
+    /// The output that the model expects; `true` for an automatic pong.
     log: Vec<(Item, bool)>,
-    /// The fragmented message that is being sent.
+    /// The fragmented message being sent.
     sending: Option<(MessageKind, Vec<u8>)>,
     close_sent: bool,
     /// The body of the peer's Close.
     close_received: Option<Vec<u8>>,
-    /// Why it ends, if it is not by that.
+    /// The error of its end, if it does not end by the peer's Close.
     error: Option<Error>,
-    /// Whether it ended before it could hear all that its peer said.
+    /// Whether it ended before it received everything that its peer sent.
     pub is_cut_off: bool,
 
-    /// What is delivered here.
+    /// Decodes the bytes delivered to this side.
     inbound: Decoder,
-    /// What leaves here.
+    /// Decodes the bytes that this side writes.
     outbound: Decoder,
     sent: Vec<Item>,
     received: Vec<Item>,
     end: Option<Item>,
 }
 
-/// What differs from side to side.
+/// The differences between sides.
 #[derive(Clone, Copy)]
 pub struct Traits {
     pub browser_rules: bool,
-    /// Whether pongs may take the place of others.
+    /// Whether later pongs may replace earlier ones.
     pub few_pongs: bool,
-    /// Whether what cannot be written at once is moved out of the way.
+    /// Whether bytes that cannot be written at once move to a backlog.
     pub has_backlog: bool,
 }
 
-/// # Making one
+/// # Constructors and getters
 impl Side {
     pub fn server(traits: Traits) -> Self {
         Self::new(Connection::server(config(traits)), Output::new(), traits)
@@ -68,7 +67,7 @@ impl Side {
     pub fn client(traits: Traits) -> Self {
         let mut output = Output::new();
         let request = ClientRequest::new("ws://example.com/").subprotocol("chat");
-        // Browser rules would make the server's choice of a subprotocol decide over the connection.
+        // Under browser rules the client would fail if the server selects no subprotocol.
         let request = if traits.browser_rules { ClientRequest::new("ws://example.com/") } else { request };
         let client = Connection::client(&request, config(traits), [7; 32], &mut output).expect("the request is valid");
         let mut side = Self::new(client, output, traits);
@@ -109,14 +108,14 @@ impl Side {
         self.end.as_ref()
     }
 
-    /// Whether there is nothing left to write, deliver or decide.
+    /// Whether nothing is left to write, deliver or decide.
     pub fn is_settled(&self) -> bool {
         let unwritten = self.output.len() + self.backlog.as_ref().map_or(0, Output::len);
         unwritten == 0 && self.inbox.is_empty() && self.request.is_none()
     }
 }
 
-/// The body of a Close frame that says this.
+/// The body of a Close frame with this status and reason.
 fn body(status: CloseStatus, reason: &str) -> Vec<u8> {
     match status {
         CloseStatus::Code(code) => [&code.get().to_be_bytes()[..], reason.as_bytes()].concat(),
@@ -136,7 +135,7 @@ fn config(traits: Traits) -> Config {
         .browser_rules(traits.browser_rules)
 }
 
-/// # Bytes going out and coming in
+/// # Sending and receiving bytes
 impl Side {
     /// Writes at most `size` bytes to the peer.
     pub fn write(&mut self, size: usize, peer: &mut Self) {
@@ -150,7 +149,7 @@ impl Side {
         };
         let mut size = size.min(from.len());
         while size > 0 {
-            // What is held by reference is a chunk of its own.
+            // A payload kept by reference is a chunk of its own.
             let chunk = &from.chunk()[..size.min(from.chunk().len())];
             self.sent.extend(self.outbound.feed(chunk));
             peer.inbox.extend(chunk);
@@ -160,7 +159,7 @@ impl Side {
         }
     }
 
-    /// Receives at most `size` bytes of what is on its way.
+    /// Receives at most `size` of the bytes in flight.
     pub fn receive(&mut self, size: usize) {
         let mut piece: Vec<u8> = self.inbox.drain(..size.min(self.inbox.len())).collect();
         if !self.is_cut_off {
@@ -174,7 +173,7 @@ impl Side {
         self.check();
     }
 
-    /// The transport breaks: what is on its way is lost.
+    /// The transport breaks: bytes in flight are lost.
     pub fn lose_transport(&mut self) {
         self.inbox.clear();
         self.is_cut_off = true;
@@ -197,7 +196,7 @@ impl Side {
         self.check();
     }
 
-    /// What has to come of an item that the peer sent.
+    /// Updates the model for an item that the peer sent.
     fn expect(&mut self, item: Item) {
         if self.state == State::Closed || self.close_received.is_some() {
             return;
@@ -213,7 +212,7 @@ impl Side {
             Item::Ping(data) => self.log.push((Item::Pong(data.clone()), true)),
             Item::Close(body) => {
                 if !self.close_sent {
-                    // RFC 6455 §5.5.1: it echoes the status code.
+                    // RFC 6455 §5.5.1: the reply echoes the status code.
                     self.log_close(body[..body.len().min(2)].to_vec());
                 }
                 self.close_received = Some(body.clone());
@@ -244,7 +243,7 @@ impl Side {
             Event::CloseReceived { status, reason } => Item::Close(body(status, &reason)),
             Event::Closed(closed) => {
                 assert_eq!(closed.was_clean(), closed.error().is_none(), "{closed:?}");
-                // While it is connecting, an opening handshake that is cut short has its own error.
+                // An opening handshake that is cut short has an error of its own kind.
                 let is_cut_short = matches!(closed.error(), Some(Error::Handshake(_)));
                 assert!(closed.error() == self.error.as_ref() || (is_cut_short && self.error.is_none()), "{closed:?}");
                 assert!(!matches!(closed.error(), Some(Error::Protocol(_))), "both sides are ours: {closed}");
@@ -266,7 +265,7 @@ impl Side {
         self.check_state();
     }
 
-    /// The state is the model's, but for an end that was not reported yet.
+    /// The state is the model's, but an end counts only after it was reported.
     pub fn check_state(&self) {
         let is_over = self.state == State::Closed;
         let is_reported = self.due.is_empty();
@@ -277,23 +276,23 @@ impl Side {
     }
 }
 
-/// # When all is over
+/// # Checks after the end
 impl Side {
-    /// Everything that this side put out was owed, and everything that it owed was put out, in order.
+    /// Asserts that this side sent exactly what the model expects, in order.
     pub fn check_log(&self) {
         assert!(self.outbound.is_between_frames());
         let mut sent = self.sent.iter().peekable();
         for (index, (item, _)) in self.log.iter().enumerate() {
             let is_followed_by_pong = self.log.get(index + 1).is_some_and(|(_, is_pong)| *is_pong);
             if sent.next_if_eq(&item).is_none() {
-                // RFC 6455 §5.5.3: the pong to a later ping may stand for those before it.
+                // RFC 6455 §5.5.3: the pong to a later ping may replace earlier ones.
                 assert!(self.traits.few_pongs && self.log[index].1 && is_followed_by_pong, "{item:x?} was not sent");
             }
         }
         assert_eq!(sent.next(), None, "not logged");
     }
 
-    /// Every message of the peer arrived, whole and in order, if this side listened to the end.
+    /// Asserts that every message of the peer arrived whole and in order, if this side read to the end.
     pub fn check_received_from(&self, peer: &Self) {
         let sent: Vec<_> = peer.log.iter().map(|(item, _)| item).filter(|i| matches!(i, Item::Message(..))).collect();
         let received: Vec<_> = self.received.iter().collect();
@@ -302,7 +301,7 @@ impl Side {
         assert!(is_deaf || received.len() == sent.len(), "{received:x?} of {sent:x?}");
     }
 
-    /// The end says what the peer's Close said.
+    /// Asserts that the end has the code and reason of the peer's Close.
     pub fn check_end_by(&self, peer: &Self) {
         let close =
             peer.log.iter().find_map(|(item, _)| if let Item::Close(body) = item { Some(end(body)) } else { None });

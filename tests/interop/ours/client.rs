@@ -1,8 +1,8 @@
-//! Our client of the interoperability tests: has everything echoed by a peer's server, compares, and closes.
+//! Our client of the interoperability tests: sends messages to a peer's echo server, compares the echoes, and closes.
 //!
-//! `interop_client URL`, run by `tests/interop/run`. At `/socket.io/` it speaks that protocol; elsewhere it offers
-//! permessage-deflate and the subprotocol `chat`. Prints a word for each thing that was exchanged; exits with 1 and
-//! says why if something came back as something else.
+//! `interop_client URL`, run by `tests/interop/run`. At `/socket.io/` it uses that protocol; elsewhere it offers
+//! permessage-deflate and the subprotocol `chat`. Prints a word for each successful exchange; exits with 1 and the
+//! reason if an echo differs.
 
 #[path = "../../../examples/shared/printable.rs"]
 mod printable;
@@ -24,7 +24,7 @@ use websocket_proto::{
 const TEXTS: [&str; 3] = ["hello", "", "Grüße, 世界 🦀"];
 const SIZES: [usize; 6] = [0, 125, 126, 65_535, 65_536, 1 << 20];
 
-/// How long the server may be silent.
+/// The longest silence of the server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Everything, and in the end a Close from this side.
+/// All exchanges, and then a Close from this side.
 fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     let mut steps: VecDeque<Step> = TEXTS.map(|text| Step::Text(text.to_owned())).into();
     steps.extend(SIZES.map(|size| Step::Binary((0..size).map(|i| (i * 31 % 251) as u8).collect())));
@@ -78,8 +78,8 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     for word in ["text", "binary", "fragments", "ping"] {
         println!("{word}");
     }
-    // A peer should answer with the code that it had (RFC 6455 §5.5.1: "typically"); npm `websocket` answers with 1000.
-    // What it had, it says itself.
+    // A peer should echo the code (RFC 6455 §5.5.1: "typically"); npm `websocket` answers with 1000. The peer's own log
+    // has the code that it received.
     if !closed.was_clean() || !matches!(closed.code(), 4001 | 1000) {
         return Err(format!("no answer to the Close: {closed:?}").into());
     }
@@ -102,7 +102,7 @@ fn be_closed(url: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is sent; the same is to come back before the next.
+/// Something to send; the same must come back before the next step.
 #[derive(Debug)]
 enum Step {
     Text(String),
@@ -141,7 +141,7 @@ impl Step {
     }
 }
 
-/// One connection, to its end.
+/// Runs one connection to its end.
 fn converse(
     url: &str,
     mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output) -> Result<(), Box<dyn Error>>,

@@ -1,7 +1,7 @@
-//! Our server of the interoperability tests: what the peers' servers in `tests/interop/peers` are.
+//! Our server of the interoperability tests, the counterpart of the peers' servers in `tests/interop/peers`.
 //!
-//! `interop_server`, run by `tests/interop/run`. Gives messages back, closes with 4002 when the text is `close`, and
-//! prints with which code and reason each connection ended. Selects permessage-deflate and the subprotocol `chat`.
+//! `interop_server`, run by `tests/interop/run`. Echoes messages, closes with 4002 on the text `close`, and prints the
+//! code and reason with which each connection ended. Selects permessage-deflate and the subprotocol `chat`.
 
 #[path = "../../../examples/shared/printable.rs"]
 mod printable;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use printable::Printable;
 use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Input, Output};
 
-/// How long the client may be silent.
+/// The longest silence of the client.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> io::Result<()> {
@@ -41,7 +41,7 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
         }
         output.write_to(&mut tcp)?;
     }
-    // RFC 6455 §7.1.1: to close with input unread would reset the connection.
+    // RFC 6455 §7.1.1: closing with input unread would reset the connection.
     tcp.shutdown(Shutdown::Write)?;
     while tcp.read(&mut buffer)? > 0 {}
     Ok(())
@@ -56,7 +56,7 @@ fn handle(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
         Event::Text(text) if text == "close" => {
             ws.close(CloseCode::new(4002).expect("it is for applications"), "von drüben ✓", output);
         }
-        // What comes after the Close is not given back.
+        // Messages after the Close are not echoed.
         Event::Text(text) => drop(ws.send_text(&text, output)),
         Event::Binary(data) => drop(ws.send_binary(&data, output)),
         Event::Closed(closed) => println!("closed {} {}", closed.code(), Printable(closed.reason())),

@@ -1,4 +1,4 @@
-//! A Socket.IO client, by hand: what it says, and what it wants to hear.
+//! A minimal Socket.IO client: the messages that it sends, and those that it expects.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use websocket_proto::{CloseCode, Event};
 
 const ATTACHMENT: [u8; 5] = [0, 1, 127, 128, 255];
 
-/// What a message begins with, what that shows, and what is sent then.
+/// The start of an expected message, the word to print for it, and the message to send next.
 const SCRIPT: [(&str, &str, &str); 5] = [
     ("0{", "", "40"),
     ("40{", "connect", r#"42["echo","Grüße, 世界",{"n":1}]"#),
@@ -17,10 +17,10 @@ const SCRIPT: [(&str, &str, &str); 5] = [
 
 pub(super) fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     let mut script = SCRIPT.into_iter();
-    let (mut heard_all, mut pinged) = (false, false);
+    let (mut received_all, mut pinged) = (false, false);
     let closed = super::converse(url, |event, ws, output| {
         match event {
-            // Engine.IO's own, which may come at any time.
+            // Engine.IO's own ping, which may come at any time.
             Event::Text(text) if text == "2" => {
                 if !pinged {
                     println!("ping");
@@ -45,12 +45,12 @@ pub(super) fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
             }
             Event::Binary(data) if script.len() == 0 && *data == ATTACHMENT => {
                 println!("attachment");
-                heard_all = true;
+                received_all = true;
             }
             Event::Binary(data) => return Err(format!("not asked for: {data:?}").into()),
             _ => return Ok(()),
         }
-        if heard_all && pinged {
+        if received_all && pinged {
             ws.close(CloseCode::NORMAL_CLOSURE, "", output);
         }
         Ok(())
