@@ -130,11 +130,11 @@ fn invalid_http1_requests_are_rejected() {
     for version in [Version::HTTP_09, Version::HTTP_10] {
         let mut old = upgrade();
         *old.version_mut() = version;
-        assert_refused(&old, None, Kind::HttpVersionTooOld, 400);
+        assert_rejected(&old, None, Kind::HttpVersionTooOld, 400);
     }
     let mut post = upgrade();
     *post.method_mut() = Method::POST;
-    assert_refused(&post, None, Kind::UnsupportedMethod, 405);
+    assert_rejected(&post, None, Kind::UnsupportedMethod, 405);
     for (name, kind, status) in [
         ("host", Kind::InvalidHost, 400),
         ("upgrade", Kind::MissingUpgrade, 426),
@@ -157,7 +157,7 @@ fn invalid_http1_requests_are_rejected() {
     for target in ["*", "server.example.com:80", "ftp://h/"] {
         let mut strange = upgrade();
         *strange.uri_mut() = target.parse().expect("a URI");
-        assert_refused(&strange, None, Kind::InvalidRequestTarget, 400);
+        assert_rejected(&strange, None, Kind::InvalidRequestTarget, 400);
     }
 }
 
@@ -166,19 +166,19 @@ fn invalid_http2_requests_are_rejected() {
     use HandshakeErrorKind as Kind;
 
     for protocol in [None, Some("connect-udp")] {
-        assert_refused(&connect(Version::HTTP_2), protocol, Kind::UnsupportedConnectProtocol, 501);
+        assert_rejected(&connect(Version::HTTP_2), protocol, Kind::UnsupportedConnectProtocol, 501);
     }
     // HTTP/2 has no upgrade.
     let mut get = upgrade();
     *get.version_mut() = Version::HTTP_2;
-    assert_refused(&get, None, Kind::MalformedHeaderList, 400);
+    assert_rejected(&get, None, Kind::MalformedHeaderList, 400);
     let mut get = connect(Version::HTTP_2);
     *get.method_mut() = Method::GET;
-    assert_refused(&get, Some("websocket"), Kind::UnsupportedMethod, 405);
+    assert_rejected(&get, Some("websocket"), Kind::UnsupportedMethod, 405);
     let mut plain = connect(Version::HTTP_2);
     *plain.uri_mut() = "server.example.com:443".parse().expect("a URI");
-    assert_refused(&plain, None, Kind::UnsupportedConnectProtocol, 501);
-    assert_refused(&plain, Some("websocket"), Kind::InvalidRequestTarget, 400);
+    assert_rejected(&plain, None, Kind::UnsupportedConnectProtocol, 501);
+    assert_rejected(&plain, Some("websocket"), Kind::InvalidRequestTarget, 400);
     let mut old = connect(Version::HTTP_3);
     old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
     assert_rejected(&old, Some("websocket"), Kind::UnsupportedVersion, 400);

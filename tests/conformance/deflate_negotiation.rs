@@ -314,7 +314,7 @@ fn every_wish_and_every_answer() {
                 || client_bits < Prefer && answer.client_bits.is_some()
                 || client_bits == Require && answer.client_bits.is_none();
             // A window that is larger than the first offer asks for answers the second, which asks for none.
-            assert_eq!(opens_on(&deflate, &extensions(&answer.text()), false), !wrong, "{wishes:?}, {answer:?}");
+            assert_eq!(opens_on(&deflate, &extensions(&answer.text()), false), !wrong, "{settings:?}, {answer:?}");
         }
         assert!(opens_on(&deflate, "", false), "{settings:?}");
     }

@@ -154,7 +154,7 @@ fn connection_specific_headers_are_neither_sent_nor_accepted() {
         ("te", "gzip"),
     ];
     for (name, value) in specific {
-        assert_refused(&and(&rfc_request(), name, value), HandshakeErrorKind::MalformedHeaderList, 400);
+        assert_rejected(&and(&rfc_request(), name, value), HandshakeErrorKind::MalformedHeaderList, 400);
         let answered = checked(&[], 200, &fields(&[(name, value)]));
         assert_eq!(answered, Err(HandshakeErrorKind::MalformedHeaderList), "{name}");
     }
@@ -177,19 +177,19 @@ fn only_a_connect_for_websocket_opens() {
 
     rows!("8441-4-3", "9220-3-3", "8441-4-1");
     let plain = fields(&[(":method", "CONNECT"), (":authority", "internal.example:22")]);
-    assert_refused(&plain, UnsupportedConnectProtocol, 501);
-    assert_refused(&without(&rfc_request(), ":protocol"), UnsupportedConnectProtocol, 501);
+    assert_rejected(&plain, UnsupportedConnectProtocol, 501);
+    assert_rejected(&without(&rfc_request(), ":protocol"), UnsupportedConnectProtocol, 501);
     for other in ["foo", "connect-udp", "", "websockets", "websocket, foo", "websocket/13", "h2c"] {
-        assert_refused(&with(&rfc_request(), ":protocol", other), UnsupportedConnectProtocol, 501);
+        assert_rejected(&with(&rfc_request(), ":protocol", other), UnsupportedConnectProtocol, 501);
     }
     // RFC 9110 §16.7: "A protocol-name token is case-insensitive".
     assert_eq!(parse(&with(&rfc_request(), ":protocol", "WebSocket")).path(), "/chat");
     for method in ["GET", "HEAD", "connect", "OPTIONS", ""] {
-        assert_refused(&with(&rfc_request(), ":method", method), UnsupportedMethod, 405);
+        assert_rejected(&with(&rfc_request(), ":method", method), UnsupportedMethod, 405);
     }
     let head = with(&rfc_request(), ":method", "HEAD");
-    assert_refused(&and(&head, "Upper-Case", "x"), MalformedHeaderList, 400);
-    assert_refused(&without(&rfc_request(), ":method"), UnsupportedMethod, 405);
+    assert_rejected(&and(&head, "Upper-Case", "x"), MalformedHeaderList, 400);
+    assert_rejected(&without(&rfc_request(), ":method"), UnsupportedMethod, 405);
     let allowed = UnsupportedMethod.answer(Bootstrap::ExtendedConnect, "GET");
     assert_eq!(allowed.headers().get("allow"), Some(b"CONNECT".as_slice()));
 }
@@ -198,13 +198,13 @@ fn only_a_connect_for_websocket_opens() {
 fn scheme_and_path_are_required() {
     rows!("8441-4-2", "8441-5-2", "8441-5-3");
     for name in [":scheme", ":path"] {
-        assert_refused(&without(&rfc_request(), name), HandshakeErrorKind::InvalidRequestTarget, 400);
+        assert_rejected(&without(&rfc_request(), name), HandshakeErrorKind::InvalidRequestTarget, 400);
     }
     for scheme in ["", "ftp", "wss", "ws", "https:"] {
-        assert_refused(&with(&rfc_request(), ":scheme", scheme), HandshakeErrorKind::InvalidRequestTarget, 400);
+        assert_rejected(&with(&rfc_request(), ":scheme", scheme), HandshakeErrorKind::InvalidRequestTarget, 400);
     }
     for path in ["", "*", "chat", "/a b", "/é", "/a#b", "https://h/", "?x"] {
-        assert_refused(&with(&rfc_request(), ":path", path), HandshakeErrorKind::InvalidRequestTarget, 400);
+        assert_rejected(&with(&rfc_request(), ":path", path), HandshakeErrorKind::InvalidRequestTarget, 400);
     }
     let request = parse(&with(&rfc_request(), ":path", "/a%20b?c?d"));
     assert_eq!((request.path(), request.query()), ("/a%20b", Some("c?d")));
@@ -213,21 +213,21 @@ fn scheme_and_path_are_required() {
 #[test]
 fn the_authority_is_the_host() {
     rows!("8441-5-3");
-    assert_refused(&without(&rfc_request(), ":authority"), HandshakeErrorKind::InvalidHost, 400);
+    assert_rejected(&without(&rfc_request(), ":authority"), HandshakeErrorKind::InvalidHost, 400);
     for authority in ["", "user@h", "h/x", "h:x", ":80", "a b", "[::1"] {
-        assert_refused(&with(&rfc_request(), ":authority", authority), HandshakeErrorKind::InvalidHost, 400);
+        assert_rejected(&with(&rfc_request(), ":authority", authority), HandshakeErrorKind::InvalidHost, 400);
     }
     for host in ["server.example.com", "SERVER.example.com", "server.example.com:443", "server.example.com:"] {
         assert_eq!(parse(&and(&rfc_request(), "host", host)).host(), "server.example.com");
     }
     for host in ["", "other.example.com", "server.example.com:80", "server.example.com:8443", "\u{e9}"] {
-        assert_refused(&and(&rfc_request(), "host", host), HandshakeErrorKind::InvalidHost, 400);
+        assert_rejected(&and(&rfc_request(), "host", host), HandshakeErrorKind::InvalidHost, 400);
     }
     let twice = and(&and(&rfc_request(), "host", "server.example.com"), "host", "server.example.com");
-    assert_refused(&twice, HandshakeErrorKind::InvalidHost, 400);
+    assert_rejected(&twice, HandshakeErrorKind::InvalidHost, 400);
     // No Host in the place of :authority.
     let host = and(&without(&rfc_request(), ":authority"), "host", "server.example.com");
-    assert_refused(&host, HandshakeErrorKind::InvalidHost, 400);
+    assert_rejected(&host, HandshakeErrorKind::InvalidHost, 400);
 }
 
 #[test]
@@ -251,20 +251,20 @@ fn key_and_accept_are_neither_sent_nor_checked() {
 fn version_13_and_lower_case_names_are_required() {
     rows!("8441-5-6");
     for missing in ["", "x", "13, 8", "013"] {
-        assert_refused(
+        assert_rejected(
             &with(&rfc_request(), "sec-websocket-version", missing),
             HandshakeErrorKind::InvalidVersion,
             400,
         );
     }
-    assert_refused(&without(&rfc_request(), "sec-websocket-version"), HandshakeErrorKind::InvalidVersion, 400);
-    assert_refused(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::InvalidVersion, 400);
+    assert_rejected(&without(&rfc_request(), "sec-websocket-version"), HandshakeErrorKind::InvalidVersion, 400);
+    assert_rejected(&and(&rfc_request(), "sec-websocket-version", "13"), HandshakeErrorKind::InvalidVersion, 400);
     for other in ["8", "0", "14", "255"] {
         let list = with(&rfc_request(), "sec-websocket-version", other);
         assert_rejected(&list, HandshakeErrorKind::UnsupportedVersion, 400);
     }
     for name in ["Sec-WebSocket-Version", "X-own", "x-owN"] {
-        assert_refused(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedHeaderList, 400);
+        assert_rejected(&and(&rfc_request(), name, "13"), HandshakeErrorKind::MalformedHeaderList, 400);
         assert_eq!(checked(&[], 200, &fields(&[(name, "13")])), Err(HandshakeErrorKind::MalformedHeaderList));
     }
 }
@@ -282,8 +282,8 @@ fn other_headers_are_checked_as_in_http1() {
     ] {
         assert_rejected(&with(&rfc_request(), name, value), kind, 400);
     }
-    assert_refused(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::InvalidOrigin, 400);
-    assert_refused(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::InvalidOrigin, 400);
+    assert_rejected(&with(&rfc_request(), "origin", b"\xff"), HandshakeErrorKind::InvalidOrigin, 400);
+    assert_rejected(&and(&rfc_request(), "origin", "http://a"), HandshakeErrorKind::InvalidOrigin, 400);
     for (length, body) in [("0", None), ("5", Some(HandshakeErrorKind::UnexpectedBody))] {
         let list = and(&rfc_request(), "content-length", length);
         assert_eq!(parse_extended_connect(list.iter().cloned()).err(), body);
@@ -304,7 +304,7 @@ fn other_headers_are_checked_as_in_http1() {
 #[test]
 fn malformed_lists_are_rejected() {
     rows!("8441-4-1", "9220-3-1");
-    let malformed = |list: &Fields| assert_refused(list, HandshakeErrorKind::MalformedHeaderList, 400);
+    let malformed = |list: &Fields| assert_rejected(list, HandshakeErrorKind::MalformedHeaderList, 400);
     for field in &rfc_request()[..5] {
         malformed(&[vec![field.clone()], rfc_request()].concat());
         malformed(&[without(&rfc_request(), &field.0), vec![field.clone()]].concat());
@@ -343,10 +343,10 @@ fn long_field_lists_are_kept_and_long_values_rejected() {
     assert_eq!(parse(&long).headers().iter().count(), 50_004);
     let elements = vec!["a"; 10_000].join(",");
     let list = with(&rfc_request(), "sec-websocket-extensions", &elements);
-    assert_refused(&list, HandshakeErrorKind::InvalidExtensions, 400);
+    assert_rejected(&list, HandshakeErrorKind::InvalidExtensions, 400);
     let many = (0..10_000).fold(rfc_request(), |mut list, number| {
         list.push(("sec-websocket-protocol".to_owned(), number.to_string().into_bytes()));
         list
     });
-    assert_refused(&many, HandshakeErrorKind::InvalidSubprotocol, 400);
+    assert_rejected(&many, HandshakeErrorKind::InvalidSubprotocol, 400);
 }

@@ -73,7 +73,7 @@ fn host_is_required_once() {
     let twice = "Host: server.example.com\r\nHost: server.example.com\r\n";
     let wrong =
         ["", twice, "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@h\r\n", "Host: h:x\r\n", "Host: :80\r\n"];
-    assert_each_refused("Host", &wrong, Kind::InvalidHost);
+    assert_each_rejected("Host", &wrong, Kind::InvalidHost);
     assert_each_opens("Host", &["host:h\r\n", "Host: h:80\r\n", "Host: 127.0.0.1:9001\r\n", "HOST: [::1]:9001\r\n"]);
     // In the absolute form it has to be there all the same.
     assert_refused(replace(&asking_for("http://h/"), "Host", ""), Kind::InvalidHost);
@@ -83,7 +83,7 @@ fn host_is_required_once() {
 fn upgrade_must_include_websocket() {
     rows!("6455-4.2.1-4", "6455-4.2.1-0");
     let missing = ["", "Upgrade: foo\r\n", "Upgrade: \r\n", "Upgrade: websockets\r\n", "Upgrade: h2c websocket\r\n"];
-    assert_each_refused("Upgrade", &missing, Kind::MissingUpgrade);
+    assert_each_rejected("Upgrade", &missing, Kind::MissingUpgrade);
     let good = ["Upgrade: WebSocket\r\n", "upgrade:WEBSOCKET\r\n", "Upgrade: h2c, websocket\r\n"];
     assert_each_opens("Upgrade", &good);
     assert_each_opens("Upgrade", &["Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: ,websocket ,\r\n"]);
@@ -93,7 +93,7 @@ fn upgrade_must_include_websocket() {
 fn connection_must_include_upgrade() {
     rows!("6455-4.2.1-5", "6455-4.2.1-0");
     let missing = ["", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: keep-alive Upgrade\r\n"];
-    assert_each_refused("Connection", &missing, Kind::MissingConnectionUpgrade);
+    assert_each_rejected("Connection", &missing, Kind::MissingConnectionUpgrade);
     let good = ["Connection: upgrade\r\n", "Connection: keep-alive, Upgrade\r\n", "connection:UPGRADE,x\r\n"];
     assert_each_opens("Connection", &good);
     assert_each_opens(
@@ -121,7 +121,7 @@ fn the_key_must_be_sixteen_bytes_in_base64() {
         assert_refused(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::InvalidKey);
     }
     let twice = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n".repeat(2);
-    assert_each_refused("Sec-WebSocket-Key", &["", &twice], Kind::InvalidKey);
+    assert_each_rejected("Sec-WebSocket-Key", &["", &twice], Kind::InvalidKey);
     // Bits beyond the sixteenth byte, as in the RFC's own example, are no reason.
     let rfcs = "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n";
     let head = assert_opens(&replace(REQUEST, "Sec-WebSocket-Key", rfcs));
@@ -143,7 +143,7 @@ fn the_version_must_be_13() {
     }
     let thirteen = "Sec-WebSocket-Version: 13\r\n";
     let eight_too = format!("{thirteen}Sec-WebSocket-Version: 8\r\n");
-    assert_each_refused("Sec-WebSocket-Version", &["", &thirteen.repeat(2), &eight_too], Kind::InvalidVersion);
+    assert_each_rejected("Sec-WebSocket-Version", &["", &thirteen.repeat(2), &eight_too], Kind::InvalidVersion);
     assert_each_opens("Sec-WebSocket-Version", &["sec-websocket-version:13\r\n", "SEC-WEBSOCKET-VERSION: \t13 \r\n"]);
 }
 
