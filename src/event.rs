@@ -73,12 +73,12 @@ pub enum Event<'i> {
     Ping(Cow<'i, [u8]>),
     /// A pong, solicited or not, at most 125 bytes.
     Pong(Cow<'i, [u8]>),
-    /// Client: the peer's Close frame was received (RFC 6455 §7.1.3 calls the closing handshake started), and a Close of
-    /// ours is in the output, if none was sent before. Nothing but [`Closed`](Self::Closed) follows, at the end of the
-    /// stream, which the server closes first (§7.1.1).
+    /// Client: the peer's Close frame was received (RFC 6455 §7.1.3). Its answer is in the output, unless a Close was
+    /// sent before. Only [`Closed`](Self::Closed) follows, at the end of the stream, which the server ends first
+    /// (§7.1.1).
     ///
-    /// A server is told the same by `Closed`, which comes at that moment: to it, this event is not given.
-    /// [`Connection::received_close`](crate::Connection::received_close) knows it on both sides.
+    /// A server is not given this event: `Closed` comes at that moment and says the same.
+    /// [`Connection::received_close`](crate::Connection::received_close) has the status and the reason in both roles.
     CloseReceived {
         /// The code, or [`NoStatus`](CloseStatus::NoStatus).
         status: CloseStatus,

@@ -177,7 +177,7 @@ fn what_is_wrong_inside_is_said() {
         assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
     assert_eq!(Error::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
-    // Where an end that nobody's bytes are to blame for is a matter of the RFC, it is named as well.
+    // An end that no byte of the peer's is to blame for names its section, too.
     for (error, section) in [
         (Error::TransportLost, "(RFC 6455 §7.1.5)"),
         (Error::ClosedWhileConnecting, "(RFC 6455 §7.2)"),

@@ -1,4 +1,5 @@
-//! How far a connection is from its end, and the last event. What ends it is decided where that is seen.
+//! The end of a connection: its state, what is known of the peer's Close, and the last event. Each fault, timeout or
+//! Close that brings the end about is in the file that sees it.
 
 use super::reading::Reading;
 use super::{Connection, Phase, State};
@@ -37,7 +38,8 @@ impl Connection {
         }
     }
 
-    /// Whether it is over: nothing more is received or sent. Once the output is written, close the transport.
+    /// Whether the connection is over: nothing more is received or sent. Once the output is written, close the
+    /// transport.
     ///
     /// The last event may still wait, and the [`state`](Self::state) is `Closing` for that long: after
     /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`close`](Self::close) before the connection was open,

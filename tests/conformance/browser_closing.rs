@@ -73,9 +73,9 @@ fn closing_twice_does_nothing() {
     }
 }
 
-/// WHATWG: "Fail the WebSocket connection and set this's ready state to CLOSING (2)." Before the connection is open there
-/// is nothing to say, and what the server answers is ignored. The ready state becomes CLOSED, and `error` fires, in the
-/// task that fires `close`.
+/// WHATWG: "Fail the WebSocket connection and set this's ready state to CLOSING (2)." Nothing is sent before the
+/// connection is open, and what the server answers is ignored. The ready state becomes CLOSED, and `error` fires, in
+/// the task that fires `close`.
 #[test]
 fn closing_while_connecting_fails_the_connection() {
     rows!("WS-CLOSE-4", "WS-CLOSE-9", "WS-CLOSE-11", "WS-STATE-2", "WS-STATE-3");

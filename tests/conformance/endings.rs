@@ -140,8 +140,8 @@ fn a_failure_after_our_close_sends_no_second() {
 }
 
 /// WHATWG: "If the user agent was required to fail the WebSocket connection, or if the WebSocket connection was closed
-/// after being flagged as full, fire an event named error". Failed is all that was not closed cleanly: a lost transport,
-/// too, by RFC 6455 §7.2.1.
+/// after being flagged as full, fire an event named error". Every connection that was not closed cleanly has failed:
+/// one whose transport is lost, too (RFC 6455 §7.2.1).
 #[test]
 fn only_a_failure_has_an_error() {
     rows!("WS-CLOSE-8", "WS-CLOSE-9");
