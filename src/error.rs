@@ -1,5 +1,5 @@
-//! Why things end, in three types that never mix: why a connection had no clean end ([`Error`]), what the caller did wrong
-//! while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
+//! Why things end, in three types that never mix: why a connection had no clean end ([`Error`]), what the caller did
+//! wrong while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
 
 mod fault;
@@ -250,8 +250,8 @@ impl core::error::Error for ProtocolErrorKind {}
 
 /// A breach of the rules for the opening handshake.
 ///
-/// On a server the HTTP response that says so is in the output, unless the stream had ended; on a client nothing more is
-/// sent.
+/// On a server the HTTP response that says so is in the output, unless the stream had ended; on a client nothing more
+/// is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     pub(crate) kind: HandshakeErrorKind,

@@ -1,4 +1,5 @@
-//! How far a connection is from its end, and the last event. What ends it is decided where that is seen.
+//! The end of a connection: its state, what is known of the peer's Close, and the last event. Each fault, timeout or
+//! Close that brings the end about is in the file that sees it.
 
 use super::reading::Reading;
 use super::{Connection, Phase, State};

@@ -147,7 +147,7 @@ pub enum State {
     Connecting = 0,
     /// Messages can be sent.
     Open = 1,
-    /// A Close was sent or received, or the connection [is over](Connection::is_closed), and the last event has not been
+    /// A Close was sent or received, or the connection [is over](Connection::is_closed); the last event has not been
     /// given yet.
     Closing = 2,
     /// The last event, [`Event::Closed`](crate::Event::Closed), was given.
@@ -217,8 +217,8 @@ impl Connection {
     /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
     /// connection is one stream.
     ///
-    /// Messages can be sent at once. No [`Event::Open`](crate::Event::Open) comes, offsets count from the first byte of the first frame,
-    /// and what a limit of the config bounds is bounded as ever. The seed is a client's, as for
+    /// Messages can be sent at once. No [`Event::Open`](crate::Event::Open) comes, offsets count from the first byte of
+    /// the first frame, and what a limit of the config bounds is bounded as ever. The seed is a client's, as for
     /// [`client`](Self::client); a server ignores it.
     ///
     /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not

@@ -281,6 +281,11 @@ impl Connection {
         Ok(())
     }
 
+    #[cold]
+    fn not_open(&self) -> SendError {
+        if self.phase == Phase::Opening { SendError::Connecting } else { SendError::Closing }
+    }
+
     fn check_control(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
         match self.phase {
             Phase::Opening => return Err(SendError::Connecting),
@@ -298,11 +303,7 @@ impl Connection {
     /// application MUST NOT send any more data frames after sending a Close frame."
     #[inline]
     fn check_open(&self) -> Result<(), SendError> {
-        match self.state() {
-            State::Open => Ok(()),
-            State::Connecting => Err(SendError::Connecting),
-            State::Closing | State::Closed => Err(SendError::Closing),
-        }
+        if self.phase == Phase::Frames && !self.close_sent { Ok(()) } else { Err(self.not_open()) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Every way in which a connection can end: it is clean, or it has an error (WHATWG: then `error` fires before `close`),
-//! and its state is `Closing` until that is reported.
+//! Every way in which a connection can end: the end is clean, or it has an error (WHATWG: then `error` fires before
+//! `close`), and the state is `Closing` until it is reported.
 
 use websocket_proto::{
     ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output,

@@ -78,8 +78,7 @@ impl Decoder {
         Self { stage: Stage::Frames, ..Self::new(masked) }
     }
 
-    /// Has every frame's key checked, to be neither zeros nor the one before it: where keys come from a fixed seed, as a
-    /// random one may be either.
+    /// Checks that no frame's key is zeros or the key before it. For keys from a fixed seed: random ones may be either.
     pub fn with_fresh_keys(self) -> Self {
         Self { key: Some([0; 4]), ..self }
     }
