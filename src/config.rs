@@ -22,13 +22,15 @@ use crate::connection::Role;
 /// | what | bytes |
 /// |---|---|
 /// | early data that is not delivered yet, of a server | `max_head_size` |
-/// | *M*, the message or the part that is gathered | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
-/// | *P*, the pongs that wait in the [`Output`](crate::Output): its buffer may be half as large again | 1.5 × ([`max_pending_pongs`](Self::max_pending_pongs) + 141) |
+/// | the message or the part that is gathered: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
+/// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pongs`](Self::max_pending_pongs) + 141, and their buffer may be half as large again | 1.5 × *P* |
 /// | the growth of one of these two, while there is an old and a new buffer | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
-/// A short head has fewer lines, one for 3 bytes, and shorter lists, of 96 bytes for one. With parts and without `deflate`, nothing is gathered but 3 bytes: parts are handed out where they lie, except that a server
-/// copies those of early data. `max_pending_pongs` counts as at least 131, one pong.
+/// What a head is too short for is not counted: a line has at least 3 bytes, and the lists take up to 96 bytes of memory
+/// for each byte of the head. Without `deflate`, parts are handed out where they lie, and *M* is 3; but a server copies
+/// the parts of early data, so that its *M* is the smaller of `part_size` and `max_head_size`, + 3. `max_pending_pongs`
+/// counts as at least 131, the longest pong.
 ///
 /// As one formula:
 ///

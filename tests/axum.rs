@@ -5,6 +5,7 @@ mod program;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -165,8 +166,9 @@ fn who_sends_on_after_a_fault_is_told_over_http1() {
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("it reads");
-    for _ in 0..32 {
-        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    for _ in 0..4 {
+        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        thread::sleep(Duration::from_millis(50));
     }
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).expect("it ends, without a reset");

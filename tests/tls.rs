@@ -225,8 +225,9 @@ fn who_sends_on_after_a_fault_is_told() {
     let server = Server::start("fault");
     let Client { mut tls, .. } = server.open();
     tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
-    for _ in 0..32 {
-        tls.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    for _ in 0..4 {
+        tls.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        thread::sleep(Duration::from_millis(50));
     }
     let mut rest = Vec::new();
     tls.read_to_end(&mut rest).expect("a goodbye, and no reset");

@@ -404,8 +404,9 @@ fn who_sends_on_after_a_fault_is_told() {
     let at_echo = Client::open(connect(&chat.address), &request).expect("it is let in");
     for mut client in [at_echo, chat.client()] {
         client.stream.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
-        for _ in 0..32 {
-            client.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
+        for _ in 0..4 {
+            client.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+            thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(client.end().code(), 1002);
     }

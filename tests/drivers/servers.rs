@@ -46,6 +46,7 @@ servers! {
     a_ping_is_answered
     a_close_is_answered_and_the_transport_closed
     what_is_too_large_is_refused_without_a_reset
+    a_peer_that_sends_on_after_its_fault_is_told
     what_is_no_upgrade_is_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
@@ -143,6 +144,18 @@ fn what_is_too_large_is_refused_without_a_reset(name: &str) {
         tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
+}
+
+/// To close while it goes on would be to reset.
+fn a_peer_that_sends_on_after_its_fault_is_told(name: &str) {
+    let (_server, address) = server(name, &[]);
+    let mut tcp = open(&address);
+    tcp.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    for _ in 0..4 {
+        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
 }
 
 fn what_is_no_upgrade_is_answered(name: &str) {

@@ -33,8 +33,9 @@ fn fault(tcp: &mut TcpStream) {
 }
 
 fn send_on(tcp: &mut TcpStream) {
-    for _ in 0..32 {
-        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    for _ in 0..4 {
+        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        thread::sleep(Duration::from_millis(50));
     }
 }
 

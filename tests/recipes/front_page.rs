@@ -72,8 +72,9 @@ fn a_peer_that_sends_on_after_its_fault_is_told() {
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
     peer.stream.write_all(&peer.fault()).expect("it reads");
-    for _ in 0..32 {
-        peer.stream.write_all(&vec![0; 64 << 10]).expect("it reads on");
+    for _ in 0..4 {
+        peer.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(peer.read_to_end(), b"\x88\x02\x03\xea");
     drop(peer);
