@@ -120,7 +120,9 @@ fn pinged(len: u8) -> Steps {
 
 fn by_each((traits, steps): Schedule) -> impl Strategy<Value = Vec<u8>> {
     let steps = (steps, 0..MEMBERS as u8).prop_map(|(mut steps, member)| {
-        steps.iter_mut().for_each(|operation| operation[0] |= member * MEMBER);
+        for operation in &mut steps {
+            operation[0] |= member * MEMBER;
+        }
         steps.concat()
     });
     let operations = vec(steps, 0..70).prop_map(|operations| operations.concat());

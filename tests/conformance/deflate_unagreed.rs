@@ -162,8 +162,9 @@ fn what_is_agreed_stays_to_the_end() {
 /// RFC 7692 §7.1.1.2: a server's word binds the client, whatever the client wished.
 #[test]
 fn a_client_told_so_starts_every_message_anew() {
-    rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
     use Parameter::{Allow, Prefer, Refuse, Require};
+
+    rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
     for wish in [Refuse, Allow, Prefer, Require] {
         let deflate = Deflate::new().threshold(0).client_no_context_takeover(wish);
         let second_by = |answer: &str| {

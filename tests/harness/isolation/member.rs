@@ -166,7 +166,7 @@ impl Member {
 
     pub(super) fn send_fragment(&mut self, content: &[u8], fin: bool, output: &mut Output) {
         let payload = self.payload(content).into_bytes();
-        let first = if payload.len() % 2 == 0 { MessageKind::Text } else { MessageKind::Binary };
+        let first = if payload.len().is_multiple_of(2) { MessageKind::Text } else { MessageKind::Binary };
         let kind = self.sending.as_ref().map_or(first, |(kind, _)| *kind);
         let expected = if self.ws.state() == State::Open { Ok(()) } else { Err(SendError::Closing) };
         if !self.is_sent(expected, output, |ws, output| ws.send_fragment(kind, &payload, fin, output)) {
@@ -313,7 +313,9 @@ impl Member {
             (events, false)
         });
         self.peer.take_back(input.into_rest());
-        events.into_iter().for_each(|event| self.observe(event));
+        for event in events {
+            self.observe(event);
+        }
         if was_over || !self.peer.is_heard() {
             return;
         }

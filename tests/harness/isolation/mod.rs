@@ -102,7 +102,9 @@ pub fn isolation(data: &[u8]) {
         member.clear_the_way(&mut output);
         assert!(!output.has_remaining(), "the next one finds it empty");
     }
-    members.iter_mut().for_each(|member| member.finish(&mut output));
+    for member in &mut members {
+        member.finish(&mut output);
+    }
 }
 
 fn operate(member: &mut Member, first: u8, is_long: bool, bytes: &mut Bytes<'_>, output: &mut Output) {

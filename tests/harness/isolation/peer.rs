@@ -127,7 +127,7 @@ impl Peer {
             if index == last && how & peer_message::PING != 0 {
                 self.send_control(true, payload.iter().copied().take(9).collect());
             }
-            let opcode = if index > 0 { 0 } else { mark | 1 + u8::from(is_binary) };
+            let opcode = if index > 0 { 0 } else { mark | (1 + u8::from(is_binary)) };
             self.put_frame(opcode | if index == last { 0x80 } else { 0 }, piece);
         }
         let kind = if is_binary { MessageKind::Binary } else { MessageKind::Text };
