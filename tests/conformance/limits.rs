@@ -191,13 +191,23 @@ fn an_enormous_length_fails_on_the_header() {
 fn no_memory_is_reserved_for_announced_bytes() {
     rows!("6455-5.2-14");
     let config = Config::new().max_message_size(usize::MAX).max_frame_size(usize::MAX);
+    let announced = |first_byte: u8, len: u64| [&[first_byte, 127][..], &len.to_be_bytes()].concat();
     for first_byte in [0x81, 0x82, 0x01] {
         for role in ROLES {
-            let header = header_from_peer_of(role, &[first_byte, 127, 0x10, 0, 0, 0, 0, 0, 0, 0]);
+            let header = header_from_peer_of(role, &announced(first_byte, 1 << (usize::BITS - 4)));
             let nuls = if role == Role::Server { KEY.repeat(25) } else { vec![0; 100] };
             let input = [header, nuls].concat();
             let outcome = every_cut(|| open(role, &config), &input);
             assert_eq!((outcome.events.len(), outcome.state), (0, State::Open), "{outcome:x?}");
+            // All that are open at once, so that they could not have it together either.
+            let mut many: Vec<_> = (0..40).map(|_| open(role, &config)).collect();
+            assert!(many.iter_mut().all(|ws| feed(ws, [&input[..]]).state == State::Open));
+            // More than that fits into no memory, and is refused on the header.
+            for len in [1 << (usize::BITS - 2), i64::MAX as u64] {
+                let outcome =
+                    every_cut(|| open(role, &config), &header_from_peer_of(role, &announced(first_byte, len)));
+                assert_fault(role, &outcome, &[], ProtocolErrorKind::MessageTooBig, 0);
+            }
         }
     }
 }

@@ -137,9 +137,11 @@ fn every_frame_has_a_key_of_its_own_from_a_csprng() {
     let mut nonce = [0; 16];
     stream.fill_bytes(&mut nonce);
     let expected: Vec<[u8; 4]> = (0..13).map(|_| stream.next_u32().to_le_bytes()).collect();
-    let mut configs = vec![Config::new()];
-    #[cfg(feature = "deflate")]
-    configs.push(Config::new().deflate(websocket_proto::Deflate::new().threshold(0)));
+    let configs = [
+        Config::new(),
+        #[cfg(feature = "deflate")]
+        Config::new().deflate(websocket_proto::Deflate::new().threshold(0)),
+    ];
     for config in configs {
         let (request, keys) = keys_sent(&config, seed, send_one_of_each);
         assert_eq!((request.as_bytes(), &keys), (&request_key(nonce)[..], &expected));
