@@ -43,8 +43,8 @@ use reading::Reading;
 ///    consumed. At the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
 /// 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
 ///    else.
-/// 3. [`Event::Closed`] is the last event and comes exactly once. Once [`is_closed`](Self::is_closed) and the output
-///    is written, end the transport in order: shut its sending side down, read and drop until the peer ends or a grace
+/// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. Once
+///    [`is_closed`](Self::is_closed) and the output is written, end the transport in order: shut its sending side down, read and drop until the peer ends or a grace
 ///    is over, close. (Over TCP, to close with input unread resets the connection and can destroy the last Close on its
 ///    way.) A read error is an end of the stream like any other.
 ///
