@@ -307,8 +307,21 @@ impl<'t> Direction<'t> {
             self.begin(FrameHeader { fin: true, rsv: 0, opcode: Opcode::Close, mask: None, payload_len: 2 });
             self.carry_on(&mut code.get().to_be_bytes(), true);
         }
-        self.sink.write_all(&self.waiting)?;
-        self.waiting.clear();
+        let mut written = 0;
+        let result = loop {
+            match self.sink.write(&self.waiting[written..]) {
+                Ok(0) if written < self.waiting.len() => break Err(ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if written == self.waiting.len() {
+                break Ok(());
+            }
+        };
+        // After an error, too: no byte is written twice.
+        self.waiting.drain(..written);
+        result?;
         if self.closing.is_some() && self.closed { self.sink.shutdown(Shutdown::Write) } else { Ok(()) }
     }
 }

@@ -359,7 +359,8 @@ pub enum HandshakeErrorKind {
 }
 
 impl HandshakeErrorKind {
-    /// The HTTP status that a server answers to this over HTTP/1.1; 400 for what only a client can meet. The whole
+    /// The HTTP status that a server answers to this over HTTP/1.1; 400 for an error that only a client can
+    /// meet, except the status of a [rejection](Self::Rejected). The whole
     /// answer, over any HTTP, is [`answer`](Self::answer).
     #[must_use]
     pub const fn status(self) -> u16 {

@@ -91,14 +91,17 @@ impl Connection {
             Some(codecs) => codecs,
             None => try_box(Codecs::default())?,
         };
-        if agreed.shared && codecs.compressor.is_none() {
-            codecs.compressor = output.codecs()?.compressor.take();
-        }
-        let framed = self.put_framed(codecs.compressor(agreed), fin, opcode, payload, output);
-        if let Some(compressor) = codecs.compressor.as_mut().filter(|_| fin && !agreed.own_takeover) {
+        let lent = if agreed.shared && codecs.compressor.is_none() {
+            output.codecs().map(|shared| codecs.compressor = shared.compressor.take())
+        } else {
+            Ok(())
+        };
+        let framed = lent.and_then(|()| self.put_framed(codecs.compressor(agreed), fin, opcode, payload, output));
+        // After a failure, too: no message may refer to one that the peer does not get, or to another connection's.
+        let forgets = framed.is_err() || fin && !agreed.own_takeover;
+        if let Some(compressor) = codecs.compressor.as_mut().filter(|_| forgets) {
             compressor.reset();
         }
-        // One that failed knows nothing of the message any more.
         if agreed.shared && (fin || framed.is_err()) {
             let compressor = codecs.compressor.take();
             if let Ok(shared) = output.codecs() {

@@ -13,7 +13,7 @@ impl Connection {
     /// WHATWG: "change the ready state to CLOSED" is part of the task that fires `close`. So the state is
     /// [`Closing`](State::Closing) until [`Event::Closed`] is given and [`Closed`](State::Closed) from then on, while
     /// [`is_closed`](Self::is_closed) may be true before: after [`close`](Self::close) before the connection was open,
-    /// [`reject`](Self::reject), [`time_out`](Self::time_out), and a message that
+    /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`Event::Rejected`], and a message that
     /// [exceeds](crate::Error::Full) the limit on an output.
     ///
     /// # Examples
@@ -43,8 +43,8 @@ impl Connection {
     ///
     /// The last event may still wait, and the [`state`](Self::state) is `Closing` for that long: after
     /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`close`](Self::close) before the connection was open,
-    /// and [too large a message](crate::Error::Full) by browser rules, the next [`receive`](Self::receive) or
-    /// [`receive_eof`](Self::receive_eof) gives it.
+    /// [`Event::Rejected`], and [too large a message](crate::Error::Full) by browser rules. Call
+    /// [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) until it returns `None`.
     #[inline]
     #[must_use]
     pub fn is_closed(&self) -> bool {

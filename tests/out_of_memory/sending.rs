@@ -218,3 +218,51 @@ fn a_shared_compressor_of_another_window() {
     });
     assert!(failures > 0);
 }
+
+/// A shared compressor forgets a fragmented message that fails: a neighbour's message refers to nothing of it.
+#[test]
+fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
+    let secret = "the secret of one connection, which no other may refer to: 0123456789 abcdefghij";
+    for role in ROLES {
+        let failures = at_each_allocation(|failing| {
+            let (deflate, config) = (Mode::Shared.deflate(), Config::new());
+            let ([mut ws, _], [mut neighbour, mut its_peer]) =
+                (open(role, &deflate, &config), open(role, &deflate, &config));
+            let (mut output, mut back) = (Output::new(), Output::new());
+            ws.send_fragment(MessageKind::Text, secret.as_bytes(), false, &mut output).unwrap();
+            taken(&mut output);
+            plan(failing);
+            let sent = under(|| ws.send_fragment(MessageKind::Text, &[b'x'; 5000], false, &mut output));
+            if !has_failed() {
+                return false;
+            }
+            assert_eq!(sent, Err(SendError::OutOfMemory), "{failing:?}");
+            assert_passes(secret, [&mut neighbour, &mut its_peer], [&mut output, &mut back]);
+            true
+        });
+        assert!(failures > 0);
+    }
+}
+
+/// A message that is being received goes on when one that is sent fails, whatever output that one goes to.
+#[test]
+fn a_message_that_is_received_survives_one_that_fails() {
+    let text = "a message in two halves, a message in two halves";
+    for role in ROLES {
+        at_each_allocation(|failing| {
+            let [mut ws, mut peer] = open(role, &Mode::Shared.deflate(), &Config::new());
+            let (mut output, mut other) = (Output::new(), Output::new());
+            let mut from_peer = Output::new();
+            peer.send_text(text, &mut from_peer).unwrap();
+            let mut first = taken(&mut from_peer);
+            let second = first.split_off(first.len() / 2);
+            assert_eq!(received(&mut ws, first, &mut output), []);
+            plan(failing);
+            let sent = under(|| ws.send_text(text, &mut other));
+            let failed = has_failed();
+            assert_eq!(sent.is_err(), failed, "{failing:?}");
+            assert_eq!(received(&mut ws, second, &mut output), [Event::Text(text.into())], "{failing:?}");
+            failed
+        });
+    }
+}

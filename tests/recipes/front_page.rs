@@ -63,7 +63,7 @@ fn a_peer_that_takes_nothing_is_given_up() {
             break;
         }
     }
-    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame".to_owned()]));
+    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame (RFC 6455 §7.1.5)".to_owned()]));
 }
 
 #[test]
@@ -87,5 +87,5 @@ fn a_reset_ends_it_once() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     Peer::open(&BLOCKING, at_client, Role::Client).reset();
-    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame".to_owned()]));
+    assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["ended without a Close frame (RFC 6455 §7.1.5)".to_owned()]));
 }

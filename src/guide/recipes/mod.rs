@@ -15,7 +15,7 @@
 //!    much waits for its client; if both ends stop, each waits for the other. A client bounds what its own answers make
 //!    wait with [`Config::max_output`](crate::Config::max_output).
 //! 2. **Every wait has an end.** A peer that takes none of the waiting bytes for a while is given up, whatever it
-//!    sends.
+//!    sends. (`examples/mio_server.rs` leaves this to the keep-alive, which a peer that goes on sending puts off.)
 //! 3. **A full socket that takes bytes again proves that the peer is alive**, and nothing else about writing does.
 //! 4. **An error of the transport is an end of the stream.** After a write error, what the peer said last may still be
 //!    unread. The application gets [`Event::Closed`](crate::Event::Closed) once, however the connection ended.

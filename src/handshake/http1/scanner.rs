@@ -16,7 +16,7 @@ pub(crate) struct HeadScanner {
     /// Bytes scanned, over all heads on this connection.
     seen: u32,
     /// Complete lines, including the start line and folded lines.
-    lines: u16,
+    lines: u32,
     /// The position in the start line; unused after it.
     start_line: StartLine,
     /// Whether the current line has a byte other than CR.
@@ -85,7 +85,7 @@ impl HeadScanner {
                     self.in_line = false;
                     self.lines = self.lines.saturating_add(1);
                     // The first line is not a header.
-                    if self.lines > config.max_headers.saturating_add(1) {
+                    if self.lines > u32::from(config.max_headers).saturating_add(1) {
                         return Err(bad(HandshakeErrorKind::HeadTooLarge));
                     }
                 }
@@ -152,7 +152,7 @@ impl HeadScanner {
 
     /// The number of lines in the scanned head: at least the number of its headers.
     pub(crate) fn line_count(&self) -> usize {
-        self.lines.into()
+        self.lines as usize
     }
 
     /// Prepares for the next head, which follows an interim response.

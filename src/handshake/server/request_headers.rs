@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::HandshakeErrorKind;
-use crate::handshake::grammar::{count_extensions, has_element, parse_tokens, parse_version};
+use crate::handshake::grammar::{count_extensions, has_element, parse_digits, parse_tokens, parse_version};
 use crate::handshake::headers::{Headers, Repeated};
 
 /// The headers that decide whether a handshake request is valid.
@@ -39,7 +39,7 @@ impl<'h> RequestHeaders<'h> {
                 6 if is_name(name, b"Expect") => fields.expects_continue |= has_element(value, "100-continue"),
                 7 if is_name(name, b"Upgrade") => fields.upgrades |= has_element(value, "websocket"),
                 10 if is_name(name, b"Connection") => fields.connection_upgrades |= has_element(value, "Upgrade"),
-                14 if is_name(name, b"Content-Length") => fields.has_body |= value != b"0",
+                14 if is_name(name, b"Content-Length") => fields.has_body |= parse_digits(value) != Some(0),
                 17 if is_name(name, b"Transfer-Encoding") => fields.has_body = true,
                 17 if is_name(name, b"Sec-WebSocket-Key") => fields.key.put(value),
                 21 if is_name(name, b"Sec-WebSocket-Version") => fields.version.put(value),
