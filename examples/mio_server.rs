@@ -35,10 +35,11 @@ const LISTENER: Token = Token(usize::MAX);
 const READ_SIZE: usize = 64 << 10;
 /// The same where messages may be compressed: a byte may become a thousand.
 const READ_SIZE_COMPRESSED: usize = 1 << 10;
-/// A peer's turn ends after this much work, and none counts as less.
-const QUANTUM: u64 = 128 << 10;
+/// A peer's turn ends after this much work, in bytes. It counts as at least this much, and at most as `MOST`.
+const QUANTUM: u64 = 64 << 10;
+const MOST: u64 = 128 * QUANTUM;
 /// To compress or decompress a byte is as much work as to read or write this many.
-const DEFLATE_WORK: u64 = 8;
+const DEFLATE_WORK: u64 = 16;
 const SLICE: Duration = Duration::from_millis(1);
 /// How many connections are accepted before peers have turns again, and when to try again if one cannot be served.
 const ACCEPTS: usize = 64;
@@ -139,7 +140,6 @@ impl Server {
             {
                 self.alarms.pop_first();
                 self.peers[key].alarm = None;
-                // The next turns are theirs.
                 self.enqueue(key, Some(0));
             }
             let mut now = start;
@@ -153,7 +153,7 @@ impl Server {
 
     /// How long nothing has to be done if nothing happens.
     fn patience(&self) -> Option<Duration> {
-        if !self.turns.newcomers.is_empty() || !self.turns.others.is_empty() {
+        if self.turns.len() > 0 {
             return Some(Duration::ZERO);
         }
         let alarm = self.alarms.first().map(|(at, _)| *at);
@@ -197,14 +197,15 @@ impl Server {
     fn turn(&mut self, key: usize, now: Instant) -> Instant {
         let Entry { peer, cost, is_waiting, alarm } = &mut self.peers[key];
         *is_waiting = false;
-        let (was_newcomer, before) = (cost.is_none(), peer.work);
+        let (expected, before) = (*cost, peer.work);
         let stays = peer.turn(now, &mut self.buffer, &mut self.output).unwrap_or(false);
         let (work, end) = (peer.work - before, Instant::now());
+        let counted = work.clamp(QUANTUM, MOST);
         // A turn without any work says nothing about the next one.
         if work >= QUANTUM || (work > 0 && peer.ws.counters().received.messages > 0) {
-            *cost = Some(work.max(QUANTUM));
+            *cost = Some(counted);
         }
-        self.turns.count(was_newcomer, work.max(QUANTUM), end - now);
+        self.turns.count(counted, expected);
         if !stays {
             self.remove(key);
             return end;
@@ -240,46 +241,58 @@ impl Server {
 
 /// Decides which of the waiting peers has the next turn, so that each gets an equal share of the work.
 ///
-/// Work is counted in bytes. After a turn with much work, a peer waits until the others have had as much each; after a
-/// light one it waits for hardly more than the turn that is going on. So peers that keep the server busy delay each other.
+/// A peer's next turn is expected to be as much work as its last one, and each queue has the peers with turns of about the
+/// same cost. The next turn goes to the queue whose peers have had the least work each. So peers with heavy messages delay
+/// each other; others wait for hardly more than the turn that is going on.
 ///
 /// Newcomers are peers that have not sent a message yet: there may be any number of them, and each may send anything next.
-/// So they have their own queue, and while peers wait in both queues, each gets half of the time.
+/// They have a queue of their own, which gets as much work as all others together.
 #[derive(Default)]
 struct Turns {
-    newcomers: VecDeque<usize>,
-    /// How many seconds newcomers are ahead.
-    lead: f64,
-    /// The other peers, by the time on `clock` when they have waited for the cost of their last turn.
-    others: BTreeSet<(u64, usize)>,
-    /// How much work each of the others could have had: all their work, divided by their number at the time.
-    clock: u64,
+    /// The newcomers, and then by the cost of their last turn, in units of `QUANTUM`: 1, 2 to 3, 4 to 7, … 128.
+    queues: [Queue; 9],
+    /// The share of the queue that had the last turn. One that was empty starts there, so that no pause saves up work.
+    share: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    peers: VecDeque<usize>,
+    /// How much work each of its peers has had.
+    share: u64,
 }
 
 impl Turns {
-    /// Adds a peer whose last turn had this cost, or else a newcomer.
+    /// The queue for a peer whose last turn had this cost, or for a newcomer.
+    fn place(cost: Option<u64>) -> usize {
+        cost.map_or(0, |cost| 1 + (cost / QUANTUM).max(1).ilog2() as usize)
+    }
+
+    fn len(&self) -> usize {
+        self.queues.iter().map(|queue| queue.peers.len()).sum()
+    }
+
     fn add(&mut self, key: usize, cost: Option<u64>) {
-        match cost {
-            Some(cost) => drop(self.others.insert((self.clock + cost, key))),
-            None => self.newcomers.push_back(key),
+        let queue = &mut self.queues[Self::place(cost)];
+        if queue.peers.is_empty() {
+            queue.share = queue.share.max(self.share);
         }
+        queue.peers.push_back(key);
     }
 
     fn next(&mut self) -> Option<usize> {
-        if self.others.is_empty() || self.lead <= 0.0 && !self.newcomers.is_empty() {
-            return self.newcomers.pop_front();
-        }
-        self.others.pop_first().map(|(_, key)| key)
+        let waiting = self.queues.iter_mut().filter(|queue| !queue.peers.is_empty());
+        let queue = waiting.min_by_key(|queue| queue.share)?;
+        self.share = queue.share;
+        queue.peers.pop_front()
     }
 
-    /// Counts a turn that is over.
-    fn count(&mut self, was_newcomer: bool, work: u64, span: Duration) {
-        if was_newcomer {
-            self.lead = self.lead.min(0.0) + span.as_secs_f64();
-        } else {
-            self.lead = self.lead.max(0.0) - span.as_secs_f64();
-            self.clock += (work / (1 + self.others.len() as u64)).max(1);
-        }
+    /// Counts the work of a turn that is over, of a peer that was added with this cost.
+    fn count(&mut self, work: u64, cost: Option<u64>) {
+        let others = self.len() - self.queues[0].peers.len();
+        let queue = &mut self.queues[Self::place(cost)];
+        let peers = if cost.is_some() { 1 + queue.peers.len() } else { others.max(1) };
+        queue.share += work / peers as u64;
     }
 }
 
