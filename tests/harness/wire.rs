@@ -111,7 +111,7 @@ impl Decoder {
         match self.stage {
             Stage::Head => self.decode_head(at),
             Stage::Nothing => {
-                assert!(self.buffer[at..].is_empty(), "bytes behind a response that refuses");
+                assert!(self.buffer[at..].is_empty(), "bytes after a rejection");
                 None
             }
             Stage::Frames | Stage::Closing => self.decode_frame(at),
@@ -128,9 +128,10 @@ impl Decoder {
         }
         let body = match status {
             None | Some(101) => 0,
+            // RFC 9110 §8.6: the answer to HEAD has no body, and no Content-Length.
             Some(_) => {
                 let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-                length.expect("a refusal says how long its body is").parse().expect("a length")
+                length.map_or(0, |length| length.parse().expect("a length"))
             }
         };
         if bytes.len() < len + body {
