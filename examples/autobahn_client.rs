@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use blocking::Peer;
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Output, Parameter, Timeouts};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Output, Timeouts};
 
 /// How long the suite may be silent, twice: some of its cases are much work for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ fn echo(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let (mut output, mut last, mut refused) = (Output::new(), None, None);
-    let deflate = Deflate::new().window_bits(15).threshold(0).client_no_context_takeover(Parameter::Prefer);
+    let deflate = Deflate::new().window_bits(15).threshold(0).client_no_context_takeover(DeflateParameter::Prefer);
     let config = Config::new().max_message_size(64 << 20).deflate(deflate);
     let ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
     let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;

@@ -33,7 +33,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tls::Tls;
 use websocket_proto::uri::Uri;
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Deflate, Event, Output, Parameter, SendError, Timeouts,
+    ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Output, SendError, Timeouts,
 };
 
 const USAGE: &str = "usage: client URL [--ca FILE] [--subprotocol NAME]... [--send TEXT]... [--echo]";
@@ -73,7 +73,7 @@ impl Session {
         for name in &self.arguments.subprotocols {
             request = request.subprotocol(name);
         }
-        let deflate = Deflate::new().client_no_context_takeover(Parameter::Prefer);
+        let deflate = Deflate::new().client_no_context_takeover(DeflateParameter::Prefer);
         let (config, mut output) = (Config::new().deflate(deflate).max_output(MAX_WAITING), Output::new());
         let ws = Connection::client(&request, config, seed, &mut output)?;
         let mut transport = connect(&uri, self.arguments.ca.as_deref())?;

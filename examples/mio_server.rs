@@ -372,7 +372,7 @@ impl Peer {
         self.work += n as u64;
         if was_full && n > 0 {
             // The peer took some of what filled the socket, so it is alive, even if the server does not read from it.
-            self.timers.received(now);
+            self.timers.note_activity(now);
             self.grace = self.grace.map(|_| now + GRACE);
         }
         Ok(())

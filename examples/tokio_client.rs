@@ -213,7 +213,7 @@ impl Client {
         self.is_full = !self.output.is_empty();
         if has_taken && was_full {
             // It has room again only because the server took something: the server is alive.
-            self.timers.received(now);
+            self.timers.note_activity(now);
         }
         if has_taken || !was_full {
             self.give_up = now + self.patience;

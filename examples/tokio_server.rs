@@ -260,7 +260,7 @@ impl Peer {
         }
         if has_taken && has_waited {
             // A peer that takes what it asked for is alive, whether or not it is read from.
-            self.timers.received(now);
+            self.timers.note_activity(now);
         }
         match written {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::error::{Error, Fault};
+use crate::error::{ConnectionError, Fault};
 
 /// A status code that may travel in a Close frame (RFC 6455 §7.4, IANA "WebSocket Close Code Number Registry").
 ///
@@ -131,13 +131,13 @@ impl CloseStatus {
 /// # Examples
 /// ```
 /// use websocket_proto::handshake::Negotiated;
-/// use websocket_proto::{CloseStatus, Config, Connection, Error, Event, Role};
+/// use websocket_proto::{CloseStatus, Config, Connection, ConnectionError, Event, Role};
 ///
 /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
 /// let Some(Event::Closed(closed)) = server.receive_eof() else { unreachable!() };
 /// assert_eq!((closed.code(), closed.status()), (1006, CloseStatus::Abnormal));
 /// assert!(!closed.was_clean() && closed.reason().is_empty());
-/// assert_eq!(closed.error(), Some(&Error::TransportLost));
+/// assert_eq!(closed.error(), Some(&ConnectionError::TransportLost));
 /// assert_eq!(closed.to_string(), "ended without a Close frame (RFC 6455 §7.1.5)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,10 +151,10 @@ pub struct Closed {
 enum End {
     /// The status and the reason of the peer's Close.
     Cleanly(CloseStatus, Box<str>),
-    Failed(Error),
+    Failed(ConnectionError),
 }
 
-static OUT_OF_MEMORY: End = End::Failed(Error::OutOfMemory);
+static OUT_OF_MEMORY: End = End::Failed(ConnectionError::OutOfMemory);
 
 impl Closed {
     /// By a closing handshake, in which the peer's Close said this.
@@ -163,7 +163,7 @@ impl Closed {
     }
 
     /// Without a closing handshake.
-    pub(crate) fn failed(error: impl Into<Error>) -> Self {
+    pub(crate) fn failed(error: impl Into<ConnectionError>) -> Self {
         Self { end: Some(Box::new(End::Failed(error.into()))) }
     }
 
@@ -209,18 +209,18 @@ impl Closed {
     /// # Examples
     /// ```
     /// use bytes::Buf;
-    /// use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind, Input, Output};
+    /// use websocket_proto::{Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output};
     ///
     /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
     /// let mut read = *b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
     /// let Some(Event::Closed(closed)) = server.receive(&mut Input::new(&mut read), &mut output) else { unreachable!() };
-    /// let Some(Error::Handshake(error)) = closed.error() else { unreachable!() };
+    /// let Some(ConnectionError::Handshake(error)) = closed.error() else { unreachable!() };
     /// assert_eq!((error.kind(), error.status(), error.offset()), (HandshakeErrorKind::MissingUpgrade, 426, 37));
     /// assert_eq!(error.to_string(), "opening handshake: no upgrade to websocket at byte 37 (RFC 6455 §4)");
     /// assert!(output.chunk().starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"));
     /// ```
     #[must_use]
-    pub fn error(&self) -> Option<&Error> {
+    pub fn error(&self) -> Option<&ConnectionError> {
         match self.end() {
             End::Cleanly(..) => None,
             End::Failed(error) => Some(error),

@@ -23,20 +23,20 @@ use crate::connection::Role;
 /// |---|---|
 /// | early data that is not delivered yet, of a server | `max_head_size` |
 /// | the message or the part that is gathered: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
-/// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pongs`](Self::max_pending_pongs) + 141, and their buffer may be half as large again | 1.5 × *P* |
+/// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pong_bytes`](Self::max_pending_pong_bytes) + 141, and their buffer may be half as large again | 1.5 × *P* |
 /// | the growth of one of these two, while there is an old and a new buffer | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
 /// What a head is too short for is not counted: a line has at least 3 bytes, and the lists take up to 96 bytes of memory
 /// for each byte of the head. Without `deflate`, parts are handed out where they lie, and *M* is 3; but a server copies
-/// the parts of early data, so that its *M* is the smaller of `part_size` and `max_head_size`, + 3. `max_pending_pongs`
+/// the parts of early data, so that its *M* is the smaller of `part_size` and `max_head_size`, + 3. `max_pending_pong_bytes`
 /// counts as at least 131, the longest pong.
 ///
 /// As one formula:
 ///
 /// ```text
 /// handshake = 3.5 × max_head_size + 12 KiB (server), or 2.5 × max_head_size (client), + 16 × (max_headers + 1)
-/// M, P      = (max_message_size or part_size) + 3, max_pending_pongs + 141
+/// M, P      = (max_message_size or part_size) + 3, max_pending_pong_bytes + 141
 /// open      = max_head_size (server) + M + 1.5 × P + larger(M / 2, 1.25 × P), and 48 KiB with deflate
 /// sum       = larger(handshake, open) + 2 KiB
 /// ```
@@ -62,7 +62,7 @@ pub struct Config {
     pub(crate) part_size: u32,
     pub(crate) max_output: u32,
     pub(crate) max_fragments: u32,
-    pub(crate) max_pending_pongs: u32,
+    pub(crate) max_pending_pong_bytes: u32,
     pub(crate) max_head_size: u32,
     pub(crate) max_headers: u16,
     pub(crate) browser_rules: bool,
@@ -79,7 +79,7 @@ impl Config {
             part_size: 0,
             max_output: u32::MAX,
             max_fragments: 1 << 17,
-            max_pending_pongs: 16 << 10,
+            max_pending_pong_bytes: 16 << 10,
             max_head_size: 16 << 10,
             max_headers: 100,
             browser_rules: false,
@@ -160,8 +160,8 @@ impl Config {
     /// [appended](crate::Output::append). No pong is counted that is written. Only if messages divide the pongs that
     /// wait into more than 65 groups, up to a 31st of them may not be counted. So pongs that messages keep apart may
     /// exceed the budget, by one pong for each message: bound what waits by [`Output::len`](crate::Output::len).
-    pub const fn max_pending_pongs(mut self, bytes: u32) -> Self {
-        self.max_pending_pongs = bytes;
+    pub const fn max_pending_pong_bytes(mut self, bytes: usize) -> Self {
+        self.max_pending_pong_bytes = clamp_to_u32(bytes);
         self
     }
 
@@ -179,8 +179,8 @@ impl Config {
     /// before it. Default 16 KiB. A server answers a longer one with 431, or with 414 if the request line alone is
     /// longer. The same number bounds what is kept of a refusal's body, and of what a client sends before its request
     /// was answered.
-    pub const fn max_head_size(mut self, bytes: u32) -> Self {
-        self.max_head_size = bytes;
+    pub const fn max_head_size(mut self, bytes: usize) -> Self {
+        self.max_head_size = clamp_to_u32(bytes);
         self
     }
 
@@ -205,7 +205,7 @@ impl Config {
     /// - Sending a message when the connection is closing or closed is no error: nothing is sent, and
     ///   [`buffered_amount`](crate::Connection::buffered_amount), which counts only with these rules, grows.
     /// - A message that exceeds [`max_output`](Self::max_output) is no error either: it ends the connection, with
-    ///   [`Error::Full`](crate::Error::Full).
+    ///   [`ConnectionError::Full`](crate::ConnectionError::Full).
     ///
     /// Where they do not differ, there is nothing to choose: `close_without_code` sends an empty Close in any case, and
     /// text that is not UTF-8 fails with 1007, although Chromium says 1002.
@@ -221,7 +221,7 @@ impl Config {
     /// ```
     /// use websocket_proto::Config;
     ///
-    /// const SMALL: Config = Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pongs(1 << 10);
+    /// const SMALL: Config = Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pong_bytes(1 << 10);
     /// // 10,000 connections, each under attack, in less than 1.1 GB.
     /// const { assert!(10_000 * SMALL.max_memory() < 1_100_000_000) };
     /// ```
@@ -239,7 +239,7 @@ impl Config {
     /// use websocket_proto::{Config, Role};
     ///
     /// const SMALL: Config =
-    ///     Config::new().max_message_size(1 << 10).max_head_size(1 << 10).max_headers(20).max_pending_pongs(0);
+    ///     Config::new().max_message_size(1 << 10).max_head_size(1 << 10).max_headers(20).max_pending_pong_bytes(0);
     /// const { assert!(SMALL.max_memory_for(Role::Client) < 5_000) };
     /// const { assert!(SMALL.max_memory_for(Role::Server) < 19_000) };
     /// ```
@@ -282,7 +282,7 @@ impl Config {
         };
         // The budget may be exceeded by one pong, of up to 131 bytes; one of which a part is written is not replaced.
         // The buffer has room for 10 bytes more.
-        let pongs = larger(self.max_pending_pongs as usize, 131).saturating_add(141);
+        let pongs = larger(self.max_pending_pong_bytes as usize, 131).saturating_add(141);
         let kept = early.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
         let growth = larger(message / 2, pongs.saturating_add(pongs / 4));
         let inflating = if self.inflates() { 48 << 10 } else { 0 };

@@ -1,4 +1,4 @@
-//! Why things end, in three types that never mix: why a connection had no clean end ([`Error`]), what the caller did
+//! Why things end, in three types that never mix: why a connection had no clean end ([`ConnectionError`]), what the caller did
 //! wrong while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
 
@@ -15,7 +15,7 @@ pub use send::SendError;
 /// Why a connection ended without a closing handshake; found in [`Closed::error`](crate::Closed::error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ConnectionError {
     /// In a frame, after the opening handshake.
     Protocol(ProtocolError),
     /// In the opening handshake.
@@ -36,7 +36,7 @@ pub enum Error {
     OutOfMemory,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Protocol(error) => error.fmt(f),
@@ -51,21 +51,21 @@ impl fmt::Display for Error {
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for ConnectionError {}
 
-impl From<ProtocolError> for Error {
+impl From<ProtocolError> for ConnectionError {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
     }
 }
 
-impl From<HandshakeError> for Error {
+impl From<HandshakeError> for ConnectionError {
     fn from(error: HandshakeError) -> Self {
         Self::Handshake(error)
     }
 }
 
-impl From<Timeout> for Error {
+impl From<Timeout> for ConnectionError {
     fn from(timeout: Timeout) -> Self {
         Self::Timeout(timeout)
     }

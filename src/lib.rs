@@ -41,8 +41,8 @@
 //! | opening, as a server | [`handshake::Request`]; [`Accept`] or [`Reject`] |
 //! | opening, as a client | [`ClientRequest`], [`uri::Uri`]; [`handshake::Response`] |
 //! | opening, where something else speaks HTTP | [`handshake`], [`Connection::upgraded`] |
-//! | the end | [`Closed`], [`CloseCode`], [`CloseStatus`]; why, in [`Error`] |
-//! | sending what is large, or to many | [`Fragments`], [`Prepared`] |
+//! | the end | [`Closed`], [`CloseCode`], [`CloseStatus`]; why, in [`ConnectionError`] |
+//! | sending what is large, or to many | [`Fragments`], [`PreparedMessage`] |
 //! | time | [`Timers`] and [`Timeouts`]; for clients, [`Backoff`] |
 //! | numbers | [`Counters`] |
 //! | the parts, for proxies and codecs | [`frame`], [`mask`] |
@@ -118,15 +118,17 @@ pub use config::Config;
 pub use connection::{Connection, Role, State};
 pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
-pub use deflate::{Deflate, Parameter};
-pub use error::{Error, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout};
+pub use deflate::{Deflate, DeflateParameter};
+pub use error::{
+    ConnectionError, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout,
+};
 pub use event::Event;
 pub use fragments::Fragments;
 pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
-pub use prepared::Prepared;
+pub use prepared::PreparedMessage;
 pub use timers::{Timeouts, Timers};
 
 /// The README's examples, compiled.

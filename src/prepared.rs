@@ -1,4 +1,4 @@
-//! [`Prepared`]: one message, framed once for any number of connections, none of which it knows.
+//! [`PreparedMessage`]: one message, framed once for any number of connections, none of which it knows.
 
 use alloc::sync::Arc;
 #[cfg(feature = "deflate")]
@@ -27,10 +27,10 @@ use crate::message::MessageKind;
 /// # Examples
 /// A broadcast, over the outputs of all members of a room:
 /// ```
-/// use websocket_proto::{Connection, Output, Prepared};
+/// use websocket_proto::{Connection, Output, PreparedMessage};
 ///
 /// fn broadcast(text: &str, room: &mut [(Connection, Output)]) {
-///     let message = Prepared::text(text);
+///     let message = PreparedMessage::text(text);
 ///     for (ws, output) in room {
 ///         // Who is leaving misses it.
 ///         let _ = ws.send_prepared(&message, output);
@@ -38,7 +38,7 @@ use crate::message::MessageKind;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Prepared {
+pub struct PreparedMessage {
     parts: Arc<Parts>,
     compress: bool,
 }
@@ -53,7 +53,7 @@ struct Parts {
     compressed: [OnceBox<Bytes>; 7],
 }
 
-impl Prepared {
+impl PreparedMessage {
     /// Prepares a text message.
     #[must_use]
     pub fn text(text: &str) -> Self {
@@ -71,9 +71,9 @@ impl Prepared {
     ///
     /// # Examples
     /// ```
-    /// use websocket_proto::Prepared;
+    /// use websocket_proto::PreparedMessage;
     ///
-    /// let photo = Prepared::binary(b"\xff\xd8\xff ...").uncompressed();
+    /// let photo = PreparedMessage::binary(b"\xff\xd8\xff ...").uncompressed();
     /// # let _ = photo;
     /// ```
     #[must_use]
@@ -92,9 +92,9 @@ impl Prepared {
     ///
     /// # Examples
     /// ```
-    /// use websocket_proto::Prepared;
+    /// use websocket_proto::PreparedMessage;
     ///
-    /// assert_eq!(Prepared::text("hello").payload(), b"hello");
+    /// assert_eq!(PreparedMessage::text("hello").payload(), b"hello");
     /// ```
     #[must_use]
     pub fn payload(&self) -> &[u8] {
@@ -114,7 +114,7 @@ impl Prepared {
     }
 }
 
-impl Prepared {
+impl PreparedMessage {
     pub(crate) fn may_be_compressed(&self) -> bool {
         self.compress
     }
@@ -147,9 +147,9 @@ fn header(kind: MessageKind, rsv: u8, len: usize) -> EncodedHeader {
     FrameHeader { fin: true, rsv, opcode: kind.opcode(), mask: None, payload_len: len as u64 }.encode()
 }
 
-impl fmt::Debug for Prepared {
+impl fmt::Debug for PreparedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared")
+        f.debug_struct("PreparedMessage")
             .field("kind", &self.kind())
             .field("len", &self.payload().len())
             .finish_non_exhaustive()

@@ -36,7 +36,7 @@ use crate::output::Output;
 /// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either
 /// leave the timers alone, or mean them as a limit on how long a peer may fail to take what it asked for. Nor can a
 /// ping be answered that is not written: a slow reader's waits behind what the socket does not take. That such a peer
-/// is alive, it proves by taking some of it: tell the timers by [`received`](Self::received).
+/// is alive, it proves by taking some of it: tell the timers by [`note_activity`](Self::note_activity).
 ///
 /// # Examples
 /// On sockets, see the guide: [blocking](crate::guide::recipes::blocking) ones, in an
@@ -134,7 +134,7 @@ where
     /// slow reader is alive. Only then. What a socket takes that was not full proves nothing, since it would take as
     /// much for a peer that is gone; and who calls this at every write will hardly send a ping, because each call puts
     /// the next one off, and will not find out that the peer is dead until the socket is full.
-    pub fn received(&mut self, now: I) {
+    pub fn note_activity(&mut self, now: I) {
         self.hear(now);
         self.is_told = true;
     }

@@ -4,7 +4,7 @@ mod wired;
 
 use bytes::Buf;
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Counters, Event, Input, MessageKind, Output, Prepared, Role,
+    ClientRequest, CloseCode, Config, Connection, Counters, Event, Input, MessageKind, Output, PreparedMessage, Role,
 };
 use wired::{ROLES, drain, open, receive};
 
@@ -71,7 +71,7 @@ fn both_ends_count_messages_bytes_and_pings() {
             let words = str::from_utf8(&data).unwrap();
             wire.own.send_text(words, &mut wire.to_peer).unwrap();
             wire.own.send_binary(&data, &mut wire.to_peer).unwrap();
-            wire.own.send_prepared(&Prepared::text(words), &mut wire.to_peer).unwrap();
+            wire.own.send_prepared(&PreparedMessage::text(words), &mut wire.to_peer).unwrap();
             wire.own.send_bytes(MessageKind::Binary, data.into(), &mut wire.to_peer).unwrap();
         }
         let (messages, bytes) = (4 * lengths.len() as u64, 4 * lengths.iter().sum::<usize>() as u64);
@@ -128,7 +128,7 @@ fn fragments_and_parts_count_bytes_before_the_message_ends() {
 #[test]
 fn replaced_pongs_are_not_counted() {
     for role in ROLES {
-        let mut wire = Wire::new(role, Config::new(), Config::new().max_pending_pongs(0));
+        let mut wire = Wire::new(role, Config::new(), Config::new().max_pending_pong_bytes(0));
         for len in [5, 100, 0, 20] {
             wire.own.ping(&vec![0; len], &mut wire.to_peer).unwrap();
         }
@@ -145,7 +145,7 @@ fn rejected_and_late_messages_are_not_counted() {
     for role in ROLES {
         let mut wire = Wire::new(role, Config::new().max_output(100), Config::new());
         wire.own.send_text(&"x".repeat(101), &mut wire.to_peer).unwrap_err();
-        wire.own.send_prepared(&Prepared::text(&"x".repeat(101)), &mut wire.to_peer).unwrap_err();
+        wire.own.send_prepared(&PreparedMessage::text(&"x".repeat(101)), &mut wire.to_peer).unwrap_err();
         wire.own.send_bytes(MessageKind::Text, b"\xff".as_slice().into(), &mut wire.to_peer).unwrap_err();
         wire.own.send_fragment(MessageKind::Text, b"\xff", false, &mut wire.to_peer).unwrap_err();
         wire.own.ping(&[0; 126], &mut wire.to_peer).unwrap_err();
@@ -194,7 +194,7 @@ fn compressed_messages_count_their_original_bytes() {
             let words = "compressible ".repeat(100);
             for _ in 0..3 {
                 wire.own.send_text(&words, &mut wire.to_peer).unwrap();
-                wire.own.send_prepared(&Prepared::text(&words), &mut wire.to_peer).unwrap();
+                wire.own.send_prepared(&PreparedMessage::text(&words), &mut wire.to_peer).unwrap();
                 wire.own.send_fragment(MessageKind::Text, words.as_bytes(), false, &mut wire.to_peer).unwrap();
                 wire.own.send_fragment(MessageKind::Text, b"end", true, &mut wire.to_peer).unwrap();
             }

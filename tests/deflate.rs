@@ -10,7 +10,7 @@ use harness::deflate::{WISH, flag, frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use websocket_proto::{Config, Connection, Deflate, Event, Input, Output, Parameter};
+use websocket_proto::{Config, Connection, Deflate, DeflateParameter, Event, Input, Output};
 use zlib_rs::{DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
 /// Configurations that mostly lead to an agreement.
@@ -146,7 +146,7 @@ fn a_window_is_never_exceeded() {
     // Data that repeats itself at every distance up to some thousand bytes.
     let content: Vec<u8> = (1..120u32).flat_map(|n| (0..n * 3).map(move |i| (i * i % 251 + n % 5) as u8)).collect();
     for (bits, level) in (8..=15).flat_map(|bits| (0..=9).map(move |level| (bits, level))) {
-        let deflate = Deflate::new().window_bits(bits).level(level).server_max_window_bits(Parameter::Require);
+        let deflate = Deflate::new().window_bits(bits).level(level).server_max_window_bits(DeflateParameter::Require);
         let (mut ws, mut output, mut inflate) = (server(deflate), Output::new(), Inflate::new(false, bits));
         for content in content.chunks(7000) {
             ws.send_binary(content, &mut output).expect("open");
@@ -175,7 +175,7 @@ fn a_window_is_never_exceeded() {
 /// Connections that share a compressor have no common context, whatever else their configuration says.
 #[test]
 fn a_shared_compressor_keeps_no_context() {
-    let deflate = || Deflate::new().threshold(0).shared().server_no_context_takeover(Parameter::Allow);
+    let deflate = || Deflate::new().threshold(0).shared().server_no_context_takeover(DeflateParameter::Allow);
     let mut output = Output::new();
     let mut sent = Vec::new();
     for _ in 0..2 {

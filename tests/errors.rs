@@ -9,8 +9,8 @@ use websocket_proto::handshake::{AcceptErrorKind, HeaderError, RejectError, pars
 use websocket_proto::mask::MaskKeys;
 use websocket_proto::uri::UriError;
 use websocket_proto::{
-    Accept, Backoff, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, Prepared,
-    ProtocolErrorKind, RequestError, Role, ScriptCloseError, SendError, Timeout,
+    Accept, Backoff, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
+    PreparedMessage, ProtocolErrorKind, RequestError, Role, ScriptCloseError, SendError, Timeout,
 };
 use wired::{ROLES, drain, open, receive};
 
@@ -128,11 +128,11 @@ fn every_error_has_its_own_text() {
         SendError::OutOfMemory,
     ]));
     assert_distinct(&all(&[
-        Error::Full,
-        Error::Timeout(Timeout::Opening),
-        Error::TransportLost,
-        Error::ClosedWhileConnecting,
-        Error::RequestRejected(403),
+        ConnectionError::Full,
+        ConnectionError::Timeout(Timeout::Opening),
+        ConnectionError::TransportLost,
+        ConnectionError::ClosedWhileConnecting,
+        ConnectionError::RequestRejected(403),
     ]));
     assert_distinct(&all(&URI));
     assert_distinct(&all(&HEADER));
@@ -154,7 +154,7 @@ fn numbers_from_the_wire_are_shown() {
     assert!(ProtocolErrorKind::ReservedOpcode(11).to_string().contains("11"));
     assert!(ProtocolErrorKind::InvalidCloseCode(1005).to_string().contains("1005"));
     assert!(HandshakeErrorKind::Rejected(503).to_string().contains("503"));
-    assert!(Error::RequestRejected(403).to_string().contains("403"));
+    assert!(ConnectionError::RequestRejected(403).to_string().contains("403"));
     assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
     assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "CloseCode(1001)");
 }
@@ -176,12 +176,12 @@ fn wrapping_errors_show_the_inner_error() {
         assert_eq!(AcceptErrorKind::Header(fault).to_string(), fault.to_string());
         assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
-    assert_eq!(Error::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
+    assert_eq!(ConnectionError::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
     // Ends that no byte caused name a section, too, if the RFC has a rule for them.
     for (error, section) in [
-        (Error::TransportLost, "(RFC 6455 §7.1.5)"),
-        (Error::ClosedWhileConnecting, "(RFC 6455 §7.2)"),
-        (Error::RequestRejected(403), "(RFC 6455 §4.2.2)"),
+        (ConnectionError::TransportLost, "(RFC 6455 §7.1.5)"),
+        (ConnectionError::ClosedWhileConnecting, "(RFC 6455 §7.2)"),
+        (ConnectionError::RequestRejected(403), "(RFC 6455 §4.2.2)"),
     ] {
         assert!(error.to_string().ends_with(section), "{error}");
     }
@@ -204,7 +204,7 @@ fn every_handshake_error_names_its_section() {
     // The text has the fault, its offset and its section.
     let request = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n";
     let closed = end_of(request);
-    let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+    let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
     assert_eq!(
         (error.kind(), error.section()),
         (HandshakeErrorKind::UnsupportedMethod, HandshakeErrorKind::UnsupportedMethod.section())
@@ -251,7 +251,7 @@ fn debug_output_names_the_type() {
     let backoff = format!("{:?}", Backoff::new([7; 32]));
     assert!(backoff.starts_with("Backoff") && backoff.contains("cap: 60s"), "{backoff}");
     // The log of a broadcast must not contain the message.
-    let prepared = format!("{:?}", Prepared::text("secret"));
+    let prepared = format!("{:?}", PreparedMessage::text("secret"));
     assert!(prepared.contains("Text") && prepared.contains("len: 6") && !prepared.contains("secret"), "{prepared}");
     let request = parse_request(
         b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

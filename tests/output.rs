@@ -15,7 +15,7 @@ fn ping(byte: u8) -> [u8; 7] {
 
 /// An open server that coalesces pongs as soon as one waits, and its drained output.
 fn server() -> (Connection, Output) {
-    let (mut ws, mut output) = (Connection::server(Config::new().max_pending_pongs(0)), Output::new());
+    let (mut ws, mut output) = (Connection::server(Config::new().max_pending_pong_bytes(0)), Output::new());
     receive(&mut ws, REQUEST, &mut output);
     output.advance(output.len());
     (ws, output)

@@ -5,7 +5,7 @@ mod wired;
 
 use bytes::{Buf, Bytes};
 use websocket_proto::{
-    CloseCode, Config, Connection, Event, Input, MessageKind, Output, Prepared, Role, SendError, State,
+    CloseCode, Config, Connection, Event, Input, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 use wired::{ROLES, drain, open, receive};
 
@@ -46,7 +46,7 @@ fn prepared_messages_and_bytes_arrive() {
         let (mut sender, mut receiver) = plain(role);
         let (mut output, data) = (Output::new(), noise(len));
         let ascii: String = data.iter().map(|byte| char::from(byte & 0x7f)).collect();
-        let prepared = [Prepared::text(&ascii), Prepared::binary(&data)];
+        let prepared = [PreparedMessage::text(&ascii), PreparedMessage::binary(&data)];
         for message in &prepared {
             sender.send_prepared(message, &mut output).unwrap();
             sender.send_text("in between", &mut output).unwrap();
@@ -56,14 +56,14 @@ fn prepared_messages_and_bytes_arrive() {
         let messages =
             [text(&ascii), text("in between"), binary(&data), text("in between"), text(&ascii), binary(&data)];
         assert!(receive(&mut receiver, &drain(&mut output), &mut Output::new()) == messages, "{role:?}, {len}");
-        assert_eq!(prepared.each_ref().map(Prepared::kind), [MessageKind::Text, MessageKind::Binary]);
+        assert_eq!(prepared.each_ref().map(PreparedMessage::kind), [MessageKind::Text, MessageKind::Binary]);
         assert!(prepared[0].payload() == ascii.as_bytes() && prepared[1].payload() == data);
     }
 }
 
 #[test]
 fn a_server_sends_prepared_messages_by_reference() {
-    let message = Prepared::binary(&noise(200));
+    let message = PreparedMessage::binary(&noise(200));
     let [first, second] = [(); 2].map(|()| {
         let (mut server, mut output) = (plain(Role::Server).0, Output::new());
         server.send_prepared(&message, &mut output).unwrap();
@@ -95,7 +95,7 @@ fn short_frames_and_clients_frames_are_copied() {
     for (role, len, is_shared) in
         [(Role::Server, 62, false), (Role::Server, 63, true), (Role::Client, 200, false), (Role::Client, 20_000, false)]
     {
-        let (message, mut output) = (Prepared::binary(&noise(len)), Output::new());
+        let (message, mut output) = (PreparedMessage::binary(&noise(len)), Output::new());
         let mut sender = plain(role).0;
         sender.send_prepared(&message, &mut output).unwrap();
         let header = output.len() - len;
@@ -135,7 +135,7 @@ fn a_failed_send_writes_nothing() {
         let before = output.len();
         for len in [5, 500, 20_000] {
             let data = Bytes::from(vec![b'x'; len]);
-            assert_eq!(ws.send_prepared(&Prepared::binary(&data), output), Err(error), "{len}");
+            assert_eq!(ws.send_prepared(&PreparedMessage::binary(&data), output), Err(error), "{len}");
             assert_eq!(ws.send_bytes(MessageKind::Text, data, output), Err(error), "{len}");
             assert_eq!(output.len(), before);
         }
@@ -146,7 +146,7 @@ fn a_failed_send_writes_nothing() {
         sender.send_fragment(MessageKind::Text, b"to ", false, &mut output).unwrap();
         assert_fails(&mut sender, &mut output, SendError::MessageInProgress);
         sender.send_fragment(MessageKind::Text, b"the end", true, &mut output).unwrap();
-        sender.send_prepared(&Prepared::text("now"), &mut output).unwrap();
+        sender.send_prepared(&PreparedMessage::text("now"), &mut output).unwrap();
         sender.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
         assert_fails(&mut sender, &mut output, SendError::Closing);
         let received = receive(&mut receiver, &drain(&mut output), &mut Output::new());
@@ -162,17 +162,17 @@ fn a_failed_send_writes_nothing() {
 #[test]
 fn a_prepared_message_can_be_sent_between_threads() {
     fn is_for_threads<T: Clone + Send + Sync>(_: &T) {}
-    is_for_threads(&Prepared::text(""));
+    is_for_threads(&PreparedMessage::text(""));
 }
 
 #[cfg(feature = "deflate")]
 mod compressed {
-    use websocket_proto::{Deflate, Parameter};
+    use websocket_proto::{Deflate, DeflateParameter};
 
     use super::*;
 
     /// A connection that compresses with this window, and its peer.
-    fn agreed(role: Role, bits: u8, takeover: Parameter, shared: bool) -> (Connection, Connection) {
+    fn agreed(role: Role, bits: u8, takeover: DeflateParameter, shared: bool) -> (Connection, Connection) {
         let deflate = Deflate::new()
             .threshold(0)
             .window_bits(bits)
@@ -195,7 +195,8 @@ mod compressed {
     /// With context takeover, a prepared message also moves the peer's window (RFC 7692 §7.2.3.2).
     #[test]
     fn prepared_messages_keep_the_peers_window_in_step() {
-        let takeovers = [(Parameter::Allow, false), (Parameter::Require, false), (Parameter::Require, true)];
+        let takeovers =
+            [(DeflateParameter::Allow, false), (DeflateParameter::Require, false), (DeflateParameter::Require, true)];
         for (role, bits) in ROLES.into_iter().flat_map(|role| [8, 9, 12, 15].map(|bits| (role, bits))) {
             for (takeover, shared) in takeovers {
                 let (mut sender, mut receiver) = agreed(role, bits, takeover, shared);
@@ -205,8 +206,8 @@ mod compressed {
                 for (round, kind) in "PTPTTPPTFPFTTUTPBPBTLTPLPT".chars().enumerate() {
                     let words = similar(round % 5);
                     let sent = match kind {
-                        'P' => sender.send_prepared(&Prepared::text(&words), &mut output),
-                        'U' => sender.send_prepared(&Prepared::text(&words).uncompressed(), &mut output),
+                        'P' => sender.send_prepared(&PreparedMessage::text(&words), &mut output),
+                        'U' => sender.send_prepared(&PreparedMessage::text(&words).uncompressed(), &mut output),
                         'T' => sender.send_text(&words, &mut output),
                         'B' => sender.send_binary(&data, &mut output),
                         'L' => sender.send_bytes(MessageKind::Text, words.repeat(200).into(), &mut output),
@@ -237,11 +238,13 @@ mod compressed {
     #[test]
     fn one_prepared_message_serves_every_window() {
         let words: String = (0..120).map(similar).collect();
-        let message = Prepared::text(&words);
+        let message = PreparedMessage::text(&words);
         let mut room: Vec<_> = ROLES
             .into_iter()
             .flat_map(|role| (8..=15).map(move |bits| (role, bits)))
-            .flat_map(|(role, bits)| [Parameter::Allow, Parameter::Require].map(|takeover| (role, bits, takeover)))
+            .flat_map(|(role, bits)| {
+                [DeflateParameter::Allow, DeflateParameter::Require].map(|takeover| (role, bits, takeover))
+            })
             .map(|(role, bits, takeover)| agreed(role, bits, takeover, false))
             .chain([plain(Role::Server), plain(Role::Client)])
             .collect();
@@ -263,8 +266,8 @@ mod compressed {
     #[test]
     fn thresholds_and_uncompressed_apply_to_prepared_messages() {
         let words = similar(0);
-        let first_byte = |prepared: &Prepared, threshold: usize| {
-            let deflate = Deflate::new().threshold(u16::try_from(threshold).unwrap());
+        let first_byte = |prepared: &PreparedMessage, threshold: usize| {
+            let deflate = Deflate::new().threshold(threshold);
             let config = || Config::new().deflate(deflate.clone());
             ROLES.map(|role| {
                 let ((mut sender, _), mut output) = (open(role, config(), config()), Output::new());
@@ -272,12 +275,12 @@ mod compressed {
                 output.chunk()[0]
             })
         };
-        assert_eq!(first_byte(&Prepared::text(&words), words.len()), [0xc1; 2]);
-        assert_eq!(first_byte(&Prepared::text(&words), words.len() + 1), [0x81; 2]);
-        assert_eq!(first_byte(&Prepared::text(&words).uncompressed(), 0), [0x81; 2]);
-        assert_eq!(first_byte(&Prepared::binary(words.as_bytes()), 0), [0xc2; 2]);
+        assert_eq!(first_byte(&PreparedMessage::text(&words), words.len()), [0xc1; 2]);
+        assert_eq!(first_byte(&PreparedMessage::text(&words), words.len() + 1), [0x81; 2]);
+        assert_eq!(first_byte(&PreparedMessage::text(&words).uncompressed(), 0), [0x81; 2]);
+        assert_eq!(first_byte(&PreparedMessage::binary(words.as_bytes()), 0), [0xc2; 2]);
         // `uncompressed` applies to the clone, not to the original.
-        let original = Prepared::text(&words);
+        let original = PreparedMessage::text(&words);
         let _ = original.clone().uncompressed();
         assert_eq!(first_byte(&original, 0), [0xc1; 2]);
     }
@@ -285,7 +288,7 @@ mod compressed {
     #[test]
     fn bytes_are_compressed_like_any_message() {
         let data = Bytes::from(vec![b'x'; SHARED_MIN]);
-        let (mut server, mut client) = agreed(Role::Server, 12, Parameter::Allow, false);
+        let (mut server, mut client) = agreed(Role::Server, 12, DeflateParameter::Allow, false);
         let mut output = Output::new();
         server.send_bytes(MessageKind::Text, data.clone(), &mut output).unwrap();
         assert!(output.len() < data.len() / 10);
@@ -298,9 +301,10 @@ mod compressed {
     /// Each window takes one compression, whichever connections and threads come first.
     #[test]
     fn each_window_is_compressed_once() {
-        let message = Prepared::binary(&noise(500));
-        let send = |bits, message: &Prepared| {
-            let ((mut server, _), mut output) = (agreed(Role::Server, bits, Parameter::Allow, false), Output::new());
+        let message = PreparedMessage::binary(&noise(500));
+        let send = |bits, message: &PreparedMessage| {
+            let ((mut server, _), mut output) =
+                (agreed(Role::Server, bits, DeflateParameter::Allow, false), Output::new());
             server.send_prepared(message, &mut output).unwrap();
             assert_eq!(output.chunk()[0], 0xc2);
             output

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-use websocket_proto::Prepared;
+use websocket_proto::PreparedMessage;
 
 use crate::Error;
 use crate::messages::{Body, Id, Said, ToPage};
@@ -42,7 +42,7 @@ pub(crate) struct Hub {
     node: String,
     rooms: Mutex<Rooms>,
     redis: Option<Redis>,
-    prices: watch::Receiver<Prepared>,
+    prices: watch::Receiver<PreparedMessage>,
     leaving: watch::Sender<()>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Hub {
 struct Rooms {
     by_name: BTreeMap<String, Room>,
     /// The latest list of rooms.
-    list: watch::Sender<Option<Prepared>>,
+    list: watch::Sender<Option<PreparedMessage>>,
     /// The number of seats so far, from which the next one gets its number.
     seats: u64,
 }
@@ -59,7 +59,7 @@ struct Room {
     feed: broadcast::Sender<Told>,
     /// The latest list of users. A slow client skips older lists, as with the list of rooms, so that users who come and
     /// go all the time cannot drive out slow readers.
-    people: watch::Sender<Option<Prepared>>,
+    people: watch::Sender<Option<PreparedMessage>>,
     /// The names of the users on this node, by seat.
     here: BTreeMap<u64, String>,
     /// The users on other nodes, by node.
@@ -89,7 +89,7 @@ pub(crate) struct Present {
 #[derive(Clone)]
 struct Told {
     id: Id,
-    message: Prepared,
+    message: PreparedMessage,
 }
 
 /// # Being in a room
@@ -171,8 +171,8 @@ pub(crate) struct Seat {
     name: String,
     number: u64,
     feed: broadcast::Receiver<Told>,
-    people: watch::Receiver<Option<Prepared>>,
-    list: watch::Receiver<Option<Prepared>>,
+    people: watch::Receiver<Option<PreparedMessage>>,
+    list: watch::Receiver<Option<PreparedMessage>>,
     seen: Option<Id>,
 }
 
@@ -189,7 +189,7 @@ impl Seat {
     }
 
     /// The next message. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Prepared, Unheard> {
+    pub(crate) async fn next(&mut self) -> Result<PreparedMessage, Unheard> {
         loop {
             let latest = tokio::select! {
                 // Messages first; then users before rooms, in the order of their announcement.
@@ -253,7 +253,7 @@ impl Hub {
 
 /// # Start and background tasks
 impl Hub {
-    pub(crate) fn new(node: String, redis: Option<Redis>, prices: watch::Receiver<Prepared>) -> Arc<Self> {
+    pub(crate) fn new(node: String, redis: Option<Redis>, prices: watch::Receiver<PreparedMessage>) -> Arc<Self> {
         let mut rooms = Rooms::default();
         for name in ROOMS {
             rooms.room(name);
@@ -274,7 +274,7 @@ impl Hub {
         &self.node
     }
 
-    pub(crate) fn prices(&self) -> watch::Receiver<Prepared> {
+    pub(crate) fn prices(&self) -> watch::Receiver<PreparedMessage> {
         self.prices.clone()
     }
 
@@ -346,7 +346,7 @@ impl Rooms {
         }
         if has_changed {
             let rooms: Vec<_> = self.by_name.iter().map(|(name, room)| (name.as_str(), room.count())).collect();
-            self.list.send_replace(Some(Prepared::text(&ToPage::Rooms { rooms: &rooms }.json())));
+            self.list.send_replace(Some(PreparedMessage::text(&ToPage::Rooms { rooms: &rooms }.json())));
         }
         present
     }
@@ -377,7 +377,7 @@ impl Room {
 
     fn tell(&mut self, said: &Said) {
         self.last = said.id;
-        let message = Prepared::text(&ToPage::Said(said).json());
+        let message = PreparedMessage::text(&ToPage::Said(said).json());
         // An error means that no client of this node is in the room.
         let _ = self.feed.send(Told { id: said.id, message });
     }
@@ -386,7 +386,7 @@ impl Room {
         let elsewhere = self.elsewhere.values().flat_map(|elsewhere| &elsewhere.present.names);
         let names: BTreeSet<_> = self.here.values().chain(elsewhere).map(String::as_str).collect();
         let names: Vec<_> = names.into_iter().take(MAX_NAMES).collect();
-        let message = Prepared::text(&ToPage::Present { count: self.count(), names: &names }.json());
+        let message = PreparedMessage::text(&ToPage::Present { count: self.count(), names: &names }.json());
         self.people.send_replace(Some(message));
     }
 

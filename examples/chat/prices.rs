@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use websocket_proto::Prepared;
+use websocket_proto::PreparedMessage;
 
 use crate::messages::ToPage;
 
@@ -13,7 +13,7 @@ const SYMBOLS: [(&str, f64); 5] =
     [("ACME", 128.4), ("GLOBEX", 57.15), ("INITECH", 9.82), ("HOOLI", 342.6), ("UMBRELLA", 21.37)];
 
 /// Starts the feed. The receiver has only the latest prices: a slow client gets fewer, and never old ones.
-pub(crate) fn start(every: Duration) -> watch::Receiver<Prepared> {
+pub(crate) fn start(every: Duration) -> watch::Receiver<PreparedMessage> {
     let (sender, receiver) = watch::channel(now());
     tokio::spawn(async move {
         let mut ticks = interval(every);
@@ -28,11 +28,11 @@ pub(crate) fn start(every: Duration) -> watch::Receiver<Prepared> {
     receiver
 }
 
-fn now() -> Prepared {
+fn now() -> PreparedMessage {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let prices: Vec<_> =
         SYMBOLS.iter().zip(1..).map(|(&(symbol, base), n)| (symbol, price(base, f64::from(n), time))).collect();
-    Prepared::text(&ToPage::Prices { prices: &prices }.json())
+    PreparedMessage::text(&ToPage::Prices { prices: &prices }.json())
 }
 
 /// The sum of a few waves over time, so that all nodes have the same prices without communication.

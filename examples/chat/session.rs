@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use websocket_proto::{CloseCode, Connection, Event, Input, Output, Prepared, State, Timeouts, Timers};
+use websocket_proto::{CloseCode, Connection, Event, Input, Output, PreparedMessage, State, Timeouts, Timers};
 
 use crate::hub::{Hub, Outcome, Seat, Unheard};
 use crate::log;
@@ -39,7 +39,7 @@ pub(crate) struct Session<'c> {
     tokens: &'c Tokens,
     /// Where it is, once it has joined a room.
     seat: Option<Seat>,
-    prices: watch::Receiver<Prepared>,
+    prices: watch::Receiver<PreparedMessage>,
     /// Changes when all are to go, and come again.
     leaving: watch::Receiver<()>,
     /// What may be passed on, and what be refused.
@@ -100,7 +100,7 @@ impl<'c> Session<'c> {
                     // full socket has room again only if the client took something: it is there. (A socket with room
                     // proves nothing. Were that to count, prices alone would prove it every second.)
                     if self.is_full {
-                        self.timers.received(Instant::now());
+                        self.timers.note_activity(Instant::now());
                     }
                     self.is_full = !self.output.is_empty();
                 }
@@ -209,11 +209,11 @@ impl<'c> Session<'c> {
     }
 
     fn tell(&mut self, message: &ToPage<'_>) {
-        self.send(&Prepared::text(&message.json()));
+        self.send(&PreparedMessage::text(&message.json()));
     }
 
     /// Everything is sent prepared, so that no connection ever holds a compressor.
-    fn send(&mut self, message: &Prepared) {
+    fn send(&mut self, message: &PreparedMessage) {
         // Who is leaving misses it.
         let _ = self.ws.send_prepared(message, &mut self.output);
     }
@@ -250,7 +250,7 @@ impl<'c> Session<'c> {
 }
 
 /// What comes next in the room; nothing ever, outside one.
-async fn next(seat: &mut Option<Seat>) -> Result<Prepared, Unheard> {
+async fn next(seat: &mut Option<Seat>) -> Result<PreparedMessage, Unheard> {
     match seat {
         Some(seat) => seat.next().await,
         None => std::future::pending().await,

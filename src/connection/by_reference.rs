@@ -7,7 +7,7 @@ use super::{Connection, Role};
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::{Output, REFERENCE_MIN};
-use crate::prepared::Prepared;
+use crate::prepared::PreparedMessage;
 use crate::utf8;
 
 /// A frame that is no longer than the note of a reference to it is copied.
@@ -58,7 +58,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
-    pub fn send_prepared(&mut self, prepared: &Prepared, output: &mut Output) -> Result<(), SendError> {
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage, output: &mut Output) -> Result<(), SendError> {
         let len = prepared.payload().len();
         let compress = prepared.may_be_compressed() && self.deflates(len);
         if self.role == Role::Client {
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     #[cfg(feature = "deflate")]
-    fn compressed_frame(&mut self, prepared: &Prepared) -> Result<Bytes, SendError> {
+    fn compressed_frame(&mut self, prepared: &PreparedMessage) -> Result<Bytes, SendError> {
         let Some(agreed) = self.agreed else { return Ok(prepared.frame()) };
         let frame = prepared.compressed_frame(agreed)?;
         // RFC 7692 §7.2.3.2: with context takeover a message may refer to "the LZ77 sliding window" of those before it,
@@ -93,7 +93,7 @@ impl Connection {
 
     #[cfg(not(feature = "deflate"))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "stands for what the feature does")]
-    fn compressed_frame(&mut self, prepared: &Prepared) -> Result<Bytes, SendError> {
+    fn compressed_frame(&mut self, prepared: &PreparedMessage) -> Result<Bytes, SendError> {
         Ok(prepared.frame())
     }
 }

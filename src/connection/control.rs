@@ -44,7 +44,7 @@ impl Connection {
                 // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
                 // data" as found in the message body of the Ping frame being replied to."
                 let (header, mask) = self.header(true, 0, Opcode::Pong, payload.len());
-                let replaced = output.put_pong(&header, mask, &payload, self.max_pending_pongs as usize);
+                let replaced = output.put_pong(&header, mask, &payload, self.max_pending_pong_bytes as usize);
                 self.count_wire(header.as_ref().len() + payload.len());
                 self.counts.sent_wire = self.counts.sent_wire.wrapping_sub(replaced as u64);
                 self.counts.received_pings = self.counts.received_pings.saturating_add(1);

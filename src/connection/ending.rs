@@ -14,7 +14,7 @@ impl Connection {
     /// [`Closing`](State::Closing) until [`Event::Closed`] is given and [`Closed`](State::Closed) from then on, while
     /// [`is_closed`](Self::is_closed) may be true before: after [`close`](Self::close) before the connection was open,
     /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`Event::Rejected`], and a message that
-    /// [exceeds](crate::Error::Full) the limit on an output.
+    /// [exceeds](crate::ConnectionError::Full) the limit on an output.
     ///
     /// # Examples
     /// ```
@@ -43,7 +43,7 @@ impl Connection {
     ///
     /// The last event may still wait, and the [`state`](Self::state) is `Closing` for that long: after
     /// [`reject`](Self::reject), [`time_out`](Self::time_out), [`close`](Self::close) before the connection was open,
-    /// [`Event::Rejected`], and [too large a message](crate::Error::Full) by browser rules. Call
+    /// [`Event::Rejected`], and [too large a message](crate::ConnectionError::Full) by browser rules. Call
     /// [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) until it returns `None`.
     #[inline]
     #[must_use]

@@ -114,7 +114,7 @@ pub struct Connection {
     browser_rules: bool,
     /// The length of the opening handshake that was received.
     opening_len: u32,
-    max_pending_pongs: u32,
+    max_pending_pong_bytes: u32,
     max_fragments: u32,
     max_frame_size: u32,
     max_output: u32,
@@ -262,7 +262,7 @@ impl Connection {
             close_sent: false,
             browser_rules: config.browser_rules,
             opening_len: 0,
-            max_pending_pongs: config.max_pending_pongs,
+            max_pending_pong_bytes: config.max_pending_pong_bytes,
             max_fragments: config.max_fragments,
             max_frame_size: config.max_frame_size,
             max_output: config.max_output,

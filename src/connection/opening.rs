@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{Connection, Phase};
 use crate::close::Closed;
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, HandshakeErrorKind};
+use crate::error::{ConnectionError, HandshakeError, HandshakeErrorKind};
 use crate::event::Event;
 use crate::handshake::{
     Accept, AcceptError, AcceptErrorKind, Body, Bootstrap, HeadScanner, METHOD_LEN, Offer, ParsedHead, Reject, Request,
@@ -106,7 +106,7 @@ impl Connection {
         if self.deciding(&request).is_some() {
             let status = reject.status();
             request.reject(reject).write_http1(output);
-            self.end(Closed::failed(Error::RequestRejected(status)));
+            self.end(Closed::failed(ConnectionError::RequestRejected(status)));
         }
     }
 
@@ -154,7 +154,7 @@ impl Connection {
             Stage::Request if self.position == 0 => {
                 self.end(Closed::failed(HandshakeError { kind: HandshakeErrorKind::MissingRequest, offset: 0 }));
             }
-            Stage::Deciding(_) => self.end(Closed::failed(Error::TransportLost)),
+            Stage::Deciding(_) => self.end(Closed::failed(ConnectionError::TransportLost)),
             Stage::Request | Stage::Response(_) => self.end(Closed::failed(incomplete)),
         }
         self.report_end()

@@ -6,7 +6,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use super::reading::{Frame, Reading};
 use super::{Connection, Phase, Role};
 use crate::close::Closed;
-use crate::error::{Error, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
+use crate::error::{ConnectionError, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::frame::{FrameHeader, HeaderChecks, HeaderParser, MASK, Opcode, RSV, RSV1};
 use crate::input::Input;
@@ -56,7 +56,7 @@ impl Connection {
             // Close Code_ is considered to be 1006."
             // §7.2.1: "If at any point the underlying transport layer connection is unexpectedly lost, the client MUST
             // _Fail the WebSocket Connection_."
-            Phase::Frames => self.end(Closed::failed(Error::TransportLost)),
+            Phase::Frames => self.end(Closed::failed(ConnectionError::TransportLost)),
             Phase::Draining => self.phase = Phase::Ending,
             Phase::Ending | Phase::Ended => {}
         }

@@ -3,7 +3,7 @@
 use super::held::Sending;
 use super::{Connection, Phase, Role, State};
 use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
-use crate::error::{Error, SendError};
+use crate::error::{ConnectionError, SendError};
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
 use crate::mask::MaskKeys;
 use crate::message::MessageKind;
@@ -275,7 +275,7 @@ impl Connection {
         // WHATWG: "If the data cannot be sent, e.g., because it would need to be buffered but the buffer is full, the
         // user agent must flag the WebSocket as full and then close the WebSocket connection."
         if error == SendError::Full {
-            self.end(Closed::failed(Error::Full));
+            self.end(Closed::failed(ConnectionError::Full));
         }
         self.tidy();
         Ok(())
@@ -375,7 +375,7 @@ impl Connection {
 /// Each of these starts the closing handshake, behind everything that was sent before. A second call does nothing,
 /// and so does one after the peer's Close. In [`State::Connecting`] they end the connection without a byte (RFC 6455
 /// §7.2.2): it [is closed](Connection::is_closed) at once, and the last event, with
-/// [`Error::ClosedWhileConnecting`], comes from the next [`receive`](Connection::receive) or
+/// [`ConnectionError::ClosedWhileConnecting`], comes from the next [`receive`](Connection::receive) or
 /// [`receive_eof`](Connection::receive_eof); a client that waits for the rest of a refusal's body
 /// [reports](crate::Event::Rejected) the part that came instead. Messages may still arrive until the peer answers.
 impl Connection {
@@ -435,7 +435,7 @@ impl Connection {
             // ready state to CLOSING (2)."
             Phase::Opening => {
                 if !self.end_with_refusal() {
-                    self.end(Closed::failed(Error::ClosedWhileConnecting));
+                    self.end(Closed::failed(ConnectionError::ClosedWhileConnecting));
                 }
             }
             Phase::Frames => {

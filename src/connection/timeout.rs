@@ -29,13 +29,13 @@ impl Connection {
     /// # Examples
     /// ```
     /// use bytes::Buf;
-    /// use websocket_proto::{Config, Connection, Error, Event, Output, Timeout};
+    /// use websocket_proto::{Config, Connection, ConnectionError, Event, Output, Timeout};
     ///
     /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
     /// server.time_out(Timeout::Opening, &mut output);
     /// assert!(server.is_closed() && output.chunk().starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
     /// let Some(Event::Closed(closed)) = server.receive_eof() else { unreachable!() };
-    /// assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Opening)));
+    /// assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
     /// ```
     pub fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
         if self.is_closed() {

@@ -33,7 +33,7 @@ pub(crate) use zlib::try_box;
 /// If there is no memory for the compressor or for what it writes, a call that sends returns
 /// [`SendError::OutOfMemory`](crate::SendError::OutOfMemory): nothing is in the output, and the message can be sent again,
 /// or uncompressed. If there is none for the decompressor or for the message, the connection ends with
-/// [`Error::OutOfMemory`](crate::Error::OutOfMemory), and the peer is sent a Close with code 1011. Other connections go
+/// [`ConnectionError::OutOfMemory`](crate::ConnectionError::OutOfMemory), and the peer is sent a Close with code 1011. Other connections go
 /// on, those that share a compressor too. This covers every allocation of these calls, except the few bytes that the
 /// `bytes` crate allocates to refer to a prepared message.
 ///
@@ -47,23 +47,23 @@ pub(crate) use zlib::try_box;
 ///
 /// # Examples
 /// ```
-/// use websocket_proto::{Config, Deflate, Parameter};
+/// use websocket_proto::{Config, Deflate, DeflateParameter};
 ///
-/// let small = Deflate::new().window_bits(9).memory_level(1).server_no_context_takeover(Parameter::Require);
+/// let small = Deflate::new().window_bits(9).memory_level(1).server_no_context_takeover(DeflateParameter::Require);
 /// let config = Config::new().deflate(small);
 /// # let _ = config;
 /// ```
 /// A client that has memory, and a slow line:
 /// ```
-/// # use websocket_proto::{Deflate, Parameter};
+/// # use websocket_proto::{Deflate, DeflateParameter};
 /// let thorough = Deflate::new()
 ///     .level(9)
 ///     .window_bits(15)
 ///     .memory_level(9)
 ///     .threshold(16)
 ///     .peer_window_bits(15)
-///     .server_max_window_bits(Parameter::Refuse)
-///     .client_no_context_takeover(Parameter::Refuse);
+///     .server_max_window_bits(DeflateParameter::Refuse)
+///     .client_no_context_takeover(DeflateParameter::Refuse);
 /// # let _ = thorough;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +75,15 @@ pub struct Deflate {
     peer_window_bits: u8,
     threshold: u16,
     shared: bool,
-    server_no_context_takeover: Parameter,
-    client_no_context_takeover: Parameter,
-    server_max_window_bits: Parameter,
-    client_max_window_bits: Parameter,
+    server_no_context_takeover: DeflateParameter,
+    client_no_context_takeover: DeflateParameter,
+    server_max_window_bits: DeflateParameter,
+    client_max_window_bits: DeflateParameter,
 }
 
 /// How much a parameter of permessage-deflate is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Parameter {
+pub enum DeflateParameter {
     /// A server declines an offer that insists on it. A client does not ask for it, but obeys a server that may say it
     /// unasked.
     Refuse,
@@ -106,10 +106,10 @@ impl Deflate {
             peer_window_bits: 12,
             threshold: 64,
             shared: false,
-            server_no_context_takeover: Parameter::Allow,
-            client_no_context_takeover: Parameter::Allow,
-            server_max_window_bits: Parameter::Allow,
-            client_max_window_bits: Parameter::Prefer,
+            server_no_context_takeover: DeflateParameter::Allow,
+            client_no_context_takeover: DeflateParameter::Allow,
+            server_max_window_bits: DeflateParameter::Allow,
+            client_max_window_bits: DeflateParameter::Prefer,
         }
     }
 
@@ -140,10 +140,10 @@ impl Deflate {
         self
     }
 
-    /// Messages of fewer bytes are sent uncompressed. Default 64. A message sent in several fragments is compressed,
-    /// whatever its length.
-    pub const fn threshold(mut self, bytes: u16) -> Self {
-        self.threshold = bytes;
+    /// Messages of fewer bytes are sent uncompressed. Default 64, at most 65,535. A message sent in several fragments is
+    /// compressed, whatever its length.
+    pub const fn threshold(mut self, bytes: usize) -> Self {
+        self.threshold = if bytes < u16::MAX as usize { bytes as u16 } else { u16::MAX };
         self
     }
 
@@ -153,45 +153,45 @@ impl Deflate {
     /// pair is freed with the output. It is made anew for a connection that agreed on another window.
     ///
     /// No context is taken over then, in either direction, whatever else is said here: both parameters for that are
-    /// [required](Parameter::Require). Default: each connection has its own.
+    /// [required](DeflateParameter::Require). Default: each connection has its own.
     pub const fn shared(mut self) -> Self {
         self.shared = true;
         self
     }
 
-    /// Whether the server's compressor starts every message anew. Default [`Parameter::Allow`].
-    pub const fn server_no_context_takeover(mut self, wanted: Parameter) -> Self {
+    /// Whether the server's compressor starts every message anew. Default [`DeflateParameter::Allow`].
+    pub const fn server_no_context_takeover(mut self, wanted: DeflateParameter) -> Self {
         self.server_no_context_takeover = wanted;
         self
     }
 
-    /// Whether the client's compressor starts every message anew. Default [`Parameter::Allow`].
-    pub const fn client_no_context_takeover(mut self, wanted: Parameter) -> Self {
+    /// Whether the client's compressor starts every message anew. Default [`DeflateParameter::Allow`].
+    pub const fn client_no_context_takeover(mut self, wanted: DeflateParameter) -> Self {
         self.client_no_context_takeover = wanted;
         self
     }
 
-    /// Whether the server's window is limited by agreement. Default [`Parameter::Allow`].
-    pub const fn server_max_window_bits(mut self, wanted: Parameter) -> Self {
+    /// Whether the server's window is limited by agreement. Default [`DeflateParameter::Allow`].
+    pub const fn server_max_window_bits(mut self, wanted: DeflateParameter) -> Self {
         self.server_max_window_bits = wanted;
         self
     }
 
-    /// Whether the client's window is limited by agreement. Default [`Parameter::Prefer`]: a client says that it can,
+    /// Whether the client's window is limited by agreement. Default [`DeflateParameter::Prefer`]: a client says that it can,
     /// a server that is told so asks for it.
-    pub const fn client_max_window_bits(mut self, wanted: Parameter) -> Self {
+    pub const fn client_max_window_bits(mut self, wanted: DeflateParameter) -> Self {
         self.client_max_window_bits = wanted;
         self
     }
 }
 
 impl Deflate {
-    fn server_takes_no_context(&self) -> Parameter {
-        if self.shared { Parameter::Require } else { self.server_no_context_takeover }
+    fn server_takes_no_context(&self) -> DeflateParameter {
+        if self.shared { DeflateParameter::Require } else { self.server_no_context_takeover }
     }
 
-    fn client_takes_no_context(&self) -> Parameter {
-        if self.shared { Parameter::Require } else { self.client_no_context_takeover }
+    fn client_takes_no_context(&self) -> DeflateParameter {
+        if self.shared { DeflateParameter::Require } else { self.client_no_context_takeover }
     }
 }
 

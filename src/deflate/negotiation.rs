@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Deflate, Parameter};
+use super::{Deflate, DeflateParameter};
 use crate::handshake::Extension;
 
 const NAME: &str = "permessage-deflate";
@@ -63,18 +63,19 @@ impl Agreed {
             return None;
         }
         let response = Parameters::read(element)?;
-        let offer = Parameters::offer(config, Parameter::Prefer);
+        let offer = Parameters::offer(config, DeflateParameter::Prefer);
         // Every offer has the required parameters, so a response without one matches no offer.
-        let missing = config.server_takes_no_context() == Parameter::Require && !response.server_no_context_takeover
-            || config.server_max_window_bits == Parameter::Require && response.server_max_window_bits.is_none();
+        let missing = config.server_takes_no_context() == DeflateParameter::Require
+            && !response.server_no_context_takeover
+            || config.server_max_window_bits == DeflateParameter::Require && response.server_max_window_bits.is_none();
         // The server may choose a smaller window than we offered, or limit it unasked; it may not exceed what every
         // offer allowed.
-        let too_large = Parameters::offer(config, Parameter::Require)
+        let too_large = Parameters::offer(config, DeflateParameter::Require)
             .server_max_window_bits
             .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));
         // §7.1.2.2: a response may limit the client's window only if that was offered, and always with a value.
         let mismatched = match (response.client_max_window_bits, offer.client_max_window_bits) {
-            (None, _) => config.client_max_window_bits == Parameter::Require,
+            (None, _) => config.client_max_window_bits == DeflateParameter::Require,
             (Some(answered), offered) => answered.is_none() || offered.is_none(),
         };
         if missing || too_large || mismatched { None } else { Some(Self::as_client(response, config)) }
@@ -89,7 +90,7 @@ impl Agreed {
     fn as_client(response: Parameters, config: &Deflate) -> Self {
         // RFC 7692 §7.1.1.2: a client may give up its own context takeover without an agreement.
         let own_no_takeover =
-            response.client_no_context_takeover || config.client_takes_no_context() == Parameter::Require;
+            response.client_no_context_takeover || config.client_takes_no_context() == DeflateParameter::Require;
         let own_bits = response.client_max_window_bits.flatten();
         Self::new(config, own_bits, !own_no_takeover, !response.server_no_context_takeover)
     }
@@ -109,7 +110,7 @@ impl Agreed {
 
 /// The server's response to one valid offer, or `None` to decline it.
 fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
-    use Parameter::{Prefer, Refuse, Require};
+    use DeflateParameter::{Prefer, Refuse, Require};
 
     // RFC 7692 §7.1.1.1: "A server accepts an extension negotiation offer that includes the
     // "server_no_context_takeover" extension parameter by including" it in the response. It may include it unasked.
@@ -131,7 +132,7 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
         // §7.1.2.2: "a server MUST NOT include [it] if the corresponding extension negotiation offer didn't".
         (None, Require) => return None,
         (Some(bits), Prefer | Require) => Some(Some(config.peer_window_bits.min(bits.unwrap_or(15)))),
-        (Some(bits), Parameter::Allow) => bits.map(|bits| Some(bits.min(config.peer_window_bits))),
+        (Some(bits), DeflateParameter::Allow) => bits.map(|bits| Some(bits.min(config.peer_window_bits))),
         (None, _) | (_, Refuse) => None,
     };
     Some(Parameters {
@@ -145,8 +146,8 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
 
 /// The value of Sec-WebSocket-Extensions in a request: the preferred offer, then, if it differs, the fallback.
 pub(crate) fn offer_header(config: &Deflate) -> String {
-    let offer = Parameters::offer(config, Parameter::Prefer);
-    let fallback = Parameters::offer(config, Parameter::Require);
+    let offer = Parameters::offer(config, DeflateParameter::Prefer);
+    let fallback = Parameters::offer(config, DeflateParameter::Require);
     let asks_of_server = |offer: Parameters| (offer.server_no_context_takeover, offer.server_max_window_bits);
     if asks_of_server(offer) == asks_of_server(fallback) {
         return offer.element();
@@ -162,7 +163,7 @@ pub(crate) fn offer_header(config: &Deflate) -> String {
 
 impl Parameters {
     /// A client's offer with every parameter that the config sets to `least` or more.
-    fn offer(config: &Deflate, least: Parameter) -> Self {
+    fn offer(config: &Deflate, least: DeflateParameter) -> Self {
         Self {
             server_no_context_takeover: config.server_takes_no_context() >= least,
             client_no_context_takeover: config.client_takes_no_context() >= least,

@@ -47,7 +47,7 @@ impl Model {
         self.0.iter().filter(|frame| frame.is_pong).map(Frame::left).sum()
     }
 
-    /// `Config::max_pending_pongs`: if more bytes of pongs wait, the last pong is replaced as long as it is whole and
+    /// `Config::max_pending_pong_bytes`: if more bytes of pongs wait, the last pong is replaced as long as it is whole and
     /// nothing comes after it.
     fn put_pong(&mut self, bytes: Vec<u8>, budget: usize) {
         if self.pongs() > budget {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use websocket_proto::{Config, Deflate, Parameter, Role};
+use websocket_proto::{Config, Deflate, DeflateParameter, Role};
 use zlib_rs::{DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
 use crate::script::{Lcg, Writer, xor};
@@ -80,7 +80,7 @@ impl Fuzzer {
     fn open(case: &Deflated, role: Role) -> Self {
         let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
         let deflate =
-            if role == Role::Client { deflate.client_no_context_takeover(Parameter::Prefer) } else { deflate };
+            if role == Role::Client { deflate.client_no_context_takeover(DeflateParameter::Prefer) } else { deflate };
         let offer = format!("Sec-WebSocket-Extensions: {}\r\n", case.offers.join(", "));
         let mut answered = String::new();
         let (sut, written) = Sut::open_with(Config::new().deflate(deflate), role, echo, &offer, |request| {

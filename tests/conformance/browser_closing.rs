@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Error, Event, Input, Output, Role, ScriptCloseError, SendError,
-    State, Timeout,
+    ClientRequest, CloseCode, Config, Connection, ConnectionError, Event, Input, Output, Role, ScriptCloseError,
+    SendError, State, Timeout,
 };
 
 use crate::faults::{ROLES, open};
@@ -104,7 +104,7 @@ fn closing_while_connecting_fails_the_connection() {
             let event =
                 if cut % 2 == 0 { ws.receive(&mut Input::new(&mut rest), &mut output) } else { ws.receive_eof() };
             let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
-            assert_eq!(assert_failed(&closed), &Error::ClosedWhileConnecting);
+            assert_eq!(assert_failed(&closed), &ConnectionError::ClosedWhileConnecting);
             assert_eq!((ws.state(), ws.is_closed(), ws.received_close()), (State::Closed, true, None));
             assert!(output.is_empty() && ws.receive_eof().is_none());
         }

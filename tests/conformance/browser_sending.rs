@@ -3,7 +3,7 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    CloseCode, Config, Connection, Error, Event, MessageKind, Output, Prepared, Role, SendError, State,
+    CloseCode, Config, Connection, ConnectionError, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 
 use crate::faults::{ROLES, open};
@@ -31,7 +31,7 @@ fn send_in_every_way(ws: &mut Connection, output: &mut Output) -> [Result<(), Se
         ws.send_fragment(MessageKind::Text, b"all", true, output),
         ws.send_fragment_uncompressed(MessageKind::Text, b"all", true, output),
         ws.send_bytes(MessageKind::Binary, b"ref".as_slice().into(), output),
-        ws.send_prepared(&Prepared::text("ref"), output),
+        ws.send_prepared(&PreparedMessage::text("ref"), output),
     ]
 }
 
@@ -91,7 +91,7 @@ fn a_full_output_closes_under_browser_rules() {
             |ws, output| ws.send_text(&"x".repeat(LIMIT), output),
             |ws, output| ws.send_fragment(MessageKind::Binary, &[0; LIMIT], false, output),
             |ws, output| ws.send_bytes(MessageKind::Text, vec![b'x'; LIMIT].into(), output),
-            |ws, output| ws.send_prepared(&Prepared::binary(&[0; LIMIT]), output),
+            |ws, output| ws.send_prepared(&PreparedMessage::binary(&[0; LIMIT]), output),
         ];
         for send in too_much {
             let (mut ws, mut output) = (open(role, &config), Output::new());
@@ -103,7 +103,7 @@ fn a_full_output_closes_under_browser_rules() {
             // The peer's further frames change nothing.
             let outcome = feed(&mut ws, [from_peer_of(role, &[(0x81, b"late")]).as_slice()]);
             let [Event::Closed(closed)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
-            assert_eq!(assert_failed(closed), &Error::Full);
+            assert_eq!(assert_failed(closed), &ConnectionError::Full);
             assert_eq!(ws.state(), State::Closed);
             assert!(outcome.output.is_empty() && ws.receive_eof().is_none());
             output.advance(fits);
@@ -124,7 +124,7 @@ fn a_full_output_is_an_error_without_browser_rules() {
         assert_eq!(ws.send_binary_uncompressed(&too_much, &mut output), Err(SendError::Full));
         assert_eq!(ws.send_fragment(MessageKind::Binary, &too_much, false, &mut output), Err(SendError::Full));
         assert_eq!(ws.send_bytes(MessageKind::Binary, too_much.to_vec().into(), &mut output), Err(SendError::Full));
-        assert_eq!(ws.send_prepared(&Prepared::binary(&too_much), &mut output), Err(SendError::Full));
+        assert_eq!(ws.send_prepared(&PreparedMessage::binary(&too_much), &mut output), Err(SendError::Full));
         assert_eq!(ws.ping(&too_much, &mut output), Err(SendError::Full));
         assert_eq!(ws.pong(&too_much, &mut output), Err(SendError::Full));
         assert_eq!((output.len(), ws.state(), ws.counters().sent.pings), (waiting, State::Open, 0));
@@ -233,7 +233,7 @@ fn buffered_bytes_are_counted_before_compression() {
         assert!(ws.uses_deflate());
         let mut output = Output::new();
         ws.send_text(&"x".repeat(1000), &mut output).unwrap();
-        ws.send_prepared(&Prepared::text(&"x".repeat(1000)), &mut output).unwrap();
+        ws.send_prepared(&PreparedMessage::text(&"x".repeat(1000)), &mut output).unwrap();
         assert!(output.len() < 1000);
         assert_eq!(ws.buffered_amount(&output), 2000);
         output.advance(output.len());

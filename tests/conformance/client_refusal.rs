@@ -1,6 +1,8 @@
 //! A client's handling of statuses other than 101, and of a stream that ends before the handshake does.
 
-use websocket_proto::{CloseCode, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, State, Timeout};
+use websocket_proto::{
+    CloseCode, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output, State, Timeout,
+};
 
 use crate::harness::{Outcome, connecting, every_cut, feed};
 use crate::http::{add, answered, assert_fails, offering, response};
@@ -41,7 +43,7 @@ fn rejected_body_at_end(response: impl AsRef<[u8]>, status: u16) -> Vec<u8> {
 fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8> {
     let [Event::Rejected(response), Event::Closed(closed)] = events else { panic!("{what}: {events:?}") };
     assert_eq!((response.status(), response.subprotocol()), (status, None), "{what}");
-    let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
+    let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Rejected(status), status), "{what}");
     // It was the head that said so, not the body.
     let status_line = what.find(&format!(" {status} ")).expect("the response has the status");
@@ -269,7 +271,7 @@ fn eof_inside_the_response_head_is_an_incomplete_handshake() {
         let outcome = feed(&mut client, [&response.as_bytes()[..cut]]);
         assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
         let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not one end at {cut}") };
-        let Some(Error::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
+        let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
         assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::IncompleteHead, cut as u64));
         assert_eq!((closed.code(), closed.was_clean()), (1006, false));
         assert!(client.is_closed() && outcome.output.is_empty());

@@ -1,7 +1,7 @@
 //! The client's checks of a 101 response (RFC 6455 §4.1, "the client MUST validate the server's response").
 
 use websocket_proto::handshake::Response;
-use websocket_proto::{ClientRequest, Closed, Config, Connection, Error, Event, HandshakeErrorKind, State};
+use websocket_proto::{ClientRequest, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, State};
 
 use crate::harness::{Outcome, connecting, every_cut, feed, header, text};
 use crate::http::{add, answered, assert_fails, offering, replace, response, some_cuts, with_byte};
@@ -197,7 +197,7 @@ fn a_browser_checks_the_response_as_well() {
 
 fn handshake_error(outcome: &Outcome) -> Option<HandshakeErrorKind> {
     match outcome.closed()?.error()? {
-        Error::Handshake(error) => Some(error.kind()),
+        ConnectionError::Handshake(error) => Some(error.kind()),
         _ => None,
     }
 }
@@ -289,7 +289,9 @@ fn a_head_without_end_fails_at_the_limit() {
         let status_line = b"HTTP/1.1 101 Switching Protocols\r\n".as_slice();
         let pieces = std::iter::once(status_line).chain(std::iter::repeat_n(endless.as_bytes(), 1024));
         let outcome = feed(&mut client, pieces);
-        let Some(Error::Handshake(error)) = outcome.closed().and_then(Closed::error) else { panic!("{outcome:?}") };
+        let Some(ConnectionError::Handshake(error)) = outcome.closed().and_then(Closed::error) else {
+            panic!("{outcome:?}")
+        };
         assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::HeadTooLarge, 16 << 10));
         assert_eq!((outcome.events.len(), outcome.output.len()), (1, 0));
     }

@@ -1,14 +1,14 @@
 //! Negotiating permessage-deflate (RFC 7692 §5, §7, §7.1).
 
-use websocket_proto::Parameter::{self, Allow, Prefer, Refuse, Require};
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Error, Event, HandshakeErrorKind, State};
+use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
+use websocket_proto::{ClientRequest, Config, Connection, ConnectionError, Deflate, Event, HandshakeErrorKind, State};
 
 use crate::deflate::extensions;
 use crate::harness::{REQUEST, connecting, every_cut, feed, header, response_to};
 use crate::http::{Head, add};
 use crate::rows;
 
-const SETTINGS: [Parameter; 4] = [Refuse, Allow, Prefer, Require];
+const SETTINGS: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 
 /// The extensions that a server with this configuration answers to the offers; it opens in any case.
 #[track_caller]
@@ -52,7 +52,7 @@ fn opens_on(deflate: &Deflate, lines: &str, every: bool) -> bool {
             true
         }
         [Event::Closed(closed)] => {
-            let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+            let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
             assert_eq!(error.kind(), HandshakeErrorKind::InvalidExtensions, "{lines}");
             assert_eq!((closed.code(), outcome.state), (1006, State::Closed), "{lines}");
             false
@@ -67,7 +67,7 @@ fn accepts(deflate: &Deflate, answer: &str) -> bool {
 }
 
 /// A configuration with these four parameters, a window of 11 bits for this side and 10 for the peer.
-fn configured([server_no_takeover, client_no_takeover, server_bits, client_bits]: [Parameter; 4]) -> Deflate {
+fn configured([server_no_takeover, client_no_takeover, server_bits, client_bits]: [DeflateParameter; 4]) -> Deflate {
     Deflate::new()
         .window_bits(11)
         .peer_window_bits(10)
@@ -78,7 +78,7 @@ fn configured([server_no_takeover, client_no_takeover, server_bits, client_bits]
 }
 
 /// Every combination of settings for the four parameters.
-fn all_settings() -> impl Iterator<Item = [Parameter; 4]> {
+fn all_settings() -> impl Iterator<Item = [DeflateParameter; 4]> {
     (0..256).map(|i| [SETTINGS[i / 64], SETTINGS[i / 16 % 4], SETTINGS[i / 4 % 4], SETTINGS[i % 4]])
 }
 

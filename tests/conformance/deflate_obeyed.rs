@@ -1,15 +1,15 @@
 //! What was agreed on permessage-deflate is obeyed, as the bytes on the wire show: every wish of the caller's against
 //! every answer and every offer, and each window to the byte.
 
-use websocket_proto::Parameter::{self, Allow, Prefer, Refuse, Require};
-use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, Prepared, Role};
+use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
+use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, extensions, noise, sent};
 use crate::harness::{REQUEST, client_told, feed, from_peer_of, server_asked, text};
 use crate::http::add;
 use crate::rows;
 
-const WISHES: [Parameter; 4] = [Refuse, Allow, Prefer, Require];
+const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 
 /// A connection of this role, after the peer has offered or answered this; `None` if that was declined.
 fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
@@ -55,12 +55,12 @@ fn element((server, client): (bool, bool)) -> String {
     format!("permessage-deflate{server}{client}")
 }
 
-fn every_wish() -> impl Iterator<Item = (Parameter, Parameter, bool)> {
+fn every_wish() -> impl Iterator<Item = (DeflateParameter, DeflateParameter, bool)> {
     let pairs = WISHES.into_iter().flat_map(|server| WISHES.map(|client| (server, client)));
     pairs.flat_map(|(server, client)| [false, true].map(|shared| (server, client, shared)))
 }
 
-fn wishing((server, client, shared): (Parameter, Parameter, bool)) -> Deflate {
+fn wishing((server, client, shared): (DeflateParameter, DeflateParameter, bool)) -> Deflate {
     let deflate = Deflate::new().threshold(0).server_no_context_takeover(server).client_no_context_takeover(client);
     if shared { deflate.shared() } else { deflate }
 }
@@ -112,7 +112,7 @@ fn however_it_is_sent() {
             ws.send_fragment(MessageKind::Text, head.as_bytes(), false, output).expect("open");
             ws.send_fragment(MessageKind::Text, tail.as_bytes(), true, output).expect("open");
         };
-        let prepared = Prepared::text(words);
+        let prepared = PreparedMessage::text(words);
         let mut ws = make();
         for round in 0..6 {
             let frames = sent(&mut ws, |ws, output| match round % 3 {

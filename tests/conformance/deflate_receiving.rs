@@ -1,6 +1,6 @@
 //! Receiving compressed messages (RFC 7692 §6.2, §7.2.2).
 
-use websocket_proto::{Config, Connection, Deflate, Error, Event, ProtocolErrorKind, Role, State};
+use websocket_proto::{Config, Connection, ConnectionError, Deflate, Event, ProtocolErrorKind, Role, State};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Writer, agreed, both_in_pieces, client, extensions, noise, server};
 use crate::harness::{
@@ -96,7 +96,7 @@ fn context_is_taken_over_unless_agreed_otherwise() {
         outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
     }
     // A hint that the server did not follow: the client still takes over.
-    let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::Parameter::Refuse);
+    let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::DeflateParameter::Refuse);
     let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
     let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
     assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
@@ -235,7 +235,7 @@ fn back_references_reach_32768_bytes() {
     let make = |role| match role {
         // The client only got a hint to limit its window.
         Role::Server => {
-            let deflate = Deflate::new().client_max_window_bits(websocket_proto::Parameter::Refuse);
+            let deflate = Deflate::new().client_max_window_bits(websocket_proto::DeflateParameter::Refuse);
             server(deflate, "permessage-deflate; client_max_window_bits=10")
         }
         Role::Client => client(Deflate::new(), "permessage-deflate"),
@@ -265,7 +265,9 @@ fn the_size_limit_holds_while_inflating() {
     for frames in [&[(0xc2, &bomb[..])][..], &[(0x42, head), (0x80, tail)], &[(0xc1, &bomb)]] {
         both_in_pieces(make, frames, |outcome| {
             outcome.assert_fails(1009, &[]);
-            let Some(Error::Protocol(error)) = outcome.closed().unwrap().error() else { panic!("{outcome:?}") };
+            let Some(ConnectionError::Protocol(error)) = outcome.closed().unwrap().error() else {
+                panic!("{outcome:?}")
+            };
             assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
         });
     }

@@ -2,8 +2,8 @@
 //! has them.
 
 use websocket_proto::{
-    ClientRequest, Config, Connection, Deflate, Error, Event, HandshakeErrorKind, MessageKind, Output, Parameter,
-    Prepared, Role, State,
+    ClientRequest, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, HandshakeErrorKind,
+    MessageKind, Output, PreparedMessage, Role, State,
 };
 
 use crate::deflate::{HELLO, ROLES, Reader, agreed, client, extensions, sent};
@@ -17,9 +17,9 @@ use crate::rows;
 fn insisting() -> Deflate {
     Deflate::new()
         .threshold(0)
-        .server_no_context_takeover(Parameter::Require)
-        .client_no_context_takeover(Parameter::Require)
-        .server_max_window_bits(Parameter::Require)
+        .server_no_context_takeover(DeflateParameter::Require)
+        .client_no_context_takeover(DeflateParameter::Require)
+        .server_max_window_bits(DeflateParameter::Require)
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_client_does_not_use_what_was_not_accepted() {
             ws.send_binary(&[0; 1000], output).expect("open");
             ws.send_fragment(MessageKind::Text, b"Hel", false, output).expect("open");
             ws.send_fragment(MessageKind::Text, b"lo", true, output).expect("open");
-            ws.send_prepared(&Prepared::text("Hello"), output).expect("open");
+            ws.send_prepared(&PreparedMessage::text("Hello"), output).expect("open");
         });
         assert_eq!(frames.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [0x81, 0x82, 0x01, 0x80, 0x81]);
         let compressed = from_peer_of(Role::Client, &[(0xc1, HELLO)]);
@@ -130,7 +130,7 @@ fn a_malformed_answer_fails() {
 
 #[track_caller]
 fn assert_extensions_fail(outcome: &crate::harness::Outcome, what: &str) {
-    let Some(Error::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else {
+    let Some(ConnectionError::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else {
         panic!("{what}: {outcome:?}")
     };
     assert_eq!((error.kind(), outcome.events.len()), (HandshakeErrorKind::InvalidExtensions, 1), "{what}");
@@ -162,7 +162,7 @@ fn what_is_agreed_stays_to_the_end() {
 /// RFC 7692 §7.1.1.2: a server's word binds the client, whatever the client wished.
 #[test]
 fn a_client_told_so_starts_every_message_anew() {
-    use Parameter::{Allow, Prefer, Refuse, Require};
+    use DeflateParameter::{Allow, Prefer, Refuse, Require};
 
     rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
     for wish in [Refuse, Allow, Prefer, Require] {

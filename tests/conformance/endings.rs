@@ -2,7 +2,7 @@
 
 use HandshakeErrorKind::{IncompleteHead, MissingRequest};
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output,
+    ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
     ProtocolErrorKind, Role, State,
 };
 
@@ -11,7 +11,7 @@ use crate::harness::{REQUEST, assert_failed, connecting, drain, every_cut, feed,
 use crate::rows;
 
 #[track_caller]
-fn assert_ends_by(error: &Error, event: Option<Event<'static>>) {
+fn assert_ends_by(error: &ConnectionError, event: Option<Event<'static>>) {
     let Some(Event::Closed(closed)) = event else { panic!("{event:?}") };
     assert_eq!(assert_failed(&closed), error);
 }
@@ -21,12 +21,12 @@ fn a_lost_transport_is_1006() {
     rows!("6455-7.1.4-1", "6455-7.1.5-3", "6455-7.2.1-2", "WS-CLOSE-9");
     for role in ROLES {
         let mut ws = open(role, &Config::new());
-        assert_ends_by(&Error::TransportLost, ws.receive_eof());
+        assert_ends_by(&ConnectionError::TransportLost, ws.receive_eof());
         assert!(ws.is_closed() && ws.receive_eof().is_none());
         // Our own Close alone is no closing handshake.
         let mut closing = open(role, &Config::new());
         closing.close(CloseCode::NORMAL_CLOSURE, "bye", &mut Output::new());
-        assert_ends_by(&Error::TransportLost, closing.receive_eof());
+        assert_ends_by(&ConnectionError::TransportLost, closing.receive_eof());
     }
 }
 
@@ -75,13 +75,13 @@ fn one_end_is_reported_wherever_the_stream_ends() {
 #[track_caller]
 fn assert_cut_off(role: Role, end: usize, closed: &Closed) {
     match assert_failed(closed) {
-        Error::Handshake(error) => {
+        ConnectionError::Handshake(error) => {
             let incomplete = if role == Role::Server && end == 0 { MissingRequest } else { IncompleteHead };
             assert_eq!((error.kind(), error.offset()), (incomplete, end as u64));
             assert!(end < handshake_len(role), "{role:?} cut off at {end}");
         }
         error => {
-            assert_eq!(error, &Error::TransportLost);
+            assert_eq!(error, &ConnectionError::TransportLost);
             assert!(end >= handshake_len(role), "{role:?} cut off at {end}");
         }
     }
@@ -134,7 +134,7 @@ fn a_failure_after_our_close_sends_no_second() {
         assert!(outcome.output.is_empty(), "{outcome:x?}");
         let closed = outcome.closed().unwrap();
         assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
-        assert!(matches!(closed.error(), Some(Error::Protocol(error)) if error.close_code().get() == 1002));
+        assert!(matches!(closed.error(), Some(ConnectionError::Protocol(error)) if error.close_code().get() == 1002));
     }
 }
 
@@ -156,8 +156,8 @@ fn only_unclean_ends_have_an_error() {
         };
         assert!(end(&[(0x88, b"\x03\xe8")]).error().is_none());
         assert!(end(&[(0x88, b"")]).error().is_none());
-        assert_eq!(assert_failed(&end(&[])), &Error::TransportLost);
-        assert!(matches!(assert_failed(&end(&[(0x80, b"")])), Error::Protocol(_)));
+        assert_eq!(assert_failed(&end(&[])), &ConnectionError::TransportLost);
+        assert!(matches!(assert_failed(&end(&[(0x80, b"")])), ConnectionError::Protocol(_)));
     }
 }
 
@@ -170,7 +170,7 @@ fn a_client_fails_when_its_handshake_does() {
     let outcome = every_cut(|| connecting(&request, Config::new()).0, response.as_bytes());
     let closed = outcome.closed().unwrap();
     assert_eq!((closed.code(), closed.was_clean(), outcome.state), (1006, false, State::Closed));
-    assert!(matches!(closed.error(), Some(Error::Handshake(_))));
+    assert!(matches!(closed.error(), Some(ConnectionError::Handshake(_))));
     assert!(outcome.output.is_empty(), "no Close before there is a WebSocket connection");
 }
 
@@ -195,7 +195,7 @@ fn a_server_may_abort_the_handshake() {
         server.close(CloseCode::GOING_AWAY, "", &mut output);
         assert!(server.is_closed() && drain(&mut output).is_empty());
         assert_eq!(server.state(), State::Closing);
-        assert_ends_by(&Error::ClosedWhileConnecting, server.receive_eof());
+        assert_ends_by(&ConnectionError::ClosedWhileConnecting, server.receive_eof());
         assert_eq!((server.state(), server.receive_eof()), (State::Closed, None));
     }
 }

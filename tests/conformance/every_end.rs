@@ -2,7 +2,7 @@
 //! `close`), and the state is `Closing` until it is reported.
 
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output,
+    ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
     ProtocolErrorKind, Reject, Role, State, Timeout,
 };
 
@@ -16,7 +16,7 @@ enum Why {
     ClosingHandshake,
     Handshake(HandshakeErrorKind),
     Protocol(ProtocolErrorKind),
-    Other(Error),
+    Other(ConnectionError),
 }
 
 impl Why {
@@ -29,8 +29,8 @@ impl Why {
             return Self::ClosingHandshake;
         }
         match assert_failed(closed) {
-            Error::Handshake(error) => Self::Handshake(error.kind()),
-            Error::Protocol(error) => Self::Protocol(error.kind()),
+            ConnectionError::Handshake(error) => Self::Handshake(error.kind()),
+            ConnectionError::Protocol(error) => Self::Protocol(error.kind()),
             error => Self::Other(error.clone()),
         }
     }
@@ -107,14 +107,14 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
     let mut ends = vec![
         ("nothing came", after(&|_| {}), Why::Handshake(nothing)),
         ("half a head came", after(&|ended| ended.receives(half)), Why::Handshake(IncompleteHead)),
-        ("closed at once", after(&Ended::closes), Why::Other(Error::ClosedWhileConnecting)),
+        ("closed at once", after(&Ended::closes), Why::Other(ConnectionError::ClosedWhileConnecting)),
         (
             "closed in the middle of a head",
             after(&|ended| {
                 ended.receives(half);
                 ended.closes();
             }),
-            Why::Other(Error::ClosedWhileConnecting),
+            Why::Other(ConnectionError::ClosedWhileConnecting),
         ),
         (
             "a head took too long",
@@ -163,9 +163,9 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
             after(&|ended| ended.receives(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
             Why::Handshake(MissingUpgrade),
         ),
-        ("rejected", rejected, Why::Other(Error::RequestRejected(404))),
-        ("the client did not wait for the decision", deciding(&|_| {}), Why::Other(Error::TransportLost)),
-        ("closed without a decision", deciding(&Ended::closes), Why::Other(Error::ClosedWhileConnecting)),
+        ("rejected", rejected, Why::Other(ConnectionError::RequestRejected(404))),
+        ("the client did not wait for the decision", deciding(&|_| {}), Why::Other(ConnectionError::TransportLost)),
+        ("closed without a decision", deciding(&Ended::closes), Why::Other(ConnectionError::ClosedWhileConnecting)),
         ("the decision took too long", deciding(&|ended| ended.runs_out_of(Timeout::Opening)), too_long),
         (
             "too much early data",
@@ -180,7 +180,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
 fn when_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, Why)> {
     use ProtocolErrorKind::{InvalidCloseCode, InvalidUtf8, ReservedOpcode};
     let after = |ends: &dyn Fn(&mut Ended)| Ended::after(open(role, config), ends);
-    let lost = || Why::Other(Error::TransportLost);
+    let lost = || Why::Other(ConnectionError::TransportLost);
     let closed_then = |ends: &dyn Fn(&mut Ended)| {
         after(&|ended| {
             ended.closes();
@@ -248,7 +248,11 @@ fn an_end_is_clean_or_has_an_error() {
             assert_eq!(sent.is_ok(), browser_rules);
             ended.check_state();
         });
-        assert_eq!(full.why(), Why::Other(if browser_rules { Error::Full } else { Error::TransportLost }), "{role:?}");
+        assert_eq!(
+            full.why(),
+            Why::Other(if browser_rules { ConnectionError::Full } else { ConnectionError::TransportLost }),
+            "{role:?}"
+        );
     }
 }
 
@@ -259,7 +263,7 @@ fn an_end_by_early_data_is_clean_or_has_an_error() {
     let cases = [
         (frame(Role::Client, 0x88, b"\x03\xe8"), Why::ClosingHandshake),
         (header_from_peer_of(Role::Server, &[0x83, 0]), Why::Protocol(ProtocolErrorKind::ReservedOpcode(3))),
-        (frame(Role::Client, 0x81, b"early"), Why::Other(Error::TransportLost)),
+        (frame(Role::Client, 0x81, b"early"), Why::Other(ConnectionError::TransportLost)),
     ];
     for (ahead, why) in cases {
         let ended = Ended::after(Connection::server(Config::new()), |ended| {

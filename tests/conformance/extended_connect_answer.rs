@@ -5,7 +5,7 @@
 use websocket_proto::frame::Opcode;
 use websocket_proto::handshake::{Bootstrap, Negotiated};
 use websocket_proto::{
-    Accept, CloseCode, Config, Connection, Error, Event, HandshakeErrorKind, Output, Reject, Role, State,
+    Accept, CloseCode, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Output, Reject, Role, State,
 };
 
 use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
@@ -157,7 +157,7 @@ fn the_end_of_the_stream_ends_the_connection() {
             let mut ws = upgraded(role);
             feed(&mut ws, [before]);
             let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("not closed, as {role:?}") };
-            assert_eq!(assert_failed(&closed), &Error::TransportLost);
+            assert_eq!(assert_failed(&closed), &ConnectionError::TransportLost);
             assert!(ws.is_closed() && ws.receive_eof().is_none());
         }
         // After both Closes the server ends the stream, and the client waits for that.

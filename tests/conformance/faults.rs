@@ -1,6 +1,6 @@
 //! How a peer's fault shows from outside: its kind, its offset, its section, and the Close sent to the peer.
 
-use websocket_proto::{ClientRequest, Closed, Config, Connection, Error, Event, ProtocolErrorKind, Role};
+use websocket_proto::{ClientRequest, Closed, Config, Connection, ConnectionError, Event, ProtocolErrorKind, Role};
 
 use crate::harness::{
     KEY, Outcome, REQUEST, client_with, connecting, every_cut, from_peer_of, response_to, server_with,
@@ -78,7 +78,9 @@ pub(crate) fn assert_fault(
 ) {
     let (code, section) = rule(kind);
     outcome.assert_fails(code, before);
-    let Some(Error::Protocol(error)) = outcome.closed().and_then(Closed::error) else { panic!("{outcome:x?}") };
+    let Some(ConnectionError::Protocol(error)) = outcome.closed().and_then(Closed::error) else {
+        panic!("{outcome:x?}")
+    };
     assert_eq!((error.kind(), error.section(), error.close_code().get()), (kind, section, code));
     assert_eq!(error.offset(), (handshake_len(role) + at) as u64, "offset of: {kind}, as {role:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use websocket_proto::handshake::Response;
-use websocket_proto::{Config, Error, Event, HandshakeErrorKind, State};
+use websocket_proto::{Config, ConnectionError, Event, HandshakeErrorKind, State};
 
 use crate::harness::{Outcome, REQUEST, connecting, every_cut, header};
 use crate::http::{add, answered, assert_fails, assert_refused, offering, replace, response, waiting};
@@ -64,7 +64,7 @@ fn a_fold_becomes_one_space() {
             assert_eq!(refusal.headers().get("WWW-Authenticate"), Some(value), "{folded:?}");
             assert_no_line_ends(refusal);
             // The offset counts received bytes, not the bytes after unfolding.
-            let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+            let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
             assert_eq!(error.offset(), ("HTTP/1.1 401 Unauthorized\r\n\r\n".len() + lines.len()) as u64);
         }
     }
@@ -207,7 +207,7 @@ fn folded_lines_count_against_the_limits() {
     let state = |config: &Config, response: &str| {
         let outcome = every_cut(|| connecting(&request, config.clone()).0, response.as_bytes());
         let kind = outcome.closed().map(|closed| match closed.error() {
-            Some(Error::Handshake(error)) => error.kind(),
+            Some(ConnectionError::Handshake(error)) => error.kind(),
             error => panic!("{error:?}"),
         });
         (outcome.state, kind)
@@ -216,7 +216,7 @@ fn folded_lines_count_against_the_limits() {
     let config = Config::new().max_headers(7);
     assert_eq!(state(&config, &folded(3)), (State::Open, None));
     assert_eq!(state(&config, &folded(4)), (State::Closed, Some(HandshakeErrorKind::HeadTooLarge)));
-    let config = Config::new().max_head_size(folded(20).len() as u32);
+    let config = Config::new().max_head_size(folded(20).len());
     assert_eq!(state(&config, &folded(20)), (State::Open, None));
     assert_eq!(state(&config, &folded(21)), (State::Closed, Some(HandshakeErrorKind::HeadTooLarge)));
     // As many lines as the default limit allows.

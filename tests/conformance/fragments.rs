@@ -3,8 +3,8 @@
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{apply_mask, rotate_key};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Input, MessageKind, Output, Prepared, ProtocolErrorKind, Role,
-    SendError,
+    ClientRequest, CloseCode, Config, Connection, Event, Input, MessageKind, Output, PreparedMessage,
+    ProtocolErrorKind, Role, SendError,
 };
 
 use crate::faults::{ROLES, assert_fault, both_fail_at_last, open, run, short_header_len};
@@ -376,7 +376,7 @@ fn data_is_sent_only_while_open() {
             assert_eq!(ws.send_bytes(kind, vec![b'a'; 1 << 16].into(), &mut output), Err(error));
         }
         for len in [1, 1 << 16] {
-            assert_eq!(ws.send_prepared(&Prepared::text(&"a".repeat(len)), &mut output), Err(error));
+            assert_eq!(ws.send_prepared(&PreparedMessage::text(&"a".repeat(len)), &mut output), Err(error));
         }
         assert!(output.is_empty());
     };

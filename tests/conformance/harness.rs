@@ -6,7 +6,8 @@ use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::parse_request;
 use websocket_proto::{
-    Accept, ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, Role, State,
+    Accept, ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, ConnectionError, Event, Input, Output,
+    Role, State,
 };
 
 /// The key of the masked vectors in RFC 6455 §5.7.
@@ -75,7 +76,7 @@ impl Outcome {
 
 /// Asserts an unclean end, which always has an error; returns the error.
 #[track_caller]
-pub(crate) fn assert_failed(closed: &Closed) -> &Error {
+pub(crate) fn assert_failed(closed: &Closed) -> &ConnectionError {
     assert_eq!((closed.status(), closed.code(), closed.reason()), (CloseStatus::Abnormal, 1006, ""), "{closed:?}");
     assert!(!closed.was_clean(), "{closed:?}");
     let error = closed.error().unwrap_or_else(|| panic!("an unclean end without an error: {closed:?}"));
@@ -285,7 +286,7 @@ pub(crate) fn every_cut_with(make: impl Fn() -> Connection, input: &[u8], applic
 #[track_caller]
 fn assert_same_but_for_the_opening(http1: &Outcome, upgraded: &Outcome, head: usize) {
     let fault = |outcome: &Outcome| match outcome.closed()?.error()? {
-        Error::Protocol(error) => Some((error.kind(), error.offset())),
+        ConnectionError::Protocol(error) => Some((error.kind(), error.offset())),
         _ => None,
     };
     let Some((kind, offset)) = fault(http1) else {

@@ -1,7 +1,7 @@
 //! HTTP for the tests of the opening handshake: heads made by editing a valid one, and a strict parser for answers.
 
 use websocket_proto::handshake::{Request, parse_request};
-use websocket_proto::{ClientRequest, Config, Connection, Error, Event, HandshakeErrorKind, State};
+use websocket_proto::{ClientRequest, Config, Connection, ConnectionError, Event, HandshakeErrorKind, State};
 
 use crate::harness::{Outcome, REQUEST, connecting, every_cut, feed, response_to};
 
@@ -145,7 +145,7 @@ pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: 
 #[track_caller]
 pub(crate) fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
     let [Event::Closed(closed)] = &outcome.events[..] else { panic!("{what}: {outcome:?}") };
-    let Some(Error::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
+    let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!(error.kind(), kind, "{what}");
     assert_eq!((closed.code(), closed.was_clean(), closed.reason()), (1006, false, ""), "{what}");
     assert_eq!(outcome.state, State::Closed, "{what}");

@@ -6,7 +6,7 @@ use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::request_key;
 use websocket_proto::mask::{apply_mask, rotate_key};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Input, MessageKind, Output, Prepared, Role, State, Timeout,
+    ClientRequest, CloseCode, Config, Connection, Input, MessageKind, Output, PreparedMessage, Role, State, Timeout,
 };
 
 use crate::faults::{ROLES, open};
@@ -24,7 +24,7 @@ fn everything_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u
     ws.send_binary(b"binary", &mut output).unwrap();
     ws.send_text_uncompressed("as it is", &mut output).unwrap();
     ws.send_bytes(MessageKind::Binary, vec![7; 1 << 14].into(), &mut output).unwrap();
-    ws.send_prepared(&Prepared::text(&"prepared".repeat(10)), &mut output).unwrap();
+    ws.send_prepared(&PreparedMessage::text(&"prepared".repeat(10)), &mut output).unwrap();
     for (part, fin) in [("first", false), ("", false), ("last", true)] {
         ws.send_fragment(MessageKind::Text, part.as_bytes(), fin, &mut output).unwrap();
     }
@@ -114,7 +114,7 @@ fn send_one_of_each(client: &mut Connection, output: &mut Output) -> usize {
     client.send_text_uncompressed("x", output).unwrap();
     client.send_binary_uncompressed(&vec![0; 70_000], output).unwrap();
     client.send_bytes(MessageKind::Binary, vec![0; 20_000].into(), output).unwrap();
-    client.send_prepared(&Prepared::text("prepared"), output).unwrap();
+    client.send_prepared(&PreparedMessage::text("prepared"), output).unwrap();
     client.send_fragment(MessageKind::Binary, b"one", false, output).unwrap();
     client.send_fragment(MessageKind::Binary, b"", false, output).unwrap();
     client.send_fragment(MessageKind::Binary, b"two", true, output).unwrap();

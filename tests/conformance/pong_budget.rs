@@ -1,4 +1,4 @@
-//! RFC 6455 §5.5.3: every ping is answered, until more pongs wait than [`Config::max_pending_pongs`] allows; from then
+//! RFC 6455 §5.5.3: every ping is answered, until more pongs wait than [`Config::max_pending_pong_bytes`] allows; from then
 //! on the latest one is.
 
 use bytes::{Buf, Bytes};
@@ -56,7 +56,7 @@ fn a_flood_of_pings_costs_no_more_than_the_budget() {
     for role in ROLES {
         let pong_len = pong_len(role);
         for budget in [0, 1, 10 * pong_len, 1000, 16 << 10] {
-            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget as u32)), Output::new());
+            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
             for number in 0..PINGS {
                 receive_ping(&mut ws, number, &mut output);
                 assert!(output.len() <= budget + pong_len, "{} bytes wait", output.len());
@@ -82,7 +82,7 @@ fn nothing_else_is_lost_or_reordered() {
     rows!("6455-5.5.3-2");
     for role in ROLES {
         let run = |budget, every| {
-            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget)), Output::new());
+            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
             for number in 0..300 {
                 receive_ping(&mut ws, number, &mut output);
                 if number % every == 0 {
@@ -95,7 +95,7 @@ fn nothing_else_is_lost_or_reordered() {
                 .collect::<Vec<_>>()
         };
         for every in [1, 2, 3, 7, 1000] {
-            let all = run(u32::MAX, every);
+            let all = run(usize::MAX, every);
             for budget in [0, 40, 1000] {
                 let some = run(budget, every);
                 let mut rest = all.iter();
@@ -114,9 +114,9 @@ fn a_partly_written_output_is_never_corrupted() {
     rows!("6455-5.5.3-2");
     for role in ROLES {
         let pong_len = pong_len(role);
-        for budget in [0, pong_len as u32, 3 * pong_len as u32] {
+        for budget in [0, pong_len, 3 * pong_len] {
             for written in 0..=5 * pong_len {
-                let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget)), Output::new());
+                let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
                 (0..4).for_each(|number| receive_ping(&mut ws, number, &mut output));
                 let mut wire = output.copy_to_bytes(written.min(output.len())).to_vec();
                 (4..8).for_each(|number| receive_ping(&mut ws, number, &mut output));
@@ -136,7 +136,7 @@ fn written_pongs_do_not_count() {
     for role in ROLES {
         let pong_len = pong_len(role);
         let budget = 10 * pong_len;
-        let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget as u32)), Output::new());
+        let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
         let mut wire = Vec::new();
         for number in 0..100 {
             receive_ping(&mut ws, 2 * number, &mut output);
@@ -157,7 +157,7 @@ fn pongs_are_counted_to_the_byte() {
         let pong_len = pong_len(role);
         for budget in [0, 1, pong_len, 2 * pong_len - 1, 2 * pong_len, 2 * pong_len + 1] {
             for written in 0..4 * pong_len {
-                let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget as u32)), Output::new());
+                let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
                 // Four pongs, apart by messages, so that all of them wait whatever the budget.
                 for number in 0..4 {
                     receive_ping(&mut ws, number, &mut output);
@@ -190,8 +190,8 @@ fn pongs_are_counted_to_the_byte() {
 fn a_message_that_waits_is_no_pong() {
     rows!("6455-5.5.3-2");
     for role in ROLES {
-        for budget in [16 << 10, 10 * pong_len(role) as u32] {
-            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pongs(budget)), Output::new());
+        for budget in [16 << 10, 10 * pong_len(role)] {
+            let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
             (0..130).for_each(|number| receive_ping(&mut ws, number, &mut output));
             let pongs_len = output.len();
             ws.send_binary(&vec![7; 1 << 20], &mut output).unwrap();
@@ -255,7 +255,7 @@ fn the_budget_is_for_the_pongs_that_wait() {
     };
     for (role, round) in ROLES.into_iter().flat_map(|role| (0..200).map(move |round| (role, round))) {
         let budget = [0, 1, 10, 50, 200][round % 5];
-        let mut ws = open(role, &Config::new().max_pending_pongs(budget as u32));
+        let mut ws = open(role, &Config::new().max_pending_pong_bytes(budget));
         let mut outputs = [Modelled::default(), Modelled::default()];
         for number in 0..60 {
             let (one, other) = outputs.split_at_mut(1);

@@ -2,7 +2,7 @@
 
 use websocket_proto::handshake::{AcceptErrorKind, HeaderError, Request, accept_key, parse_request};
 use websocket_proto::{
-    Accept, CloseStatus, Closed, Config, Connection, Error, Event, HandshakeErrorKind, Input, Output, Reject,
+    Accept, CloseStatus, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output, Reject,
     RejectError, Role, State,
 };
 
@@ -51,14 +51,14 @@ fn rejected_with(reject: &Reject) -> Vec<u8> {
     });
     let status = outcome.output.get(9..12).and_then(|status| str::from_utf8(status).ok());
     let status = status.and_then(|status| status.parse().ok()).expect("a status line");
-    assert_ended_by(&Error::RequestRejected(status), &outcome.events);
+    assert_ended_by(&ConnectionError::RequestRejected(status), &outcome.events);
     assert_eq!(outcome.state, State::Closed);
     outcome.output
 }
 
 /// Asserts one end, with this error.
 #[track_caller]
-fn assert_ended_by(error: &Error, events: &[Event<'static>]) {
+fn assert_ended_by(error: &ConnectionError, events: &[Event<'static>]) {
     let [Event::Closed(closed)] = events else { panic!("{events:?}") };
     assert_eq!(assert_failed(closed), error);
 }
@@ -243,7 +243,7 @@ fn an_aborted_handshake_is_just_closed() {
         server.close_without_code(&mut output);
         assert!(server.is_closed() && output.is_empty(), "{cut}");
         let outcome = feed(&mut server, [&REQUEST.as_bytes()[cut..], b"\x88\x80\0\0\0\0"]);
-        assert_ended_by(&Error::ClosedWhileConnecting, &outcome.events);
+        assert_ended_by(&ConnectionError::ClosedWhileConnecting, &outcome.events);
         assert_eq!(outcome.output, b"");
         // The decision comes too late.
         for event in events {
@@ -330,7 +330,7 @@ fn too_many_bytes_before_the_decision_fail() {
 
 fn handshake_error(closed: &Closed) -> Option<HandshakeErrorKind> {
     match closed.error()? {
-        Error::Handshake(error) => Some(error.kind()),
+        ConnectionError::Handshake(error) => Some(error.kind()),
         _ => None,
     }
 }
@@ -346,7 +346,7 @@ fn a_rejection_drops_buffered_frames() {
     assert!(server.is_closed());
     assert_eq!(Head::parse(&drain(&mut output)).body, b"");
     let outcome = feed(&mut server, [&b""[..], REQUEST.as_bytes()]);
-    assert_ended_by(&Error::RequestRejected(403), &outcome.events);
+    assert_ended_by(&ConnectionError::RequestRejected(403), &outcome.events);
     assert!(outcome.output.is_empty() && server.receive_eof().is_none());
 }
 
@@ -360,7 +360,7 @@ fn eof_before_the_decision_ends_the_server() {
         let error = assert_failed(&closed);
         match cut {
             0 => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::MissingRequest)),
-            _ if cut == REQUEST.len() => assert_eq!(error, &Error::TransportLost),
+            _ if cut == REQUEST.len() => assert_eq!(error, &ConnectionError::TransportLost),
             _ => assert_eq!(handshake_error(&closed), Some(HandshakeErrorKind::IncompleteHead), "{cut}"),
         }
         assert_eq!(server.receive_eof(), None);
@@ -379,7 +379,7 @@ fn a_rejection_ends_the_connection_once() {
     rows!("6455-7.1.4-2");
     let (mut server, request) = deciding(REQUEST);
     server.reject(request, &Reject::not_found(), &mut Output::new());
-    assert_ended_by(&Error::RequestRejected(404), &server.receive_eof().into_iter().collect::<Vec<_>>());
+    assert_ended_by(&ConnectionError::RequestRejected(404), &server.receive_eof().into_iter().collect::<Vec<_>>());
     assert_eq!((server.receive_eof(), feed(&mut server, [&b"x"[..]]).events), (None, vec![]));
 }
 

@@ -1,7 +1,7 @@
 //! The first line of a head: other protocols are rejected within it, and later minor versions are accepted.
 
 use websocket_proto::handshake::{Bootstrap, parse_request};
-use websocket_proto::{Config, Connection, Error, Event, HandshakeErrorKind as Kind, State};
+use websocket_proto::{Config, Connection, ConnectionError, Event, HandshakeErrorKind as Kind, State};
 
 use crate::harness::{REQUEST, connecting, every_cut};
 use crate::http::{
@@ -110,7 +110,7 @@ fn random_bytes_are_rejected_within_a_line() {
         noise.extend(b"\r\n");
         for make in [waiting, || connecting(&offering(&[]), Config::new()).0] {
             let outcome = every_cut(make, &noise);
-            let Some(Error::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else {
+            let Some(ConnectionError::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else {
                 panic!("{}: {outcome:?}", noise.escape_ascii());
             };
             assert!(error.offset() < noise.len() as u64);
@@ -171,7 +171,7 @@ fn other_major_versions_are_answered_with_505() {
 fn a_request_line_beyond_the_limit_is_answered_with_414() {
     const LIMIT: usize = 400;
     rows!("6455-4.2.1-14");
-    let make = || Connection::server(Config::new().max_head_size(LIMIT as u32));
+    let make = || Connection::server(Config::new().max_head_size(LIMIT));
     // A request whose line, with its line end, has `len` bytes.
     let asking = |len: usize, target: &str| {
         let line = "GET  HTTP/1.1\r\n".len() + target.len();
@@ -216,8 +216,8 @@ fn a_request_line_beyond_the_limit_is_answered_with_414() {
         assert_eq!((kind.status(), kind.answer(bootstrap, "GET").status()), (414, 414));
     }
     // A client reports every head that is too large in the same way.
-    let make = || connecting(&offering(&[]), Config::new().max_head_size(LIMIT as u32)).0;
+    let make = || connecting(&offering(&[]), Config::new().max_head_size(LIMIT)).0;
     let outcome = every_cut(make, format!("HTTP/1.1 101 {}", "x".repeat(LIMIT)).as_bytes());
-    let Some(Error::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else { panic!() };
+    let Some(ConnectionError::Handshake(error)) = outcome.closed().and_then(|closed| closed.error()) else { panic!() };
     assert_eq!((error.kind(), error.offset()), (Kind::HeadTooLarge, LIMIT as u64));
 }

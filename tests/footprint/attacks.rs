@@ -6,7 +6,7 @@ use super::*;
 
 /// Every limit at its own size, so that no other hides behind it.
 pub(super) const SMALL: Config =
-    Config::new().max_message_size(64 << 10).max_head_size(8 << 10).max_headers(50).max_pending_pongs(2 << 10);
+    Config::new().max_message_size(64 << 10).max_head_size(8 << 10).max_headers(50).max_pending_pong_bytes(2 << 10);
 
 /// How `bytes` are cut into reads.
 pub(super) const PIECES: [usize; 4] = [1, 100, 4 << 10, usize::MAX];
@@ -57,7 +57,7 @@ fn pings() {
 
 /// More pings of this length than the budget has room for.
 fn flood(role: Role, reader: Reader, budget: usize, len: usize) {
-    let config = SMALL.max_pending_pongs(budget as u32);
+    let config = SMALL.max_pending_pong_bytes(budget);
     let ping = frame(true, Opcode::Ping, mask(role), &vec![7; len]);
     let pings = ping.repeat(1000 + budget * 5 / 4 / (2 + len));
     for piece in [20, 4 << 10] {
@@ -99,7 +99,7 @@ fn pings_of_every_length() {
 /// A million empty fragments cost what one does, alone and with pings between them.
 #[test]
 fn empty_fragments() {
-    let config = SMALL.max_fragments(u32::MAX).max_pending_pongs(100);
+    let config = SMALL.max_fragments(u32::MAX).max_pending_pong_bytes(100);
     for opcode in [Opcode::Text, Opcode::Binary] {
         let start = frame(false, opcode, Some(KEY), b"");
         let next = frame(false, Opcode::Continuation, Some(KEY), b"");

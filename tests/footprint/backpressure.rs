@@ -1,7 +1,7 @@
 //! The rule in `Output`'s docs: who reads only while the output is below a limit holds little more than that, for a
 //! peer that never reads.
 
-use websocket_proto::Prepared;
+use websocket_proto::PreparedMessage;
 
 use super::attacks::{BESIDE, ROLES, open};
 use super::peer::{KEPT, READERS, Reader, send_to};
@@ -53,7 +53,7 @@ impl Driver {
 
 /// No budget for pongs: the rule alone is to hold.
 fn config() -> Config {
-    Config::new().max_pending_pongs(u32::MAX)
+    Config::new().max_pending_pong_bytes(usize::MAX)
 }
 
 /// Sends what `session` gives for both roles, in reads of every size; all of it calls for more than the limit.
@@ -106,7 +106,7 @@ fn messages_and_pings_in_turn() {
     };
     flood(true, session);
     for read in [1, 100, 64 << 10] {
-        let ws = open_server(Config::new().max_pending_pongs(0));
+        let ws = open_server(Config::new().max_pending_pong_bytes(0));
         assert!(Driver::new(ws, true).drive(&mut session(Some(KEY)), read));
     }
 }
@@ -155,7 +155,7 @@ fn lists_hold_what_waits() {
     const FRAME: usize = 1004;
     for (browser_rules, each) in [(false, 40), (true, 40 + 24)] {
         let config = Config::new().browser_rules(browser_rules);
-        let prepared = Prepared::text(&"x".repeat(1000));
+        let prepared = PreparedMessage::text(&"x".repeat(1000));
         for reader in READERS {
             let mut ws = open(Role::Server, &config);
             // Made when it is sent for the first time.

@@ -1,6 +1,6 @@
 //! permessage-deflate: nothing before it is used, and what was promised from then on.
 
-use websocket_proto::{Deflate, Parameter};
+use websocket_proto::{Deflate, DeflateParameter};
 
 use super::attacks::attack;
 use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
@@ -86,7 +86,8 @@ fn nothing_before_the_first_compressed_message() {
 #[test]
 fn dedicated_memory_is_bounded() {
     for (bits, level, most) in [(9, 1, 134), (12, 5, 162), (15, 8, 372)] {
-        let deflate = Deflate::new().window_bits(bits).memory_level(level).server_max_window_bits(Parameter::Require);
+        let deflate =
+            Deflate::new().window_bits(bits).memory_level(level).server_max_window_bits(DeflateParameter::Require);
         let mut ws = open_deflate(deflate);
         // An output that has grown already.
         let mut output = grown();

@@ -39,7 +39,7 @@ fn config(noise: &mut Noise) -> Config {
         .max_head_size([200, 1000, 8000][noise.below(3)])
         .max_headers([10, 100, 1000][noise.below(3)])
         .max_message_size([0, 100, 4000, 100_000][noise.below(4)])
-        .max_pending_pongs([0, 100, 2000][noise.below(3)]);
+        .max_pending_pong_bytes([0, 100, 2000][noise.below(3)]);
     let config = if noise.below(3) == 0 { config.part_size(noise.below(2000)) } else { config };
     #[cfg(feature = "deflate")]
     if noise.below(2) == 0 {

@@ -24,10 +24,10 @@ const TINY: Limits = Limits { head: 1 << 10, lines: 20, message: 1 << 10, part: 
 impl Limits {
     fn config(self) -> Config {
         let config = Config::new()
-            .max_head_size(self.head as u32)
+            .max_head_size(self.head)
             .max_headers(self.lines as u16)
             .max_message_size(self.message)
-            .max_pending_pongs(self.pongs as u32);
+            .max_pending_pong_bytes(self.pongs);
         let config = if self.part > 0 { config.part_size(self.part) } else { config };
         #[cfg(feature = "deflate")]
         if self.deflate {
@@ -253,8 +253,8 @@ fn the_sum_is_the_documented_one() {
     }
     // No message is too long to be counted, and nothing is where nothing is allowed.
     assert_eq!(by_role(&Config::new().max_message_size(UNLIMITED)), [UNLIMITED; 2]);
-    let nothing = Config::new().max_head_size(0).max_headers(0).max_message_size(0).max_pending_pongs(0);
+    let nothing = Config::new().max_head_size(0).max_headers(0).max_message_size(0).max_pending_pong_bytes(0);
     assert!(by_role(&nothing).into_iter().all(|most| most < 3 << 10), "{:?}", by_role(&nothing));
-    let everything = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX).max_pending_pongs(u32::MAX);
+    let everything = Config::new().max_head_size(usize::MAX).max_headers(u16::MAX).max_pending_pong_bytes(usize::MAX);
     assert!(by_role(&everything).into_iter().all(|most| most > 4 << 30), "{:?}", by_role(&everything));
 }

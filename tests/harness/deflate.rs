@@ -1,7 +1,9 @@
 //! permessage-deflate: any bytes as compressed messages, and any messages through our own compressor.
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, MessageKind, Output, Parameter, Role};
+use websocket_proto::{
+    ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Input, MessageKind, Output, Role,
+};
 
 use super::bytes::Bytes;
 use super::parts::Parts;
@@ -72,10 +74,10 @@ pub fn deflate(data: &[u8]) {
 /// Level, memory level, window, the peer's window, threshold and whether it is shared, and the four parameters.
 pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]) -> Deflate {
     let parameter = |shift: u8| match parameters >> shift & 3 {
-        0 => Parameter::Allow,
-        1 => Parameter::Prefer,
-        2 => Parameter::Require,
-        _ => Parameter::Refuse,
+        0 => DeflateParameter::Allow,
+        1 => DeflateParameter::Prefer,
+        2 => DeflateParameter::Require,
+        _ => DeflateParameter::Refuse,
     };
     let wish = Deflate::new()
         .level(level % 10)

@@ -2,8 +2,8 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, Error, Event, Input, Output, Reject, Role,
-    State, handshake::Request,
+    ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, ConnectionError, Event, Input, Output, Reject,
+    Role, State, handshake::Request,
 };
 
 use super::bytes::Bytes;
@@ -144,7 +144,7 @@ impl Setup {
         }
         if self.has(flag::SMALL_MESSAGES) {
             let (message, frame) = self.small_limits();
-            config = config.max_message_size(message).max_frame_size(frame).max_fragments(3).max_pending_pongs(16);
+            config = config.max_message_size(message).max_frame_size(frame).max_fragments(3).max_pending_pong_bytes(16);
         }
         if self.has(flag::SMALL_HEADS) {
             config = config.max_head_size(256).max_headers(7);
@@ -242,14 +242,16 @@ impl Setup {
         let close = items.iter().find_map(|item| if let Item::Close(body) = item { Some(&**body) } else { None });
         match closed.error() {
             // RFC 6455 §7.1.7, unless the application sent another Close before.
-            Some(Error::Protocol(error)) if !outcome.closing => {
+            Some(ConnectionError::Protocol(error)) if !outcome.closing => {
                 assert_eq!(close, Some(&error.close_code().get().to_be_bytes()[..]), "{outcome:x?}");
             }
             // §4.2.1: "return an HTTP response with an appropriate error code".
-            Some(Error::Handshake(error)) if self.role == Role::Server && outcome.at_eof.is_empty() => {
+            Some(ConnectionError::Handshake(error)) if self.role == Role::Server && outcome.at_eof.is_empty() => {
                 assert_eq!(items, [Item::Head(Some(error.kind().status()))], "{outcome:x?}");
             }
-            Some(Error::RequestRejected(status)) => assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}"),
+            Some(ConnectionError::RequestRejected(status)) => {
+                assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}")
+            }
             // §7.2.1: no peer is left to send a Close to.
             Some(_) => assert_eq!(close.is_some(), outcome.closing, "{outcome:x?}"),
             // §5.5.1: "the endpoint MUST send a Close frame in response".
@@ -290,8 +292,8 @@ impl Setup {
 
 fn check_end(closed: &Closed, received: u64) {
     let offset = match closed.error() {
-        Some(Error::Protocol(error)) => error.offset(),
-        Some(Error::Handshake(error)) => error.offset(),
+        Some(ConnectionError::Protocol(error)) => error.offset(),
+        Some(ConnectionError::Handshake(error)) => error.offset(),
         _ => 0,
     };
     assert!(offset <= received, "{closed:?} in {received} bytes");

@@ -1,7 +1,7 @@
 //! What permessage-deflate makes of a message is masked like everything else.
 
 use bytes::Bytes;
-use websocket_proto::{Config, Event, Input, MessageKind, Output, Prepared};
+use websocket_proto::{Config, Event, Input, MessageKind, Output, PreparedMessage};
 
 use super::client::{Client, Numbers, drain, frames, open_pair};
 use super::frame;
@@ -19,7 +19,7 @@ fn compressed_messages() {
     ws.send_fragment(MessageKind::Text, text.as_bytes(), false, output).unwrap();
     ws.ping(b"between", output).unwrap();
     ws.send_fragment(MessageKind::Text, b"end", true, output).unwrap();
-    ws.send_prepared(&Prepared::text(&text), output).unwrap();
+    ws.send_prepared(&PreparedMessage::text(&text), output).unwrap();
     ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), output).unwrap();
     ws.send_text_uncompressed(&text, output).unwrap();
     // A block of the reserved type (RFC 1951 §3.2.3).

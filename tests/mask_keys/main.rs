@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use websocket_proto::{
-    CloseCode, Config, Fragments, MessageKind, Prepared, SendError, State, Timeout, Timeouts, Timers,
+    CloseCode, Config, Fragments, MessageKind, PreparedMessage, SendError, State, Timeout, Timeouts, Timers,
 };
 
 use client::{Client, drain, frames};
@@ -63,8 +63,8 @@ fn messages() {
         assert_sends(&config, &[(0x81, data), (0x82, data), (0x81, data), (0x82, data)], |client| {
             client.ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), &mut client.output).unwrap();
             client.ws.send_bytes(MessageKind::Binary, Bytes::from(text.clone()), &mut client.output).unwrap();
-            client.ws.send_prepared(&Prepared::text(&text), &mut client.output).unwrap();
-            client.ws.send_prepared(&Prepared::binary(data), &mut client.output).unwrap();
+            client.ws.send_prepared(&PreparedMessage::text(&text), &mut client.output).unwrap();
+            client.ws.send_prepared(&PreparedMessage::binary(data), &mut client.output).unwrap();
         });
     }
 }
@@ -116,7 +116,7 @@ fn pongs() {
 /// A pong that takes the place of another has a key of its own, too, so some are not seen: but never one twice.
 #[test]
 fn pongs_in_the_place_of_others() {
-    for mut client in Client::open(&Config::new().max_pending_pongs(40)) {
+    for mut client in Client::open(&Config::new().max_pending_pong_bytes(40)) {
         let mut seen = 0;
         for ping in 0..100_u8 {
             client.receive(&frame(0x89, &[ping; 4]), usize::MAX);

@@ -7,7 +7,7 @@ mod receiving;
 mod sending;
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, Output, Parameter, Role};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Input, Output, Role};
 
 use allocator::Failing;
 
@@ -30,9 +30,9 @@ impl Mode {
         let deflate = Deflate::new().threshold(0).window_bits(9).memory_level(1);
         match self {
             Self::Takeover => deflate,
-            Self::NoTakeover => {
-                deflate.server_no_context_takeover(Parameter::Require).client_no_context_takeover(Parameter::Require)
-            }
+            Self::NoTakeover => deflate
+                .server_no_context_takeover(DeflateParameter::Require)
+                .client_no_context_takeover(DeflateParameter::Require),
             Self::Shared => deflate.shared(),
         }
     }

@@ -1,6 +1,6 @@
 //! Receiving: what came before is delivered, the peer is told, and the last event says why.
 
-use websocket_proto::{CloseStatus, Config, Connection, Error, Event, Input, MessageKind, Output, Role};
+use websocket_proto::{CloseStatus, Config, Connection, ConnectionError, Event, Input, MessageKind, Output, Role};
 
 use crate::allocator::{Failing, has_failed, plan, under};
 use crate::{CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, noise, open, taken, verse};
@@ -89,7 +89,7 @@ struct Outcome {
     len: usize,
     is_prefix: bool,
     messages: usize,
-    error: Option<Error>,
+    error: Option<ConnectionError>,
     status: Option<CloseStatus>,
     after: usize,
 }
@@ -152,7 +152,7 @@ fn check(way: Way, mut stage: Stage, piece: usize, failing: Failing, is_warm: bo
     // The fast path leaves what it has no memory for to the usual one, which asks again.
     let is_asked_again = matches!(way, Way::PlainText | Way::PlainBinary) && failing == Failing::Once(0);
     if has_failed && !(is_asked_again && error.is_none()) {
-        assert_eq!(error, Some(Error::OutOfMemory), "{what}, {failing:?}");
+        assert_eq!(error, Some(ConnectionError::OutOfMemory), "{what}, {failing:?}");
         assert_eq!(status, Some(CloseStatus::Abnormal));
         assert!(stage.ws.is_closed() && messages == 0, "{what}, {failing:?}");
         let told = close_code(role, &answer);
@@ -205,7 +205,7 @@ fn a_shared_decompressor_is_not_lost() {
             if !has_failed() {
                 return false;
             }
-            assert_eq!(outcome.error, Some(Error::OutOfMemory));
+            assert_eq!(outcome.error, Some(ConnectionError::OutOfMemory));
             let mut bytes = taken(&mut sent);
             let mut input = Input::new(&mut bytes);
             plan(Failing::Large(CODEC));

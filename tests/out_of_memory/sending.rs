@@ -1,7 +1,9 @@
 //! Sending: an error that says so, nothing in the output, and everything goes on.
 
 use bytes::Buf;
-use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, Prepared, Role, SendError, State};
+use websocket_proto::{
+    Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
+};
 
 use crate::allocator::{Failing, has_failed, plan, under};
 use crate::{
@@ -22,11 +24,18 @@ enum Way {
     NextFragment,
     LastFragment,
     OnlyFragment,
-    Prepared,
+    PreparedMessage,
 }
 
-const WAYS: [Way; 7] =
-    [Way::Text, Way::Noise, Way::FirstFragment, Way::NextFragment, Way::LastFragment, Way::OnlyFragment, Way::Prepared];
+const WAYS: [Way; 7] = [
+    Way::Text,
+    Way::Noise,
+    Way::FirstFragment,
+    Way::NextFragment,
+    Way::LastFragment,
+    Way::OnlyFragment,
+    Way::PreparedMessage,
+];
 
 /// Two connections of the same role, which send to one output, and their peers.
 struct Stage {
@@ -38,7 +47,7 @@ struct Stage {
     output: Output,
     back: Output,
     payload: Vec<u8>,
-    prepared: Prepared,
+    prepared: PreparedMessage,
 }
 
 impl Stage {
@@ -46,7 +55,7 @@ impl Stage {
         let config = Config::new();
         let ([ws, peer], [neighbour, its_peer]) = (open(role, deflate, &config), open(role, deflate, &config));
         let payload = if way == Way::Noise { noise(50_000) } else { verse().into_bytes() };
-        let (output, back, prepared) = (Output::new(), Output::new(), Prepared::text(&verse()));
+        let (output, back, prepared) = (Output::new(), Output::new(), PreparedMessage::text(&verse()));
         let mut stage = Self { way, ws, peer, neighbour, its_peer, output, back, payload, prepared };
         if is_warm {
             stage.check_passing(BEFORE);
@@ -68,7 +77,7 @@ impl Stage {
             Way::NextFragment => ws.send_fragment(MessageKind::Text, &payload[30..400], false, output),
             Way::LastFragment => ws.send_fragment(MessageKind::Text, &payload[30..], true, output),
             Way::OnlyFragment => ws.send_fragment(MessageKind::Text, payload, true, output),
-            Way::Prepared => ws.send_prepared(&self.prepared, output),
+            Way::PreparedMessage => ws.send_prepared(&self.prepared, output),
         }
     }
 
@@ -85,7 +94,7 @@ impl Stage {
     /// How many allocations may fail.
     fn allocations(&self) -> usize {
         // A compressor, what is compressed, the frame, and a place for it: what refers to that is not in our hands.
-        if self.way == Way::Prepared && self.ws.role() == Role::Server { 4 } else { usize::MAX }
+        if self.way == Way::PreparedMessage && self.ws.role() == Role::Server { 4 } else { usize::MAX }
     }
 
     fn message(&self) -> Event<'static> {

@@ -58,7 +58,7 @@ fn a_compressed_message_over_the_limit_fails_after_its_parts() {
             |received| {
                 assert!(received.messages(64) == ["too long ".repeat(200).as_bytes()[..1000].to_vec()]);
                 assert!(received.parts.iter().all(|part| !part.last));
-                let Some(Error::Protocol(error)) = received.closed().error() else { panic!("{received:?}") };
+                let Some(ConnectionError::Protocol(error)) = received.closed().error() else { panic!("{received:?}") };
                 assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
             },
         );
@@ -84,7 +84,7 @@ fn parts_before_a_fault_in_a_compressed_message_are_delivered() {
             let input = frame(role, 0xc1, payload);
             let events = receive(&mut pair(role, deflate()).1, &input, &mut Output::new());
             let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
-            assert!(matches!(expected.error(), Some(Error::Protocol(error)) if error.kind() == kind));
+            assert!(matches!(expected.error(), Some(ConnectionError::Protocol(error)) if error.kind() == kind));
             every_cut(
                 || pair(role, deflate().part_size(SMALLEST)).1,
                 &input,

@@ -8,7 +8,7 @@ mod wired;
 
 use std::borrow::Cow;
 
-use websocket_proto::{Closed, Config, Connection, Error, Event, Input, Output, ProtocolErrorKind, Role};
+use websocket_proto::{Closed, Config, Connection, ConnectionError, Event, Input, Output, ProtocolErrorKind, Role};
 use wired::{ROLES, drain, open, receive};
 
 /// The smallest size of a part: the longest character.
@@ -240,7 +240,7 @@ fn parts_before_a_fault_are_delivered() {
             let (mut whole, mut close) = (with(role, Config::new()), Output::new());
             let events = receive(&mut whole, &input, &mut close);
             let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
-            let Some(Error::Protocol(error)) = expected.error() else { panic!("{expected:?}") };
+            let Some(ConnectionError::Protocol(error)) = expected.error() else { panic!("{expected:?}") };
             assert_eq!(error.kind(), kind);
             let close = drain(&mut close);
             for size in [SMALLEST, 7, 1000] {
@@ -276,7 +276,9 @@ fn a_message_over_the_limit_fails_after_its_parts() {
                 &frames(role, message),
                 |received| {
                     assert_eq!(received.messages(SMALLEST), delivered);
-                    let Some(Error::Protocol(error)) = received.closed().error() else { panic!("{received:?}") };
+                    let Some(ConnectionError::Protocol(error)) = received.closed().error() else {
+                        panic!("{received:?}")
+                    };
                     assert_eq!(error.kind(), ProtocolErrorKind::MessageTooBig);
                     let mut peer = open(role, Config::new(), Config::new()).1;
                     let told = receive(&mut peer, &received.output, &mut Output::new());

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use driven::{App, Driver, Heard, message};
 use peers::Peer;
 use websocket_proto::frame::Opcode;
-use websocket_proto::{Error, ProtocolErrorKind, Role, Timeout, Timeouts};
+use websocket_proto::{ConnectionError, ProtocolErrorKind, Role, Timeout, Timeouts};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -185,7 +185,7 @@ fn a_peer_that_sends_on_after_its_fault_is_told(driver: &Driver) {
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
         drop(peer);
         let heard = running.heard();
-        let Some(Error::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
+        let Some(ConnectionError::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
         assert_eq!(error.kind(), ProtocolErrorKind::ReservedOpcode(3));
     }
 }
@@ -228,7 +228,7 @@ fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
         assert!(frames[1].1.starts_with(b"\x0b\xc0"), "{frames:x?}");
         assert!(start.elapsed() >= 2 * span, "{:?}", start.elapsed());
         drop(peer);
-        assert_eq!(running.heard().end().error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+        assert_eq!(running.heard().end().error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{CloseCode, Config, Connection, Event, Output, Prepared, Role, State, Timeouts};
+use websocket_proto::{CloseCode, Config, Connection, Event, Output, PreparedMessage, Role, State, Timeouts};
 
 use crate::broadcast::broadcast;
 use crate::driven::{App, BLOCKING, Heard, message};
@@ -47,7 +47,7 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
         let ws = Connection::server(Config::new().max_output(MOST));
         room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
     }
-    let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| Prepared::binary(&message(at)));
+    let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| PreparedMessage::binary(&message(at)));
     while !room.all.is_empty() {
         // All are there, and two of them have what was sent.
         let members = || room.all.values().map(|(member, _)| member);

@@ -91,7 +91,7 @@ proptest! {
         for (now, step) in steps {
             match step {
                 'b' if !ws.is_closed() => drop(receive(&mut ws, &frame(role, Opcode::Binary, b"."))),
-                'r' => timers.received(now),
+                'r' => timers.note_activity(now),
                 // The first pings of these timers carry small numbers.
                 'p' => for ping in 0..4_u64 {
                     if let Some(round_trip) = timers.pong(now, &ping.to_be_bytes()) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use websocket_proto::{CloseCode, Error, Role, State, Timeout, Timeouts};
+use websocket_proto::{CloseCode, ConnectionError, Role, State, Timeout, Timeouts};
 
 use crate::world::{LATENCY, World};
 
@@ -78,7 +78,7 @@ fn a_peer_that_falls_silent_is_failed_after_its_validity_and_the_wait_for_a_pong
         assert_eq!(end.messages, 1);
         let (at, closed) = end.last.as_ref().unwrap();
         assert_eq!((*at, closed.code(), closed.was_clean()), (failed, 1006, false));
-        assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+        assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
         // Only the way back is lost: the peer receives the Close.
         assert_eq!(peer.pings, pings + 1);
         let (_, closed) = peer.last.as_ref().unwrap();
@@ -120,7 +120,7 @@ fn a_close_that_is_not_answered_ends_at_its_deadline() {
         let (end, _) = world.ends(role);
         let (at, closed) = end.last.as_ref().unwrap();
         assert_eq!((*at, closed.code()), (LATER + CLOSING, 1006));
-        assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Closing)));
+        assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Closing)));
         assert_eq!(end.written, written);
         assert_eq!(end.timers.poll_timeout(), None);
     }
@@ -164,7 +164,7 @@ fn an_undecided_request_is_rejected_with_503() {
     world.server.hesitates = true;
     world.run(HOUR);
     let (at, closed) = world.server.last.as_ref().unwrap();
-    assert_eq!((*at, closed.error()), (OPENING, Some(&Error::Timeout(Timeout::Opening))));
+    assert_eq!((*at, closed.error()), (OPENING, Some(&ConnectionError::Timeout(Timeout::Opening))));
     assert_eq!(world.client.refused, Some(503));
     // A decision after that has no effect.
     let request = world.server.request.take().unwrap();
@@ -180,7 +180,7 @@ fn a_client_ends_if_the_server_never_answers() {
     world.run(HOUR);
     let (at, closed) = world.client.last.unwrap();
     assert_eq!((at, closed.code()), (OPENING, 1006));
-    assert_eq!(closed.error(), Some(&Error::Timeout(Timeout::Opening)));
+    assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
     assert_eq!(world.client.written, request);
 }
 

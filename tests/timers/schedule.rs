@@ -79,7 +79,7 @@ fn run(schedule: &Schedule, mode: Loop) -> Run {
         let now = arrivals.peek().map_or(deadline, |arrival| deadline.min(*arrival));
         if arrivals.next_if_eq(&now).is_some() {
             if mode == Loop::Telling || mode == Loop::Both && now.is_multiple_of(2) {
-                timers.received(now);
+                timers.note_activity(now);
             }
             receive(&mut ws, &frame(schedule.role, Opcode::Pong, b""));
         }

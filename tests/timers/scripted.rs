@@ -6,8 +6,8 @@ use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Error, Event, Input, Output, Role, State, Timeout, Timeouts,
-    Timers,
+    ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, Input, Output, Role, State, Timeout,
+    Timeouts, Timers,
 };
 
 pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
@@ -79,7 +79,7 @@ fn bytes_do_not_extend_the_handshake() {
         let (mut ws, mut output) = (connecting(role), Output::new());
         let mut timers = Timers::new(seconds(1000), Timeouts::none().opening(seconds(10)));
         for (second, byte) in (1000..1010).zip(head) {
-            timers.received(seconds(second));
+            timers.note_activity(seconds(second));
             assert!(receive(&mut ws, &[*byte]).is_empty());
             timers.handle_timeout(seconds(second), &mut ws, &mut output);
             assert_eq!(timers.poll_timeout(), Some(seconds(1010)));
@@ -97,7 +97,7 @@ fn bytes_do_not_extend_the_handshake() {
             Role::Client => assert_eq!(written, ""),
         }
         let closed = last_event(&mut ws);
-        assert_eq!((closed.code(), closed.error()), (1006, Some(&Error::Timeout(Timeout::Opening))));
+        assert_eq!((closed.code(), closed.error()), (1006, Some(&ConnectionError::Timeout(Timeout::Opening))));
         assert_eq!(ws.receive_eof(), None);
     }
 }
@@ -118,7 +118,7 @@ fn a_rejection_without_its_body_is_reported() {
         assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
         assert_eq!(refusal.retry_after(), Some(seconds(7)));
         let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
-        let Some(Error::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
+        let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
         assert_eq!(error.status(), 503);
         assert_eq!(ws.receive_eof(), None);
     }
@@ -158,7 +158,7 @@ fn reading_the_output_keeps_the_connection_alive() {
     ws.send_binary(&[7; 1000], &mut output).unwrap();
     for taken in (0..20).map(|round| seconds(round * 45)) {
         output.advance(10);
-        timers.received(taken);
+        timers.note_activity(taken);
         timers.handle_timeout(taken, &mut ws, &mut output);
         assert_eq!(timers.poll_timeout(), Some(taken + seconds(30)));
         let before = output.len();
@@ -167,7 +167,7 @@ fn reading_the_output_keeps_the_connection_alive() {
         assert_eq!((ws.state(), output.len()), (State::Open, before + 10));
     }
     timers.handle_timeout(seconds(19 * 45 + 50), &mut ws, &mut output);
-    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::KeepAlive)));
+    assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
 }
 
 /// A peer that never answers a Close, and goes on sending.
@@ -181,14 +181,14 @@ fn bytes_do_not_extend_the_closing_handshake() {
         ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
         output.advance(output.remaining());
         for second in 0..5 {
-            timers.received(seconds(second));
+            timers.note_activity(seconds(second));
             receive(&mut ws, &frame(role, Opcode::Text, b"and another thing"));
             timers.handle_timeout(seconds(second), &mut ws, &mut output);
             assert_eq!((ws.state(), timers.poll_timeout()), (State::Closing, Some(seconds(5))));
         }
         timers.handle_timeout(seconds(5), &mut ws, &mut output);
         assert!(ws.is_closed() && output.is_empty());
-        assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::Closing)));
+        assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(Timeout::Closing)));
     }
 }
 
@@ -265,7 +265,7 @@ fn a_timeout_that_comes_too_late_does_nothing() {
                 timeouts.into_iter().filter(|_| is_over).for_each(|late| ws.time_out(late, &mut output));
                 assert_eq!(output.len(), waiting);
                 if ends {
-                    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(timeout)));
+                    assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(timeout)));
                 } else {
                     assert!(output.is_empty());
                 }
@@ -297,7 +297,7 @@ fn bytes_after_an_undecided_request_are_dropped() {
     receive(&mut ws, &[REQUEST, &frame(Role::Server, Opcode::Text, b"early")].concat());
     ws.time_out(Timeout::Opening, &mut output);
     assert!(output.chunk().starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
-    assert_eq!(last_event(&mut ws).error(), Some(&Error::Timeout(Timeout::Opening)));
+    assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
     assert_eq!(ws.receive_eof(), None);
 }
 
@@ -342,7 +342,7 @@ fn a_timeout_ends_the_connection_at_any_byte() {
             if is_meant {
                 let events = accept(&mut ws, &stream[cut..]);
                 let [Event::Closed(closed)] = &events[..] else { panic!("{events:?} at {cut}") };
-                assert_eq!(closed.error(), Some(&Error::Timeout(timeout)));
+                assert_eq!(closed.error(), Some(&ConnectionError::Timeout(timeout)));
                 assert_eq!(ws.receive_eof(), None);
             }
         }

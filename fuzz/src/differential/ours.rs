@@ -2,7 +2,8 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Deflate, Error, Event, Input, Output, Parameter,
+    ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, Input,
+    Output,
 };
 
 use super::{MAX_FRAME, MAX_MESSAGE, Outcome, Setup, Step};
@@ -30,8 +31,8 @@ fn config(setup: &Setup) -> Config {
         .max_message_size(MAX_MESSAGE)
         // Peers have no such limits.
         .max_fragments(u32::MAX)
-        .max_pending_pongs(u32::MAX);
-    let takeover = if setup.has(flag::NO_CONTEXT) { Parameter::Require } else { Parameter::Refuse };
+        .max_pending_pong_bytes(usize::MAX);
+    let takeover = if setup.has(flag::NO_CONTEXT) { DeflateParameter::Require } else { DeflateParameter::Refuse };
     if setup.has(flag::DEFLATE) {
         config.deflate(Deflate::new().server_no_context_takeover(takeover).client_no_context_takeover(takeover))
     } else {
@@ -74,8 +75,8 @@ fn step(event: Event<'_>) -> Option<Step> {
 
 fn end(closed: &Closed) -> Step {
     match closed.error() {
-        Some(Error::Protocol(error)) => Step::Fault(error.close_code().get()),
-        Some(Error::TransportLost) => Step::Eof,
+        Some(ConnectionError::Protocol(error)) => Step::Fault(error.close_code().get()),
+        Some(ConnectionError::TransportLost) => Step::Eof,
         Some(error) => panic!("{error}"),
         None if closed.code() == 1005 => Step::Close(None),
         None => Step::Close(Some((closed.code(), closed.reason().into()))),

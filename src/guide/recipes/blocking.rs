@@ -104,7 +104,7 @@ impl<'t> Peer<'t> {
         let (now, has_taken) = (Instant::now(), self.output.len() < before);
         if has_taken && was_full {
             // It has room again only because the peer took something: the peer is alive.
-            self.timers.received(now);
+            self.timers.note_activity(now);
         }
         if has_taken || !was_full {
             self.progress = now;

@@ -188,7 +188,7 @@ impl Peer {
         }
         if has_taken && was_full {
             // It has room again only because the peer took something: the peer is alive.
-            self.timers.received(now);
+            self.timers.note_activity(now);
             self.grace = self.grace.map(|_| now + GRACE);
         }
         if has_taken || !was_full {

@@ -63,7 +63,7 @@ pub(crate) async fn drive(
                 progress = Instant::now();
                 if is_full {
                     // It has room again only because the peer took something: the peer is alive.
-                    timers.received(progress);
+                    timers.note_activity(progress);
                 }
                 waits = written.is_ok_and(|is_done| !is_done);
                 is_full = !output.is_empty();

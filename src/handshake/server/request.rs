@@ -256,7 +256,7 @@ impl fmt::Debug for Request {
 /// # Errors
 /// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
-    let unbounded = Config::new().max_head_size(u32::MAX).max_headers(u16::MAX);
+    let unbounded = Config::new().max_head_size(usize::MAX).max_headers(u16::MAX);
     let mut scanner = HeadScanner::request();
     if let Some((len, request)) = scanner.parse_at_once(head, &unbounded, check_request) {
         return if len == head.len() { request } else { Err(HandshakeErrorKind::MalformedHttp) };

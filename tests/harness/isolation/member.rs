@@ -2,7 +2,8 @@
 
 use bytes::Buf;
 use websocket_proto::{
-    CloseCode, Closed, Connection, Error, Event, Input, MessageKind, Output, Prepared, Role, SendError, State, Timeout,
+    CloseCode, Closed, Connection, ConnectionError, Event, Input, MessageKind, Output, PreparedMessage, Role,
+    SendError, State, Timeout,
 };
 
 use super::super::parts::Parts;
@@ -139,8 +140,8 @@ impl Member {
     pub(super) fn send_prepared(&mut self, kind: MessageKind, content: &[u8], output: &mut Output) {
         self.send_by(kind, content, output, |ws, payload, output| {
             let prepared = match kind {
-                MessageKind::Text => Prepared::text(payload),
-                MessageKind::Binary => Prepared::binary(payload.as_bytes()),
+                MessageKind::Text => PreparedMessage::text(payload),
+                MessageKind::Binary => PreparedMessage::binary(payload.as_bytes()),
             };
             ws.send_prepared(&prepared, output)
         });
@@ -366,9 +367,9 @@ impl Member {
         self.ends = 1;
         match closed.error() {
             None => assert!(!self.has_timed_out),
-            Some(Error::Timeout(_)) => assert!(self.has_timed_out),
-            Some(Error::TransportLost) => assert!(self.is_cut_off),
-            Some(Error::Protocol(error)) => {
+            Some(ConnectionError::Timeout(_)) => assert!(self.has_timed_out),
+            Some(ConnectionError::TransportLost) => assert!(self.is_cut_off),
+            Some(ConnectionError::Protocol(error)) => {
                 let code = error.close_code().get();
                 assert_eq!(Some(code), self.peer.fault, "{closed}");
                 self.is_cut_off = true;

@@ -40,7 +40,7 @@ pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
     };
     let mut config = Config::new();
     if traits & traits::FEW_PONGS != 0 {
-        config = config.max_pending_pongs(30);
+        config = config.max_pending_pong_bytes(30);
     }
     if traits & traits::PARTS != 0 {
         config = config.part_size(20);

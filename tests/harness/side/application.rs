@@ -1,6 +1,8 @@
 //! The application of a side, and the effects that the model expects.
 
-use websocket_proto::{Accept, CloseCode, Error, MessageKind, Prepared, Reject, Role, SendError, State, Timeout};
+use websocket_proto::{
+    Accept, CloseCode, ConnectionError, MessageKind, PreparedMessage, Reject, Role, SendError, State, Timeout,
+};
 
 use super::super::wire::{Item, end};
 use super::Side;
@@ -24,7 +26,7 @@ impl Side {
             return;
         }
         if choice == 0 {
-            self.end_abnormally(Error::RequestRejected(403));
+            self.end_abnormally(ConnectionError::RequestRejected(403));
         } else {
             self.state = State::Open;
         }
@@ -50,8 +52,8 @@ impl Side {
         let payload = if kind == MessageKind::Text { lossy.as_bytes() } else { payload };
         let sent = match (prepared, kind) {
             (false, _) => self.ws.send_bytes(kind, payload.to_vec().into(), &mut self.output),
-            (true, MessageKind::Text) => self.ws.send_prepared(&Prepared::text(&lossy), &mut self.output),
-            (true, MessageKind::Binary) => self.ws.send_prepared(&Prepared::binary(payload), &mut self.output),
+            (true, MessageKind::Text) => self.ws.send_prepared(&PreparedMessage::text(&lossy), &mut self.output),
+            (true, MessageKind::Binary) => self.ws.send_prepared(&PreparedMessage::binary(payload), &mut self.output),
         };
         if self.is_sent(sent, before, &[(self.sending.is_some(), SendError::MessageInProgress)]) {
             self.log.push((Item::Message(kind, payload.to_vec()), false));
@@ -105,7 +107,7 @@ impl Side {
                 self.state = State::Closing;
                 return;
             }
-            State::Connecting => self.end_abnormally(Error::ClosedWhileConnecting),
+            State::Connecting => self.end_abnormally(ConnectionError::ClosedWhileConnecting),
             State::Closing | State::Closed => {}
         }
         assert_eq!(self.output.len(), before, "a Close that is not due");
@@ -120,7 +122,7 @@ impl Side {
                     let status = if self.request.is_some() { 503 } else { 408 };
                     self.log.push((Item::Head(Some(status)), false));
                 }
-                self.end_abnormally(Error::Timeout(timeout));
+                self.end_abnormally(ConnectionError::Timeout(timeout));
             }
             (Timeout::KeepAlive, State::Open | State::Closing) | (Timeout::Closing, State::Closing) => {
                 // A client that has sent and received a Close needs nothing more from its peer.
@@ -132,7 +134,7 @@ impl Side {
                 if timeout == Timeout::KeepAlive && !self.close_sent {
                     self.log_close([&3008_u16.to_be_bytes(), &b"nothing received for too long"[..]].concat());
                 }
-                self.end_abnormally(Error::Timeout(timeout));
+                self.end_abnormally(ConnectionError::Timeout(timeout));
             }
             _ => {}
         }
@@ -143,7 +145,7 @@ impl Side {
         self.ws.recycle(vec![0xff; size.into()]);
     }
 
-    fn end_abnormally(&mut self, error: Error) {
+    fn end_abnormally(&mut self, error: ConnectionError) {
         self.error = Some(error);
         self.state = State::Closed;
         self.is_cut_off = true;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use bytes::Buf;
 use websocket_proto::handshake::Request;
 use websocket_proto::{
-    ClientRequest, CloseStatus, Config, Connection, Error, Event, Input, MessageKind, Output, Role, State,
+    ClientRequest, CloseStatus, Config, Connection, ConnectionError, Event, Input, MessageKind, Output, Role, State,
 };
 
 use super::wire::{Decoder, Item, end};
@@ -35,7 +35,7 @@ pub struct Side {
     /// The body of the peer's Close.
     close_received: Option<Vec<u8>>,
     /// The error of its end, if it does not end by the peer's Close.
-    error: Option<Error>,
+    error: Option<ConnectionError>,
     /// Whether it ended before it received everything that its peer sent.
     pub is_cut_off: bool,
 
@@ -131,7 +131,7 @@ fn config(traits: Traits) -> Config {
     Config::new()
         .max_message_size(usize::MAX)
         .max_fragments(u32::MAX)
-        .max_pending_pongs(if traits.few_pongs { 100 } else { u32::MAX })
+        .max_pending_pong_bytes(if traits.few_pongs { 100 } else { usize::MAX })
         .browser_rules(traits.browser_rules)
 }
 
@@ -185,7 +185,7 @@ impl Side {
         if self.state != State::Closed {
             let is_past_the_head = self.state != State::Connecting || self.request.is_some();
             if is_past_the_head && self.close_received.is_none() {
-                self.error = Some(Error::TransportLost);
+                self.error = Some(ConnectionError::TransportLost);
             }
             self.state = State::Closed;
             self.due.push_back(self.close_received.as_deref().map_or(Item::End(1006, String::new()), end));
@@ -244,9 +244,9 @@ impl Side {
             Event::Closed(closed) => {
                 assert_eq!(closed.was_clean(), closed.error().is_none(), "{closed:?}");
                 // An opening handshake that is cut short has an error of its own kind.
-                let is_cut_short = matches!(closed.error(), Some(Error::Handshake(_)));
+                let is_cut_short = matches!(closed.error(), Some(ConnectionError::Handshake(_)));
                 assert!(closed.error() == self.error.as_ref() || (is_cut_short && self.error.is_none()), "{closed:?}");
-                assert!(!matches!(closed.error(), Some(Error::Protocol(_))), "both sides are ours: {closed}");
+                assert!(!matches!(closed.error(), Some(ConnectionError::Protocol(_))), "both sides are ours: {closed}");
                 Item::End(closed.code(), closed.reason().into())
             }
             event => panic!("{event:?}"),

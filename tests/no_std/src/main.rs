@@ -14,7 +14,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Parameter};
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, DeflateParameter};
 
 // The C library's, as what starts a program here is its, too.
 #[link(name = "c")]
@@ -69,7 +69,7 @@ extern "C" fn main() -> c_int {
 }
 
 fn run() -> Option<()> {
-    let deflate = Deflate::new().window_bits(9).memory_level(1).server_max_window_bits(Parameter::Require);
+    let deflate = Deflate::new().window_bits(9).memory_level(1).server_max_window_bits(DeflateParameter::Require);
     let config = Config::new().deflate(deflate.peer_window_bits(9));
     let (mut to_server, mut to_client) = (Output::new(), Output::new());
     let request = ClientRequest::new("ws://example.com/");
