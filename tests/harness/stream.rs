@@ -250,7 +250,7 @@ impl Setup {
                 assert_eq!(items, [Item::Head(Some(error.kind().status()))], "{outcome:x?}");
             }
             Some(ConnectionError::RequestRejected(status)) => {
-                assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}")
+                assert_eq!(items, [Item::Head(Some(*status))], "{outcome:x?}");
             }
             // §7.2.1: no peer is left to send a Close to.
             Some(_) => assert_eq!(close.is_some(), outcome.closing, "{outcome:x?}"),
