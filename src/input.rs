@@ -57,7 +57,6 @@ impl<'i> Input<'i> {
     }
 
     /// The first `count` bytes, or all of them if there are fewer.
-    #[cfg(feature = "deflate")]
     pub(crate) fn peek_mut(&mut self, count: usize) -> &mut [u8] {
         let count = count.min(self.rest.len());
         self.rest.get_mut(..count).unwrap_or_default()

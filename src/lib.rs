@@ -94,20 +94,26 @@ mod connection;
 mod counters;
 #[cfg(feature = "deflate")]
 mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "deflate/absent.rs"]
+mod deflate;
 mod error;
 mod event;
 mod fragments;
 pub mod frame;
 // Text, and examples of what the default features have.
+mod growth;
 #[cfg(any(doc, all(doctest, feature = "deflate", feature = "std")))]
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 pub mod handshake;
 mod input;
+mod lazy;
 pub mod mask;
 mod message;
 mod output;
-mod prepared;
+mod receiver;
+mod sender;
 mod timers;
 pub mod uri;
 mod utf8;
@@ -128,7 +134,7 @@ pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, Req
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
-pub use prepared::PreparedMessage;
+pub use sender::PreparedMessage;
 pub use timers::{Timeouts, Timers};
 
 /// The README's examples, compiled.

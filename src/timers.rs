@@ -190,7 +190,7 @@ where
     fn ping(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
         self.pings = self.pings.wrapping_add(1);
         // Whatever waits: if `max_output` held it back, a live peer would be failed for want of its pong.
-        connection.put_ping(&self.pings.to_be_bytes(), output);
+        connection.write_ping(&self.pings.to_be_bytes(), output);
         self.unanswered = Some(now);
         self.is_pinged = true;
         self.deadline = self.timeouts.keep_alive.map(|(_, pong)| now + pong);

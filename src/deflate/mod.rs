@@ -6,7 +6,7 @@ mod negotiation;
 #[expect(unsafe_code, reason = "an island, for the reason that it gives")]
 mod zlib;
 
-pub(crate) use codec::{Codecs, Compressor, Decompressor, Step};
+pub(crate) use codec::{Codecs, Compressor, Decompressor, SharedCodecs, Step};
 pub(crate) use negotiation::{Agreed, offer_header};
 pub(crate) use zlib::try_box;
 

@@ -48,6 +48,19 @@ impl Negotiated {
         }
     }
 
+    /// The agreed parameters of permessage-deflate, if it was agreed on.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn agreed(&self) -> Option<Agreed> {
+        self.deflate
+    }
+
+    /// Without the feature `deflate`, no extension is agreed on.
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    pub(crate) fn agreed(&self) -> Option<crate::deflate::Agreed> {
+        None
+    }
+
     /// The subprotocol, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {

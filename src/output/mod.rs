@@ -12,13 +12,9 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-#[cfg(feature = "deflate")]
-use crate::deflate::{Codecs, try_box};
+use crate::deflate::SharedCodecs;
 use crate::error::OutOfMemory;
-use crate::frame::EncodedHeader;
-#[cfg(feature = "deflate")]
-use crate::frame::FrameHeader;
-#[cfg(feature = "deflate")]
+use crate::frame::{EncodedHeader, FrameHeader};
 use crate::mask::apply_mask;
 use crate::mask::kernel;
 
@@ -88,8 +84,7 @@ pub struct Output {
     /// Made when there is something to put into it.
     aside: Option<Box<Aside>>,
     /// What connections share that have no compressor of their own.
-    #[cfg(feature = "deflate")]
-    codecs: Option<Box<Codecs>>,
+    codecs: SharedCodecs,
 }
 
 /// What most outputs never have.
@@ -113,13 +108,7 @@ impl Output {
     /// An empty output. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            queue: Queue::new(),
-            last_group: LastGroup::new(),
-            aside: None,
-            #[cfg(feature = "deflate")]
-            codecs: None,
-        }
+        Self { queue: Queue::new(), last_group: LastGroup::new(), aside: None, codecs: None }
     }
 
     /// How many bytes are waiting to be written.
@@ -177,7 +166,6 @@ impl Output {
         if self.is_empty() && other.queue.is_well_filled() {
             core::mem::swap(self, other);
             // Only the bytes move.
-            #[cfg(feature = "deflate")]
             core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else {
             let (own, waiting) = (self.own().len(), self.len());
@@ -261,7 +249,6 @@ impl Output {
 
     /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
     /// Returns the frame's length.
-    #[cfg(feature = "deflate")]
     pub(crate) fn put_framed(
         &mut self,
         expected: usize,
@@ -288,13 +275,9 @@ impl Output {
         filled.map(|()| len)
     }
 
-    /// What connections share, or a place for it.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn codecs(&mut self) -> Result<&mut Codecs, OutOfMemory> {
-        if self.codecs.is_none() {
-            self.codecs = Some(try_box(Codecs::default())?);
-        }
-        self.codecs.as_deref_mut().ok_or(OutOfMemory)
+    /// The place of the codecs that connections share.
+    pub(crate) fn codecs(&mut self) -> &mut SharedCodecs {
+        &mut self.codecs
     }
 
     /// Makes room for a frame of so many bytes, if there is memory.

@@ -74,7 +74,6 @@ impl TextBuffer {
     }
 
     /// As [`append_with`]; validates the text as [`push`](Self::push) does.
-    #[cfg(feature = "deflate")]
     pub(crate) fn append_with(
         &mut self,
         spare: Vec<u8>,
@@ -130,7 +129,6 @@ impl TextBuffer {
 /// Lets `write` fill a buffer of `room` bytes after the end of `bytes`, and keeps as many as it returns.
 ///
 /// An empty `bytes` takes over the memory of `spare`: its bytes need not be zeroed a second time.
-#[cfg(feature = "deflate")]
 pub(crate) fn append_with(bytes: &mut Vec<u8>, spare: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
     let len = bytes.len();
     if len == 0 && spare.capacity() > 0 {

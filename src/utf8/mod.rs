@@ -3,7 +3,6 @@
 #[expect(unsafe_code, reason = "an island, for the reason and by the figures that it gives")]
 mod buffer;
 
-#[cfg(feature = "deflate")]
 pub(crate) use buffer::append_with;
 pub(crate) use buffer::{TextBuffer, unmask};
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 #[cfg(feature = "deflate")]
 use once_cell::race::OnceBox;
 
+use crate::deflate::Agreed;
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, Compressor, try_box};
-#[cfg(feature = "deflate")]
+use crate::deflate::{Compressor, try_box};
 use crate::error::OutOfMemory;
 use crate::frame::{EncodedHeader, FrameHeader};
 use crate::message::MessageKind;
@@ -139,6 +139,13 @@ impl PreparedMessage {
             try_box(Bytes::from(frame))
         });
         frame.cloned()
+    }
+
+    /// Without the feature `deflate`, nothing is agreed on.
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    pub(crate) fn compressed_frame(&self, agreed: Agreed) -> Result<Bytes, OutOfMemory> {
+        match agreed {}
     }
 }
 

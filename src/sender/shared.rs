@@ -1,0 +1,67 @@
+//! Payloads by reference: the caller's `Bytes`, and prepared frames. A server sends both as they are; a client masks
+//! what it sends, so it copies.
+
+use bytes::Bytes;
+
+use super::frames::{header, keys};
+use super::{PreparedMessage, Sender, SenderState};
+use crate::error::SendError;
+use crate::lazy::Lazy;
+use crate::message::MessageKind;
+use crate::output::{Output, REFERENCE_MIN};
+
+/// Frames up to this length are copied: a reference would take as much memory.
+const MAX_COPIED: usize = 64;
+
+impl Sender {
+    /// Writes a message: by reference if it is long, uncompressed and not masked.
+    pub(crate) fn write_bytes(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: bool,
+        state: &mut impl Lazy<SenderState>,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        if keys(state).is_some() || compress || payload.len() < REFERENCE_MIN {
+            return self.write_message(kind, &payload, compress, state, output);
+        }
+        let (header, _) = header(true, 0, kind.opcode(), payload.len(), state);
+        let len = payload.len();
+        output.put_by_reference(header.as_ref(), payload);
+        self.count_wire(header.as_ref().len() + len);
+        self.count(len, true);
+        Ok(())
+    }
+
+    /// Writes a prepared message.
+    pub(crate) fn write_prepared(
+        &mut self,
+        message: &PreparedMessage,
+        compress: bool,
+        state: &mut impl Lazy<SenderState>,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        if keys(state).is_some() {
+            return self.write_message(message.kind(), message.payload(), compress, state, output);
+        }
+        let frame = match self.deflate.filter(|_| compress) {
+            None => message.frame(),
+            Some(agreed) => {
+                let frame = message.compressed_frame(agreed)?;
+                // RFC 7692 §7.2.3.2: with context takeover a message may refer to "the LZ77 sliding window" of earlier
+                // ones. This message moves the peer's window, but not that of the compressor.
+                Self::reset_compressor(state);
+                frame
+            }
+        };
+        self.count_wire(frame.len());
+        if frame.len() > MAX_COPIED {
+            output.put_by_reference(&[], frame);
+        } else {
+            output.put(&frame);
+        }
+        self.count(message.payload().len(), true);
+        Ok(())
+    }
+}
