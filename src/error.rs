@@ -7,7 +7,7 @@ mod send;
 
 use core::fmt;
 
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 
 pub(crate) use fault::{Fault, OutOfMemory};
 pub use send::SendError;

@@ -88,7 +88,7 @@ extern crate alloc;
 extern crate std;
 
 mod backoff;
-mod close;
+mod close_code;
 mod config;
 mod connection;
 mod counters;
@@ -113,7 +113,7 @@ pub mod uri;
 mod utf8;
 
 pub use backoff::Backoff;
-pub use close::{CloseCode, CloseStatus, Closed, ScriptCloseError};
+pub use close_code::{CloseCode, CloseStatus, ScriptCloseError};
 pub use config::Config;
 pub use connection::{Connection, Role, State};
 pub use counters::{Counters, Traffic};
@@ -122,7 +122,7 @@ pub use deflate::{Deflate, DeflateParameter};
 pub use error::{
     ConnectionError, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout,
 };
-pub use event::Event;
+pub use event::{Closed, Event};
 pub use fragments::Fragments;
 pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};
 pub use input::Input;

@@ -7,13 +7,12 @@ use core::ops::ControlFlow::Break;
 use super::reading::{Frame, Reading};
 use super::receive::{Step, invalid_utf8};
 use super::{Connection, Phase, Role};
-use crate::close::{CloseCode, CloseStatus, Closed};
+use crate::close_code::{ClosePayloadError, CloseStatus, parse_close_payload};
 use crate::error::{ProtocolError, ProtocolErrorKind};
-use crate::event::Event;
+use crate::event::{Closed, Event};
 use crate::frame::Opcode;
 use crate::input::Input;
 use crate::output::Output;
-use crate::utf8;
 
 impl Connection {
     pub(super) fn read_control<'i>(
@@ -87,18 +86,10 @@ impl Connection {
         // A control frame's length is in its second byte.
         let header = if self.role == Role::Server { 6 } else { 2 };
         let wrong = |kind| ProtocolError { kind, offset: start.saturating_sub(header) };
-        match body {
-            // RFC 6455 §7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection Close
-            // Code_ is considered to be 1005."
-            [] => Ok((CloseStatus::NoStatus, "")),
-            // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
-            [_] => Err(wrong(ProtocolErrorKind::ClosePayloadTooShort)),
-            [high, low, reason @ ..] => {
-                let code = u16::from_be_bytes([*high, *low]);
-                let known = CloseCode::new(code).ok_or(wrong(ProtocolErrorKind::InvalidCloseCode(code)))?;
-                let reason = utf8::check(reason).map_err(|error| invalid_utf8(start, error.index + 2))?;
-                Ok((CloseStatus::Code(known), reason))
-            }
-        }
+        parse_close_payload(body).map_err(|error| match error {
+            ClosePayloadError::TooShort => wrong(ProtocolErrorKind::ClosePayloadTooShort),
+            ClosePayloadError::InvalidCode(code) => wrong(ProtocolErrorKind::InvalidCloseCode(code)),
+            ClosePayloadError::InvalidReason(index) => invalid_utf8(start, index),
+        })
     }
 }

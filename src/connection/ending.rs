@@ -3,8 +3,8 @@
 
 use super::reading::Reading;
 use super::{Connection, Phase, State};
-use crate::close::{CloseStatus, Closed};
-use crate::event::Event;
+use crate::close_code::CloseStatus;
+use crate::event::{Closed, Event};
 
 /// # The end
 impl Connection {

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::opening::Opening;
-use crate::close::Closed;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Codecs, try_box};
 use crate::error::OutOfMemory;
+use crate::event::Closed;
 use crate::mask::MaskKeys;
 use crate::message::{Message, MessageKind};
 use crate::utf8::Utf8Stream;

@@ -22,7 +22,7 @@ mod timeout;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 use crate::config::Config;
 use crate::counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]

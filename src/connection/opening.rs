@@ -4,9 +4,9 @@
 use alloc::vec::Vec;
 
 use super::{Connection, Phase};
-use crate::close::Closed;
 use crate::config::Config;
 use crate::error::{ConnectionError, HandshakeError, HandshakeErrorKind};
+use crate::event::Closed;
 use crate::event::Event;
 use crate::handshake::{
     Accept, AcceptError, AcceptErrorKind, Body, Bootstrap, HeadScanner, METHOD_LEN, Offer, ParsedHead, Reject, Request,

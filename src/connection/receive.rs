@@ -5,8 +5,8 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use super::reading::{Frame, Reading};
 use super::{Connection, Phase, Role};
-use crate::close::Closed;
 use crate::error::{ConnectionError, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
+use crate::event::Closed;
 use crate::event::Event;
 use crate::frame::{FrameHeader, HeaderChecks, HeaderParser, MASK, Opcode, RSV, RSV1};
 use crate::input::Input;

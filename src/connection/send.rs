@@ -2,8 +2,9 @@
 
 use super::held::Sending;
 use super::{Connection, Phase, Role, State};
-use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
+use crate::close_code::{CloseCode, ScriptCloseError, check_script_close, cut_reason};
 use crate::error::{ConnectionError, SendError};
+use crate::event::Closed;
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
 use crate::mask::MaskKeys;
 use crate::message::MessageKind;

@@ -2,9 +2,9 @@
 
 use super::opening::{Opening, Stage};
 use super::{Connection, Phase, State};
-use crate::close::{CloseCode, Closed};
+use crate::close_code::CloseCode;
 use crate::error::{HandshakeError, HandshakeErrorKind, Timeout};
-use crate::event::Event;
+use crate::event::{Closed, Event};
 use crate::handshake::{Bootstrap, Reject, Response};
 use crate::output::Output;
 
