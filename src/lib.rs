@@ -108,6 +108,7 @@ pub mod mask;
 mod message;
 mod output;
 mod prepared;
+mod role;
 mod timers;
 pub mod uri;
 mod utf8;
@@ -115,7 +116,7 @@ mod utf8;
 pub use backoff::Backoff;
 pub use close_code::{CloseCode, CloseStatus, ScriptCloseError};
 pub use config::Config;
-pub use connection::{Connection, Role, State};
+pub use connection::{Connection, State};
 pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, DeflateParameter};
@@ -129,6 +130,7 @@ pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
 pub use prepared::PreparedMessage;
+pub use role::Role;
 pub use timers::{Timeouts, Timers};
 
 /// The README's examples, compiled.

@@ -31,6 +31,7 @@ use crate::frame::Opcode;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
+use crate::role::Role;
 
 use held::Held;
 use opening::Opening;
@@ -128,15 +129,6 @@ pub struct Connection {
     reading: Reading,
     counts: Counts,
     held: Option<Box<Held>>,
-}
-
-/// Which side of the connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Answers the opening request; receives masked frames and sends unmasked ones.
-    Server,
-    /// Sends the opening request; sends masked frames and receives unmasked ones.
-    Client,
 }
 
 /// The WebSocket API's `readyState`.
