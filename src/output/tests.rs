@@ -1,6 +1,7 @@
 //! An [`Output`] against a model of it that is nothing but a list of frames, in all the ways that there are to take
 //! bytes out of it.
 
+use alloc::vec::Vec;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use proptest::collection::vec;

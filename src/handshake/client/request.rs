@@ -258,7 +258,7 @@ impl ClientHandshake {
     pub(crate) fn write_http1(&self, output: &mut Output) {
         let first_line = b"GET  HTTP/1.1\r\n".len().saturating_add(self.uri.resource().len());
         let expected = first_line.saturating_add(self.headers.http1_len()).saturating_add(b"\r\n".len());
-        output.put_with(expected, |head| {
+        output.write_with(expected, |head| {
             for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
                 head.extend_from_slice(part.as_bytes());
             }

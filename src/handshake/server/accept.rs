@@ -202,7 +202,7 @@ impl Answer {
     /// that sends the [status](Self::status) and [headers](Self::headers) must send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
         let expected = EXPECTED_LEN.saturating_add(self.headers.http1_len()).saturating_add(self.body().len());
-        output.put_with(expected, |head| {
+        output.write_with(expected, |head| {
             if self.sends_continue {
                 head.extend_from_slice(CONTINUE);
             }
@@ -266,7 +266,7 @@ impl Request {
         };
         let further = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
         let subprotocol = accept.subprotocol.as_ref().map_or(0, String::len);
-        output.put_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
+        output.write_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
             if self.expects_continue() {
                 head.extend_from_slice(CONTINUE);
             }

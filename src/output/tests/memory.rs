@@ -26,15 +26,15 @@ fn lists_are_made_when_needed_and_kept_while_small() {
     let mut output = Output::new();
     output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
     output.count_message(0, false);
-    assert!(output.aside.is_none());
+    assert!(output.extras.is_none());
     for frames in [1, 40, 10_000] {
         for _ in 0..frames {
             output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
             output.count_message(1, false);
         }
         output.advance(output.len());
-        let aside = output.aside.as_ref().expect("it was used");
-        let kept = [aside.splices.capacity(), aside.buffered.capacity()];
+        let extras = output.extras.as_ref().expect("it was used");
+        let kept = [extras.shared_chunks.capacity(), extras.buffered.capacity()];
         let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
         assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
     }
@@ -50,8 +50,8 @@ fn lists_shrink_as_they_are_written() {
     }
     for waiting in (1..10_000).rev() {
         output.advance(3);
-        let aside = output.aside.as_ref().expect("it is used");
-        for capacity in [aside.splices.capacity(), aside.buffered.capacity()] {
+        let extras = output.extras.as_ref().expect("it is used");
+        for capacity in [extras.shared_chunks.capacity(), extras.buffered.capacity()] {
             assert!(capacity <= (2 * waiting).max(KEPT_ENTRIES), "{capacity} kept for {waiting}");
         }
     }
@@ -77,7 +77,7 @@ fn appending_bytes_makes_no_lists() {
     shared.put(b"\x8a\0");
     backlog.put(b"\x8a\0");
     backlog.append(&mut shared);
-    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert!(shared.extras.is_some() && backlog.extras.is_none());
     assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
 }
 
@@ -85,7 +85,7 @@ fn appending_bytes_makes_no_lists() {
 #[test]
 fn bytes_move_only_for_want_of_room() {
     let mut output = Output::new();
-    output.put_with(200, |bytes| bytes.extend([7; 100]));
+    output.write_with(200, |bytes| bytes.extend([7; 100]));
     assert_eq!(output.queue.capacity(), 200);
     output.advance(90);
     let place = output.chunk().as_ptr();
@@ -298,7 +298,7 @@ proptest! {
             let (counted, exact) = (output.waiting_pongs(), model.pongs());
             most = most.max(exact);
             prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
-            let groups = output.aside.as_ref().map_or(0, |aside| aside.pongs.count());
+            let groups = output.extras.as_ref().map_or(0, |extras| extras.pongs.count());
             prop_assert!(groups <= KEPT_ENTRIES, "{groups} groups");
         }
     }
