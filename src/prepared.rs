@@ -10,7 +10,7 @@ use bytes::Bytes;
 use once_cell::race::OnceBox;
 
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, Compressor, try_box};
+use crate::deflate::{AgreedParameters as Agreed, Compressor, try_box};
 #[cfg(feature = "deflate")]
 use crate::error::OutOfMemory;
 use crate::frame::{EncodedHeader, FrameHeader};

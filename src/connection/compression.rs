@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::reading::Frame;
-use crate::deflate::{Agreed, Codecs, Compressor, Decompressor, Step, try_box};
+use crate::deflate::{AgreedParameters as Agreed, Codecs, Compressor, Decompressor, Step, try_box};
 use crate::error::{Fault, OutOfMemory, ProtocolErrorKind, SendError};
 use crate::frame::Opcode;
 use crate::input::Input;

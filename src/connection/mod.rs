@@ -26,7 +26,7 @@ use crate::close_code::CloseCode;
 use crate::config::Config;
 use crate::counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
-use crate::deflate::Agreed;
+use crate::deflate::AgreedParameters as Agreed;
 use crate::frame::Opcode;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;

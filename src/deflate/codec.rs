@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::negotiation::Agreed;
+use super::AgreedParameters as Agreed;
 use super::zlib::{Call, Deflater, Inflater, Pause, Status};
 use crate::error::OutOfMemory;
 
