@@ -9,8 +9,9 @@ use websocket_proto::handshake::{AcceptErrorKind, HeaderError, RejectError, pars
 use websocket_proto::mask::MaskKeys;
 use websocket_proto::uri::UriError;
 use websocket_proto::{
-    Accept, Backoff, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
-    PreparedMessage, ProtocolErrorKind, RequestError, Role, ScriptCloseError, SendError, Timeout,
+    Accept, Backoff, ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind,
+    Input, Output, PreparedMessage, ProtocolErrorKind, Reject, RequestError, Role, ScriptCloseError, SendError,
+    Timeout,
 };
 use wired::{ROLES, drain, open, receive};
 
@@ -136,14 +137,12 @@ fn every_error_has_its_own_text() {
     ]));
     assert_distinct(&all(&URI));
     assert_distinct(&all(&HEADER));
-    let header = HeaderError::Name;
-    assert_distinct(&[&RejectError::Status, &RejectError::Header(header)]);
-    assert_distinct(&[&AcceptErrorKind::NotDeciding, &AcceptErrorKind::Subprotocol, &AcceptErrorKind::Header(header)]);
+    assert_distinct(&[&RejectError::Status]);
+    assert_distinct(&[&AcceptErrorKind::NotDeciding, &AcceptErrorKind::Subprotocol]);
     assert_distinct(&[
         &RequestError::Uri(UriError::Port),
         &RequestError::Subprotocol,
         &RequestError::RepeatedSubprotocol,
-        &RequestError::Header(header),
     ]);
     assert_distinct(&[&parse_extensions([b"a; =".as_slice()]).unwrap_err()]);
 }
@@ -170,11 +169,6 @@ fn script_close_errors_name_the_exception() {
 fn wrapping_errors_show_the_inner_error() {
     for fault in URI {
         assert_eq!(RequestError::Uri(fault).to_string(), fault.to_string());
-    }
-    for fault in HEADER {
-        assert_eq!(RequestError::Header(fault).to_string(), fault.to_string());
-        assert_eq!(AcceptErrorKind::Header(fault).to_string(), fault.to_string());
-        assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
     assert_eq!(ConnectionError::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
     // Ends that no byte caused name a section, too, if the RFC has a rule for them.
@@ -280,4 +274,31 @@ fn debug_output_shows_compressors() {
     receive(&mut client, &drain(&mut output), &mut output);
     assert!(format!("{server:?}").contains("Compressor"));
     assert!(format!("{client:?}").contains("Decompressor"));
+}
+
+/// The three builders of handshake messages report the same error, when the header is added.
+#[test]
+fn builders_reject_the_same_headers() {
+    for (name, value, expected) in [
+        ("X-Own", "a b\tc", None),
+        ("X-Own", "", None),
+        ("", "a", Some(HeaderError::Name)),
+        ("X Own", "a", Some(HeaderError::Name)),
+        ("X-Own:", "a", Some(HeaderError::Name)),
+        ("X-\u{e9}", "a", Some(HeaderError::Name)),
+        ("X-Own", "a\r\nb", Some(HeaderError::Value)),
+        ("X-Own", "a\0", Some(HeaderError::Value)),
+        ("X-Own", " a", Some(HeaderError::Value)),
+        ("X-Own", "a\t", Some(HeaderError::Value)),
+        ("host", "a", Some(HeaderError::Reserved)),
+        ("Trailer", "a", Some(HeaderError::Reserved)),
+        ("SEC-WEBSOCKET-KEY", "a", Some(HeaderError::Reserved)),
+        // The name is checked before the value.
+        ("X Own", "a\n", Some(HeaderError::Name)),
+        ("Connection", "a\n", Some(HeaderError::Reserved)),
+    ] {
+        assert_eq!(Accept::new().header(name, value).err(), expected, "{name:?}: {value:?}");
+        assert_eq!(Reject::forbidden().header(name, value).err(), expected, "{name:?}: {value:?}");
+        assert_eq!(ClientRequest::new("ws://a/").header(name, value).err(), expected, "{name:?}: {value:?}");
+    }
 }
