@@ -302,3 +302,45 @@ fn builders_reject_the_same_headers() {
         assert_eq!(ClientRequest::new("ws://a/").header(name, value).err(), expected, "{name:?}: {value:?}");
     }
 }
+
+/// The offset is that of the offending byte where the scanner finds it, and the end of the head elsewhere.
+#[test]
+fn handshake_errors_have_the_documented_offset() {
+    const REST: &str = "Host: a\r\n\r\n";
+    let offset = |head: &[u8], read: usize| {
+        let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
+        let mut events = head.chunks(read).flat_map(|bytes| {
+            let mut bytes = bytes.to_vec();
+            let event = server.receive(&mut Input::new(&mut bytes), &mut output);
+            event.map(Event::into_owned)
+        });
+        match events.next() {
+            Some(Event::Closed(closed)) => match closed.error() {
+                Some(ConnectionError::Handshake(error)) => (error.kind(), error.offset()),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let cases: [(&[u8], HandshakeErrorKind, Option<u64>); 12] = [
+        (b"G(T / HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, Some(1)),
+        (b"G\xffT / HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, Some(1)),
+        (b"GET / HTTP/2.0\r\n", HandshakeErrorKind::UnsupportedHttpVersion, Some(11)),
+        (b"GET / HTTP/1.1\n", HandshakeErrorKind::MalformedHttp, Some(14)),
+        (b"GET / HTTP/1.1\r\nX: a\0b\r\n", HandshakeErrorKind::MalformedHttp, Some(20)),
+        (b"GET / HTTP/1.1\r\nX: a\r\n fold\r\n", HandshakeErrorKind::MalformedHttp, Some(22)),
+        (b"GET /\xff HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\nX Y: a\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\nno colon\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\n\xff: a\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"POST / HTTP/1.1\r\n", HandshakeErrorKind::UnsupportedMethod, None),
+        (b"GET / HTTP/1.1\r\nHost: b\r\n", HandshakeErrorKind::InvalidHost, None),
+    ];
+    for (start, kind, at) in cases {
+        let head = [start, REST.as_bytes()].concat();
+        for read in [1, 7, head.len()] {
+            let expected = at.unwrap_or(head.len() as u64);
+            assert_eq!(offset(&head, read), (kind, expected), "{} by {read}", head.escape_ascii());
+        }
+    }
+}
