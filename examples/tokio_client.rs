@@ -107,7 +107,7 @@ async fn session(
     let mut client = Client::new(tcp, ws, output, arguments);
     client.drive(lines, stop).await;
     if let Some(refusal) = client.refusal {
-        let delay = backoff.next_delay_after(&refusal);
+        let delay = backoff.next_delay_after(refusal.retry_after());
         return Ok(if is_final(&refusal) { Break(ExitCode::FAILURE) } else { Continue(delay) });
     }
     backoff.opened_for(client.opened.map(|opened| opened.elapsed()).unwrap_or_default());

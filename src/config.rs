@@ -1,6 +1,6 @@
 //! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
 
-use crate::connection::Role;
+use crate::role::Role;
 
 /// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
 ///

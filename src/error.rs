@@ -7,7 +7,7 @@ mod send;
 
 use core::fmt;
 
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 
 pub(crate) use fault::{Fault, OutOfMemory};
 pub use send::SendError;
@@ -265,8 +265,12 @@ impl HandshakeError {
         self.kind
     }
 
-    /// How many bytes had been received when it was seen to be wrong: up to the offending byte for broken HTTP, the
-    /// whole head for what it says.
+    /// Where in everything received on this connection, in bytes from 0.
+    ///
+    /// It is the offending byte if that breaks the grammar of the start line, is a stray control byte, CR or LF, starts
+    /// a folded line, or exceeds a limit. Otherwise it is the end of the head: for a malformed header line, a request
+    /// target that is not UTF-8, and every rule about the meaning of a head. If the stream ended, or the server
+    /// answered with another status, it is the number of bytes received.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

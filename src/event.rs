@@ -1,9 +1,13 @@
 //! [`Event`]: messages and changes of state that a connection reports to the application.
 
+mod closed;
+
 use alloc::borrow::Cow;
 
-use crate::close::{CloseStatus, Closed};
+use crate::close_code::CloseStatus;
 use crate::handshake::{Request, Response};
+
+pub use closed::Closed;
 
 /// A message, a control frame or a change of the connection's state, reported in the order of the bytes received.
 ///

@@ -88,7 +88,7 @@ extern crate alloc;
 extern crate std;
 
 mod backoff;
-mod close;
+mod close_code;
 mod config;
 mod connection;
 mod counters;
@@ -113,27 +113,29 @@ pub mod mask;
 mod message;
 mod output;
 mod receiver;
+mod role;
 mod sender;
 mod timers;
 pub mod uri;
 mod utf8;
 
 pub use backoff::Backoff;
-pub use close::{CloseCode, CloseStatus, Closed, ScriptCloseError};
+pub use close_code::{CloseCode, CloseStatus, ScriptCloseError};
 pub use config::Config;
-pub use connection::{Connection, Role, State};
+pub use connection::{Connection, State};
 pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, DeflateParameter};
 pub use error::{
     ConnectionError, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout,
 };
-pub use event::Event;
+pub use event::{Closed, Event};
 pub use fragments::Fragments;
 pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;
+pub use role::Role;
 pub use sender::PreparedMessage;
 pub use timers::{Timeouts, Timers};
 

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::handshake::Handshake;
-use crate::close::Closed;
 use crate::deflate::try_box;
 use crate::error::OutOfMemory;
+use crate::event::Closed;
 use crate::handshake::Response;
 use crate::lazy::Lazy;
 use crate::receiver::ReceiverState;

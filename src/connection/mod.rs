@@ -6,11 +6,10 @@
 //! | `receive.rs` | input to events: the handshake, then the [`Receiver`] |
 //! | `send.rs` | the application's messages, pings and Close, to the [`Sender`] |
 //! | `accept.rs` | the application's answer to the opening request |
-//! | `handshake.rs`, `close_payload.rs` | the opening handshake over HTTP/1.1; the payload of a Close frame |
+//! | `handshake.rs` | the opening handshake over HTTP/1.1 |
 //! | `heap.rs` | state that an idle server does not have |
 
 mod accept;
-mod close_payload;
 mod handshake;
 mod heap;
 mod receive;
@@ -20,13 +19,14 @@ mod state;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::close::CloseStatus;
+use crate::close_code::CloseStatus;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
 use crate::receiver::Receiver;
+use crate::role::Role;
 use crate::sender::{Sender, SenderState};
 
 use handshake::Handshake;
@@ -113,15 +113,6 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     heap: Option<Box<Heap>>,
-}
-
-/// Which side of the connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Answers the opening request; receives masked frames and sends unmasked ones.
-    Server,
-    /// Sends the opening request; sends masked frames and receives unmasked ones.
-    Client,
 }
 
 /// # Constructors

@@ -152,7 +152,7 @@ impl Connection {
                     Some(Event::Ping(payload))
                 }
                 Received::Pong(payload) => Some(Event::Pong(payload)),
-                Received::Close(payload) => match self.on_close_received(payload, output) {
+                Received::Close(payload) => match self.on_close_received(&payload, output) {
                     Ok(event) => event,
                     Err(error) => Some(self.fail(error.into(), input, output)),
                 },

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Connection, Phase};
-use crate::close::{CloseCode, ScriptCloseError, check_script_close, cut_reason};
+use crate::close_code::{CloseCode, ScriptCloseError, check_script_close, cut_reason};
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;

@@ -16,15 +16,16 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::Connection;
 use super::handshake::{Handshake, Rejection};
 use super::heap::{EarlyData, Heap, PhaseState, free_if_empty};
-use super::{Connection, Role, close_payload};
-use crate::close::{CloseCode, CloseStatus, Closed};
-use crate::error::{ConnectionError, Fault, HandshakeError, OutOfMemory, ProtocolError, Timeout};
-use crate::event::Event;
+use crate::close_code::{CloseCode, ClosePayloadError, CloseStatus, parse_close_payload};
+use crate::error::{ConnectionError, Fault, HandshakeError, OutOfMemory, ProtocolError, ProtocolErrorKind, Timeout};
+use crate::event::{Closed, Event};
 use crate::frame::FrameHeader;
 use crate::handshake::Negotiated;
 use crate::output::Output;
+use crate::role::Role;
 
 /// The WebSocket API's `readyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,21 +202,16 @@ impl Connection {
     /// The peer's Close has arrived, with this payload, which the receiver consumed last.
     pub(super) fn on_close_received<'i>(
         &mut self,
-        payload: Cow<'i, [u8]>,
+        payload: &Cow<'i, [u8]>,
         output: &mut Output,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        let start = self.receiver.position().saturating_sub(payload.len() as u64);
-        let frame_start = start.saturating_sub(self.receiver.short_header_len());
-        let (status, reason) = match payload {
-            Cow::Borrowed(payload) => {
-                let (status, reason) = close_payload::parse(payload, start, frame_start)?;
-                (status, Cow::Borrowed(reason))
-            }
+        let parsed = match payload {
+            Cow::Borrowed(payload) => parse_close_payload(payload).map(|(status, reason)| (status, reason.into())),
             Cow::Owned(payload) => {
-                let (status, reason) = close_payload::parse(&payload, start, frame_start)?;
-                (status, Cow::Owned(reason.into()))
+                parse_close_payload(payload).map(|(status, reason)| (status, Cow::Owned(reason.into())))
             }
         };
+        let (status, reason) = parsed.map_err(|error| self.close_error(error, payload.len()))?;
         // RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
         // endpoint MUST send a Close frame in response. (When sending a Close frame in response, the endpoint typically
         // echos the status code it received.)"
@@ -234,6 +230,20 @@ impl Connection {
                 Ok(Some(Event::CloseReceived { status, reason }))
             }
         }
+    }
+
+    /// The error of a Close frame with a payload of `len` bytes.
+    fn close_error(&self, error: ClosePayloadError, len: usize) -> ProtocolError {
+        let payload_start = self.receiver.position().saturating_sub(len as u64);
+        let frame_start = payload_start.saturating_sub(self.receiver.short_header_len());
+        let (kind, offset) = match error {
+            ClosePayloadError::TooShort => (ProtocolErrorKind::ClosePayloadTooShort, frame_start),
+            ClosePayloadError::InvalidCode(code) => (ProtocolErrorKind::InvalidCloseCode(code), frame_start),
+            ClosePayloadError::InvalidReason(index) => {
+                (ProtocolErrorKind::InvalidUtf8, payload_start.saturating_add(index as u64))
+            }
+        };
+        ProtocolError { kind, offset }
     }
 
     /// Sends a Close frame, once. RFC 6455 §5.5.1: "The application MUST NOT send any more data frames after sending a

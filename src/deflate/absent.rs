@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::error::OutOfMemory;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Agreed {}
+pub(crate) enum AgreedParameters {}
 
 #[derive(Debug)]
 pub(crate) enum Compressor {}
@@ -30,7 +30,7 @@ pub(crate) struct Step {
     pub(crate) is_broken: bool,
 }
 
-impl Agreed {
+impl AgreedParameters {
     pub(crate) fn threshold(self) -> usize {
         match self {}
     }
@@ -46,20 +46,17 @@ impl Agreed {
     pub(crate) fn is_shared(self) -> bool {
         match self {}
     }
-
-    pub(crate) fn used_bits(self) -> u8 {
-        match self {}
-    }
 }
 
 impl Codecs {
+    #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
     pub(crate) fn shared(place: &mut SharedCodecs) -> Result<&mut Self, OutOfMemory> {
         Ok(place.get_or_insert_default())
     }
 }
 
 impl Compressor {
-    pub(crate) fn new(agreed: Agreed) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(agreed: AgreedParameters) -> Result<Self, OutOfMemory> {
         match agreed {}
     }
 
@@ -67,7 +64,7 @@ impl Compressor {
         0
     }
 
-    pub(crate) fn serves(&self, _: Agreed) -> bool {
+    pub(crate) fn serves(&self, _: AgreedParameters) -> bool {
         match *self {}
     }
 
@@ -106,6 +103,7 @@ impl Decompressor {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
     Ok(Box::new(value))
 }

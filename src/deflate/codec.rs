@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::negotiation::Agreed;
+use super::AgreedParameters;
 use super::zlib::{Call, Deflater, Inflater, Pause, Status, try_box};
 use crate::error::OutOfMemory;
 
@@ -34,7 +34,7 @@ impl Codecs {
     }
 }
 
-impl Agreed {
+impl AgreedParameters {
     /// Messages of fewer bytes are sent uncompressed.
     pub(crate) fn threshold(self) -> usize {
         usize::from(self.threshold)
@@ -63,7 +63,7 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    pub(crate) fn new(agreed: Agreed) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(agreed: AgreedParameters) -> Result<Self, OutOfMemory> {
         let deflater = Deflater::new(agreed.level, agreed.used_bits(), agreed.memory_level)?;
         Ok(Self { deflater, config: wanted(agreed) })
     }
@@ -78,7 +78,7 @@ impl Compressor {
         len.saturating_add(len / 16).saturating_add(64)
     }
 
-    pub(crate) fn serves(&self, agreed: Agreed) -> bool {
+    pub(crate) fn serves(&self, agreed: AgreedParameters) -> bool {
         self.config == wanted(agreed)
     }
 
@@ -132,7 +132,7 @@ impl Compressor {
     }
 }
 
-fn wanted(agreed: Agreed) -> (u8, u8, u8) {
+fn wanted(agreed: AgreedParameters) -> (u8, u8, u8) {
     (agreed.level, agreed.memory_level, agreed.used_bits())
 }
 

@@ -2,12 +2,10 @@
 //! they are used on is the connection's business.
 
 mod codec;
-mod negotiation;
 #[expect(unsafe_code, reason = "an island, for the reason that it gives")]
 mod zlib;
 
 pub(crate) use codec::{Codecs, Compressor, Decompressor, SharedCodecs, Step};
-pub(crate) use negotiation::{Agreed, offer_header};
 pub(crate) use zlib::try_box;
 
 /// How to compress, and what to negotiate: for [`Config::deflate`](crate::Config::deflate).
@@ -71,14 +69,14 @@ pub(crate) use zlib::try_box;
 pub struct Deflate {
     level: u8,
     memory_level: u8,
-    window_bits: u8,
-    peer_window_bits: u8,
+    pub(crate) window_bits: u8,
+    pub(crate) peer_window_bits: u8,
     threshold: u16,
     shared: bool,
     server_no_context_takeover: DeflateParameter,
     client_no_context_takeover: DeflateParameter,
-    server_max_window_bits: DeflateParameter,
-    client_max_window_bits: DeflateParameter,
+    pub(crate) server_max_window_bits: DeflateParameter,
+    pub(crate) client_max_window_bits: DeflateParameter,
 }
 
 /// How much a parameter of permessage-deflate is wanted.
@@ -186,11 +184,12 @@ impl Deflate {
 }
 
 impl Deflate {
-    fn server_takes_no_context(&self) -> DeflateParameter {
+    /// [`shared`](Self::shared) requires both of these parameters.
+    pub(crate) fn server_takes_no_context(&self) -> DeflateParameter {
         if self.shared { DeflateParameter::Require } else { self.server_no_context_takeover }
     }
 
-    fn client_takes_no_context(&self) -> DeflateParameter {
+    pub(crate) fn client_takes_no_context(&self) -> DeflateParameter {
         if self.shared { DeflateParameter::Require } else { self.client_no_context_takeover }
     }
 }
@@ -198,6 +197,42 @@ impl Deflate {
 impl Default for Deflate {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The negotiated parameters, from this side's view. Small, because every idle connection has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AgreedParameters {
+    pub(crate) threshold: u16,
+    pub(crate) level: u8,
+    pub(crate) memory_level: u8,
+    /// The window size of this side's compressor. The peer's is not kept: zlib-rs always decompresses with the largest
+    /// window.
+    pub(crate) own_bits: u8,
+    /// Context takeover: whether this side's messages may refer to earlier ones.
+    pub(crate) own_takeover: bool,
+    /// Whether the peer's messages may refer to earlier ones.
+    pub(crate) peer_takeover: bool,
+    pub(crate) shared: bool,
+}
+
+impl AgreedParameters {
+    pub(crate) fn new(config: &Deflate, own_bits: Option<u8>, own_takeover: bool, peer_takeover: bool) -> Self {
+        Self {
+            threshold: config.threshold,
+            level: config.level,
+            memory_level: config.memory_level,
+            own_bits: own_bits.unwrap_or(15).min(config.window_bits),
+            own_takeover,
+            peer_takeover,
+            shared: config.shared,
+        }
+    }
+
+    /// The window size that the compressor is set to. zlib has no raw deflate with a window of 8 bits. With 9 bits it
+    /// never refers back by more than 512 - 262 bytes, so a peer with a window of 8 bits can decompress that.
+    pub(crate) fn used_bits(self) -> u8 {
+        self.own_bits.max(9)
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::collections::TryReserveError;
 
 use super::{ProtocolError, ProtocolErrorKind, SendError};
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 use crate::utf8::Utf8Error;
 
 /// An allocation that failed.

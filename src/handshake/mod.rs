@@ -38,6 +38,8 @@
 
 mod accept_key;
 mod client;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod grammar;
 mod header_checks;
 mod header_list;

@@ -5,8 +5,10 @@ use alloc::string::String;
 
 use crate::config::Config;
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, offer_header};
+use crate::deflate::AgreedParameters;
 use crate::error::HandshakeErrorKind;
+#[cfg(feature = "deflate")]
+use crate::handshake::deflate;
 use crate::handshake::grammar::Extension;
 use crate::handshake::server::Request;
 
@@ -29,7 +31,7 @@ use crate::handshake::server::Request;
 pub struct Negotiated {
     pub(crate) subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
-    pub(crate) deflate: Option<Agreed>,
+    pub(crate) deflate: Option<AgreedParameters>,
 }
 
 impl Negotiated {
@@ -50,14 +52,14 @@ impl Negotiated {
 
     /// The agreed parameters of permessage-deflate, if it was agreed on.
     #[cfg(feature = "deflate")]
-    pub(crate) fn agreed(&self) -> Option<Agreed> {
+    pub(crate) fn agreed(&self) -> Option<AgreedParameters> {
         self.deflate
     }
 
     /// Without the feature `deflate`, no extension is agreed on.
     #[cfg(not(feature = "deflate"))]
     #[expect(clippy::unused_self, reason = "stands for what the feature does")]
-    pub(crate) fn agreed(&self) -> Option<crate::deflate::Agreed> {
+    pub(crate) fn agreed(&self) -> Option<crate::deflate::AgreedParameters> {
         None
     }
 
@@ -78,8 +80,8 @@ impl Negotiated {
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
     pub(crate) fn offer_extensions(config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate {
-            return Some(offer_header(deflate));
+        if let Some(config) = &config.deflate {
+            return Some(deflate::offer_header(config));
         }
         None
     }
@@ -92,8 +94,8 @@ impl Negotiated {
     )]
     pub(crate) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate
-            && let Some((agreed, header)) = Agreed::answer(request.extensions(), deflate)
+        if let Some(config) = &config.deflate
+            && let Some((agreed, header)) = deflate::accept_offer(request.extensions(), config)
         {
             self.deflate = Some(agreed);
             return Some(header);
@@ -113,7 +115,7 @@ impl Negotiated {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|deflate| Agreed::of_response(answered, deflate)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|config| deflate::check_response(answered, config)) {
             self.deflate = Some(agreed);
             return Ok(());
         }

@@ -1,27 +1,23 @@
 //! [`Output`]: everything owed to the peer, in order, until the caller has written it. It knows no connection, and no
 //! transport but the caller's writer.
 
-mod buffered;
+mod buffered_amount;
 mod list;
 mod pongs;
 mod queue;
-mod splices;
+mod shared_chunks;
+mod write;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::deflate::SharedCodecs;
-use crate::error::OutOfMemory;
-use crate::frame::{EncodedHeader, FrameHeader};
-use crate::mask::apply_mask;
-use crate::mask::kernel;
 
-use buffered::Buffered;
+use buffered_amount::BufferedAmount;
 use pongs::{LastGroup, PongGroups};
 use queue::Queue;
-use splices::Splices;
+use shared_chunks::SharedChunks;
 
 /// Bytes to write to the transport, in order.
 ///
@@ -82,18 +78,18 @@ pub struct Output {
     queue: Queue,
     last_group: LastGroup,
     /// Made when there is something to put into it.
-    aside: Option<Box<Aside>>,
+    extras: Option<Box<Extras>>,
     /// What connections share that have no compressor of their own.
     codecs: SharedCodecs,
 }
 
 /// What most outputs never have.
 #[derive(Debug, Default)]
-struct Aside {
+struct Extras {
     /// The payloads that stand between, and behind, the bytes.
-    splices: Splices,
+    shared_chunks: SharedChunks,
     /// The frames whose message bytes are counted.
-    buffered: Buffered,
+    buffered: BufferedAmount,
     /// The groups of pongs before the last one.
     pongs: PongGroups,
 }
@@ -108,7 +104,7 @@ impl Output {
     /// An empty output. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { queue: Queue::new(), last_group: LastGroup::new(), aside: None, codecs: None }
+        Self { queue: Queue::new(), last_group: LastGroup::new(), extras: None, codecs: None }
     }
 
     /// How many bytes are waiting to be written.
@@ -116,7 +112,7 @@ impl Output {
     #[must_use]
     pub fn len(&self) -> usize {
         let own = self.own().len();
-        self.aside.as_ref().map_or(own, |aside| own.saturating_add(aside.splices.len()))
+        self.extras.as_ref().map_or(own, |extras| own.saturating_add(extras.shared_chunks.len()))
     }
 
     /// Whether nothing is waiting to be written.
@@ -142,42 +138,7 @@ impl Output {
     /// ```
     #[must_use]
     pub fn buffered_amount(&self) -> u64 {
-        self.aside.as_ref().map_or(0, |aside| aside.buffered.amount())
-    }
-
-    /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Payloads that are held by reference are not copied. Other bytes are, unless
-    /// this output is empty and the buffer of the other one is at least half full: then that moves as it is.
-    ///
-    /// # Examples
-    /// ```
-    /// use websocket_proto::{ClientRequest, Config, Connection, Output};
-    ///
-    /// let (mut shared, mut backlog) = (Output::new(), Output::new());
-    /// Connection::client(&ClientRequest::new("ws://example.com/"), Config::new(), [0; 32], &mut shared)?;
-    /// backlog.append(&mut shared);
-    /// assert!(shared.is_empty() && !backlog.is_empty());
-    /// # Ok::<_, websocket_proto::RequestError>(())
-    /// ```
-    pub fn append(&mut self, other: &mut Output) {
-        if other.is_empty() {
-            return;
-        }
-        if self.is_empty() && other.queue.is_well_filled() {
-            core::mem::swap(self, other);
-            // Only the bytes move.
-            core::mem::swap(&mut self.codecs, &mut other.codecs);
-        } else {
-            let (own, waiting) = (self.own().len(), self.len());
-            self.append_pongs(own, other);
-            if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
-                let behind = self.aside.get_or_insert_default();
-                behind.splices.append(own, &mut aside.splices);
-                behind.buffered.append(waiting, &mut aside.buffered);
-            }
-            self.put(other.own());
-        }
-        other.clear();
+        self.extras.as_ref().map_or(0, |extras| extras.buffered.amount())
     }
 
     /// Writes until everything is written or the writer stops taking bytes.
@@ -211,88 +172,12 @@ impl Output {
 
     #[cfg(feature = "std")]
     fn write_once(&self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
-        if self.splices().is_empty() {
+        if self.shared_chunks().is_empty() {
             return writer.write(self.own());
         }
         let mut slices = [std::io::IoSlice::new(&[]); 16];
         let filled = self.chunks_vectored(&mut slices);
         writer.write_vectored(slices.get(..filled).unwrap_or_default())
-    }
-
-    pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.queue.with_room(bytes.len()).extend_from_slice(bytes);
-    }
-
-    /// Puts what `fill` appends, likely of about the expected length.
-    pub(crate) fn put_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
-        fill(self.queue.with_room(expected));
-        self.queue.shrink();
-    }
-
-    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
-    /// Returns the frame's length.
-    #[inline]
-    pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
-        let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
-        kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, bytes);
-        header.as_ref().len() + payload.len()
-    }
-
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A
-    /// frame that was prepared whole, for many connections, has all of it in `payload`.
-    pub(crate) fn put_by_reference(&mut self, header: &[u8], payload: Bytes) {
-        self.put(header);
-        let own = self.own().len();
-        self.aside.get_or_insert_default().splices.push(own, payload);
-        self.keep_last_pong();
-    }
-
-    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
-    /// Returns the frame's length.
-    pub(crate) fn put_framed(
-        &mut self,
-        expected: usize,
-        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
-        header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
-    ) -> Result<usize, OutOfMemory> {
-        let bytes = self.queue.try_with_room(expected.saturating_add(FrameHeader::MAX_LEN))?;
-        let start = bytes.len();
-        let payload = start.saturating_add(FrameHeader::MAX_LEN);
-        bytes.resize(payload, 0);
-        let filled = fill(bytes);
-        if filled.is_ok() {
-            let (header, key) = header(bytes.len().saturating_sub(payload));
-            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
-                apply_mask(key, payload);
-            }
-            // The header takes the place that was kept for the longest one.
-            bytes.splice(start..payload, header.as_ref().iter().copied());
-        } else {
-            bytes.truncate(start);
-        }
-        let len = bytes.len().saturating_sub(start);
-        self.queue.shrink();
-        filled.map(|()| len)
-    }
-
-    /// The place of the codecs that connections share.
-    pub(crate) fn codecs(&mut self) -> &mut SharedCodecs {
-        &mut self.codecs
-    }
-
-    /// Makes room for a frame of so many bytes, if there is memory.
-    pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
-        self.queue.try_with_room(additional)?;
-        Ok(())
-    }
-
-    /// Counts the frame that was put last as carrying so many bytes of a message, for
-    /// [`buffered_amount`](Self::buffered_amount).
-    pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
-        if message_bytes > 0 {
-            let waiting = self.len();
-            self.aside.get_or_insert_default().buffered.push(waiting, message_bytes, compressed);
-        }
     }
 
     /// The bytes waiting to be written that are not held by reference.
@@ -302,26 +187,26 @@ impl Output {
     }
 
     #[inline]
-    fn splices(&self) -> &Splices {
-        static NONE: Splices = Splices::new();
-        self.aside.as_ref().map_or(&NONE, |aside| &aside.splices)
+    fn shared_chunks(&self) -> &SharedChunks {
+        static NONE: SharedChunks = SharedChunks::new();
+        self.extras.as_ref().map_or(&NONE, |extras| &extras.shared_chunks)
     }
 
     fn clear(&mut self) {
         self.queue.clear();
-        if let Some(aside) = &mut self.aside {
-            aside.clear();
+        if let Some(extras) = &mut self.extras {
+            extras.clear();
         }
     }
 }
 
-impl Aside {
+impl Extras {
     fn is_empty(&self) -> bool {
-        self.splices.is_empty() && self.buffered.is_empty()
+        self.shared_chunks.is_empty() && self.buffered.is_empty()
     }
 
     fn clear(&mut self) {
-        self.splices.clear();
+        self.shared_chunks.clear();
         self.buffered.clear();
         self.pongs.clear();
     }
@@ -336,12 +221,12 @@ impl Buf for Output {
     /// What can be written without a copy: everything, or up to the next payload that is held by reference, or that.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.aside.as_ref().map_or(self.own(), |aside| aside.splices.first(self.own()))
+        self.extras.as_ref().map_or(self.own(), |extras| extras.shared_chunks.first(self.own()))
     }
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'o>(&'o self, slices: &mut [std::io::IoSlice<'o>]) -> usize {
-        self.splices().fill(self.own(), slices)
+        self.shared_chunks().fill(self.own(), slices)
     }
 
     /// Takes `count` bytes off the front, after they were written. More than there is takes all of them.
@@ -350,11 +235,11 @@ impl Buf for Output {
         if count >= self.len() {
             return self.clear();
         }
-        let own = match &mut self.aside {
-            Some(aside) => {
-                aside.buffered.advance(count);
-                let own = aside.splices.advance(count);
-                aside.pongs.advance(own);
+        let own = match &mut self.extras {
+            Some(extras) => {
+                extras.buffered.advance(count);
+                let own = extras.shared_chunks.advance(count);
+                extras.pongs.advance(own);
                 own
             }
             None => count,
@@ -366,7 +251,7 @@ impl Buf for Output {
     /// one payload that is held by reference.
     fn copy_to_bytes(&mut self, count: usize) -> Bytes {
         let count = count.min(self.len());
-        if let Some(shared) = self.splices().share(count) {
+        if let Some(shared) = self.shared_chunks().share(count) {
             self.advance(count);
             return shared;
         }

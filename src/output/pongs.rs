@@ -3,7 +3,6 @@
 
 use super::Output;
 use super::list::{KEPT_ENTRIES, List};
-use crate::frame::EncodedHeader;
 
 /// The last group of pongs, which ends at the mark of the output's queue. A group is a run of pongs without other bytes
 /// of the queue between them.
@@ -22,33 +21,26 @@ impl LastGroup {
 }
 
 impl Output {
-    /// Puts a pong frame, in the place of the last pong if more than `budget` bytes of pongs wait and the last one is
-    /// whole and the last thing here. Returns the length of the frame that was replaced.
-    pub(crate) fn put_pong(
-        &mut self,
-        header: &EncodedHeader,
-        key: Option<[u8; 4]>,
-        payload: &[u8],
-        budget: usize,
-    ) -> usize {
-        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
-        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
-        // Ping frame."
-        let replaced = if self.waiting_pongs() > budget { self.replaceable_pong() } else { 0 };
-        self.queue.truncate(replaced);
-        let before = (self.last_group_len() - replaced, self.queue.marked() - replaced);
-        let start = self.queue.waiting().len();
-        let len = self.put_frame(header, key, payload);
-        let group_len = match before {
-            (group_len, end) if end == start => group_len,
-            (group_len, end) => {
-                self.note_group(end, group_len);
-                0
-            }
-        };
-        self.last_group = LastGroup { len: clamp(group_len + len), last_pong: clamp(len) };
-        self.queue.set_mark(start + len);
-        replaced
+    /// Removes the last pong if it is whole and nothing follows it. Returns its length, or 0.
+    pub(super) fn remove_last_pong(&mut self) -> usize {
+        let removed = self.replaceable_pong();
+        let (group_len, end) = (self.last_group_len() - removed, self.queue.marked() - removed);
+        self.queue.truncate(removed);
+        self.queue.set_mark(end);
+        self.last_group = LastGroup { len: clamp(group_len), last_pong: 0 };
+        removed
+    }
+
+    /// Counts the frame of `len` bytes at the end of the queue as a pong.
+    pub(super) fn note_pong(&mut self, len: usize) {
+        let (group_len, group_end, end) = (self.last_group_len(), self.queue.marked(), self.queue.waiting().len());
+        let continues_group = group_end + len == end;
+        if !continues_group {
+            self.note_group(group_end, group_len);
+        }
+        let group_len = if continues_group { group_len + len } else { len };
+        self.last_group = LastGroup { len: clamp(group_len), last_pong: clamp(len) };
+        self.queue.set_mark(end);
     }
 
     /// Notes that something was put after the last pong that is not in the queue.
@@ -60,12 +52,12 @@ impl Output {
     pub(super) fn append_pongs(&mut self, own: usize, other: &mut Self) {
         let (end, len, last_pong) = (other.queue.marked(), other.last_group_len(), other.replaceable_pong());
         self.keep_last_pong();
-        if len == 0 && other.aside.as_ref().is_none_or(|aside| aside.pongs.is_empty()) {
+        if len == 0 && other.extras.as_ref().is_none_or(|extras| extras.pongs.is_empty()) {
             return;
         }
         self.note_group(self.queue.marked(), self.last_group_len());
-        if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.pongs.is_empty()) {
-            self.aside.get_or_insert_default().pongs.append(own, &mut aside.pongs);
+        if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.pongs.is_empty()) {
+            self.extras.get_or_insert_default().pongs.append(own, &mut extras.pongs);
         }
         self.last_group = LastGroup { len: clamp(len), last_pong: clamp(last_pong) };
         self.queue.set_mark(own + end);
@@ -73,7 +65,7 @@ impl Output {
 
     /// How many bytes of pongs wait.
     pub(super) fn waiting_pongs(&self) -> usize {
-        self.last_group_len() + self.aside.as_ref().map_or(0, |aside| aside.pongs.len())
+        self.last_group_len() + self.extras.as_ref().map_or(0, |extras| extras.pongs.len())
     }
 
     /// How many bytes of the last group wait.
@@ -91,7 +83,7 @@ impl Output {
     /// Notes a group that is not the last any more.
     fn note_group(&mut self, end: usize, len: usize) {
         if len > 0 {
-            self.aside.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
+            self.extras.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! An [`Output`] against a model of it that is nothing but a list of frames, in all the ways that there are to take
 //! bytes out of it.
 
+use alloc::vec::Vec;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use proptest::collection::vec;
@@ -49,7 +50,7 @@ impl Model {
 
     /// `Config::max_pending_pong_bytes`: if more bytes of pongs wait, the last pong is replaced as long as it is whole and
     /// nothing comes after it.
-    fn put_pong(&mut self, bytes: Vec<u8>, budget: usize) {
+    fn write_pong(&mut self, bytes: Vec<u8>, budget: usize) {
         if self.pongs() > budget {
             self.0.pop_if(|last| last.is_pong && last.taken == 0);
         }
@@ -128,11 +129,11 @@ fn apply(
 ) {
     match operation {
         Operation::Put(bytes) => {
-            output.put(&bytes);
+            output.write(&bytes);
             model.0.push(Frame { bytes, ..Frame::default() });
         }
         Operation::Frame { header, key, payload, counted } => {
-            output.put_frame(&EncodedHeader::of(&header), key, &payload);
+            output.write_frame(&EncodedHeader::of(&header), key, &payload);
             let message_bytes = if counted { payload.len() } else { 0 };
             output.count_message(message_bytes, false);
             let bytes = [header, masked(key, &payload)].concat();
@@ -140,22 +141,22 @@ fn apply(
         }
         Operation::Compressed { payload, message_bytes } => {
             let bytes = [&[0xc1, payload.len() as u8], &*payload].concat();
-            output.put_frame(&EncodedHeader::of(&[0xc1, payload.len() as u8]), None, &payload);
+            output.write_frame(&EncodedHeader::of(&[0xc1, payload.len() as u8]), None, &payload);
             output.count_message(message_bytes, true);
             model.0.push(Frame { bytes, message_bytes, compressed: true, ..Frame::default() });
         }
         Operation::Shared { header, payload, counted } => {
             let message_bytes = if counted { payload.len() } else { 0 };
             let bytes = [header.clone(), payload.clone()].concat();
-            output.put_by_reference(&header, payload.into());
+            output.write_shared_frame(&header, payload.into());
             output.count_message(message_bytes, false);
             model.0.push(Frame { bytes, message_bytes, ..Frame::default() });
         }
         Operation::Pong { key, payload, budget } => {
             let (header, before) = ([0x8a, payload.len() as u8], output.len());
-            let replaced = output.put_pong(&EncodedHeader::of(&header), key, &payload, budget);
+            let replaced = output.write_pong(&EncodedHeader::of(&header), key, &payload, budget);
             assert_eq!(before - replaced + header.len() + payload.len(), output.len());
-            model.put_pong([&header, &*masked(key, &payload)].concat(), budget);
+            model.write_pong([&header, &*masked(key, &payload)].concat(), budget);
         }
         Operation::AppendTheOther => {
             output.append(other);
@@ -306,10 +307,10 @@ fn shared_payloads_are_not_copied() {
     let payloads = [7, 8].map(|byte| Bytes::from(alloc::vec![byte; REFERENCE_MIN]));
     let mut output = Output::new();
     for payload in &payloads {
-        output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
+        output.write_shared_frame(b"\x82\x7e\x40\x00", payload.clone());
     }
     let mut backlog = Output::new();
-    backlog.put(b"first");
+    backlog.write(b"first");
     backlog.append(&mut output);
     assert_eq!(backlog.chunk(), b"first\x82\x7e\x40\x00");
     backlog.advance(9);
@@ -329,8 +330,8 @@ fn shared_payloads_are_not_copied() {
 fn a_written_payload_is_let_go() {
     let payload = Bytes::from(alloc::vec![7; REFERENCE_MIN]);
     let mut output = Output::new();
-    output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
-    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"next");
+    output.write_shared_frame(b"\x82\x7e\x40\x00", payload.clone());
+    output.write_frame(&EncodedHeader::of(b"\x82\x04"), None, b"next");
     output.advance(REFERENCE_MIN + 3);
     assert!(!payload.is_unique());
     output.advance(1);
@@ -342,9 +343,9 @@ fn a_written_payload_is_let_go() {
 fn headers_and_payloads_go_out_together() {
     let mut output = Output::new();
     for payload in ["one", "two"] {
-        output.put_by_reference(b"\x81\x03", payload.into());
+        output.write_shared_frame(b"\x81\x03", payload.into());
     }
-    output.put_frame(&EncodedHeader::of(b"\x89\x00"), None, b"");
+    output.write_frame(&EncodedHeader::of(b"\x89\x00"), None, b"");
     assert_eq!(vectored(&output, 8), [&b"\x81\x03"[..], b"one", b"\x81\x03", b"two", b"\x89\x00"]);
     let mut writer = Writer { script: alloc::vec![Step::Take(100)], is_vectored: true, written: Vec::new() };
     assert_eq!(output.write_to(&mut writer).unwrap(), 12);
@@ -356,11 +357,11 @@ fn headers_and_payloads_go_out_together() {
 #[test]
 fn buffered_amount_is_the_payload_that_waits() {
     let mut output = Output::new();
-    output.put_frame(&EncodedHeader::of(b"\x89\x04"), None, b"ping");
+    output.write_frame(&EncodedHeader::of(b"\x89\x04"), None, b"ping");
     assert_eq!(output.buffered_amount(), 0, "no message");
-    output.put_frame(&EncodedHeader::of(b"\x82\x64"), None, &[7; 100]);
+    output.write_frame(&EncodedHeader::of(b"\x82\x64"), None, &[7; 100]);
     output.count_message(100, false);
-    output.put_frame(&EncodedHeader::of(b"\xc2\x03"), None, b"abc");
+    output.write_frame(&EncodedHeader::of(b"\xc2\x03"), None, b"abc");
     output.count_message(1000, true);
     for (taken, amount) in [(0, 1100), (6 + 2, 1100), (1, 1099), (98, 1001), (1, 1000), (4, 1000), (1, 0)] {
         output.advance(taken);

@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 
 use crate::config::Config;
 use crate::counters::Traffic;
-use crate::deflate::{Agreed, Decompressor};
+use crate::deflate::{AgreedParameters, Decompressor};
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::lazy::Lazy;
@@ -116,7 +116,7 @@ impl Receiver {
     }
 
     /// Starts after the opening handshake, of which `handshake_len` bytes were consumed.
-    pub(crate) fn start(&mut self, handshake_len: u64, agreed: Option<Agreed>) {
+    pub(crate) fn start(&mut self, handshake_len: u64, agreed: Option<AgreedParameters>) {
         self.position = handshake_len;
         self.handshake_len = u32::try_from(handshake_len).unwrap_or(u32::MAX);
         self.inflate =

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use super::frames::header;
 use super::{Sender, SenderState};
-use crate::deflate::{Agreed, Codecs, Compressor, try_box};
+use crate::deflate::{AgreedParameters, Codecs, Compressor, try_box};
 use crate::error::{OutOfMemory, SendError};
 use crate::frame::{Opcode, RSV1};
 use crate::lazy::Lazy;
@@ -45,7 +45,7 @@ impl Sender {
 
     /// The connection's compressor, or the shared one; made now if there is none for the agreed parameters.
     fn take_compressor(
-        agreed: Agreed,
+        agreed: AgreedParameters,
         state: &mut impl Lazy<SenderState>,
         output: &mut Output,
     ) -> Result<Box<Compressor>, OutOfMemory> {
@@ -77,7 +77,7 @@ fn write_frame_with(
     output: &mut Output,
 ) -> Result<usize, OutOfMemory> {
     let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 >> 4 };
-    output.put_framed(
+    output.write_frame_with(
         Compressor::most(payload.len()),
         |out| compressor.compress(payload, fin, out),
         |len| header(fin, rsv, opcode, len, state),

@@ -1,7 +1,7 @@
 //! Frames: the header, and the mask of a client's payload. The control frames.
 
 use super::{Sender, SenderState};
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 use crate::frame::{EncodedHeader, FrameHeader, Opcode};
 use crate::lazy::Lazy;
 use crate::mask::MaskKeys;
@@ -36,7 +36,7 @@ impl Sender {
         output: &mut Output,
     ) {
         let (header, key) = header(true, 0, Opcode::Pong, payload.len(), state);
-        let replaced = output.put_pong(&header, key, payload, budget);
+        let replaced = output.write_pong(&header, key, payload, budget);
         let len = header.as_ref().len() + payload.len();
         self.wire_bytes = self.wire_bytes.wrapping_add(len as u64).wrapping_sub(replaced as u64);
     }
@@ -74,7 +74,7 @@ impl Sender {
         let len = match keys(state) {
             None => {
                 let header = FrameHeader { fin, rsv: 0, opcode, mask: None, payload_len: payload.len() as u64 };
-                output.put_frame(&header.encode(), None, payload)
+                output.write_frame(&header.encode(), None, payload)
             }
             Some(keys) => write_masked_frame(fin, opcode, payload, keys, output),
         };
@@ -92,7 +92,7 @@ impl Sender {
 fn write_masked_frame(fin: bool, opcode: Opcode, payload: &[u8], keys: &mut MaskKeys, output: &mut Output) -> usize {
     let key = keys.key();
     let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 };
-    output.put_frame(&header.encode(), Some(key), payload)
+    output.write_frame(&header.encode(), Some(key), payload)
 }
 
 /// The header of the next frame, and its mask key.

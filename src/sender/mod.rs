@@ -20,7 +20,7 @@ use alloc::boxed::Box;
 
 use crate::config::Config;
 use crate::counters::Traffic;
-use crate::deflate::{Agreed, Compressor};
+use crate::deflate::{AgreedParameters, Compressor};
 use crate::error::SendError;
 use crate::frame::FrameHeader;
 use crate::lazy::Lazy;
@@ -42,7 +42,7 @@ pub(crate) struct Sender {
     /// The most bytes that may wait in an output after a message or a control frame; `u32::MAX` is no limit.
     max_output: u32,
     /// Set if permessage-deflate is in use.
-    deflate: Option<Agreed>,
+    deflate: Option<AgreedParameters>,
 }
 
 /// The rare state of a sender.
@@ -63,7 +63,7 @@ impl Sender {
     }
 
     /// Starts after the opening handshake.
-    pub(crate) fn start(&mut self, agreed: Option<Agreed>) {
+    pub(crate) fn start(&mut self, agreed: Option<AgreedParameters>) {
         self.deflate = agreed;
     }
 

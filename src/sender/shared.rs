@@ -28,7 +28,7 @@ impl Sender {
         }
         let (header, _) = header(true, 0, kind.opcode(), payload.len(), state);
         let len = payload.len();
-        output.put_by_reference(header.as_ref(), payload);
+        output.write_shared_frame(header.as_ref(), payload);
         self.count_wire(header.as_ref().len() + len);
         self.count(len, true);
         Ok(())
@@ -57,9 +57,9 @@ impl Sender {
         };
         self.count_wire(frame.len());
         if frame.len() > MAX_COPIED {
-            output.put_by_reference(&[], frame);
+            output.write_shared_frame(&[], frame);
         } else {
-            output.put(&frame);
+            output.write(&frame);
         }
         self.count(message.payload().len(), true);
         Ok(())

@@ -67,8 +67,8 @@ fn the_response_is_checked() {
 #[test]
 fn a_rejection_carries_its_status_headers_and_body() {
     rows!("9220-3-4", "8441-5-7");
-    let problem = Reject::new(501).and_then(|reject| reject.header("Content-Type", "application/problem+json"));
-    let answer = parse(&rfc_request()).reject(&problem.expect("it rejects").body("{}"));
+    let problem = Reject::new(501).expect("it rejects").header("Content-Type", "application/problem+json");
+    let answer = parse(&rfc_request()).reject(&problem.expect("a valid header").body("{}"));
     assert_eq!((answer.status(), answer.body()), (501, b"{}".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("content-type", "application/problem+json")]));
     let refused = checked(&[], answer.status(), &owned(answer.headers().iter()));

@@ -28,7 +28,7 @@ pub(crate) fn next(end: &End, backoff: &mut Backoff, restart: &mut Backoff) -> N
             // 301 and 302 name another place in Location; 401 and 403 want what was not there.
             300..=499 if !matches!(refusal.status(), 408 | 429) && refusal.retry_after().is_none() => Next::Never,
             // As long as the server asks, and a random while on top.
-            _ => Next::After(backoff.next_delay_after(refusal)),
+            _ => Next::After(backoff.next_delay_after(refusal.retry_after())),
         },
         End::Closed(lasted, code) => {
             backoff.opened_for(*lasted);

@@ -14,7 +14,7 @@ fn written_headers_do_not_pile_up() {
     let payload = Bytes::from(alloc::vec![7; 1 << 20]);
     let mut output = Output::new();
     for _ in 0..10_000 {
-        output.put_by_reference(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
+        output.write_shared_frame(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
         output.advance(output.len() - payload.len());
     }
     assert!(output.chunk().len() == payload.len() && output.queue.capacity() <= 100, "{}", output.queue.capacity());
@@ -24,17 +24,17 @@ fn written_headers_do_not_pile_up() {
 #[test]
 fn lists_are_made_when_needed_and_kept_while_small() {
     let mut output = Output::new();
-    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
+    output.write_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
     output.count_message(0, false);
-    assert!(output.aside.is_none());
+    assert!(output.extras.is_none());
     for frames in [1, 40, 10_000] {
         for _ in 0..frames {
-            output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+            output.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
             output.count_message(1, false);
         }
         output.advance(output.len());
-        let aside = output.aside.as_ref().expect("it was used");
-        let kept = [aside.splices.capacity(), aside.buffered.capacity()];
+        let extras = output.extras.as_ref().expect("it was used");
+        let kept = [extras.shared_chunks.capacity(), extras.buffered.capacity()];
         let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
         assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
     }
@@ -45,13 +45,13 @@ fn lists_are_made_when_needed_and_kept_while_small() {
 fn lists_shrink_as_they_are_written() {
     let mut output = Output::new();
     for _ in 0..10_000 {
-        output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+        output.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
         output.count_message(1, false);
     }
     for waiting in (1..10_000).rev() {
         output.advance(3);
-        let aside = output.aside.as_ref().expect("it is used");
-        for capacity in [aside.splices.capacity(), aside.buffered.capacity()] {
+        let extras = output.extras.as_ref().expect("it is used");
+        for capacity in [extras.shared_chunks.capacity(), extras.buffered.capacity()] {
             assert!(capacity <= (2 * waiting).max(KEPT_ENTRIES), "{capacity} kept for {waiting}");
         }
     }
@@ -61,7 +61,7 @@ fn lists_shrink_as_they_are_written() {
 #[test]
 fn appending_nothing_moves_no_memory() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put(&[7; 1000]);
+    shared.write(&[7; 1000]);
     shared.advance(1000);
     backlog.append(&mut shared);
     assert!(shared.queue.capacity() >= 1000 && backlog.queue.capacity() == 0);
@@ -71,13 +71,13 @@ fn appending_nothing_moves_no_memory() {
 #[test]
 fn appending_bytes_makes_no_lists() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
     shared.count_message(1, false);
     shared.advance(3);
-    shared.put(b"\x8a\0");
-    backlog.put(b"\x8a\0");
+    shared.write(b"\x8a\0");
+    backlog.write(b"\x8a\0");
     backlog.append(&mut shared);
-    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert!(shared.extras.is_some() && backlog.extras.is_none());
     assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
 }
 
@@ -85,17 +85,17 @@ fn appending_bytes_makes_no_lists() {
 #[test]
 fn bytes_move_only_for_want_of_room() {
     let mut output = Output::new();
-    output.put_with(200, |bytes| bytes.extend([7; 100]));
+    output.write_with(200, |bytes| bytes.extend([7; 100]));
     assert_eq!(output.queue.capacity(), 200);
     output.advance(90);
     let place = output.chunk().as_ptr();
     // The second fills it to the last byte.
     for _ in 0..2 {
-        output.put(&[7; 50]);
+        output.write(&[7; 50]);
         assert_eq!((output.chunk().as_ptr(), output.queue.capacity()), (place, 200));
     }
     output.advance(100);
-    output.put(&[7; 10]);
+    output.write(&[7; 10]);
     assert_eq!((output.len(), output.queue.capacity()), (20, 200));
 }
 
@@ -103,7 +103,7 @@ fn bytes_move_only_for_want_of_room() {
 fn a_drained_buffer_is_kept_up_to_a_size() {
     for (len, kept) in [(KEPT_CAPACITY, KEPT_CAPACITY), (KEPT_CAPACITY + 1, 0)] {
         let mut output = Output::new();
-        output.put(&std::vec![7; len]);
+        output.write(&std::vec![7; len]);
         output.advance(len);
         assert_eq!(output.queue.capacity(), kept);
     }
@@ -123,7 +123,7 @@ struct Watched {
 impl Watched {
     fn put(&mut self, count: usize) {
         self.put += count;
-        self.watch(|output| output.put(&alloc::vec![7; count]));
+        self.watch(|output| output.write(&alloc::vec![7; count]));
     }
 
     fn take(&mut self, count: usize) {
@@ -209,15 +209,15 @@ proptest! {
 /// A pong is not the last thing any more once a payload was put after it, or appended, though no byte of the queue was.
 #[test]
 fn a_pong_before_a_payload_stays() {
-    let pong = |output: &mut Output, byte| output.put_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
+    let pong = |output: &mut Output, byte| output.write_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
     for is_appended in [false, true] {
         let (mut output, mut other) = (Output::new(), Output::new());
         pong(&mut output, b'1');
         if is_appended {
-            other.put_by_reference(b"", Bytes::from_static(b"payload"));
+            other.write_shared_frame(b"", Bytes::from_static(b"payload"));
             output.append(&mut other);
         } else {
-            output.put_by_reference(b"", Bytes::from_static(b"payload"));
+            output.write_shared_frame(b"", Bytes::from_static(b"payload"));
         }
         assert_eq!([pong(&mut output, b'2'), pong(&mut output, b'3')], [0, 3]);
         let waiting = output.len();
@@ -251,10 +251,10 @@ fn a_group_after_merged_ones_is_where_it_is() {
     let short = core::iter::repeat_n(1, 300);
     for count in core::iter::repeat_n(50, KEPT_ENTRIES).chain(short).chain([1000, 1]) {
         for _ in 0..count {
-            output.put_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
-            model.put_pong(b"\x8a\0".to_vec(), usize::MAX);
+            output.write_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
+            model.write_pong(b"\x8a\0".to_vec(), usize::MAX);
         }
-        output.put(&[7; 100]);
+        output.write(&[7; 100]);
         model.0.push(Frame { bytes: alloc::vec![7; 100], ..Frame::default() });
     }
     let most = model.pongs();
@@ -276,12 +276,12 @@ proptest! {
             match step {
                 Step::Pong(len) => {
                     let (header, payload) = ([0x8a, len as u8], alloc::vec![7; len]);
-                    output.put_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
-                    model.put_pong([&header, &*payload].concat(), usize::MAX);
+                    output.write_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
+                    model.write_pong([&header, &*payload].concat(), usize::MAX);
                 }
                 Step::Message(len) => {
                     let bytes = alloc::vec![7; len];
-                    output.put(&bytes);
+                    output.write(&bytes);
                     model.0.push(Frame { bytes, ..Frame::default() });
                 }
                 Step::Take(count) => {
@@ -298,7 +298,7 @@ proptest! {
             let (counted, exact) = (output.waiting_pongs(), model.pongs());
             most = most.max(exact);
             prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
-            let groups = output.aside.as_ref().map_or(0, |aside| aside.pongs.count());
+            let groups = output.extras.as_ref().map_or(0, |extras| extras.pongs.count());
             prop_assert!(groups <= KEPT_ENTRIES, "{groups} groups");
         }
     }

@@ -1,4 +1,4 @@
-//! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`. It
+//! [`BufferedAmount`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`. It
 //! counts them, and holds none.
 
 use super::list::List;
@@ -6,7 +6,7 @@ use super::list::List;
 /// The frames in an output that carry bytes of messages, in the order of the wire. Where each ends is a distance from
 /// the end of the one before it, so that taking bytes off the front touches only those that are taken.
 #[derive(Debug, Default)]
-pub(super) struct Buffered {
+pub(super) struct BufferedAmount {
     frames: List<Frame>,
     /// Bytes of messages in all frames.
     amount: u64,
@@ -23,7 +23,7 @@ struct Frame {
     compressed: bool,
 }
 
-impl Buffered {
+impl BufferedAmount {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }

@@ -1,4 +1,4 @@
-//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
+//! [`SharedChunks`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
 //! touched here.
 
 use bytes::{Buf, Bytes};
@@ -8,8 +8,8 @@ use super::list::List;
 /// Payloads held by reference, none of them empty, in the order of the wire. Where each stands is a distance from the
 /// one before it, so that neither taking bytes off the front nor moving them in memory touches any but the first.
 #[derive(Debug, Default)]
-pub(super) struct Splices {
-    queue: List<Splice>,
+pub(super) struct SharedChunks {
+    queue: List<SharedChunk>,
     /// Bytes of all payloads: more than there is memory, perhaps, because one may be held many times.
     len: u64,
     /// The sum of all distances: how many of the output's own bytes wait before the last payload.
@@ -17,13 +17,13 @@ pub(super) struct Splices {
 }
 
 #[derive(Debug)]
-struct Splice {
+struct SharedChunk {
     /// How many of the output's own bytes wait between the payload before, or the front, and this one.
     distance: usize,
     payload: Bytes,
 }
 
-impl Splices {
+impl SharedChunks {
     pub(super) const fn new() -> Self {
         Self { queue: List::new(), len: 0, distance: 0 }
     }
@@ -45,7 +45,7 @@ impl Splices {
             return;
         }
         self.len = self.len.saturating_add(payload.len() as u64);
-        self.queue.push_back(Splice { distance: own.saturating_sub(self.distance), payload });
+        self.queue.push_back(SharedChunk { distance: own.saturating_sub(self.distance), payload });
         self.distance = own;
     }
 
@@ -64,8 +64,8 @@ impl Splices {
     pub(super) fn first<'o>(&'o self, own: &'o [u8]) -> &'o [u8] {
         match self.queue.front() {
             None => own,
-            Some(Splice { distance: 0, payload }) => payload,
-            Some(Splice { distance, .. }) => own.get(..*distance).unwrap_or_default(),
+            Some(SharedChunk { distance: 0, payload }) => payload,
+            Some(SharedChunk { distance, .. }) => own.get(..*distance).unwrap_or_default(),
         }
     }
 
@@ -86,10 +86,10 @@ impl Splices {
         };
         let mut rest = own;
         let mut goes_on = true;
-        for splice in self.queue.iter() {
-            let (before, behind) = rest.split_at(splice.distance.min(rest.len()));
+        for chunk in self.queue.iter() {
+            let (before, behind) = rest.split_at(chunk.distance.min(rest.len()));
             rest = behind;
-            goes_on = put(before) && put(&splice.payload);
+            goes_on = put(before) && put(&chunk.payload);
             if !goes_on {
                 break;
             }
