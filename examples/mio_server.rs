@@ -232,7 +232,7 @@ impl Server {
             self.alarms.remove(&(alarm, key));
         }
         let _ = self.poll.registry().deregister(&mut peer.tcp);
-        // The application hears of the end, however it came.
+        // The application receives the last events, however the connection ended.
         while let Some(event) = peer.ws.receive_eof() {
             echo(event, &mut peer.ws, &mut Output::new());
         }
@@ -325,7 +325,7 @@ impl Peer {
                     self.is_readable = false;
                     break;
                 }
-                // A reset is an end like any other.
+                // A reset counts as the end of the stream.
                 read => read.unwrap_or(0),
             };
             self.has_ended = n == 0;
@@ -362,7 +362,7 @@ impl Peer {
             self.backlog.append(output);
         }
         if self.backlog.is_empty() {
-            // It would keep its memory.
+            // Frees its memory.
             self.backlog = Output::new();
         }
         let n = match written {

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         });
         if let Err(error) = served {
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-            // Out of file descriptors or threads: some will come back.
+            // Out of file descriptors or threads: wait until some are free again.
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -393,7 +393,7 @@ fn drain(tcp: &TcpStream) -> io::Result<()> {
 
 fn report(line: fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    // Nobody may be listening any more.
+    // Standard output may be closed.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
