@@ -7,7 +7,7 @@
 //!
 //! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`; or
 //! `FAILED REASON` if the handshake failed, the only case with an exit status other than 0. Each is one line, whatever
-//! the server sent. Closes with 1000 when it has received as many messages as it sent; otherwise the server closes.
+//! the server sent. Closes with 1000 after one reply for each sent message; if it sends none, the server closes.
 //!
 //! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
 

@@ -6,6 +6,11 @@
 //! REASON` if the handshake failed, and `RETRY MILLISECONDS` before it waits to try again. Each is one line, whatever
 //! the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input and with 1001
 //! on Ctrl-C, and ends. Ends with exit status 1 if the server rejects the request and would reject it again.
+//!
+//! `--timeout` replaces 10 s and the defaults of `Timeouts`: the time to connect, for the handshake, until an idle
+//! server is pinged, for its pong, for the closing handshake, and the longest time in which the server reads nothing.
+//!
+//! Notes on such a client:
 //! - **Reconnecting.** `Backoff` computes the delay: clients that lost their server at the same moment return one by
 //!   one, and none before the server's Retry-After. After a connection that lasted, it starts again.
 //! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them

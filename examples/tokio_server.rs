@@ -6,9 +6,9 @@
 //! are over, or on the second Ctrl-C. Notes on such a task:
 //! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
 //!   owns data: they wait for the socket, a deadline, or the server's end. `Peer::turn` moves all bytes and never
-//!   awaits, so nothing is lost between a read and its handling. (If futures do the I/O, `read` and `write_all_buf(&mut
-//!   output)` may be dropped; `read_exact` and `write_all` lose the bytes that they have moved.) Dropping the whole
-//!   task is safe, too, but the peer gets no Close.
+//!   awaits, so nothing is lost between a read and its handling. (If futures do the I/O, `read` and `write_all_buf`
+//!   may be dropped; `read_exact` and `write_all` lose the bytes that they have moved.) Dropping the whole task is
+//!   safe, too, but the peer gets no Close.
 //! - **Memory.** Each thread has one read buffer and one `Output`, which a task borrows for a turn, so an idle task has
 //!   neither. Only bytes that the socket does not accept at once go into the task's own backlog, until they are
 //!   written.

@@ -23,9 +23,9 @@ pub(crate) enum FromPage {
 pub(crate) enum ToPage<'a> {
     /// The page is in the room, with these messages so far. If the page asked for those after a message that is no
     /// longer kept, some before these may be missing.
-    Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [Said], missing: bool },
+    Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [RoomMessage], missing: bool },
     /// A message in the room.
-    Said(&'a Said),
+    Said(&'a RoomMessage),
     /// The number of users in the room, and the first of their names.
     Present { count: usize, names: &'a [&'a str] },
     /// All rooms, with the number of users in each.
@@ -42,7 +42,7 @@ pub(crate) enum ToPage<'a> {
 
 /// A message in a room; `id` begins with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct RoomMessage {
     pub(crate) id: Id,
     #[serde(flatten)]
     pub(crate) body: Body,
