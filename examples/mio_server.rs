@@ -248,7 +248,7 @@ impl Server {
 /// delay each other, and other peers hardly longer than the current turn.
 ///
 /// Newcomers are peers that have not sent a message yet. Their number and their next turn are unpredictable, so they
-/// have their own queue, which gets half of all work.
+/// have their own queue, which gets up to half of all work.
 #[derive(Default)]
 struct Turns {
     /// The newcomers, then the other peers by the cost of their last turn, in units of `QUANTUM`: 1, 2 to 3, 4 to 7, …
@@ -268,7 +268,7 @@ struct Queue {
 
 impl Turns {
     /// The queue for a peer whose last turn had this cost, or for a newcomer.
-    fn place(cost: Option<u64>) -> usize {
+    fn queue_index(cost: Option<u64>) -> usize {
         cost.map_or(0, |cost| 1 + (cost / QUANTUM).max(1).ilog2() as usize)
     }
 
@@ -277,7 +277,7 @@ impl Turns {
     }
 
     fn add(&mut self, key: usize, cost: Option<u64>) {
-        let queue = &mut self.queues[Self::place(cost)];
+        let queue = &mut self.queues[Self::queue_index(cost)];
         if queue.peers.is_empty() {
             queue.share = queue.share.max(self.share);
         }
@@ -294,7 +294,7 @@ impl Turns {
     /// Counts the work of a finished turn, of a peer that was added with this cost.
     fn count(&mut self, work: u64, cost: Option<u64>) {
         let others = self.len() - self.queues[0].peers.len();
-        let queue = &mut self.queues[Self::place(cost)];
+        let queue = &mut self.queues[Self::queue_index(cost)];
         let peers = if cost.is_some() { 1 + queue.peers.len() } else { others.max(1) };
         queue.share += work / peers as u64;
     }
