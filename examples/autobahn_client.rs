@@ -16,7 +16,7 @@ use blocking::Peer;
 use websocket_proto::uri::Uri;
 use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Output, Timeouts};
 
-/// The silence before a ping, and the wait for its pong: the suite computes for long in some cases.
+/// The silence before a ping, and the wait for its pong: some cases take the suite long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {

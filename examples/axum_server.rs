@@ -97,8 +97,8 @@ async fn upgrade(State(grace): State<Duration>, mut request: Request) -> Respons
     }
 }
 
-/// Serves a connection to its end, over either version of HTTP. `grace` is the time in which the peer must read
-/// something of what waits for it, and at last close its side.
+/// Serves a connection to its end, over either version of HTTP. `grace` is the time in which the peer must read some of
+/// the waiting bytes, and finally close its side.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection, grace: Duration) {
     let mut output = Output::new();
     let driven = drive(&mut stream, &mut ws, &mut output, grace).await;

@@ -6,8 +6,9 @@
 //! PEM file FILE.
 //!
 //! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`; or
-//! `FAILED REASON` if the handshake failed, the only case with an exit status other than 0. Each is one line, whatever
-//! the server sent. Closes with 1000 after one reply for each sent message; if it sends none, the server closes.
+//! `FAILED REASON` if the connection did not open, the only case with an exit status other than 0. Each is one line,
+//! whatever the server sent. Closes with 1000 after one reply for each sent message; if it sends none, the server
+//! closes.
 //!
 //! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
 

@@ -3,15 +3,16 @@
 //! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
 //! [--timeout MILLISECONDS]`
 //!
-//! Behaves like `echo_server`, options included. `--timeout` replaces every default of `Timeouts`; `--context-takeover`
-//! gives each connection its own compressor and decompressor. The rules of such a loop:
+//! Behaves like `echo_server`, with the same options, but compresses without context takeover, so that all connections
+//! share a compressor; `--context-takeover` gives each its own compressor and decompressor. `--timeout` replaces every
+//! default of `Timeouts`. The rules of such a loop:
 //! - **Memory.** All peers share one read buffer and one `Output`, with its compressor. Only bytes that a socket does
 //!   not accept at once go into its peer's backlog, which is freed once it is written. So an idle connection is an
 //!   entry in the table, without heap except for the name of a subprotocol.
 //! - **Backpressure.** While `MAX_BACKLOG` bytes or more wait for a peer, the server does not read from it.
 //! - **Fairness.** A turn ends after `QUANTUM` bytes of work; `Turns` decides which peer has the next one. After
 //!   `SLICE` the loop checks sockets, listener and alarms again, even if peers still wait for a turn.
-//! - **Time.** A message moves its peer's deadline back but leaves the alarm. The alarm then goes off early, finds
+//! - **Time.** A message postpones its peer's deadline but leaves the alarm. The alarm then goes off early, finds
 //!   nothing due, and is set again.
 //! - **The end.** When a connection is over and everything is written, the server shuts its sending side down and reads
 //!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). Closing a socket with unread input would reset
@@ -251,11 +252,10 @@ impl Server {
 /// have their own queue, which gets up to half of all work.
 #[derive(Default)]
 struct Turns {
-    /// The newcomers, then the other peers by the cost of their last turn, in units of `QUANTUM`: 1, 2 to 3, 4 to 7, …
+    /// The newcomers, then the other peers by the cost of their last turn in units of `QUANTUM`: 1, 2 to 3, 4 to 7, …
     /// 128.
     queues: [Queue; 9],
-    /// The share of the queue that had the last turn. A queue that was empty starts there, so that a pause saves up no
-    /// work.
+    /// The share of the queue that had the last turn. A queue that was empty starts there: a pause saves up no work.
     share: u64,
 }
 
@@ -291,7 +291,7 @@ impl Turns {
         queue.peers.pop_front()
     }
 
-    /// Counts the work of a finished turn, of a peer that was added with this cost.
+    /// Adds the work of a finished turn to its queue's share; `cost` is the one with which the peer was added.
     fn count(&mut self, work: u64, cost: Option<u64>) {
         let others = self.len() - self.queues[0].peers.len();
         let queue = &mut self.queues[Self::queue_index(cost)];
@@ -305,7 +305,7 @@ struct Peer {
     tcp: TcpStream,
     ws: Connection,
     timers: Timers<Instant>,
-    /// The bytes that the socket did not take.
+    /// Bytes that the socket did not accept.
     backlog: Output,
     /// Whether the socket may have input.
     is_readable: bool,

@@ -3,9 +3,9 @@
 //! `cargo run --release --example tokio_client -- URL [--subprotocol NAME]… [--timeout MILLISECONDS]`
 //!
 //! Prints `OPEN [subprotocol]`, `TEXT …` with the text and `BINARY LENGTH` for each message, `CLOSED CODE`, or `FAILED
-//! REASON` if the handshake failed, and `RETRY MILLISECONDS` before it waits to try again. Each is one line, whatever
-//! the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input and with 1001
-//! on Ctrl-C, and ends. Ends with exit status 1 if the server rejects the request and would reject it again.
+//! REASON` if the connection did not open, and `RETRY MILLISECONDS` before it waits to try again. Each is one line,
+//! whatever the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input and
+//! with 1001 on Ctrl-C, and ends. Ends with exit status 1 if the server rejects the request and would reject it again.
 //!
 //! `--timeout` replaces 10 s and the defaults of `Timeouts`: the time to connect, for the handshake, until an idle
 //! server is pinged, for its pong, for the closing handshake, and the longest time in which the server reads nothing.

@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release --example tokio_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
 //!
-//! Behaves like `echo_server`, options included. Ctrl-C closes every connection with 1001; the process ends when all
-//! are over, or on the second Ctrl-C. Notes on such a task:
+//! Behaves like `echo_server`, with the same options, but compresses without context takeover, so that the tasks of a
+//! thread share a compressor. Ctrl-C closes every connection with 1001; the process ends when all are over, or on the
+//! second Ctrl-C. Notes on such a task:
 //! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
 //!   owns data: they wait for the socket, a deadline, or the server's end. `Peer::turn` moves all bytes and never
 //!   awaits, so nothing is lost between a read and its handling. (If futures do the I/O, `read` and `write_all_buf`
@@ -17,7 +18,7 @@
 //!   rarely polls for other sockets while a task keeps running. So a task yields after `READS` reads if there is more
 //!   input; otherwise a peer that never pauses would occupy its thread. On connections with compression, reads are
 //!   smaller, because the work and the echo depend on the decompressed size.
-//! - **Time.** A message moves the deadline back but leaves the alarm. The alarm then goes off early, finds nothing
+//! - **Time.** A message postpones the deadline but leaves the alarm. The alarm then goes off early, finds nothing
 //!   due, and is set again. So a message costs no change of the runtime's timers.
 //! - **The end.** When a connection is over and everything is written, the task shuts its sending side down and reads
 //!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). Closing a socket with unread input would reset

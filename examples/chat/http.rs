@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use crate::messages::clean_name;
 use crate::token::Tokens;
 
-/// More than browsers send.
+/// The limit on a request's head; browsers send less.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Enough for a name in JSON.
+/// The limit on content, enough for a name in JSON.
 const MAX_BODY: usize = 1 << 10;
 
 /// Nothing is loaded from other servers, no inline script runs, and no other site's page may frame this one.

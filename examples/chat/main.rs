@@ -135,9 +135,9 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // By default the system would buffer megabytes for a slow reader before it shows as one. And it reports room only
-    // when much of this buffer is free: a client that reads less than that in `session::STALL` seems to read nothing.
-    // Connections inherit this size.
+    // By default the system buffers megabytes for a slow reader before writes fail. It also reports a socket as
+    // writable only when much of this buffer is free, so a client that reads less than that in `session::STALL` seems
+    // to read nothing. Connections inherit this size.
     socket.set_send_buffer_size(16 << 10)?;
     socket.bind(address)?;
     socket.listen(1024)

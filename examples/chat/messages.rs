@@ -71,15 +71,15 @@ impl ToPage<'_> {
     }
 }
 
-/// Invisible letters: the characters that are alphanumeric and also `Default_Ignorable_Code_Point` in Unicode, fillers
-/// in Hangul. With them a name could look like another, or like none.
-const UNSEEN: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+/// Invisible letters: fillers in Hangul, the characters that are alphanumeric and also `Default_Ignorable_Code_Point`
+/// in Unicode. With them, two names could look the same, or a name be invisible.
+const INVISIBLE: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
 
 /// The trimmed name if it can be shown: letters of any script, digits, and some punctuation. Characters that change the
 /// direction of text, or are invisible, are not allowed.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     let name = name.trim();
-    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !UNSEEN.contains(&c) || " ._-'".contains(c));
+    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !INVISIBLE.contains(&c) || " ._-'".contains(c));
     ((1..=24).contains(&name.chars().count()) && is_clean).then(|| name.to_owned())
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn random_secret() -> Result<Secret, Error> {
     Ok(secret)
 }
 
-/// A node name that no other node has.
+/// A random node name, so that no two nodes share one.
 pub(crate) fn random_name() -> Result<String, Error> {
     Ok(format!("{:08x}", getrandom::u32()?))
 }
