@@ -10,7 +10,7 @@ use super::{MAX_FRAME, MAX_MESSAGE, Outcome, Setup, Step};
 use crate::harness::peers::flag;
 
 pub(crate) fn run(setup: &Setup, stream: &[u8]) -> Outcome {
-    let [client, server] = open(config(setup));
+    let [client, server] = connect(config(setup));
     let mut ws = if setup.has(flag::CLIENT) { client } else { server };
     let (mut output, mut steps) = (Output::new(), Vec::new());
     if setup.has(flag::CLOSE) {
@@ -40,7 +40,7 @@ fn config(setup: &Setup) -> Config {
     }
 }
 
-fn open(config: Config) -> [Connection; 2] {
+fn connect(config: Config) -> [Connection; 2] {
     let (mut to_server, mut to_client) = (Output::new(), Output::new());
     let request = ClientRequest::new("ws://example.com/");
     let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).expect("a valid request");
@@ -66,7 +66,7 @@ fn step(event: Event<'_>) -> Option<Step> {
         Event::Binary(data) => Step::Binary(data.into_owned()),
         Event::Ping(data) => Step::Ping(data.into_owned()),
         Event::Pong(data) => Step::Pong(data.into_owned()),
-        // The last event repeats it.
+        // `Event::Closed` has the same code and reason.
         Event::CloseReceived { .. } => return None,
         Event::Closed(closed) => end(&closed),
         event => panic!("{event:?}"),
