@@ -24,11 +24,10 @@ impl Connection {
     #[expect(clippy::inline_always, reason = "the caller gets the event in registers; rare cases are calls")]
     pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         if self.fast_path {
-            match self.receiver.take_message(&mut self.heap, input) {
-                Ok(Some(event)) => return Some(event),
-                Ok(None) => {}
-                Err(fault) => return Some(self.fail(fault, input, output)),
+            if let Some(event) = self.receiver.take_message(&mut self.heap, input) {
+                return Some(event);
             }
+            return self.receive_rest(input, output);
         }
         self.receive_slow(input, output)
     }
@@ -48,24 +47,26 @@ impl Connection {
         self.report_end()
     }
 
-    /// Everything but a complete message: more bytes of one that is reassembled, the end of the input, and the rest.
+    /// After the fast path: the end of the input, a message that was begun, or anything else.
+    #[inline(never)]
+    fn receive_rest<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if input.is_empty() && self.receiver.is_between_frames() {
+            self.free_heap_if_unused();
+            return None;
+        }
+        self.refresh_fast_path();
+        self.receive_slow(input, output)
+    }
+
+    /// Without the fast path.
     #[inline(never)]
     fn receive_slow<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        if self.receiver.is_reassembling() {
-            if self.fast_path {
-                // The message was begun by `take_message` just now.
-                self.refresh_fast_path();
-            }
-            if self.receiver.append_short_read(&mut self.heap, input) {
-                None
-            } else {
-                self.continue_message(input, output)
-            }
-        } else if self.fast_path && input.is_empty() {
-            self.free_heap_if_unused();
+        if !self.receiver.is_reassembling() {
+            self.receive_any(input, output)
+        } else if self.receiver.append_short_read(&mut self.heap, input) {
             None
         } else {
-            self.receive_any(input, output)
+            self.continue_message(input, output)
         }
     }
 
@@ -74,7 +75,8 @@ impl Connection {
     fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         match self.receiver.continue_message(&mut self.heap, input) {
             Ok(Some(event)) if !self.discards_messages() => {
-                self.refresh_fast_path();
+                // The message is complete, and delivered whole; early data is left only between frames.
+                self.set_fast_path(true);
                 Some(event)
             }
             Ok(None) if input.is_empty() && self.receiver.is_reassembling() => None,

@@ -171,12 +171,16 @@ impl Connection {
         if kind == MessageKind::Text {
             utf8::check(&payload).map_err(|_| SendError::InvalidUtf8)?;
         }
-        let (len, compress) = (payload.len(), self.sender.compresses(payload.len()));
+        let len = payload.len();
+        if self.sender.compresses(len) {
+            return self.send_message(kind, &payload, true, output);
+        }
         if let Err(error) = self.check_message(len, output) {
             return self.not_sent(error, len);
         }
-        let sent = self.sender.write_bytes(kind, payload, compress, &mut self.heap, output);
-        self.finish_message(sent, len, compress, output)
+        self.sender.write_bytes(kind, payload, &mut self.heap, output);
+        self.count_buffered(len, false, output);
+        Ok(())
     }
 
     /// Sends a message that was prepared for many connections: by reference, if this is a server. A frame of at most 64
@@ -194,7 +198,7 @@ impl Connection {
             return self.not_sent(error, len);
         }
         let sent = self.sender.write_prepared(message, compress, &mut self.heap, output);
-        self.finish_message(sent, len, compress, output)
+        self.finish_compressed(sent, len, compress, output)
     }
 }
 
@@ -270,8 +274,18 @@ impl Connection {
         if let Err(error) = self.check_message(payload.len(), output) {
             return self.not_sent(error, payload.len());
         }
-        let sent = self.sender.write_message(kind, payload, compress, &mut self.heap, output);
-        self.finish_message(sent, payload.len(), compress, output)
+        if compress {
+            return self.send_compressed(kind, payload, output);
+        }
+        self.sender.write_message(kind, payload, &mut self.heap, output);
+        self.count_buffered(payload.len(), false, output);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn send_compressed(&mut self, kind: MessageKind, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        let sent = self.sender.write_compressed_message(kind, payload, &mut self.heap, output);
+        self.finish_compressed(sent, payload.len(), true, output)
     }
 
     fn send_next_fragment(
@@ -292,19 +306,16 @@ impl Connection {
         Ok(())
     }
 
-    /// After a message was written, or could not be.
-    #[inline]
-    fn finish_message(
+    /// After a message was written that may be compressed, or could not be.
+    fn finish_compressed(
         &mut self,
         sent: Result<(), SendError>,
         len: usize,
         is_compressed: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        if is_compressed {
-            // A shared compressor has gone back to the output.
-            self.free_heap_if_unused();
-        }
+        // A shared compressor has gone back to the output.
+        self.free_heap_if_unused();
         sent?;
         self.count_buffered(len, is_compressed, output);
         Ok(())

@@ -118,13 +118,16 @@ impl Connection {
         self.browser_rules && self.phase == Phase::CloseSent
     }
 
-    /// Sets `fast_path`: nothing but this function writes it.
     #[inline]
     pub(super) fn refresh_fast_path(&mut self) {
-        self.fast_path = self.receives_frames()
-            && !self.discards_messages()
-            && self.receiver.is_at_message_start(&self.heap)
-            && !self.heap.as_ref().is_some_and(|heap| heap.has_early_data());
+        let has_early_data = self.heap.as_ref().is_some_and(|heap| heap.has_early_data());
+        self.set_fast_path(!has_early_data && self.receiver.is_at_message_start(&self.heap));
+    }
+
+    /// The only writer of `fast_path`. `is_at_message_start`: whether the next byte of input is the first of a message.
+    #[inline]
+    pub(super) fn set_fast_path(&mut self, is_at_message_start: bool) {
+        self.fast_path = is_at_message_start && self.receives_frames() && !self.discards_messages();
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 
 use super::assembler::{MessageAssembler, Payload};
-use super::parser::{FrameParser, PayloadReader};
+use super::parser::{FrameParser, PayloadKind, PayloadReader};
 use super::receive::Step;
 use super::{Received, Receiver, ReceiverState, invalid_utf8};
 use crate::deflate::SharedCodecs;
@@ -24,13 +24,16 @@ impl Receiver {
         input: &mut Input<'i>,
         shared: &mut SharedCodecs,
     ) -> Result<Step<'i>, Fault> {
+        if frame.kind == PayloadKind::InvalidText {
+            return Err(invalid_utf8(self.position.saturating_sub(frame.remaining), 0).into());
+        }
         let message = state.get().and_then(|state| state.message.as_ref());
         let most = if self.part_size == 0 { u64::MAX } else { self.part_size.into() };
         let is_available = frame.remaining <= most.min(input.len() as u64);
-        if is_available && frame.fin && !frame.is_compressed && message.is_none() {
+        if is_available && frame.fin && !frame.is_compressed() && message.is_none() {
             return self.lend_message(frame, state, input);
         }
-        let is_compressed = frame.is_compressed || message.is_some_and(MessageAssembler::is_compressed);
+        let is_compressed = frame.is_compressed() || message.is_some_and(MessageAssembler::is_compressed);
         if self.part_size > 0 {
             self.receive_part(frame, is_compressed, state.get_or_make()?, input, shared)
         } else if is_compressed {
@@ -79,7 +82,7 @@ impl Receiver {
             let spare = core::mem::take(&mut made.spare);
             made.message = Some(MessageAssembler::new(MessageKind::of(frame.opcode), false, spare));
         }
-        self.parser = FrameParser::Payload(PayloadReader { is_reassembled: true, ..frame });
+        self.parser = FrameParser::Payload(PayloadReader { kind: PayloadKind::Reassembled, ..frame });
         let message = self.continue_message(state, input)?;
         Ok(message.map_or(Step::Next, |message| Step::Received(Received::Message(message))))
     }
@@ -156,8 +159,7 @@ impl Receiver {
         self.parser = FrameParser::Payload(PayloadReader {
             opcode: Opcode::Continuation,
             fin,
-            is_compressed: false,
-            is_reassembled: true,
+            kind: PayloadKind::Reassembled,
             key,
             remaining: len as u64,
         });

@@ -1,12 +1,11 @@
-//! Fast path: complete, unfragmented, uncompressed messages, and more bytes of one being reassembled. Reports only
-//! invalid UTF-8; leaves everything else unread for the full parser.
+//! Fast path: complete, unfragmented, uncompressed messages, and more bytes of one being reassembled. Leaves everything
+//! else unread for the full parser.
 
 use alloc::borrow::Cow;
 
 use super::assembler::MessageAssembler;
-use super::parser::{FrameParser, PayloadReader};
-use super::{Receiver, ReceiverState, invalid_utf8};
-use crate::error::Fault;
+use super::parser::{FrameParser, PayloadKind, PayloadReader};
+use super::{Receiver, ReceiverState};
 use crate::event::Event;
 use crate::frame::{FIN, MASK, Opcode};
 use crate::input::Input;
@@ -20,7 +19,8 @@ const SHORT_READ: usize = 16;
 
 impl Receiver {
     /// Receives an unfragmented message of at most 65,535 bytes that starts in the input: lent if it is complete,
-    /// otherwise reassembled. Leaves everything else, wrong headers too, unread.
+    /// otherwise reassembled. Leaves everything else, wrong headers too, unread; leaves invalid text for the full parser
+    /// to report.
     ///
     /// Only while [`is_at_message_start`](Self::is_at_message_start).
     #[inline(always)]
@@ -28,33 +28,42 @@ impl Receiver {
         &mut self,
         state: &mut impl Lazy<ReceiverState>,
         input: &mut Input<'i>,
-    ) -> Result<Option<Event<'i>>, Fault> {
+    ) -> Option<Event<'i>> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
         const BINARY: u8 = FIN | Opcode::Binary as u8;
 
         let bytes = input.peek();
-        let [first @ (TEXT | BINARY), second, ..] = *bytes else { return Ok(None) };
-        let Some((header, len)) = self.fast_lengths(second, bytes) else { return Ok(None) };
+        let [first @ (TEXT | BINARY), second, ..] = *bytes else { return None };
+        let (header, len) = self.fast_lengths(second, bytes)?;
         if bytes.len() < header + len {
             self.begin_message(first == TEXT, header, len, state, input);
-            return Ok(None);
+            return None;
         }
         let (header, payload) = input.consume(header + len).split_at_mut(header);
-        let key = if second & MASK != 0 { header.last_chunk().copied().unwrap_or_default() } else { [0; 4] };
+        let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
         self.position = self.position.wrapping_add((header.len() + len) as u64);
         if first == BINARY {
             if second & MASK != 0 {
                 apply_mask(key, payload);
             }
             self.count(len, true);
-            return Ok(Some(Event::Binary(Cow::Borrowed(payload))));
+            return Some(Event::Binary(Cow::Borrowed(payload)));
         }
         match utf8::unmask(key, payload) {
             Ok(text) => {
                 self.count(len, true);
-                Ok(Some(Event::Text(Cow::Borrowed(text))))
+                Some(Event::Text(Cow::Borrowed(text)))
             }
-            Err(error) => Err(invalid_utf8(self.position.saturating_sub(len as u64), error.index).into()),
+            Err(error) => {
+                self.parser = FrameParser::Payload(PayloadReader {
+                    opcode: Opcode::Text,
+                    fin: true,
+                    kind: PayloadKind::InvalidText,
+                    key,
+                    remaining: (len - error.index) as u64,
+                });
+                None
+            }
         }
     }
 
@@ -81,8 +90,7 @@ impl Receiver {
         self.parser = FrameParser::Payload(PayloadReader {
             opcode,
             fin: true,
-            is_compressed: false,
-            is_reassembled: true,
+            kind: PayloadKind::Reassembled,
             key,
             remaining: len as u64,
         });
@@ -91,7 +99,7 @@ impl Receiver {
     /// Whether the next byte is in the payload of a message that is reassembled.
     #[inline]
     pub(crate) fn is_reassembling(&self) -> bool {
-        matches!(self.parser, FrameParser::Payload(PayloadReader { is_reassembled: true, .. }))
+        matches!(self.parser, FrameParser::Payload(PayloadReader { kind: PayloadKind::Reassembled, .. }))
     }
 
     /// Appends a short read from within the payload of a message that is reassembled, if nothing about it needs a

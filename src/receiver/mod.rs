@@ -138,12 +138,17 @@ impl Receiver {
         if self.expects_mask { 6 } else { 2 }
     }
 
+    /// Whether the next byte starts a frame.
+    #[inline]
+    pub(crate) fn is_between_frames(&self) -> bool {
+        matches!(&self.parser, FrameParser::Header(header) if header.buffered() == 0)
+    }
+
     /// Whether the next byte starts a frame, no message is in progress, and messages are delivered whole: only then may
     /// [`take_message`](Self::take_message) be called.
     #[inline]
     pub(crate) fn is_at_message_start(&self, state: &impl Lazy<ReceiverState>) -> bool {
-        let is_between_frames = matches!(&self.parser, FrameParser::Header(header) if header.buffered() == 0);
-        is_between_frames && self.part_size == 0 && state.get().is_none_or(|state| state.message.is_none())
+        self.is_between_frames() && self.part_size == 0 && state.get().is_none_or(|state| state.message.is_none())
     }
 
     /// Traffic since the handshake.

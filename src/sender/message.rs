@@ -17,17 +17,30 @@ pub(super) struct FragmentedMessage {
 }
 
 impl Sender {
-    /// Writes a message in one frame.
+    /// Writes an uncompressed message in one frame.
     #[inline]
     pub(crate) fn write_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
-        compress: bool,
+        state: &mut impl Lazy<SenderState>,
+        output: &mut Output,
+    ) {
+        self.write_frame(true, kind.opcode(), payload, state, output);
+        self.count(payload.len(), true);
+    }
+
+    /// Writes a compressed message in one frame.
+    pub(crate) fn write_compressed_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
         state: &mut impl Lazy<SenderState>,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        self.write_message_frame(true, kind.opcode(), payload, compress, state, output)
+        self.write_compressed_frame(true, kind.opcode(), payload, state, output)?;
+        self.count(payload.len(), true);
+        Ok(())
     }
 
     /// Writes the next fragment of a message, or the first, and returns whether it is compressed. `compress`: whether a
@@ -64,30 +77,15 @@ impl Sender {
             state.get_or_make()?;
         }
         let opcode = if in_progress.is_some() { Opcode::Continuation } else { kind.opcode() };
-        self.write_message_frame(fin, opcode, payload, message.is_compressed, state, output)?;
-        if let Some(state) = state.get_mut() {
-            state.fragmented = (!fin).then_some(message);
-        }
-        Ok(message.is_compressed)
-    }
-
-    /// Writes and counts a message, or a fragment of one.
-    #[inline]
-    fn write_message_frame(
-        &mut self,
-        fin: bool,
-        opcode: Opcode,
-        payload: &[u8],
-        compress: bool,
-        state: &mut impl Lazy<SenderState>,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        if compress {
+        if message.is_compressed {
             self.write_compressed_frame(fin, opcode, payload, state, output)?;
         } else {
             self.write_frame(fin, opcode, payload, state, output);
         }
         self.count(payload.len(), fin);
-        Ok(())
+        if let Some(state) = state.get_mut() {
+            state.fragmented = (!fin).then_some(message);
+        }
+        Ok(message.is_compressed)
     }
 }

@@ -14,24 +14,22 @@ use crate::output::{Output, REFERENCE_MIN};
 const MAX_COPIED: usize = 64;
 
 impl Sender {
-    /// Writes a message: by reference if it is long, uncompressed and not masked.
+    /// Writes an uncompressed message: by reference if it is long and not masked.
     pub(crate) fn write_bytes(
         &mut self,
         kind: MessageKind,
         payload: Bytes,
-        compress: bool,
         state: &mut impl Lazy<SenderState>,
         output: &mut Output,
-    ) -> Result<(), SendError> {
-        if keys(state).is_some() || compress || payload.len() < REFERENCE_MIN {
-            return self.write_message(kind, &payload, compress, state, output);
+    ) {
+        if keys(state).is_some() || payload.len() < REFERENCE_MIN {
+            return self.write_message(kind, &payload, state, output);
         }
         let (header, _) = header(true, 0, kind.opcode(), payload.len(), state);
         let len = payload.len();
         output.write_shared_frame(header.as_ref(), payload);
         self.count_wire(header.as_ref().len() + len);
         self.count(len, true);
-        Ok(())
     }
 
     /// Writes a prepared message.
@@ -43,7 +41,12 @@ impl Sender {
         output: &mut Output,
     ) -> Result<(), SendError> {
         if keys(state).is_some() {
-            return self.write_message(message.kind(), message.payload(), compress, state, output);
+            let (kind, payload) = (message.kind(), message.payload());
+            if compress {
+                return self.write_compressed_message(kind, payload, state, output);
+            }
+            self.write_message(kind, payload, state, output);
+            return Ok(());
         }
         let frame = match self.deflate.filter(|_| compress) {
             None => message.frame(),
