@@ -1,7 +1,7 @@
 //! `axum_server`, as a program over loopback: its WebSocket and its ordinary route, over HTTP/1.1 to the crate's own
 //! client, and over HTTP/2 with prior knowledge to a client on `h2`.
 
-mod program;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,8 @@ use bytes::{Buf, Bytes};
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use http::{Method, Request, StatusCode};
-use program::{Program, example, listening};
+use shared::program::{Program, example, listening};
+use shared::sockets;
 use tokio::time::timeout;
 use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
@@ -32,9 +33,7 @@ impl Server {
     }
 
     fn tcp(&self) -> TcpStream {
-        let tcp = TcpStream::connect(&self.address).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp
+        sockets::connect(&self.address, PATIENCE)
     }
 
     fn websocket(&self, scheme: &str) -> ClientRequest {

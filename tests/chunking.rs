@@ -1,12 +1,12 @@
 //! Random streams, valid, nearly valid and garbage: however they are cut, the outcome is the same.
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::stream::{REQUEST, flag, input, response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use shared::harness;
+use shared::harness::stream::{REQUEST, flag, input, response};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

@@ -1,10 +1,11 @@
 //! The texts of errors: each is different and names the broken rule and the offset. `Debug` output is never empty, and
 //! shows neither mask keys nor broadcast messages.
 
-mod wired;
+mod shared;
 
 use std::fmt::Display;
 
+use shared::wired::{ROLES, drain, open, receive};
 use websocket_proto::handshake::{AcceptErrorKind, HeaderError, RejectError, parse_extensions, parse_request};
 use websocket_proto::mask::MaskKeys;
 use websocket_proto::uri::UriError;
@@ -12,7 +13,6 @@ use websocket_proto::{
     Accept, Backoff, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
     PreparedMessage, ProtocolErrorKind, RequestError, Role, ScriptCloseError, SendError, Timeout,
 };
-use wired::{ROLES, drain, open, receive};
 
 const PROTOCOL: [ProtocolErrorKind; 17] = {
     use ProtocolErrorKind::*;

@@ -1,74 +1,22 @@
 //! What a connection costs in memory, counted by the allocator.
-#![expect(unsafe_code, reason = "a global allocator that counts is an unsafe trait's implementation")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod shared;
 
 use bytes::Buf;
+use shared::allocator::{Allocator, measure};
+use shared::frames::encode;
+use shared::handshake::{self, OFFER, REQUEST, request_with};
+use shared::wired::drain;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
 
-/// Counts what the current thread allocates: tests run beside each other.
-struct Counting;
-
-#[derive(Clone, Copy)]
-struct Heap {
-    allocations: usize,
-    live: isize,
-    peak: isize,
-}
-
-thread_local! {
-    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, live: 0, peak: 0 }) };
-}
-
-fn count(grown: isize) {
-    // A thread that is ending has nothing left to count.
-    let _ = HEAP.try_with(|heap| {
-        let mut now = heap.get();
-        now.allocations += usize::from(grown > 0);
-        now.live += grown;
-        now.peak = now.peak.max(now.live);
-        heap.set(now);
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `work`; returns what it gave, how many allocations it made, the bytes it still holds and the most it held.
-fn measure<T>(work: impl FnOnce() -> T) -> (T, usize, isize, isize) {
-    let before = HEAP.get();
-    HEAP.set(Heap { peak: before.live, ..before });
-    let result = work();
-    let after = HEAP.get();
-    (result, after.allocations - before.allocations, after.live - before.live, after.peak - before.live)
-}
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+static ALLOCATOR: Allocator = Allocator;
 
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
 fn frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let header = FrameHeader { fin, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
-    let masked = payload.iter().enumerate().map(|(i, byte)| byte ^ mask.map_or(0, |key| key[i % 4]));
-    header.encode().as_ref().iter().copied().chain(masked).collect()
+    encode(u8::from(fin) << 7 | opcode as u8, mask, payload)
 }
 
 /// Gives the bytes to the connection in pieces of at most `piece`; owned messages are dropped at once.
@@ -120,14 +68,7 @@ fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> C
 
 /// The response that opens the connection of the client whose request waits in the output.
 fn response_to(output: &mut Output, headers: &str) -> Vec<u8> {
-    let head = output.copy_to_bytes(output.remaining());
-    let head = std::str::from_utf8(&head).expect("a request is text");
-    let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let mut response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_vec();
-    response.extend_from_slice(&accept);
-    response.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
-    response
+    handshake::response_to(str::from_utf8(&drain(output)).expect("a request is text"), headers)
 }
 
 #[test]
@@ -192,8 +133,8 @@ fn an_idle_server_holds_nothing() {
 #[test]
 fn an_idle_server_with_a_subprotocol_holds_its_name() {
     const NAME: &str = "chat";
-    let offer = format!("Sec-WebSocket-Protocol: {NAME}\r\n\r\n");
-    let mut head = [&REQUEST[..REQUEST.len() - 2], offer.as_bytes()].concat();
+    let offer = format!("Sec-WebSocket-Protocol: {NAME}\r\n");
+    let mut head = request_with(&offer);
     let (ws, _, held, _) = measure(|| {
         let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
         let mut input = Input::new(&mut head);
@@ -297,8 +238,7 @@ fn a_drained_output_frees_what_is_large() {
 /// An output that is never quite empty, as the backlog of a slow peer, holds what waits and not what was written.
 #[test]
 fn what_is_written_does_not_pile_up() {
-    let extensions = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-    let mut request = [&REQUEST[..REQUEST.len() - 2], extensions].concat();
+    let mut request = request_with(OFFER);
     #[cfg(feature = "deflate")]
     let config = Config::new().deflate(websocket_proto::Deflate::new());
     #[cfg(not(feature = "deflate"))]

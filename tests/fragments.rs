@@ -1,9 +1,12 @@
 //! [`Fragments`]: the frames on the wire, the message that arrives, and the frames sent in between.
 
-use bytes::Buf;
-use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+mod shared;
+
+use shared::frames::decode;
+use shared::wired::{drain, open, receive_in_pieces};
+use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Fragments, Input, MessageKind, Output, Role, SendError,
+    ClientRequest, CloseCode, Config, Connection, Event, Fragments, MessageKind, Output, Role, SendError,
 };
 
 /// Characters of one to four bytes.
@@ -37,45 +40,16 @@ fn compresses(_: &Connection) -> bool {
 
 /// A sender in this role, and its peer, both open.
 fn pair(sender: Role, config: &Config) -> (Connection, Connection) {
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).expect("a valid request");
-    let mut server = Connection::server(config.clone());
-    assert_eq!(deliver(&drain(&mut to_server), usize::MAX, &mut server, &mut to_client), []);
-    assert!(matches!(deliver(&drain(&mut to_client), usize::MAX, &mut client, &mut to_server)[..], [Event::Open(_)]));
-    if sender == Role::Client { (client, server) } else { (server, client) }
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.len()).to_vec()
+    open(sender, config.clone(), config.clone())
 }
 
 /// Passes the bytes to a connection, `cut` at a time. A request is accepted.
 fn deliver(bytes: &[u8], cut: usize, to: &mut Connection, answers: &mut Output) -> Vec<Event<'static>> {
-    let mut events = Vec::new();
-    for read in bytes.chunks(cut.min(bytes.len()).max(1)) {
-        let mut read = read.to_vec();
-        let mut input = Input::new(&mut read);
-        while let Some(event) = to.receive(&mut input, answers) {
-            match event {
-                Event::Request(request) => to.accept(request, answers),
-                event => events.push(event.into_owned()),
-            }
-        }
-    }
-    events
+    receive_in_pieces(to, bytes, cut, answers)
 }
 
 fn headers(bytes: &[u8]) -> Vec<FrameHeader> {
-    let (mut bytes, mut reader, mut headers) = (bytes.to_vec(), FrameReader::new(), Vec::new());
-    let mut input = Input::new(&mut bytes);
-    while let Some(piece) = reader.next(&mut input).expect("legal frames") {
-        if let FramePiece::Header(header) = piece {
-            headers.push(header);
-        }
-    }
-    assert!(reader.is_between_frames(), "frames are whole");
-    headers
+    decode(bytes).into_iter().map(|(header, _)| header).collect()
 }
 
 fn send_all(mut message: Fragments<'_>, ws: &mut Connection) -> Vec<u8> {

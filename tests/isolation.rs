@@ -2,19 +2,18 @@
 //! them, nor its peer, notices the others.
 #![cfg(feature = "deflate")]
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::isolation::operation::{
-    BINARY, BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED,
-    RECEIVE, RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
-};
-use harness::isolation::peer_message::{self, COMPRESSED, FRAME};
-use harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
-use harness::isolation::{MEMBERS, isolation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use shared::harness::isolation::operation::{
+    BINARY, BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED,
+    RECEIVE, RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
+};
+use shared::harness::isolation::peer_message::{self, COMPRESSED, FRAME};
+use shared::harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
+use shared::harness::isolation::{MEMBERS, isolation};
 
 /// Most connections compress, and most of those share.
 fn traits() -> impl Strategy<Value = u8> {

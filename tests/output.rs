@@ -1,12 +1,13 @@
 //! [`Output`] between a connection and a writer that takes any number of bytes.
 
+mod shared;
+
 use std::io::{self, ErrorKind, Write};
 
 use bytes::{Buf, Bytes};
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, MessageKind, Output, State};
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+use shared::handshake::REQUEST;
+use shared::wired::{self, receive};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, MessageKind, Output, Role};
 
 /// A masked ping with the key 0.
 fn ping(byte: u8) -> [u8; 7] {
@@ -23,23 +24,7 @@ fn server() -> (Connection, Output) {
 
 /// An open client.
 fn client() -> Connection {
-    let (mut requests, mut responses) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://localhost/");
-    let mut ws = Connection::client(&request, Config::new(), [0; 32], &mut requests).unwrap();
-    receive(&mut Connection::server(Config::new()), requests.chunk(), &mut responses);
-    receive(&mut ws, responses.chunk(), &mut requests);
-    assert_eq!(ws.state(), State::Open);
-    ws
-}
-
-fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) {
-    let mut bytes = bytes.to_vec();
-    let mut input = Input::new(&mut bytes);
-    while let Some(event) = ws.receive(&mut input, output) {
-        if let Event::Request(request) = event {
-            ws.accept(request, output);
-        }
-    }
+    wired::open(Role::Client, Config::new(), Config::new()).0
 }
 
 /// A writer that takes at most `most` bytes a call, and first fails with the errors in `failures`.

@@ -1,6 +1,6 @@
 //! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
 
-mod program;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use program::{Program, example, listening};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use shared::program::{Program, example, listening};
+use shared::sockets;
 use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, State};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
@@ -40,10 +41,7 @@ impl Server {
     }
 
     fn tcp(&self) -> TcpStream {
-        let tcp = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp
+        sockets::connect(("127.0.0.1", self.port), PATIENCE)
     }
 
     /// A TLS stream that trusts the server's certificate and offers these protocols.

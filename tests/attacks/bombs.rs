@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use websocket_proto::{Config, Deflate};
 
 use crate::PATIENCE;
-use crate::peer::{Noise, Peer, frame, frames, send_all, sum_up};
+use crate::peer::{Peer, frame, frames, send_all, sum_up};
+use crate::shared::compression::{self, sync_flushed};
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally};
 
 /// `Config::max_message_size`, by default.
@@ -21,7 +23,7 @@ pub(crate) const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
 
 /// Many megabytes in one message: RFC 6455 §7.4.1, 1009, as soon as there is one byte too many.
 pub(crate) fn bombs_beyond_the_limit(stage: &Stage) -> Report {
-    let bomb = frame(0xc2, &sync_flushed(&vec![0; MAX_MESSAGE]).repeat(stage.scale(3, 64)));
+    let bomb = frame(0xc2, &sync_flushed(&vec![0; MAX_MESSAGE], 9).repeat(stage.scale(3, 64)));
     let mut peers: Vec<_> = (0..stage.scale(10, 500)).map(|_| Peer::open_compressed(stage)).collect();
     send_all(&mut peers, &bomb);
     peers.iter_mut().for_each(Peer::read_to_end);
@@ -32,7 +34,7 @@ pub(crate) fn bombs_beyond_the_limit(stage: &Stage) -> Report {
 
 /// As much as a message may have, in a fragment, and then nothing: until nothing is said for too long.
 pub(crate) fn bombs_that_stop_at_the_limit(stage: &Stage) -> Report {
-    let fragment = frame(0x42, &sync_flushed(&vec![0; MAX_MESSAGE]));
+    let fragment = frame(0x42, &sync_flushed(&vec![0; MAX_MESSAGE], 9));
     let mut peers: Vec<_> = (0..stage.scale(10, 200)).map(|_| Peer::open_compressed(stage)).collect();
     send_all(&mut peers, &fragment);
     stage.wait_for_the_end(&mut peers);
@@ -116,7 +118,7 @@ pub(crate) fn bombs_from_newcomers(stage: &Stage) -> Report {
 pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
     const CODECS: usize = (161 + 47) << 10;
     let zeros = vec![0; MAX_MESSAGE];
-    let (message, bomb) = (message(&zeros), frame(0xc2, &sync_flushed(&zeros).repeat(2)));
+    let (message, bomb) = (message(&zeros), frame(0xc2, &sync_flushed(&zeros, 9).repeat(2)));
     let mut peers: Vec<_> = (0..stage.scale(2, 200)).map(|_| Peer::open_compressed(stage)).collect();
     for bytes in [message.repeat(3), bomb] {
         send_all(&mut peers, &bytes);
@@ -133,17 +135,5 @@ pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
 
 /// RFC 7692 §7.2.1: a message ends without the last four bytes of the empty block.
 pub(crate) fn message(payload: &[u8]) -> Vec<u8> {
-    let mut compressed = sync_flushed(payload);
-    compressed.truncate(compressed.len() - 4);
-    frame(0xc2, &compressed)
-}
-
-/// Compressed as far as can be, up to the end of an empty block: repeated, it becomes as many times as much.
-fn sync_flushed(payload: &[u8]) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut compressed = vec![0; payload.len() / 10];
-    deflate.compress(payload, &mut compressed, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), payload.len() as u64);
-    compressed.truncate(deflate.total_out() as usize);
-    compressed
+    frame(0xc2, &compression::message(payload, 9))
 }

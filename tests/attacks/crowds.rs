@@ -11,9 +11,11 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use websocket_proto::{Config, Deflate};
 
+use crate::PATIENCE;
 use crate::bombs::{BACKLOG, HELD, message};
-use crate::client::Client;
-use crate::peer::{Noise, Peer, frame, frames};
+use crate::peer::{Peer, frame, frames};
+use crate::shared::client::Client;
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally, leave, visit};
 
 /// 16 bytes from each of 400 peers, again as soon as they come back.
@@ -70,7 +72,7 @@ fn newcomers(stage: &Stage) -> Vec<Duration> {
 pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
     let mut crowd = Crowd::compressed(stage);
     let (light, round_trips) = crowd.beside(stage, || {
-        let mut client = Client::open(&stage.address, Config::new().deflate(Deflate::new()));
+        let mut client = Client::open(&stage.address, Config::new().deflate(Deflate::new()), PATIENCE);
         client.echo(&"x".repeat(stage.scale(1 << 17, 1 << 20)));
         let light = sorted((0..50).map(|_| {
             let start = Instant::now();

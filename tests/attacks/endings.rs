@@ -1,6 +1,7 @@
 //! Connections that end at unexpected points, and peers that never end theirs.
 
-use crate::peer::{Peer, REQUEST, frame, sum_up};
+use crate::peer::{Peer, frame, sum_up};
+use crate::shared::handshake::REQUEST;
 use crate::stage::{Report, Stage, Tally};
 
 /// A session: the request, text, a fragmented message with a ping inside, a Close.

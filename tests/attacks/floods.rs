@@ -22,7 +22,7 @@ pub(crate) fn pings_to_one_who_never_reads(stage: &Stage) -> Report {
     for peer in &peers {
         // RFC 6455 §5.5.3: the ping's own payload. The server's own ping has eight bytes.
         let (frames, _) = frames(&peer.received);
-        let is_due = |frame: &(u8, &[u8])| match frame {
+        let is_due = |frame: &(u8, Vec<u8>)| match frame {
             (0x8a, payload) => payload.is_empty() || *payload == [b'p'; 125],
             (first, payload) => *first == 0x89 && payload.len() == 8,
         };
@@ -46,8 +46,8 @@ pub(crate) fn messages_to_one_who_never_reads(stage: &Stage) -> Report {
     });
     for peer in &peers {
         let (frames, _) = frames(&peer.received);
-        let is_due = |frame: &(u8, &[u8])| match frame {
-            (0x82, payload) => *payload == long || *payload == b"s",
+        let is_due = |frame: &(u8, Vec<u8>)| match frame {
+            (0x82, payload) => *payload == long || payload == b"s",
             (first, payload) => *first == 0x89 && payload.len() == 8,
         };
         assert!(frames.len() > 1 && frames.iter().all(is_due), "{} frames", frames.len());

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, Config, Deflate};
 
-use crate::peer::{Noise, Peer, frame, header, offering_compression};
+use crate::peer::{Peer, frame, header, offering_compression};
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally};
 
 const REJECTIONS: [&str; 6] = ["400", "405", "414", "426", "431", "505"];

@@ -8,8 +8,6 @@
 #![cfg(target_os = "linux")]
 
 mod bombs;
-#[path = "../drivers/client.rs"]
-mod client;
 mod crowds;
 mod endings;
 mod floods;
@@ -17,8 +15,8 @@ mod garbage;
 mod mio_server;
 mod opening;
 mod peer;
-#[path = "../program/mod.rs"]
-mod program;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod stage;
 
 use std::time::Duration;

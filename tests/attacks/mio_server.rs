@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{Program, example, listening};
+use crate::shared::program::{Program, example, listening};
 
 impl Program {
     /// Starts `mio_server`; returns it with its address.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::Config;
 
-use crate::peer::{Peer, REQUEST, send_all, sum_up};
+use crate::peer::{Peer, send_all, sum_up};
+use crate::shared::handshake::REQUEST;
 use crate::stage::{Report, Stage};
 
 /// `Config::max_head_size`, by default.

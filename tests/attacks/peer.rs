@@ -2,15 +2,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
-
-use socket2::SockRef;
 
 use crate::PATIENCE;
+use crate::shared::frames::{self, ZERO_KEY, decode_some, encode, first_byte};
+use crate::shared::handshake::{OFFER, REQUEST, request_with};
+use crate::shared::sockets;
 use crate::stage::{Stage, Tally};
-
-pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// A socket to the server.
 pub(crate) struct Peer {
@@ -25,10 +22,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn connect(stage: &Stage) -> Self {
-        let tcp = TcpStream::connect(&stage.address).expect("it listens");
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+        let tcp = sockets::connect(&stage.address, PATIENCE);
         Self { tcp, sent: 0, received: Vec::new(), was_reset: false, has_ended: false }
     }
 
@@ -114,7 +108,7 @@ impl Peer {
 
     /// Ends with a reset, whatever is unread.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        sockets::reset_on_close(&self.tcp);
     }
 
     /// What it was told, in a word: an HTTP status, or the code of a Close; or how else it ended.
@@ -181,7 +175,7 @@ pub(crate) fn sum_up(peers: &[Peer]) -> (usize, Tally) {
 }
 
 pub(crate) fn offering_compression() -> Vec<u8> {
-    [&REQUEST[..REQUEST.len() - 2], b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"].concat()
+    request_with(OFFER)
 }
 
 /// The status of an HTTP answer, and what is behind the answer.
@@ -193,59 +187,20 @@ fn split_answer(bytes: &[u8]) -> (String, &[u8]) {
     (head[9..12].to_owned(), &bytes[end + length..])
 }
 
-/// The first byte and the payload of each frame from the server, and of what a cut left: RFC 6455 §5.1, not masked.
-pub(crate) fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, &[u8]) {
-    let mut frames = Vec::new();
-    while let Some((first, payload, rest)) = split_frame(bytes) {
-        frames.push((first, payload));
-        bytes = rest;
-    }
-    (frames, bytes)
-}
-
-fn split_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[first, len], rest) = bytes.split_first_chunk()?;
-    let (len, rest) = match len {
-        0..126 => (len.into(), rest),
-        126 => rest.split_first_chunk().map(|(len, rest)| (u16::from_be_bytes(*len).into(), rest))?,
-        127 => rest.split_first_chunk().map(|(len, rest)| (u64::from_be_bytes(*len), rest))?,
-        128.. => panic!("a masked frame"),
-    };
-    let (payload, rest) = rest.split_at_checked(len.try_into().ok()?)?;
-    Some((first, payload, rest))
+/// The first byte and the payload of each whole frame from the server, and the incomplete frame after them. RFC 6455
+/// §5.1: "A server MUST NOT mask any frames that it sends to the client."
+pub(crate) fn frames(bytes: &[u8]) -> (Vec<(u8, Vec<u8>)>, &[u8]) {
+    let (frames, rest) = decode_some(bytes);
+    assert!(frames.iter().all(|(header, _)| header.mask.is_none()), "a masked frame");
+    (frames.into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect(), rest)
 }
 
 /// A frame whose mask key is zero, which masks nothing.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    [&header(first, payload.len() as u64)[..], payload].concat()
+    encode(first, Some(ZERO_KEY), payload)
 }
 
-/// The header of a frame, whether or not it comes.
+/// The header of such a frame, whose payload may not follow.
 pub(crate) fn header(first: u8, len: u64) -> Vec<u8> {
-    let (short, extended) = match len {
-        0..126 => (len as u8, vec![]),
-        126..0x1_0000 => (126, (len as u16).to_be_bytes().to_vec()),
-        _ => (127, len.to_be_bytes().to_vec()),
-    };
-    [&[first, 0x80 | short][..], &extended, &[0; 4]].concat()
-}
-
-/// Noise that is the same in every run (xorshift64*).
-pub(crate) struct Noise(pub(crate) u64);
-
-impl Noise {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
+    frames::header(first, Some(ZERO_KEY), len)
 }

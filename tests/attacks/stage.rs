@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, Config, Deflate};
 
-use crate::client::Client;
 use crate::peer::Peer;
-use crate::program::Program;
+use crate::shared::client::Client;
+use crate::shared::program::Program;
 use crate::{Attack, PATIENCE};
 
 /// A place in the server's table of connections, in its alarms and its queues, which keep their size. A `Connection` is
@@ -126,7 +126,7 @@ impl Stage {
 
 /// Comes, has its message echoed, and goes in order.
 pub(crate) fn visit(address: &str, text: &str) {
-    let mut client = Client::open(address, Config::new().deflate(Deflate::new()));
+    let mut client = Client::open(address, Config::new().deflate(Deflate::new()), PATIENCE);
     client.echo(text);
     leave(client);
 }
@@ -156,7 +156,7 @@ struct Service {
 impl Witness {
     fn new(address: &str) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
-        let mut client = Client::open(address, Config::new());
+        let mut client = Client::open(address, Config::new(), PATIENCE);
         let (address, visits_are_over) = (address.to_owned(), is_over.clone());
         let visiting = thread::spawn(move || {
             let (mut visits, mut longest) = (0, Duration::ZERO);

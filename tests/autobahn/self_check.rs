@@ -1,5 +1,6 @@
 //! Tests of the fuzzer and the judge: they detect errors, and such cases do not pass.
 
+use crate::shared::wired::ROLES;
 use websocket_proto::{CloseCode, Connection, Event, Output, Role};
 
 use crate::fuzzer::{Close, Delivery, Outcome, Reader, play};
@@ -7,8 +8,6 @@ use crate::judge::{Verdict, judge};
 use crate::script::script;
 use crate::sut::{Application, echo};
 use crate::vectors::{Case, Seen, case};
-
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 #[test]
 fn wrong_applications_do_not_pass() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use websocket_proto::ClientRequest;
 
 use crate::live::{Client, connect, wait_until};
-use crate::program::Program;
+use crate::shared::program::Program;
 
 /// Chromium, with a profile of its own.
 pub(crate) struct Browser {

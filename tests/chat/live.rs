@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use websocket_proto::handshake::Response;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Deflate, Event, Input, Output};
 
-use crate::program::{Program, example, listening};
+use crate::shared::program::{Program, example, listening};
+use crate::shared::sockets;
 
 /// The longest time that any step may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -146,10 +147,7 @@ pub(crate) fn said_again(first: &Chat, then: &Chat) {
 
 /// A socket with a timeout, so that a test fails instead of hanging.
 pub(crate) fn connect(address: &str) -> TcpStream {
-    let tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.set_nodelay(true).expect("an open socket");
-    tcp
+    sockets::connect(address, PATIENCE)
 }
 
 /// One HTTP request, whose answer ends with the connection.

@@ -7,8 +7,8 @@ mod chromium;
 mod live;
 mod nodes;
 mod plain_http;
-#[path = "../program/mod.rs"]
-mod program;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
 use crate::live::{Chat, Client, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
-use crate::program::Program;
+use crate::shared::program::Program;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 

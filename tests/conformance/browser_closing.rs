@@ -7,12 +7,13 @@ use websocket_proto::{
     SendError, State, Timeout,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{
     assert_failed, client, connecting, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping,
     response_to, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Calls `close(code, reason)` as a script does; returns the body of the one Close frame that is sent.
 fn script_close(code: Option<u16>, reason: &str) -> Result<Vec<u8>, ScriptCloseError> {

@@ -6,10 +6,11 @@ use websocket_proto::{
     CloseCode, Config, Connection, ConnectionError, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{assert_failed, connecting, drain, every_cut_with, feed, frames, from_peer_of, pong};
 use crate::http::offering;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The output limit of these tests, in bytes.
 const LIMIT: usize = 100;

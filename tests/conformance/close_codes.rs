@@ -4,9 +4,10 @@ use websocket_proto::{
     CloseCode, CloseStatus, Closed, Config, Event, Output, ProtocolErrorKind, Role, ScriptCloseError,
 };
 
-use crate::faults::{ROLES, assert_fault, open, rule, run, short_header_len};
+use crate::faults::{assert_fault, open, rule, run, short_header_len};
 use crate::harness::{client, code, drain, feed, frames, from_peer_of, hex};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Asserts that both roles answer a Close that has this code with the same code, and report it.
 #[track_caller]

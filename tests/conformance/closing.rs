@@ -6,11 +6,12 @@ use websocket_proto::{
     Timeout,
 };
 
-use crate::faults::{ROLES, open, run};
+use crate::faults::{open, run};
 use crate::harness::{
     Outcome, client, code, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Receives the frames and then the end of the stream; returns what the last event reports.
 ///

@@ -5,11 +5,12 @@ use websocket_proto::{
     CloseCode, Config, Connection, Event, MessageKind, Output, ProtocolErrorKind, Role, SendError, State,
 };
 
-use crate::faults::{ROLES, assert_fault, header_from_peer_of, open};
+use crate::faults::{assert_fault, header_from_peer_of, open};
 use crate::harness::{
     both_roles, client, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping, pong, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The first two bytes of the header are enough.
 #[test]

@@ -3,10 +3,11 @@
 
 use websocket_proto::{Config, Connection, Deflate, Event, Role};
 
-use crate::deflate::{HELLO, ROLES, Reader, Writer, extensions};
+use crate::deflate::{HELLO, Reader, Writer, extensions};
 use crate::harness::{Outcome, REQUEST, client_told, every_cut, feed, from_peer_of, server_asked, text};
 use crate::http::add;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 fn open(role: Role, config: &Config) -> Connection {
     let (config, line) = (config.clone().deflate(Deflate::new()), extensions("permessage-deflate"));

@@ -4,10 +4,12 @@
 use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
 use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, extensions, noise, sent};
+use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, extensions, sent};
 use crate::harness::{REQUEST, client_told, feed, from_peer_of, server_asked, text};
 use crate::http::add;
 use crate::rows;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 

@@ -2,12 +2,15 @@
 
 use websocket_proto::{Config, Connection, ConnectionError, Deflate, Event, ProtocolErrorKind, Role, State};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Writer, agreed, both_in_pieces, client, extensions, noise, server};
+use crate::deflate::{HELLO, HELLO_AGAIN, Writer, agreed, both_in_pieces, client, extensions, server};
 use crate::harness::{
     Outcome, REQUEST, binary, client_told, every_cut, feed, from_peer_of, ping, pong, server_asked, text,
 };
 use crate::http::add;
 use crate::rows;
+use crate::shared::compression::bomb;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 /// Both parameters that forbid context takeover.
 const NO_TAKEOVER: &str = "; client_no_context_takeover; server_no_context_takeover";
@@ -243,16 +246,6 @@ fn back_references_reach_32768_bytes() {
     both_in_pieces(make, &[(0xc2, &within)], |outcome| assert_eq!(outcome.events, [binary(&expected)]));
     let frames: &[(u8, &[u8])] = &[(0xc2, &first), (0xc2, &far.message())];
     both_in_pieces(make, frames, |outcome| assert_eq!(outcome.events, [binary(&data), binary(&data[..3])]));
-}
-
-/// A compressed message of `zeros` zero bytes, at about a thousandth of their size.
-pub(crate) fn bomb(zeros: usize) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut out = vec![0; zeros / 500 + 100];
-    deflate.compress(&vec![0; zeros], &mut out, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), zeros as u64);
-    out.truncate(usize::try_from(deflate.total_out()).expect("small") - 4);
-    out
 }
 
 #[test]

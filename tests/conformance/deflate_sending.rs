@@ -2,9 +2,11 @@
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, client, noise, sent, server};
+use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, client, sent, server};
 use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_asked, text};
 use crate::rows;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 fn open(role: Role, parameters: &str) -> Connection {
     agreed(role, &Deflate::new().threshold(0), parameters)

@@ -3,10 +3,11 @@
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-use crate::deflate::{ROLES, Reader, Writer, extensions};
+use crate::deflate::{Reader, Writer, extensions};
 use crate::harness::{REQUEST, client_told, drain, frames, from_peer_of, server_asked};
 use crate::http::add;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 const FRESH: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 

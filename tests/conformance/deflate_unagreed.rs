@@ -6,12 +6,13 @@ use websocket_proto::{
     MessageKind, Output, PreparedMessage, Role, State,
 };
 
-use crate::deflate::{HELLO, ROLES, Reader, agreed, client, extensions, sent};
+use crate::deflate::{HELLO, Reader, agreed, client, extensions, sent};
 use crate::harness::{
     REQUEST, client_told, connecting, drain, every_cut, feed, from_peer_of, header, response_to, server_asked,
 };
 use crate::http::{Head, add};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Wishes that ask for everything.
 fn insisting() -> Deflate {

@@ -6,9 +6,10 @@ use websocket_proto::{
     ProtocolErrorKind, Role, State,
 };
 
-use crate::faults::{ROLES, assert_fault, handshake_len, header_from_peer_of, open};
+use crate::faults::{assert_fault, handshake_len, header_from_peer_of, open};
 use crate::harness::{REQUEST, assert_failed, connecting, drain, every_cut, feed, from_peer_of, response_to, text};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[track_caller]
 fn assert_ends_by(error: &ConnectionError, event: Option<Event<'static>>) {

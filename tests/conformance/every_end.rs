@@ -6,9 +6,10 @@ use websocket_proto::{
     ProtocolErrorKind, Reject, Role, State, Timeout,
 };
 
-use crate::faults::{ROLES, header_from_peer_of, open};
+use crate::faults::{header_from_peer_of, open};
 use crate::harness::{REQUEST, assert_failed, connecting, feed, frame, from_peer_of};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq)]

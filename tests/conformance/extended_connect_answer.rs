@@ -9,10 +9,10 @@ use websocket_proto::{
 };
 
 use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
-use crate::faults::ROLES;
 use crate::harness::{self, REQUEST, assert_failed, drain, feed, frames, from_peer_of, text};
 use crate::http::{offering, parsed, waiting};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
 fn any_2xx_opens() {

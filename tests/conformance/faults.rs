@@ -5,8 +5,7 @@ use websocket_proto::{ClientRequest, Closed, Config, Connection, ConnectionError
 use crate::harness::{
     KEY, Outcome, REQUEST, client_with, connecting, every_cut, from_peer_of, response_to, server_with,
 };
-
-pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
+use crate::shared::wired::ROLES;
 
 /// An open connection of this role that has received no frame.
 pub(crate) fn open(role: Role, config: &Config) -> Connection {

@@ -7,12 +7,13 @@ use websocket_proto::{
     ProtocolErrorKind, Role, SendError,
 };
 
-use crate::faults::{ROLES, assert_fault, both_fail_at_last, open, run, short_header_len};
+use crate::faults::{assert_fault, both_fail_at_last, open, run, short_header_len};
 use crate::harness::{
     Outcome, REQUEST, binary, both_roles, connecting, drain, every_cut, feed, frame, frames, from_peer_of, hex, ping,
     text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
 fn messages_arrive_whole_or_in_fragments() {

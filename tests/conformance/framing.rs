@@ -3,12 +3,13 @@
 use websocket_proto::frame::Opcode;
 use websocket_proto::{CloseCode, Closed, Config, Connection, Input, Output, ProtocolErrorKind, Role, SendError};
 
-use crate::faults::{ROLES, assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
+use crate::faults::{assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
 use crate::harness::{
     REQUEST, binary, both_roles, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, ping, pong,
     server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
 fn a_server_refuses_what_is_not_masked() {

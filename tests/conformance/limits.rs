@@ -2,9 +2,10 @@
 
 use websocket_proto::{Config, Event, Output, ProtocolErrorKind, Role, State};
 
-use crate::faults::{ROLES, assert_fault, header_from_peer_of, open, run};
+use crate::faults::{assert_fault, header_from_peer_of, open, run};
 use crate::harness::{KEY, binary, every_cut, feed, from_peer_of, ping, text};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 type Frames<'f> = &'f [(u8, &'f [u8])];
 

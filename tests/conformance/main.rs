@@ -46,12 +46,10 @@ mod pong_budget;
 mod received_close;
 mod request;
 mod request_identity;
-#[cfg(feature = "deflate")]
-#[expect(unreachable_pub, reason = "shared with the library of the fuzz targets")]
-#[path = "../harness/rfc1951.rs"]
-mod rfc1951;
 mod server_answer;
 mod server_request;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod start_line;
 mod uri;
 mod vectors;

@@ -9,11 +9,12 @@ use websocket_proto::{
     ClientRequest, CloseCode, Config, Connection, Input, MessageKind, Output, PreparedMessage, Role, State, Timeout,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{
     KEY, binary, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, response_to, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// One frame of each kind that a connection can be made to send, the answers to its peer included, by three
 /// connections: one that its peer closes, one that closes, and one that fails.

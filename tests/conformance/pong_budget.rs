@@ -5,9 +5,10 @@ use bytes::{Buf, Bytes};
 use websocket_proto::frame::Opcode;
 use websocket_proto::{Config, Connection, Event, Input, MessageKind, Output, Role};
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{both_roles, drain, frames, from_peer_of};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Receives one ping, whose payload is its number, into an output that others may have used before.
 fn receive_ping(ws: &mut Connection, number: u32, output: &mut Output) {

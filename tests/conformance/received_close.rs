@@ -9,11 +9,12 @@ use websocket_proto::{
     ClientRequest, CloseCode, CloseStatus, Config, Connection, Event, Input, Output, Role, SendError, State, Timeout,
 };
 
-use crate::faults::{ROLES, header_from_peer_of, open};
+use crate::faults::{header_from_peer_of, open};
 use crate::harness::{
     REQUEST, assert_failed, code, connecting, every_cut, every_cut_with, feed, from_peer_of, response_to, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The status and the reason of a Close frame.
 type Contents<'c> = (CloseStatus, &'c str);

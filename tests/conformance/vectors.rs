@@ -51,7 +51,7 @@ fn deflating() -> Connection {
 fn described(name: &str, note: &str) -> Vec<u8> {
     #[cfg(feature = "deflate")]
     if name.starts_with("PMD 16 MiB bomb") {
-        let bomb = crate::deflate_receiving::bomb(16 << 20);
+        let bomb = crate::shared::compression::bomb(16 << 20);
         if name.ends_with("limit 1 MiB") {
             return frame(Role::Client, 0xc2, &bomb);
         }

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKind, Output};
 
-use crate::client::Client;
-use crate::{PATIENCE, REQUEST, connect, example, open, read_head, read_to_end, server, start};
+use crate::shared::client::Client;
+use crate::shared::handshake::REQUEST;
+use crate::shared::sockets::{read_head, read_to_end};
+use crate::{PATIENCE, connect, example, open, server, start};
 
 /// Each of these, for each server.
 macro_rules! servers {
@@ -66,7 +68,7 @@ fn messages_come_back(name: &str) {
     let compressed = Config::new().deflate(Deflate::new());
     for (arguments, config) in [(&[][..], &compressed), (&[], &Config::new()), (&["--no-deflate"], &compressed)] {
         let (_server, address) = server(name, arguments);
-        let mut client = Client::open(&address, config.clone());
+        let mut client = Client::open(&address, config.clone(), PATIENCE);
         client.echo("");
         client.echo("€");
         client.echo(&large);
@@ -91,7 +93,7 @@ fn messages_come_back(name: &str) {
 
 fn many_connections_at_once(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut clients: Vec<_> = (0..150).map(|_| Client::open(&address, Config::new())).collect();
+    let mut clients: Vec<_> = (0..150).map(|_| Client::open(&address, Config::new(), PATIENCE)).collect();
     for round in 0..3 {
         for (at, client) in clients.iter_mut().enumerate() {
             let text = format!("{round} {at}");
@@ -103,7 +105,7 @@ fn many_connections_at_once(name: &str) {
         }
         // Those who go make room for those who come.
         clients.drain(..50);
-        clients.extend((0..50).map(|_| Client::open(&address, Config::new())));
+        clients.extend((0..50).map(|_| Client::open(&address, Config::new(), PATIENCE)));
     }
 }
 
@@ -111,7 +113,7 @@ fn many_connections_at_once(name: &str) {
 /// the message body of the Ping frame being replied to."
 fn a_ping_is_answered(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     client.ws.ping(b"are you there?", &mut client.output).expect("it is open");
     let mut pong = None;
     while pong.is_none() {
@@ -127,7 +129,7 @@ fn a_ping_is_answered(name: &str) {
 /// §7.1.1: the server closes the transport first.
 fn a_close_is_answered_and_the_transport_closed(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     client.echo("x");
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
     let closed = client.closed();
@@ -181,11 +183,11 @@ fn a_half_closed_peer_gets_its_answer(name: &str) {
 fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     const LEN: usize = 60_000;
     let (program, address) = server(name, &["--no-deflate"]);
-    let mut other = Client::open(&address, Config::new());
+    let mut other = Client::open(&address, Config::new(), PATIENCE);
     other.echo("before");
     let before = program.resident();
 
-    let Client { mut tcp, mut ws, mut output, .. } = Client::open(&address, Config::new());
+    let Client { mut tcp, mut ws, mut output, .. } = Client::open(&address, Config::new(), PATIENCE);
     tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("an open socket");
     let mut sent = 0_u32;
     loop {
@@ -264,7 +266,7 @@ fn a_peer_that_takes_nothing_is_given_up(name: &str) {
         assert!(start.elapsed() < PATIENCE, "{name} still has the message");
         thread::sleep(Duration::from_millis(50));
     }
-    Client::open(&address, Config::new()).echo("alive");
+    Client::open(&address, Config::new(), PATIENCE).echo("alive");
 }
 
 fn a_peer_that_never_pauses_starves_nobody(name: &str) {
@@ -292,7 +294,7 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
         thread::sleep(Duration::from_millis(1));
     }
     let (start, before) = (Instant::now(), echoed.load(Ordering::Relaxed));
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..10 {
         client.echo(&round.to_string());
     }
@@ -318,7 +320,7 @@ fn a_dead_peer_is_pinged_and_closed(name: &str) {
 
 fn a_live_peer_is_pinged_and_kept(name: &str) {
     let (_server, address) = server(name, &["--timeout", "400"]);
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     let (start, mut pings) = (Instant::now(), 0);
     while pings < 3 {
         client.read(|event, _, _| match event {
@@ -337,8 +339,8 @@ fn a_slow_opening_ends(name: &str) {
     let mut slow = TcpStream::connect(&address).expect("it listens");
     let mut writer = slow.try_clone().expect("a descriptor");
     thread::spawn(move || {
-        for byte in REQUEST.iter().cycle() {
-            if writer.write_all(&[*byte]).is_err() {
+        for byte in REQUEST.iter().copied().cycle() {
+            if writer.write_all(&[byte]).is_err() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));
@@ -354,7 +356,7 @@ fn a_slow_opening_ends(name: &str) {
 
 fn resets_and_garbage_end_nothing_else(name: &str) {
     let (program, address) = server(name, &[]);
-    let mut witness = Client::open(&address, Config::new());
+    let mut witness = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..20 {
         let mut tcp = open(&address);
         tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("it reads");
@@ -426,7 +428,7 @@ fn the_tokio_server_ends_in_order() {
     opening.set_read_timeout(Some(PATIENCE)).expect("an open socket");
     opening.write_all(&REQUEST[..20]).expect("it reads");
     let mut silent = open(&address);
-    let client = Client::open(&address, Config::new());
+    let client = Client::open(&address, Config::new(), PATIENCE);
     let start = Instant::now();
     program.interrupt();
     let closed = client.closed();

@@ -6,7 +6,9 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{PATIENCE, Program, example, read_to_end, server, start};
+use crate::shared::handshake::response_to;
+use crate::shared::sockets::{read_to_end, reset_on_close};
+use crate::{PATIENCE, Program, example, server, start};
 
 /// The client with its standard input and output.
 struct Console {
@@ -64,11 +66,7 @@ fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
         return tcp;
     }
     let request = std::str::from_utf8(&request[..len]).expect("a request is text");
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+    tcp.write_all(&response_to(request, "")).expect("the client reads");
     tcp
 }
 
@@ -167,7 +165,7 @@ fn the_tokio_client_reports_a_reset_once() {
     let mut client = Console::start(&url, &[]);
     let tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+    reset_on_close(&tcp);
     drop(tcp);
     assert_eq!(client.line(), "CLOSED 1006");
     client.retry();

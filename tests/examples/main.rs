@@ -1,9 +1,9 @@
 //! The programs in examples/, run as their documentation says, over loopback.
 
 mod printing;
-#[path = "../program/mod.rs"]
-mod program;
 mod relay;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod transports;
 
 /// Says which rows of the conformance table the test shows. `tests/conformance/coverage.rs` counts them.
@@ -20,16 +20,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use program::{Program, example};
-use websocket_proto::Input;
-use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+use shared::frames::decode;
+use shared::handshake::response_to;
+use shared::program::{Program, example};
+use shared::sockets::{self, read_to_end};
+use websocket_proto::frame::{FrameHeader, Opcode};
 
 const REQUEST: &[u8] = b"GET /chat?x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Other: passes\r\n\r\n";
 
 /// Starts a program that listens, on a port of its own; returns its address and what else it prints, too.
 fn listening(name: &str, arguments: &[&str]) -> (Program, String, BufReader<ChildStdout>) {
-    program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
+    shared::program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
 }
 
 fn echo_server(arguments: &[&str]) -> (Program, String) {
@@ -49,24 +51,9 @@ fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     (listener, waiting)
 }
 
-fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
-    bytes
-}
-
 /// The frames, unmasked.
-fn frames(mut bytes: Vec<u8>) -> Vec<(FrameHeader, Vec<u8>)> {
-    let (mut input, mut reader, mut frames) = (Input::new(&mut bytes), FrameReader::new(), Vec::new());
-    while let Some(piece) = reader.next(&mut input).expect("legal frames") {
-        match (piece, frames.last_mut()) {
-            (FramePiece::Header(header), _) => frames.push((header, Vec::new())),
-            (FramePiece::Payload { bytes, .. }, Some((_, payload))) => payload.extend_from_slice(bytes),
-            (piece, None) => panic!("{piece:?} before a header"),
-        }
-    }
-    assert!(reader.is_between_frames());
-    frames
+fn frames(bytes: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
+    decode(bytes)
 }
 
 /// Runs the client to its end; returns its lines and whether it succeeded.
@@ -92,11 +79,7 @@ fn serve(listener: &TcpListener, answer: impl FnOnce(&str, &mut TcpStream)) {
 }
 
 fn accept(request: &str, tcp: &mut TcpStream) {
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+    tcp.write_all(&response_to(request, "")).expect("the client reads");
 }
 
 #[test]
@@ -252,8 +235,7 @@ fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
 #[test]
 fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
     let (_server, address, _) = listening("socketio_server", &["--ping", "100", "--patience", "1000"]);
-    let mut tcp = TcpStream::connect(&address).expect("it listens");
-    tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("an open socket");
+    let mut tcp = sockets::connect(&address, Duration::from_secs(20));
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
     let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
     // No packet begins with a 9.
@@ -270,7 +252,7 @@ fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
     });
     let mut answer = read_to_end(&mut tcp);
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a response") + 4;
-    let opcodes: Vec<_> = frames(answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
+    let opcodes: Vec<_> = frames(&answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
     assert_eq!(opcodes, [Opcode::Text, Opcode::Close]);
     assert!(talked.join().expect("it does not panic"), "it was still listened to after 20 s");
 }
@@ -287,7 +269,7 @@ fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
                 accept(request, tcp);
                 tcp.write_all(b"\x81\x012\x88\x02\x03\xe8").expect("the client reads");
                 tcp.shutdown(Shutdown::Write).expect("an open socket");
-                let sent: Vec<_> = frames(read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
+                let sent: Vec<_> = frames(&read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
                 assert_eq!(sent, [&b"2"[..], b"\x03\xe8"], "{request}");
                 let path = request.split(' ').nth(1).expect("a request has a path");
                 sender.send(path.to_owned()).expect("the test waits");

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
 
-use crate::{Program, REQUEST, client, echo_server, frames, listening, read_to_end, rows, serve_once};
+use crate::shared::sockets::read_to_end;
+use crate::{Program, REQUEST, client, echo_server, frames, listening, rows, serve_once};
 
 /// The relay in front of a server.
 struct Relay {
@@ -127,12 +128,12 @@ fn the_relay_changes_nothing_but_the_mask() {
     let (to_server, to_client) = (stream(Some(key)), stream(None));
 
     write(&client, &to_server);
-    let arrived = frames(read_exactly(&mut server, to_server.len()));
+    let arrived = frames(&read_exactly(&mut server, to_server.len()));
     let unmasked = |frames: &[(FrameHeader, Vec<u8>)]| {
         let frames = frames.iter().map(|(header, payload)| (FrameHeader { mask: None, ..*header }, payload.clone()));
         frames.collect::<Vec<_>>()
     };
-    assert!(unmasked(&arrived) == unmasked(&frames(to_server)));
+    assert!(unmasked(&arrived) == unmasked(&frames(&to_server)));
     let keys: HashSet<_> = arrived.iter().map(|(header, _)| header.mask.expect("a client masks")).collect();
     assert!(keys.len() == firsts.len() && !keys.contains(&key), "{keys:?}");
 
@@ -153,7 +154,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
     server.write_all(b"\x82\x05ab").expect("it reads");
     assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
     client.write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat()).expect("it reads");
-    let arrived = frames(read_to_end(&mut server));
+    let arrived = frames(&read_to_end(&mut server));
     let seen: Vec<_> = arrived.iter().map(|(header, payload)| (header.opcode, &payload[..])).collect();
     assert_eq!(seen, [(Opcode::Binary, &[b'x'; 125][..]), (Opcode::Close, b"\x03\xf1")]);
     assert!(arrived.iter().all(|(header, _)| header.mask.is_some()));
@@ -183,7 +184,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_none() {
         let (_relay, mut client, mut server) = behind_relay(&[]);
         (if from_client { &client } else { &server }).write_all(frame).expect("it reads");
         assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea", "{frame:x?}");
-        let seen = frames(read_to_end(&mut server));
+        let seen = frames(&read_to_end(&mut server));
         let [(header, payload)] = &seen[..] else { panic!("{seen:?}") };
         assert_eq!((header.opcode, &payload[..]), (Opcode::Close, &b"\x03\xea"[..]), "{frame:x?}");
     }
@@ -250,7 +251,7 @@ fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
         assert_eq!(read_exactly(&mut client, 2), b"\x89\x00");
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x0b\xc0");
-    let seen = frames(read_to_end(&mut server));
+    let seen = frames(&read_to_end(&mut server));
     assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x0b\xc0"]);
 }
 
@@ -275,6 +276,6 @@ fn the_relay_tells_a_side_that_sends_on() {
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea");
-    let seen = frames(read_to_end(&mut server));
+    let seen = frames(&read_to_end(&mut server));
     assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x03\xea"]);
 }

@@ -8,10 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
-use websocket_proto::frame::{FrameHeader, Opcode};
+use crate::shared::frames::{ZERO_KEY, encode};
+use crate::shared::sockets::{self, read_to_end, reset_on_close};
 
-use crate::{REQUEST, accept, client, example, frames, listening, read_to_end, serve, serve_once};
+use crate::{REQUEST, accept, client, example, frames, listening, serve, serve_once};
 
 /// Long enough for anything that has to happen, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,8 +22,7 @@ const COUNT: usize = 45;
 
 /// A binary message of a server.
 fn message() -> Vec<u8> {
-    let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask: None, payload_len: LEN as u64 };
-    [header.encode().as_ref(), &vec![7; LEN]].concat()
+    encode(0x82, None, &vec![7; LEN])
 }
 
 /// A server's frame whose opcode has no meaning, and much more.
@@ -45,7 +44,7 @@ fn send_before_reading(tcp: &mut TcpStream) {
         tcp.write_all(&message()).expect("it reads on");
     }
     tcp.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
-    let mut echo = frames(read_to_end(tcp));
+    let mut echo = frames(&read_to_end(tcp));
     assert_eq!(echo.pop().map(|(_, payload)| payload), Some(b"\x03\xe8".to_vec()));
     let expected = vec![7; LEN];
     assert!(echo.len() == COUNT && echo.iter().all(|(_, payload)| *payload == expected));
@@ -96,7 +95,7 @@ fn the_client_tells_a_server_that_sends_on_of_its_fault() {
     let (url, told) = serve_and_tell(|request, tcp| {
         accept(request, tcp);
         fault(tcp);
-        frames(read_to_end(tcp))
+        frames(&read_to_end(tcp))
     });
     assert_eq!(client(&url, &[]), (vec!["OPEN".into(), "CLOSED 1006".into()], true));
     let told = told.recv_timeout(PATIENCE).expect("it ends");
@@ -113,7 +112,7 @@ fn the_client_reports_a_reset_once() {
             // So that it has come when the reset does.
             tcp.set_read_timeout(Some(Duration::from_millis(500))).expect("an open socket");
             let _ = tcp.read(&mut [0]);
-            SockRef::from(&*tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+            reset_on_close(tcp);
         });
         let (lines, succeeded) = client(&url, &["--echo"]);
         let ends: Vec<_> = lines.iter().map(String::as_str).filter(|line| line.starts_with("CLOSED")).collect();
@@ -144,11 +143,11 @@ fn the_autobahn_client_reads_while_it_writes_and_survives_every_server() {
     };
     let told_of_its_fault = |tcp: &mut TcpStream| {
         fault(tcp);
-        let told: Vec<_> = frames(read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
+        let told: Vec<_> = frames(&read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
         assert_eq!(told, [b"\x03\xea"]);
     };
     let reset = |tcp: &mut TcpStream| {
-        SockRef::from(&*tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        reset_on_close(tcp);
     };
     let steps: [&dyn Fn(&mut TcpStream); 5] = [&count, &send_before_reading, &told_of_its_fault, &reset, &|_| ()];
     for step in steps {
@@ -162,9 +161,7 @@ fn the_autobahn_client_reads_while_it_writes_and_survives_every_server() {
 
 /// A Socket.IO client after the opening.
 fn socketio(address: &str) -> TcpStream {
-    let mut tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+    let mut tcp = sockets::connect(address, PATIENCE);
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
     tcp.write_all(request.as_bytes()).expect("it reads");
     tcp
@@ -184,9 +181,7 @@ fn the_socketio_server_gives_a_client_up_that_takes_nothing() {
     let (_server, address, _) = listening("socketio_server", &["--patience", "500"]);
     let mut tcp = socketio(&address);
     let event = format!("42[\"{}\"]", "x".repeat(100_000));
-    let mask = Some([0; 4]);
-    let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Text, mask, payload_len: event.len() as u64 };
-    let event = [header.encode().as_ref(), event.as_bytes()].concat();
+    let event = encode(0x81, Some(ZERO_KEY), event.as_bytes());
     let start = Instant::now();
     while tcp.write_all(&event).is_ok() {
         assert!(start.elapsed() < PATIENCE, "it takes everything and gives nothing up");

@@ -1,6 +1,8 @@
 //! Attacks on memory: what each makes a connection hold is within the sum that `Config`'s docs state, for a peer that
 //! reads nothing, and for one that reads a part.
 
+pub(super) use crate::shared::wired::ROLES;
+
 use super::peer::{Backlog, READERS, Reader, absorb};
 use super::*;
 
@@ -10,8 +12,6 @@ pub(super) const SMALL: Config =
 
 /// How `bytes` are cut into reads.
 pub(super) const PIECES: [usize; 4] = [1, 100, 4 << 10, usize::MAX];
-
-pub(super) const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// A connection and its output hold this much beside what an attack is for.
 pub(super) const BESIDE: usize = 1 << 10;

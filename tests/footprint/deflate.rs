@@ -5,8 +5,9 @@ use websocket_proto::{Deflate, DeflateParameter};
 use super::attacks::attack;
 use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
 use super::*;
+use crate::shared::compression::bomb;
 
-pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
 /// What a server says that takes such an offer.
 pub(super) const ANSWER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
@@ -26,7 +27,7 @@ fn open_deflate(deflate: Deflate) -> Connection {
 
 pub(super) fn open_with(config: Config) -> Connection {
     let mut ws = Connection::server(config);
-    let mut request = [&REQUEST[..REQUEST.len() - 2], OFFER.as_bytes()].concat();
+    let mut request = request_with(OFFER);
     deliver(&mut ws, &mut request, usize::MAX, &mut Output::new());
     assert!(ws.uses_deflate());
     ws
@@ -266,14 +267,4 @@ fn a_small_stack_is_enough() {
         }
     });
     thread.expect("it starts").join().expect("no panic");
-}
-
-/// So many zeros, compressed.
-pub(super) fn bomb(len: usize) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut bomb = vec![0; len / 500 + 64];
-    deflate.compress(&vec![0; len], &mut bomb, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), len as u64);
-    bomb.truncate(deflate.total_out() as usize - 4);
-    bomb
 }

@@ -1,6 +1,7 @@
 //! Peers that take some of what they are sent, and leave the rest.
 
 use super::*;
+pub(super) use crate::shared::data::Noise;
 
 /// How much a peer takes after each read of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +50,6 @@ impl Backlog {
             Reader::AllButOne => waiting.saturating_sub(1),
         };
         self.output.advance(count.min(waiting));
-    }
-}
-
-/// Numbers that look random: Marsaglia's xorshift.
-pub(super) struct Noise(pub(super) u64);
-
-impl Noise {
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
     }
 }
 

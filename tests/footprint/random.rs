@@ -65,7 +65,7 @@ fn answer(_: &Config) -> &'static str {
 /// A request with some headers more, mostly one that can be accepted.
 fn request(noise: &mut Noise) -> Vec<u8> {
     let lines: String = (0..noise.below(4)).map(|_| some_lines(noise)).collect();
-    let request = str::from_utf8(REQUEST).expect("text").replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
+    let request = String::from_utf8(request_with(&lines)).expect("text");
     request.replace("localhost", &"h".repeat(1 + noise.below(300))).into_bytes()
 }
 
@@ -109,7 +109,7 @@ fn next_frame(noise: &mut Noise, mask: Option<[u8; 4]>, in_message: &mut bool) -
 /// A frame that becomes a hundred times as many bytes, where compression is agreed on.
 #[cfg(feature = "deflate")]
 fn compressed_frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, len: usize) -> Vec<u8> {
-    let mut frame = frame(fin, opcode, mask, &deflate::bomb(100 * len));
+    let mut frame = frame(fin, opcode, mask, &shared::compression::bomb(100 * len));
     frame[0] |= 0x40;
     frame
 }

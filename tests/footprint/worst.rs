@@ -77,12 +77,12 @@ impl Limits {
         if !self.deflate {
             return 0;
         }
-        let mut bomb = frame(false, Opcode::Binary, mask(role), &deflate::bomb(self.message.min(8 << 20)));
+        let mut bomb = frame(false, Opcode::Binary, mask(role), &shared::compression::bomb(self.message.min(8 << 20)));
         bomb[0] |= 0x40;
         let pings = |count| frame(true, Opcode::Ping, mask(role), &[b'p'; 100]).repeat(count);
         let room = self.head.saturating_sub(bomb.len()) / 106;
         let (mut early, mut pings) = ([pings(room), bomb].concat(), pings(self.pongs / 80 + 10));
-        let mut request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{}", deflate::OFFER)).into_bytes();
+        let mut request = request_with(deflate::OFFER);
         let outcome = attack(&config, role, || {
             let mut backlog = Backlog::of(Reader::Nothing);
             let mut ws = match role {
@@ -125,8 +125,9 @@ impl Limits {
     /// A request with as many subprotocols as it may have, and these extensions.
     fn lists(self, extensions: &str) -> usize {
         let names = (0..99).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}");
-        let request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{lists}\r\n\r\n"));
+        let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}\r\n");
+        let request = request_with(&lists);
+        let request = text(&request);
         let host = "h".repeat(self.head - request.len() + "localhost".len());
         self.request(&request.replace("localhost", &host))
     }
@@ -134,7 +135,8 @@ impl Limits {
     /// A request with as many lines as it may have.
     fn many_lines(self) -> usize {
         let lines = "a:\r\n".repeat(self.lines - 5);
-        let request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
+        let request = request_with(&lines);
+        let request = text(&request);
         let host = "h".repeat((self.head - request.len()) + "localhost".len());
         self.request(&request.replace("localhost", &host))
     }

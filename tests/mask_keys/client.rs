@@ -1,10 +1,11 @@
 //! A client, what it sends, and a prediction of the keys that this has to have.
 
-use bytes::Buf;
+use crate::shared::frames::{decode, first_byte};
+use crate::shared::wired::{drain, open};
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, Role};
+use websocket_proto::{Config, Connection, Input, Output, Role};
 
-/// The seed of every client here.
+/// The seed of every client here and in `shared::wired`.
 const SEED: [u8; 32] = [7; 32];
 
 /// The numbers that a seed gives: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0 on.
@@ -102,42 +103,18 @@ impl Client {
 
 /// A client and a server that have opened a connection between them.
 pub(crate) fn open_pair(config: &Config) -> (Connection, Connection) {
-    let (mut output, mut response) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), SEED, &mut output).expect("a valid request");
-    let mut server = Connection::server(config.clone());
-    let mut read = drain(&mut output);
-    let event = server.receive(&mut Input::new(&mut read), &mut response);
-    let Some(Event::Request(request)) = event else { panic!("{event:?}") };
-    server.accept(request, &mut response);
-    let mut read = drain(&mut response);
-    let event = client.receive(&mut Input::new(&mut read), &mut output);
-    assert!(matches!(event, Some(Event::Open(_))) && output.is_empty());
-    (client, server)
+    open(Role::Client, config.clone(), config.clone())
 }
 
-/// Everything that waits, written.
-pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
-}
-
-/// Takes an output apart; `check` sees each frame's key, and its first byte.
+/// Decodes an output; `check` sees each frame's key, and its first byte.
 #[track_caller]
-pub(crate) fn frames(mut bytes: &[u8], mut check: impl FnMut([u8; 4], u8)) -> Vec<Frame> {
+pub(crate) fn frames(bytes: &[u8], mut check: impl FnMut([u8; 4], u8)) -> Vec<Frame> {
     let mut frames = Vec::new();
-    while let [first, second, rest @ ..] = bytes {
-        assert!(second & 0x80 != 0, "§5.1: a client MUST mask all frames that it sends to the server");
-        let (len, rest) = match second & 0x7f {
-            126 => (usize::from(u16::from_be_bytes(rest[..2].try_into().unwrap())), &rest[2..]),
-            127 => (usize::try_from(u64::from_be_bytes(rest[..8].try_into().unwrap())).unwrap(), &rest[8..]),
-            len => (len.into(), rest),
-        };
-        let (key, rest) = rest.split_first_chunk().unwrap();
-        check(*key, *first);
-        let (payload, rest) = rest.split_at(len);
-        frames.push((*first, payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()));
-        bytes = rest;
+    for (header, payload) in decode(bytes) {
+        let first = first_byte(&header);
+        let key = header.mask.expect("§5.1: a client MUST mask all frames that it sends to the server");
+        check(key, first);
+        frames.push((first, payload));
     }
-    assert!(bytes.is_empty(), "half a frame");
     frames
 }

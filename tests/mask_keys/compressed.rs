@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use websocket_proto::{Config, Event, Input, MessageKind, Output, PreparedMessage};
 
-use super::client::{Client, Numbers, drain, frames, open_pair};
+use super::client::{Client, Numbers, frames, open_pair};
 use super::frame;
+use crate::shared::wired::drain;
 
 /// Compressed frames: whole, in fragments, prepared; and a Close after a message that is no DEFLATE.
 #[test]

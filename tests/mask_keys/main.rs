@@ -4,6 +4,8 @@
 mod client;
 #[cfg(feature = "deflate")]
 mod compressed;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use websocket_proto::{
     CloseCode, Config, Fragments, MessageKind, PreparedMessage, SendError, State, Timeout, Timeouts, Timers,
 };
 
-use client::{Client, drain, frames};
+use client::{Client, frames};
+use shared::wired::drain;
 
 /// A frame of a server, of at most 125 bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {

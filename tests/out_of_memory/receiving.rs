@@ -2,8 +2,10 @@
 
 use websocket_proto::{CloseStatus, Config, Connection, ConnectionError, Event, Input, MessageKind, Output, Role};
 
-use crate::allocator::{Failing, has_failed, plan, under};
-use crate::{CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, noise, open, taken, verse};
+use crate::shared::allocator::{Failing, has_failed, plan, under};
+use crate::shared::data::noise;
+use crate::shared::wired::{ROLES, drain};
+use crate::{CODEC, MODES, Mode, assert_passes, at_each_allocation, open, verse};
 
 const BEFORE: &str = "a message before";
 
@@ -26,7 +28,7 @@ const SIZES: [(usize, usize); 5] = [(usize::MAX, 0), (100, 0), (1, 0), (100, 50)
 
 /// Sends the message, behind a short one, and returns it.
 fn send(way: Way, peer: &mut Connection, output: &mut Output) -> (MessageKind, Vec<u8>) {
-    let (text, noise) = (verse(), noise(600));
+    let (text, noise) = (verse(), noise(600, 1));
     peer.send_text_uncompressed(BEFORE, output).unwrap();
     match way {
         Way::Text => peer.send_text(&text, output).unwrap(),
@@ -68,10 +70,10 @@ impl Stage {
             stage.check_neighbour();
             // Bigger than what is to come, so that there is room for it.
             stage.neighbour.ping(&[7; 125], &mut stage.output).unwrap();
-            taken(&mut stage.output);
+            drain(&mut stage.output);
         }
         stage.message = send(way, &mut stage.peer, &mut sent);
-        stage.bytes = taken(&mut sent);
+        stage.bytes = drain(&mut sent);
         stage
     }
 
@@ -148,7 +150,7 @@ fn check(way: Way, mut stage: Stage, piece: usize, failing: Failing, is_warm: bo
     let has_failed = has_failed();
     let Outcome { texts, len, is_prefix, messages, error, status, after } = outcome;
     assert!(is_prefix && after == 0, "{what}, {failing:?}: something else came");
-    let answer = taken(&mut stage.output);
+    let answer = drain(&mut stage.output);
     // The fast path leaves what it has no memory for to the usual one, which asks again.
     let is_asked_again = matches!(way, Way::PlainText | Way::PlainBinary) && failing == Failing::Once(0);
     if has_failed && !(is_asked_again && error.is_none()) {
@@ -206,7 +208,7 @@ fn a_shared_decompressor_is_not_lost() {
                 return false;
             }
             assert_eq!(outcome.error, Some(ConnectionError::OutOfMemory));
-            let mut bytes = taken(&mut sent);
+            let mut bytes = drain(&mut sent);
             let mut input = Input::new(&mut bytes);
             plan(Failing::Large(CODEC));
             let event = under(|| stage.neighbour.receive(&mut input, &mut stage.output));

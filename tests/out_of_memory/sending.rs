@@ -5,11 +5,10 @@ use websocket_proto::{
     Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 
-use crate::allocator::{Failing, has_failed, plan, under};
-use crate::{
-    CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, at_first_allocations, noise, open, received, taken,
-    verse,
-};
+use crate::shared::allocator::{Failing, has_failed, plan, under};
+use crate::shared::data::noise;
+use crate::shared::wired::{ROLES, drain, receive};
+use crate::{CODEC, MODES, Mode, assert_passes, at_each_allocation, at_first_allocations, open, verse};
 
 const BEFORE: &str = "a message before, a message before, a message before";
 const AFTER: &str = "a message after, a message before, a message after";
@@ -54,7 +53,7 @@ impl Stage {
     fn new(way: Way, role: Role, deflate: &Deflate, is_warm: bool) -> Self {
         let config = Config::new();
         let ([ws, peer], [neighbour, its_peer]) = (open(role, deflate, &config), open(role, deflate, &config));
-        let payload = if way == Way::Noise { noise(50_000) } else { verse().into_bytes() };
+        let payload = if way == Way::Noise { noise(50_000, 1) } else { verse().into_bytes() };
         let (output, back, prepared) = (Output::new(), Output::new(), PreparedMessage::text(&verse()));
         let mut stage = Self { way, ws, peer, neighbour, its_peer, output, back, payload, prepared };
         if is_warm {
@@ -154,7 +153,7 @@ fn what_was_not_sent_can_be_sent_again() {
             }
             stage.act().unwrap();
             stage.finish();
-            let events = received(&mut stage.peer, taken(&mut stage.output), &mut stage.back);
+            let events = receive(&mut stage.peer, &drain(&mut stage.output), &mut stage.back);
             assert!(events == [stage.message()], "{what}, {failing:?}: the peer got {events:?}");
             stage.check_passing(AFTER);
             true
@@ -184,7 +183,7 @@ fn other_messages_can_be_sent_instead() {
                     AFTER.to_owned()
                 }
             };
-            let events = received(peer, taken(output), back);
+            let events = receive(peer, &drain(output), back);
             assert!(events == [Event::Text(instead.into())], "{what}, {failing:?}: the peer got {events:?}");
             stage.check_passing(AFTER);
             true
@@ -239,7 +238,7 @@ fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
                 (open(role, &deflate, &config), open(role, &deflate, &config));
             let (mut output, mut back) = (Output::new(), Output::new());
             ws.send_fragment(MessageKind::Text, secret.as_bytes(), false, &mut output).unwrap();
-            taken(&mut output);
+            drain(&mut output);
             plan(failing);
             let sent = under(|| ws.send_fragment(MessageKind::Text, &[b'x'; 5000], false, &mut output));
             if !has_failed() {
@@ -263,14 +262,14 @@ fn a_message_that_is_received_survives_one_that_fails() {
             let (mut output, mut other) = (Output::new(), Output::new());
             let mut from_peer = Output::new();
             peer.send_text(text, &mut from_peer).unwrap();
-            let mut first = taken(&mut from_peer);
+            let mut first = drain(&mut from_peer);
             let second = first.split_off(first.len() / 2);
-            assert_eq!(received(&mut ws, first, &mut output), []);
+            assert_eq!(receive(&mut ws, &first, &mut output), []);
             plan(failing);
             let sent = under(|| ws.send_text(text, &mut other));
             let failed = has_failed();
             assert_eq!(sent.is_err(), failed, "{failing:?}");
-            assert_eq!(received(&mut ws, second, &mut output), [Event::Text(text.into())], "{failing:?}");
+            assert_eq!(receive(&mut ws, &second, &mut output), [Event::Text(text.into())], "{failing:?}");
             failed
         });
     }

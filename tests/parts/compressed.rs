@@ -4,6 +4,7 @@ use bytes::Buf;
 use websocket_proto::{Deflate, MessageKind};
 
 use super::*;
+use crate::shared::handshake::{OFFER, request_with};
 
 fn deflate() -> Config {
     Config::new().deflate(Deflate::new().threshold(0))
@@ -81,7 +82,7 @@ fn parts_before_a_fault_in_a_compressed_message_are_delivered() {
         for (payload, kind) in
             [(&stored[..], ProtocolErrorKind::InvalidDeflate), (broken_text, ProtocolErrorKind::InvalidUtf8)]
         {
-            let input = frame(role, 0xc1, payload);
+            let input = from_peer_of(role, &[(0xc1, payload)]);
             let events = receive(&mut pair(role, deflate()).1, &input, &mut Output::new());
             let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
             assert!(matches!(expected.error(), Some(ConnectionError::Protocol(error)) if error.kind() == kind));
@@ -122,10 +123,10 @@ fn recycled_buffers_are_used() {
 fn compressed_early_data_is_delivered_before_the_end() {
     let (words, mut output) = (words(), Output::new());
     pair(Role::Server, deflate()).0.send_text(&words, &mut output).unwrap();
-    let request = format!("{REQUEST}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    let request = request_with(OFFER);
     for size in [SMALLEST, 1000, 1 << 20] {
         let config = deflate().part_size(size);
-        let (server, _) = sent_ahead(config, request.as_bytes(), output.chunk());
+        let (server, _) = sent_ahead(config, &request, output.chunk());
         assert!(server.uses_deflate());
         assert_delivered_before_the_end(server, size, words.as_bytes(), 1006);
     }

@@ -17,6 +17,8 @@ mod proxies;
 #[path = "../../src/guide/recipes/reconnecting.rs"]
 mod reconnecting;
 mod sending;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod staying;
 #[path = "../../src/guide/recipes/tls.rs"]
 mod tls;
@@ -30,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use driven::{App, Driver, Heard, message};
 use peers::Peer;
+use shared::wired::ROLES;
 use websocket_proto::frame::Opcode;
 use websocket_proto::{ConnectionError, ProtocolErrorKind, Role, Timeout, Timeouts};
 
@@ -38,8 +41,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the recipes wait for a peer that takes nothing.
 const STALL: Duration = Duration::from_secs(10);
-
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// A hundred messages, of a megabyte each.
 const COUNT: usize = 100;

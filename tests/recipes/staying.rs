@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use crate::shared::sockets::{read_head, reset_on_close};
 use websocket_proto::uri::Uri;
 use websocket_proto::{Backoff, Connection, Event, Output, Role, Timeouts};
 
@@ -41,7 +41,7 @@ fn a_client_comes_back_until_it_is_done() {
     let address = listener.local_addr().expect("it is bound").to_string();
     let server = thread::spawn(move || {
         let reset = |tcp: &TcpStream| {
-            SockRef::from(tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+            reset_on_close(tcp);
         };
         let accept = || listener.accept().expect("the client comes").0;
         reset(&accept());
@@ -70,16 +70,6 @@ fn a_client_comes_back_until_it_is_done() {
     assert_eq!(go_on(), Next::Never);
     server.join().expect("no panic");
     assert!(matches!(go_on(), Next::After(_)), "nobody listens there any more");
-}
-
-/// The proxy's side of a tunnel: the head that it was asked with.
-fn read_head(tcp: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        tcp.read_exact(&mut byte).expect("a whole head comes");
-        head.extend(byte);
-    }
-    String::from_utf8(head).expect("text")
 }
 
 #[test]

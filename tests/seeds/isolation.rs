@@ -1,12 +1,14 @@
 //! The corpus of the fuzz target `isolation`: what connections that share an output could do to each other.
 
 use super::Corpus;
-use super::harness::isolation::operation::{
+use super::shared::harness::isolation::operation::{
     BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED, RECEIVE,
     RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
 };
-use super::harness::isolation::peer_message::{BINARY, COMPRESSED, FRAME, PING};
-use super::harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
+use super::shared::harness::isolation::peer_message::{BINARY, COMPRESSED, FRAME, PING};
+use super::shared::harness::isolation::traits::{
+    CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED,
+};
 
 /// The second connection, and the third.
 const B: u8 = MEMBER;

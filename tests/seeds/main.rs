@@ -3,23 +3,23 @@
 //! `REGENERATE_CORPUS=1 cargo test --test seeds` writes it anew.
 
 mod against;
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets")]
-#[path = "../harness/mod.rs"]
-mod harness;
 #[cfg(feature = "deflate")]
 mod isolation;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::pair::FEW_PONGS;
-use harness::pair::operation::{
+use serde_json::Value;
+use shared::data::hex;
+use shared::harness::pair::FEW_PONGS;
+use shared::harness::pair::operation::{
     BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
     SERVER, TEXT, TEXT_FRAGMENT, WRITE,
 };
-use harness::stream::{REQUEST, flag, input, response};
-use serde_json::Value;
+use shared::harness::stream::{REQUEST, flag, input, response};
 
 /// Names and contents.
 type Corpus = BTreeMap<String, Vec<u8>>;
@@ -32,7 +32,7 @@ const MAX_FOUND: usize = 450;
 
 #[test]
 fn corpus_is_what_is_made_and_holds_the_properties() {
-    let mut properties = harness::PROPERTIES.to_vec();
+    let mut properties = shared::harness::PROPERTIES.to_vec();
     for (target, made) in corpora() {
         assert!(made.len() <= MAX_SEEDS, "{target} has {} seeds", made.len());
         let directory = corpus_directory(target);
@@ -247,8 +247,8 @@ fn handshake() -> Corpus {
 
 /// Header lists of HTTP/2, and what both sides make of one another.
 fn openings() -> Corpus {
-    use harness::opening::flag::{BROWSER_RULES, CONNECT, OFFER, SECURE, SELECT, TAKE};
-    use harness::opening::part::{ANSWER_HEADER, HEADER, ORIGIN, SUBPROTOCOL};
+    use shared::harness::opening::flag::{BROWSER_RULES, CONNECT, OFFER, SECURE, SELECT, TAKE};
+    use shared::harness::opening::part::{ANSWER_HEADER, HEADER, ORIGIN, SUBPROTOCOL};
 
     let rfc = ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:path: /chat\n:authority: server.example.com\n\
         sec-websocket-protocol: chat, superchat\nsec-websocket-extensions: permessage-deflate\n\
@@ -305,8 +305,8 @@ fn frame() -> Corpus {
 /// The messages of the vectors that are compressed, to both roles, and what goes through our own compressor.
 #[cfg(feature = "deflate")]
 fn deflate() -> Corpus {
-    use harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
-    use harness::deflate::{WISH, flag, frame};
+    use shared::harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
+    use shared::harness::deflate::{WISH, flag, frame};
 
     const USUAL: [u8; WISH] = [6, 4, 7, 7, 0, 0];
     const SHARED: [u8; WISH] = [9, 8, 1, 1, 1, 0];
@@ -429,9 +429,4 @@ fn file_name(name: &str) -> String {
 
 fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
-}
-
-fn hex(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use websocket_proto::{CloseCode, ConnectionError, Role, State, Timeout, Timeouts};
 
+use crate::shared::wired::ROLES;
 use crate::world::{LATENCY, World};
 
 const OPENING: Duration = Duration::from_secs(7);
@@ -15,8 +16,6 @@ const TIMEOUTS: Timeouts<Duration> = Timeouts::none().opening(OPENING).keep_aliv
 const HOUR: Duration = Duration::from_secs(3600);
 /// A time at which the connection has long been open.
 const LATER: Duration = Duration::from_secs(100);
-
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// A pair in which only the endpoint with this role has timeouts.
 fn timed(role: Role) -> World {

@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use bytes::Buf;
-use websocket_proto::handshake::accept_key;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, MessageKind, Output, Role};
 
+use super::super::handshake::{request_with, response_to};
 use super::super::rfc1951::Writer;
 use super::super::wire::{Decoder, Item};
+use super::super::wired::{drain, receive};
 use super::{peer_message, traits};
 
 pub(super) struct Peer {
@@ -74,39 +74,32 @@ pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
 
 fn open_server(config: Config, lines: &str, output: &mut Output) -> Connection {
     let mut ws = Connection::server(config);
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    assert_eq!(receive(&mut ws, &request_with(lines), output), []);
+    let answer = drain_text(output);
+    assert!(
+        answer.starts_with("HTTP/1.1 101 ")
+            && answer.ends_with(
+                "
+
+"
+            ),
+        "{answer:?}"
     );
-    let mut request = request.into_bytes();
-    let Some(Event::Request(token)) = ws.receive(&mut Input::new(&mut request), output) else {
-        panic!("the request is not understood");
-    };
-    ws.accept(token, output);
-    let answer = drain(output);
-    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer:?}");
     assert!(lines.is_empty() || answer.contains(lines), "{answer:?} to {lines:?}");
     ws
 }
 
 fn open_client(config: Config, lines: &str, output: &mut Output) -> Connection {
     let request = ClientRequest::new("ws://example.com/");
-    let mut ws = Connection::client(&request, config, [7; 32], output).expect("a valid request");
-    let request = drain(output);
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a request has it");
-    let accept = accept_key(key.as_bytes());
-    let response = format!(
-        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}Sec-WebSocket-Accept: {}\r\n\r\n",
-        std::str::from_utf8(&accept).expect("base64")
-    );
-    let mut response = response.into_bytes();
-    let opened = ws.receive(&mut Input::new(&mut response), output);
-    assert!(matches!(opened, Some(Event::Open(_))), "{opened:?}");
+    let mut ws = Connection::client(&request, config, [7; 32], output).expect("the request is valid");
+    let response = response_to(&drain_text(output), lines);
+    let opened = receive(&mut ws, &response, output);
+    assert!(matches!(opened[..], [Event::Open(_)]), "{opened:?}");
     ws
 }
 
-fn drain(output: &mut Output) -> String {
-    String::from_utf8(output.copy_to_bytes(output.remaining()).to_vec()).expect("a head is text")
+fn drain_text(output: &mut Output) -> String {
+    String::from_utf8(drain(output)).expect("a head is text")
 }
 
 /// # What it sends

@@ -1,12 +1,10 @@
 //! permessage-deflate: any bytes as compressed messages, and any messages through our own compressor.
 
-use bytes::Buf;
-use websocket_proto::{
-    ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Input, MessageKind, Output, Role,
-};
+use websocket_proto::{Config, Connection, Deflate, DeflateParameter, Event, Input, MessageKind, Output, Role};
 
 use super::bytes::Bytes;
 use super::parts::Parts;
+use super::wired::{self, drain};
 
 /// The bits of an input's first byte.
 pub mod flag {
@@ -94,27 +92,10 @@ pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]
 
 /// Both ends of an open connection, or `None` if the client fails the handshake.
 fn open(wishes: &[Deflate; 2], config: &Config) -> Option<[Connection; 2]> {
-    let [client_config, server_config] = wishes.clone().map(|wish| config.clone().deflate(wish));
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, client_config, [7; 32], &mut to_server).expect("a valid request");
-    let mut server = Connection::server(server_config);
-    let Some(Event::Request(token)) = server.receive(&mut Input::new(&mut drain(&mut to_server)), &mut to_client)
-    else {
-        panic!("the request is not understood");
-    };
-    server.accept(token, &mut to_client);
-    match client.receive(&mut Input::new(&mut drain(&mut to_client)), &mut to_server) {
-        Some(Event::Open(_)) => {}
-        Some(Event::Closed(_)) => return None,
-        event => panic!("{event:?}"),
-    }
+    let [client, server] = wishes.clone().map(|wish| config.clone().deflate(wish));
+    let (server, client) = wired::try_open(server, client).ok()?;
     assert_eq!(client.uses_deflate(), server.uses_deflate());
     Some([client, server])
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 /// Whatever is received, cuts make no difference, no message is longer than the limit, and other connections work on.

@@ -1,6 +1,5 @@
 //! The opening handshake without a connection: header lists of HTTP/2, and whether client and server agree.
 
-use bytes::Buf;
 use websocket_proto::handshake::{
     Answer, Bootstrap, ClientHandshake, Headers, Request, parse_extended_connect, parse_request,
 };
@@ -9,6 +8,7 @@ use websocket_proto::{
 };
 
 use super::bytes::Bytes;
+use super::wired::drain;
 
 /// The bits of an input's first byte.
 pub mod flag {
@@ -189,7 +189,7 @@ fn check_answer(answer: &Answer, bootstrap: Bootstrap) {
     // One head, with a line for each header, and nothing after it.
     let mut output = Output::new();
     answer.write_http1(&mut output);
-    let head = output.copy_to_bytes(output.remaining());
+    let head = drain(&mut output);
     // It follows a 100 if the request expects one.
     let head = head.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&head);
     let length = head.windows(4).position(|end| end == b"\r\n\r\n").map(|end| end + 4);
@@ -205,7 +205,7 @@ fn talk(mut server: Connection, mut client: Connection) {
         for (from, to) in [(0, 1), (1, 0)] {
             let sides = [&mut server, &mut client];
             sides[from].send_text(&text, &mut output).expect("it is open");
-            let mut sent = output.copy_to_bytes(output.remaining()).to_vec();
+            let mut sent = drain(&mut output);
             let received = sides[to].receive(&mut Input::new(&mut sent), &mut output);
             assert_eq!(received, Some(Event::Text(text.as_str().into())));
         }
