@@ -11,13 +11,7 @@ pub const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 /// [`REQUEST`] with additional header lines, each ended by CRLF.
 pub fn request_with(lines: &str) -> Vec<u8> {
-    [
-        &REQUEST[..REQUEST.len() - 2],
-        lines.as_bytes(),
-        b"
-",
-    ]
-    .concat()
+    [&REQUEST[..REQUEST.len() - 2], lines.as_bytes(), b"\r\n"].concat()
 }
 
 /// The 101 response to a client's request, with additional header lines, each ended by CRLF.
@@ -32,6 +26,8 @@ pub fn response_to(request: &str, lines: &str) -> Vec<u8> {
 
 /// The value of Sec-WebSocket-Accept for a client's request.
 pub fn accept_for(request: &str) -> String {
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a request has a key");
+    let headers = request.lines().filter_map(|line| line.split_once(':'));
+    let mut keys = headers.filter(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Key"));
+    let key = keys.next().expect("a request has a key").1.trim();
     String::from_utf8(accept_key(key.as_bytes()).to_vec()).expect("base64 is text")
 }

@@ -76,15 +76,7 @@ fn open_server(config: Config, lines: &str, output: &mut Output) -> Connection {
     let mut ws = Connection::server(config);
     assert_eq!(receive(&mut ws, &request_with(lines), output), []);
     let answer = drain_text(output);
-    assert!(
-        answer.starts_with("HTTP/1.1 101 ")
-            && answer.ends_with(
-                "
-
-"
-            ),
-        "{answer:?}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer:?}");
     assert!(lines.is_empty() || answer.contains(lines), "{answer:?} to {lines:?}");
     ws
 }
