@@ -118,6 +118,9 @@ fn server() -> Corpus {
     corpus.insert("request-old".into(), input(0, &[], &[b"GET / HTTP/1.0\r\n", &REQUEST[20..]].concat()));
     corpus.insert("request-later".into(), input(0, &[], &[b"GET / HTTP/1.2\r\n", &REQUEST[20..]].concat()));
     corpus.insert("request-http2".into(), input(0, &[5], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    let head = b"HEAD /chat HTTP/1.1\r\nHost: a\r\n\r\n";
+    corpus.insert("request-head".into(), input(flag::DEFER, &[40], head));
+    corpus.insert("request-head-invalid".into(), input(flag::DEFER, &[40], b"HEAD/chat HTTP/1.1\r\n\r\n"));
     corpus.insert("request-expecting".into(), input(0, &[40], &with_header(REQUEST, "Expect: 100-continue\r\n")));
     // Two fragments that reach the limit, the second with half a character, of which the third is one byte too much.
     let fragment = |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat();
