@@ -30,7 +30,7 @@ impl Program {
     }
 
     pub(crate) fn forget_peak(&self) {
-        fs::write(self.file("clear_refs"), "5").expect("its owner may");
+        fs::write(self.file("clear_refs"), "5").expect("the owner may write it");
     }
 
     fn kibibytes(&self, file: &str, key: &str) -> usize {

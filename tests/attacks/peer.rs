@@ -1,4 +1,4 @@
-//! [`Peer`]: a socket that keeps to nothing, and what it is told.
+//! [`Peer`]: a socket that need not follow the protocol, and the server's answers to it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,9 +14,9 @@ pub(crate) struct Peer {
     tcp: TcpStream,
     pub(crate) sent: usize,
     pub(crate) received: Vec<u8>,
-    /// Whether the server closed the socket while something was unread, or while more came.
+    /// Whether the server closed the socket while bytes were unread or still arriving.
     was_reset: bool,
-    /// Whether there is nothing more to read.
+    /// Whether the stream has ended.
     has_ended: bool,
 }
 
@@ -26,7 +26,7 @@ impl Peer {
         Self { tcp, sent: 0, received: Vec::new(), was_reset: false, has_ended: false }
     }
 
-    /// Behind the opening handshake, whose answer is not among what was received.
+    /// A peer after the opening handshake; the response is not part of `received`.
     pub(crate) fn open(stage: &Stage) -> Self {
         Self::open_with(stage, REQUEST)
     }
@@ -47,7 +47,7 @@ impl Peer {
         peer
     }
 
-    /// Sends it all, if the server stays for it.
+    /// Sends all bytes, unless the server closes the connection.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match self.tcp.write_all(bytes) {
             Ok(()) => self.sent += bytes.len(),
@@ -55,14 +55,14 @@ impl Peer {
         }
     }
 
-    /// Sends what the socket takes at once, and returns how much that was.
+    /// Sends the bytes that the socket takes without waiting; returns their number.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
         let taken = self.at_once(|tcp| tcp.write(bytes)).unwrap_or(0);
         self.sent += taken;
         taken
     }
 
-    /// Takes what is there, without waiting for more.
+    /// Reads the available bytes, without waiting for more.
     pub(crate) fn poll(&mut self) {
         let mut buffer = [0; 16 << 10];
         while let Some(n) = self.at_once(|tcp| tcp.read(&mut buffer)) {
@@ -74,7 +74,7 @@ impl Peer {
         }
     }
 
-    /// Waits for so many more bytes, or the end.
+    /// Waits for `count` more bytes, or the end of the stream.
     pub(crate) fn read(&mut self, count: usize) {
         let before = self.received.len();
         match Read::by_ref(&mut self.tcp).take(count as u64).read_to_end(&mut self.received) {
@@ -91,40 +91,40 @@ impl Peer {
         self.read(usize::MAX >> 1);
     }
 
-    /// Whether the server has ended it, as far as was seen.
+    /// Whether this peer has seen the server end the connection.
     pub(crate) fn is_over(&self) -> bool {
         self.was_reset || self.has_ended
     }
 
-    /// Whether the server has not waited for this side to be closed.
+    /// Whether the server closed without waiting for this side to close.
     pub(crate) fn was_reset(&self) -> bool {
         self.was_reset
     }
 
     pub(crate) fn half_close(&self) {
-        // It may be over already.
+        // Fails if the connection is over.
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
-    /// Ends with a reset, whatever is unread.
+    /// Resets the connection, even with unread bytes.
     pub(crate) fn reset(self) {
         sockets::reset_on_close(&self.tcp);
     }
 
-    /// What it was told, in a word: an HTTP status, or the code of a Close; or how else it ended.
+    /// The server's answer in a word: an HTTP status, the code of a Close, or the way the connection ended.
     pub(crate) fn verdict(&self) -> String {
         let mut rest = &self.received[..];
         if rest.starts_with(b"HTTP/1.1 ") {
-            let (status, behind) = split_answer(rest);
+            let (status, rest_of_stream) = split_response(rest);
             if status != "101" {
-                assert!(behind.is_empty(), "{:?} behind the answer", behind.escape_ascii());
+                assert!(rest_of_stream.is_empty(), "{:?} after the answer", rest_of_stream.escape_ascii());
                 return status;
             }
-            rest = behind;
+            rest = rest_of_stream;
         }
         let (frames, cut) = frames(rest);
         if let Some((0x88, payload)) = frames.last() {
-            assert!(cut.is_empty(), "{:?} behind the Close", cut.escape_ascii());
+            assert!(cut.is_empty(), "{:?} after the Close", cut.escape_ascii());
             let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             return code.map_or_else(|| "an empty Close".to_owned(), |code| code.to_string());
         }
@@ -138,13 +138,13 @@ impl Peer {
         how.to_owned()
     }
 
-    /// The socket, for an event loop.
+    /// The socket for an event loop.
     pub(crate) fn into_mio(self) -> mio::net::TcpStream {
         self.tcp.set_nonblocking(true).expect("a socket");
         mio::net::TcpStream::from_std(self.tcp)
     }
 
-    /// `None` if that would have to wait, or the connection is over.
+    /// `None` if `act` would have to wait, or the connection is over.
     fn at_once(&mut self, act: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> Option<usize> {
         self.tcp.set_nonblocking(true).expect("a socket");
         let done = act(&mut self.tcp);
@@ -162,14 +162,14 @@ impl Peer {
     }
 }
 
-/// Sends it all, from one after the other, to a server that reads.
+/// Sends the bytes from one peer after the other, to a server that reads.
 pub(crate) fn send_all(peers: &mut [Peer], bytes: &[u8]) {
     for peer in peers {
         peer.send(bytes);
     }
 }
 
-/// What all of them sent, and the verdicts on them.
+/// The number of bytes that all peers sent, and their verdicts.
 pub(crate) fn sum_up(peers: &[Peer]) -> (usize, Tally) {
     (peers.iter().map(|peer| peer.sent).sum(), peers.iter().map(Peer::verdict).collect())
 }
@@ -178,8 +178,8 @@ pub(crate) fn offering_compression() -> Vec<u8> {
     request_with(OFFER)
 }
 
-/// The status of an HTTP answer, and what is behind the answer.
-fn split_answer(bytes: &[u8]) -> (String, &[u8]) {
+/// The status of an HTTP response, and the bytes after the response.
+fn split_response(bytes: &[u8]) -> (String, &[u8]) {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
     let head = str::from_utf8(&bytes[..end]).expect("text");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
@@ -200,7 +200,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     encode(first, Some(ZERO_KEY), payload)
 }
 
-/// The header of such a frame, whose payload may not follow.
+/// The header of such a frame. The payload need not follow.
 pub(crate) fn header(first: u8, len: u64) -> Vec<u8> {
     frames::header(first, Some(ZERO_KEY), len)
 }

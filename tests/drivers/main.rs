@@ -22,7 +22,7 @@ impl Program {
     #[cfg(unix)]
     fn interrupt(&self) {
         let status = Command::new("sh").args(["-c", "kill -INT $0", &self.0.id().to_string()]).status();
-        assert!(status.expect("there is a kill").success());
+        assert!(status.expect("sh has kill").success());
     }
 
     /// The memory of the process that is not backed by a file, in KiB.

@@ -1,4 +1,4 @@
-//! `echo_server`, `mio_server` and `tokio_server`, which must do the same.
+//! `echo_server`, `mio_server` and `tokio_server`, which must behave alike.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,7 +15,7 @@ use crate::shared::handshake::REQUEST;
 use crate::shared::sockets::{read_head, read_to_end};
 use crate::{PATIENCE, connect, example, open, server, start};
 
-/// Each of these, for each server.
+/// Runs each of these tests for each server.
 macro_rules! servers {
     ($($test:ident)*) => {
         mod blocking {
@@ -47,19 +47,19 @@ servers! {
     many_connections_at_once
     a_ping_is_answered
     a_close_is_answered_and_the_transport_closed
-    what_is_too_large_is_refused_without_a_reset
+    a_message_above_the_limit_is_rejected_without_a_reset
     a_peer_that_sends_on_after_its_fault_is_told
     what_is_no_upgrade_is_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
     a_slow_reader_is_alive
-    a_peer_that_takes_nothing_is_given_up
+    a_peer_that_reads_nothing_is_dropped
     a_peer_that_never_pauses_starves_nobody
     a_dead_peer_is_pinged_and_closed
     a_live_peer_is_pinged_and_kept
-    a_slow_opening_ends
+    a_slow_handshake_times_out
     resets_and_garbage_end_nothing_else
-    without_descriptors_peers_wait
+    peers_wait_while_the_server_has_no_descriptors
 }
 
 fn messages_come_back(name: &str) {
@@ -73,7 +73,7 @@ fn messages_come_back(name: &str) {
         client.echo("€");
         client.echo(&large);
         let Client { ws, output, .. } = &mut client;
-        // All in one go, so that messages lie whole and cut in what the server reads.
+        // Sent at once, so that the server reads whole messages and cut ones.
         for _ in 0..2 {
             ws.send_text(&large, output).expect("it is open");
             ws.send_binary(&noise, output).expect("it is open");
@@ -85,7 +85,7 @@ fn messages_come_back(name: &str) {
         let round = [(MessageKind::Text, text), (MessageKind::Binary, binary.clone()), (MessageKind::Binary, binary)];
         assert!(client.messages(6) == [&round[..], &round].concat());
         let traffic = client.ws.counters().received;
-        // Only text gets shorter: it repeats itself.
+        // Only text gets shorter, because it repeats itself.
         let is_shorter = traffic.wire_bytes < (4 * noise.len() + large.len()) as u64;
         assert_eq!(is_shorter, arguments.is_empty() && config == &compressed, "{traffic:?}");
     }
@@ -103,7 +103,7 @@ fn many_connections_at_once(name: &str) {
         for (at, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.messages(1), [(MessageKind::Text, format!("{round} {at}").into_bytes())]);
         }
-        // Those who go make room for those who come.
+        // Leaving clients make room for new ones.
         clients.drain(..50);
         clients.extend((0..50).map(|_| Client::open(&address, Config::new(), PATIENCE)));
     }
@@ -137,8 +137,8 @@ fn a_close_is_answered_and_the_transport_closed(name: &str) {
     assert_eq!(closed.code(), 4000);
 }
 
-/// The rest of what was refused is on its way: the answer has to arrive all the same.
-fn what_is_too_large_is_refused_without_a_reset(name: &str) {
+/// The rest of the rejected message is on its way: the answer arrives nevertheless.
+fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
     let (_server, address) = server(name, &["--max-message", "1000"]);
     let mut tcp = open(&address);
     tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("it reads");
@@ -148,7 +148,7 @@ fn what_is_too_large_is_refused_without_a_reset(name: &str) {
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
 }
 
-/// To close while it goes on would be to reset.
+/// Closing the socket during the peer's sending would reset the connection.
 fn a_peer_that_sends_on_after_its_fault_is_told(name: &str) {
     let (_server, address) = server(name, &[]);
     let mut tcp = open(&address);
@@ -179,7 +179,8 @@ fn a_half_closed_peer_gets_its_answer(name: &str) {
     assert_eq!(read_to_end(&mut tcp), b"\x81\x02hi");
 }
 
-/// Its own writes block then, the server's memory does not grow, others are served meanwhile, and nothing is lost.
+/// The peer's writes block then, the server's memory does not grow, other peers are served meanwhile, and nothing is
+/// lost.
 fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     const LEN: usize = 60_000;
     let (program, address) = server(name, &["--no-deflate"]);
@@ -195,7 +196,7 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
         message[..4].copy_from_slice(&sent.to_be_bytes());
         ws.send_binary(&message, &mut output).expect("it is open");
         sent += 1;
-        assert!(sent < 4000, "{name} took 240 MB and gave nothing back");
+        assert!(sent < 4000, "{name} took 240 MB and echoed nothing");
         let written = output.write_to(&mut tcp);
         if written.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)) {
             break;
@@ -203,7 +204,7 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     }
     other.echo("meanwhile");
     if let (Some(before), Some(now)) = (before, program.resident()) {
-        // Its limit of 256 KiB, what a turn reads beyond that, and as much again for buffers that grow.
+        // The limit of 256 KiB, the bytes that a turn reads beyond it, and the same for buffers that grow.
         assert!(now < before + 2048, "{name} grew from {before} to {now} KiB");
     }
 
@@ -223,29 +224,29 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
 
 const LARGE: usize = 16 << 20;
 
-/// A socket to which a message of 16 MiB is on its way back, which is more than the operating system takes.
-fn behind_a_large_message(address: &str) -> TcpStream {
+/// A socket to which an echo of 16 MiB is on its way, more than the operating system buffers.
+fn with_a_large_echo_on_the_way(address: &str) -> TcpStream {
     let mut tcp = open(address);
     tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("it reads");
     tcp.write_all(&vec![0; LARGE]).expect("it reads");
     tcp
 }
 
-/// It is not read from meanwhile, and no pong can come before it has read the ping.
+/// The server does not read from it meanwhile, and the peer sends no pong before it has read the ping.
 fn a_slow_reader_is_alive(name: &str) {
     let (_server, address) = server(name, &["--no-deflate", "--max-message", "16777216", "--timeout", "500"]);
-    let mut tcp = behind_a_large_message(&address);
+    let mut tcp = with_a_large_echo_on_the_way(&address);
     let mut header = [0; 10];
-    tcp.read_exact(&mut header).expect("it comes back");
+    tcp.read_exact(&mut header).expect("the echo arrives");
     let (start, mut read) = (Instant::now(), 0);
-    // Longer than the server waits for a peer that is silent.
+    // Longer than the server waits for a silent peer.
     while start.elapsed() < Duration::from_millis(1500) {
         tcp.read_exact(&mut vec![0; 256 << 10]).expect("it goes on");
         read += 256 << 10;
         thread::sleep(Duration::from_millis(100));
     }
     assert!(read < LARGE / 2);
-    tcp.read_exact(&mut vec![0; LARGE - read]).expect("all of it comes");
+    tcp.read_exact(&mut vec![0; LARGE - read]).expect("the whole message arrives");
     tcp.write_all(b"\x81\x81\0\0\0\0x").expect("it reads again");
     let mut ping = [0; 10];
     tcp.read_exact(&mut ping[..3]).expect("it is open");
@@ -256,12 +257,13 @@ fn a_slow_reader_is_alive(name: &str) {
     assert_eq!(&ping[..3], b"\x81\x01x");
 }
 
-/// First it is pinged, then closed, and then its grace is over. What it sends is no excuse: nobody reads that.
-fn a_peer_that_takes_nothing_is_given_up(name: &str) {
+/// The peer is pinged, then closed, and then the time for closing ends. Bytes that it sends do not help: the server
+/// does not read them.
+fn a_peer_that_reads_nothing_is_dropped(name: &str) {
     let (_server, address) = server(name, &["--no-deflate", "--max-message", "16777216", "--timeout", "200"]);
-    let mut tcp = behind_a_large_message(&address);
+    let mut tcp = with_a_large_echo_on_the_way(&address);
     let start = Instant::now();
-    // To write to a socket that the other side has closed fails, the second time.
+    // Writing to a socket that the other side has closed fails, the second time.
     while tcp.write_all(b"\x8a\x80\0\0\0\0").is_ok() {
         assert!(start.elapsed() < PATIENCE, "{name} still has the message");
         thread::sleep(Duration::from_millis(50));
@@ -272,7 +274,7 @@ fn a_peer_that_takes_nothing_is_given_up(name: &str) {
 fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     let (_server, address) = server(name, &["--no-deflate"]);
     let (done, echoed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    // The server has more to do for them than they have to do themselves: 7 bytes a message.
+    // These messages cost the server more than their senders: 7 bytes each.
     let floods: Vec<_> = (0..2).map(|_| open(&address)).collect();
     for flood in &floods {
         let (mut writer, mut reader) = (flood.try_clone().expect("a socket"), flood.try_clone().expect("a socket"));
@@ -290,7 +292,7 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     }
     let start = Instant::now();
     while echoed.load(Ordering::Relaxed) < 1 << 20 {
-        assert!(start.elapsed() < PATIENCE, "nothing comes back");
+        assert!(start.elapsed() < PATIENCE, "no echo arrives");
         thread::sleep(Duration::from_millis(1));
     }
     let (start, before) = (Instant::now(), echoed.load(Ordering::Relaxed));
@@ -303,10 +305,10 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     for flood in &floods {
         let _ = flood.shutdown(Shutdown::Both);
     }
-    assert!(took < PATIENCE / 2, "10 echoes took {took:?} and {meanwhile} bytes of others");
+    assert!(took < PATIENCE / 2, "10 echoes took {took:?} and {meanwhile} bytes from the floods");
 }
 
-/// After the timeout a ping, whose payload is the count, after the next one the Close.
+/// After the timeout a ping, whose payload is its number; after the next timeout the Close.
 fn a_dead_peer_is_pinged_and_closed(name: &str) {
     let (_server, address) = server(name, &["--timeout", "200"]);
     let mut tcp = open(&address);
@@ -332,8 +334,8 @@ fn a_live_peer_is_pinged_and_kept(name: &str) {
     client.echo("still here");
 }
 
-/// RFC 9110 §15.5.9, whatever arrives meanwhile.
-fn a_slow_opening_ends(name: &str) {
+/// RFC 9110 §15.5.9: 408, although bytes arrive.
+fn a_slow_handshake_times_out(name: &str) {
     let (_server, address) = server(name, &["--timeout", "300"]);
     let mut silent = TcpStream::connect(&address).expect("it listens");
     let mut slow = TcpStream::connect(&address).expect("it listens");
@@ -361,7 +363,7 @@ fn resets_and_garbage_end_nothing_else(name: &str) {
         let mut tcp = open(&address);
         tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("it reads");
         if round % 2 == 0 {
-            // To close with input unread is to reset.
+            // Closing with unread input resets the connection.
             tcp.peek(&mut [0]).expect("the echo comes");
         }
         drop(tcp);
@@ -377,8 +379,8 @@ fn resets_and_garbage_end_nothing_else(name: &str) {
     drop(program);
 }
 
-/// The operating system keeps them until somebody else has gone.
-fn without_descriptors_peers_wait(name: &str) {
+/// The operating system keeps the new connections until another one has gone.
+fn peers_wait_while_the_server_has_no_descriptors(name: &str) {
     if cfg!(not(unix)) {
         return;
     }
@@ -397,32 +399,32 @@ fn ten_thousand_idle_connections(name: &str, at_most: usize) {
     command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(example(name).get_program());
     let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
     let echo = |mut tcp: &TcpStream| {
-        // Long enough that it comes back compressed.
+        // Long enough to be compressed.
         tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("it reads");
         let mut header = [0; 2];
-        tcp.read_exact(&mut header).expect("it comes back");
+        tcp.read_exact(&mut header).expect("the echo arrives");
         assert_eq!(header[0], 0xc1);
-        tcp.read_exact(&mut vec![0; header[1].into()]).expect("it comes back");
+        tcp.read_exact(&mut vec![0; header[1].into()]).expect("the echo arrives");
     };
     let open_and_echo = || {
         let tcp = open(&address);
         echo(&tcp);
         tcp
     };
-    // What does not depend on how many there are: code, buffers, the compressor.
+    // The memory that does not depend on the number of connections: code, buffers, the compressor.
     drop((0..100).map(|_| open_and_echo()).collect::<Vec<_>>());
-    let before = program.resident().expect("there is /proc");
+    let before = program.resident().expect("/proc can be read");
     let peers: Vec<_> = (0..COUNT).map(|_| open_and_echo()).collect();
-    let each = (program.resident().expect("there is /proc") - before) * 1024 / COUNT;
+    let each = (program.resident().expect("/proc can be read") - before) * 1024 / COUNT;
     println!("{name}: {each} bytes for each of {COUNT} connections, beside {before} KiB");
     assert!(each <= at_most, "{name}: {each} bytes for a connection");
     peers.iter().step_by(100).for_each(echo);
 }
 
-/// RFC 6455 §7.4.1: 1001 for "a server going down". Who does not answer is waited for only so long.
+/// RFC 6455 §7.4.1: 1001 for "a server going down". The time for a peer's answer is limited.
 #[cfg(unix)]
 #[test]
-fn the_tokio_server_ends_in_order() {
+fn the_tokio_server_closes_all_connections_on_interrupt() {
     let (mut program, address) = server("tokio_server", &["--timeout", "1000"]);
     let mut opening = TcpStream::connect(&address).expect("it listens");
     opening.set_read_timeout(Some(PATIENCE)).expect("an open socket");

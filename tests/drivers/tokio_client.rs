@@ -1,4 +1,4 @@
-//! `tokio_client`, at its console, against the servers and against a server that is played.
+//! `tokio_client`, at its console, against the servers and against a scripted server.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -40,7 +40,7 @@ impl Console {
         line.strip_prefix("RETRY ").and_then(|rest| rest.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
-    /// Ends its input; returns what else it says, and whether it succeeded.
+    /// Ends its input; returns its remaining output, and whether it succeeded.
     fn end(mut self) -> (Vec<String>, bool) {
         drop(self.input.take());
         let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
@@ -55,7 +55,7 @@ fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// Takes the next client and its request, and answers with this, or else with 101.
+/// Accepts the next client and reads its request; answers with `refusal`, or else with 101.
 fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
     let (mut tcp, _) = listener.accept().expect("a client comes");
     tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
@@ -83,7 +83,7 @@ fn the_tokio_client_sends_its_input() {
     }
 }
 
-/// One event is one line, and nothing of it is for the terminal, whatever the server chose.
+/// Every event is one line, without control characters for the terminal, even if the server sends some.
 #[test]
 fn the_tokio_client_prints_a_line_for_each_event() {
     let frame = |first: u8, payload: &[u8]| [&[first, u8::try_from(payload.len()).expect("short")], payload].concat();
@@ -112,12 +112,12 @@ fn the_tokio_client_prints_a_line_for_each_event() {
     }
     assert_eq!([client.line(), client.line()], ["BINARY 17", "CLOSED 4000"]);
     client.retry();
-    // A refusal's phrase, headers and body.
+    // The phrase, headers and body of a rejection.
     drop(serve(&listener, Some("HTTP/1.1 403 No\u{9b}2J\u{2028}\r\nX: \u{202e}\r\nContent-Length: 5\r\n\r\n\nOPEN")));
     assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
 }
 
-/// More than sockets hold, both ways at once.
+/// More bytes than sockets buffer, both ways at once.
 #[test]
 fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
     for name in ["echo_server", "mio_server", "tokio_server"] {
@@ -133,16 +133,16 @@ fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
         for at in 0..100 {
             assert!(client.line().strip_prefix("TEXT ") == Some(&line(at)), "{name}: message {at}");
         }
-        // Only now: the time for the closing has begun when its input ends.
+        // Only now, because the time for closing starts at the end of its input.
         drop(typed.join().expect("no panic"));
         assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
     }
 }
 
-/// A server whose frame has no meaning, and which sends on, gets the Close that says so, and a client's `Closed` comes
-/// once.
+/// A server that sends an invalid frame and continues to send gets a Close with the fault's code; the client reports
+/// one `Closed`.
 #[test]
-fn the_tokio_client_tells_a_server_that_sends_on_of_its_fault() {
+fn the_tokio_client_sends_its_close_to_a_server_that_sends_on_after_a_fault() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);
@@ -171,9 +171,9 @@ fn the_tokio_client_reports_a_reset_once() {
     client.retry();
 }
 
-/// It answers pings, so that it is alive; but it takes nothing.
+/// The server answers pings, so that it is alive, but reads no messages.
 #[test]
-fn the_tokio_client_gives_a_server_up_that_takes_nothing() {
+fn the_tokio_client_drops_a_server_that_reads_nothing() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "1000"]);
     let mut tcp = serve(&listener, None);
@@ -194,7 +194,7 @@ fn the_tokio_client_gives_a_server_up_that_takes_nothing() {
 }
 
 #[test]
-fn the_tokio_client_comes_back_when_its_server_does() {
+fn the_tokio_client_reconnects_after_its_server_restarts() {
     for name in ["mio_server", "tokio_server"] {
         let (program, address) = server(name, &[]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
@@ -204,7 +204,7 @@ fn the_tokio_client_comes_back_when_its_server_does() {
         assert_eq!(client.line(), "CLOSED 1006");
         assert!(client.retry() <= 1000);
         let (_program, _) = start(example(name), &address, &[]);
-        // It may have tried before.
+        // The client may have tried before.
         let mut line = client.line();
         while line.starts_with("FAILED ") {
             client.retry();
@@ -218,7 +218,7 @@ fn the_tokio_client_comes_back_when_its_server_does() {
 }
 
 #[test]
-fn the_tokio_client_waits_as_long_as_it_is_asked_to() {
+fn the_tokio_client_obeys_retry_after() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
@@ -231,7 +231,7 @@ fn the_tokio_client_waits_as_long_as_it_is_asked_to() {
 }
 
 #[test]
-fn the_tokio_client_ends_when_it_is_refused_for_good() {
+fn the_tokio_client_ends_on_a_permanent_rejection() {
     let (listener, url) = listen();
     let client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")));
@@ -239,7 +239,7 @@ fn the_tokio_client_ends_when_it_is_refused_for_good() {
 }
 
 #[test]
-fn the_tokio_client_gives_a_dead_server_up() {
+fn the_tokio_client_pings_and_closes_a_dead_server() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "200"]);
     let mut tcp = serve(&listener, None);
@@ -268,7 +268,7 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     tcp.write_all(b"\x88\x02\x03\xe9").expect("the client reads");
     drop(tcp);
     assert_eq!(client.end(), (vec!["CLOSED 1001".into()], true));
-    // And while it waits to connect again.
+    // The same while it waits to connect again.
     let (listener, url) = listen();
     drop(listener);
     let mut client = Console::start(&url, &[]);

@@ -54,7 +54,7 @@ fn messages_come_back() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up() {
+fn a_peer_that_reads_nothing_is_dropped() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);

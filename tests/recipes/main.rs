@@ -105,7 +105,7 @@ drivers! {
     a_hundred_messages_come_back
     a_hundred_messages_go_each_way
     a_server_that_sends_before_it_reads_gets_its_echo
-    a_peer_that_takes_nothing_is_given_up
+    a_peer_that_reads_nothing_is_dropped
     a_peer_that_sends_on_after_its_fault_is_told
     a_reset_ends_it_once
     an_idle_peer_is_served_again
@@ -152,7 +152,7 @@ fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
     });
 }
 
-fn a_peer_that_takes_nothing_is_given_up(driver: &Driver) {
+fn a_peer_that_reads_nothing_is_dropped(driver: &Driver) {
     let give_up = |role| {
         let app = if role == Role::Server { App::echoing() } else { App::sending(MORE_THAN_SOCKETS_HOLD) };
         let (running, mut peer) = with_peer(driver, role, app);
