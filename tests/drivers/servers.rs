@@ -48,7 +48,7 @@ servers! {
     a_ping_is_answered
     a_close_is_answered_and_the_transport_closed
     a_message_above_the_limit_is_rejected_without_a_reset
-    a_peer_that_sends_on_after_its_fault_is_told
+    a_peer_that_sends_on_after_its_fault_gets_the_close
     what_is_no_upgrade_is_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
@@ -149,7 +149,7 @@ fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
 }
 
 /// Closing the socket during the peer's sending would reset the connection.
-fn a_peer_that_sends_on_after_its_fault_is_told(name: &str) {
+fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
     let (_server, address) = server(name, &[]);
     let mut tcp = open(&address);
     tcp.write_all(b"\x83\x80\0\0\0\0").expect("it reads");

@@ -1,18 +1,18 @@
-//! What a connection holds when it is over: nothing, but for the last event until that is given, and what the
-//! WebSocket API still asks for.
+//! The memory of a connection that has ended: none, except for the last event until it is returned, and for the values
+//! that the WebSocket API still offers.
 
 use websocket_proto::{CloseCode, MessageKind, Timeout};
 
 use super::*;
 
-/// The most that is on the heap for the last event, or for the peer's Close after it. No buffer of a message and no
-/// generator of mask keys fits in.
+/// The bound on the heap of the last event, and of the peer's Close after it. A message's buffer or a generator of mask
+/// keys would exceed it.
 const LAST_EVENT: isize = 450;
 
-/// Makes a connection be in the middle of something, and returns what the peer has to send to end its frame.
+/// Puts a connection into the middle of something, and returns the bytes that complete the peer's frame.
 type Begin = fn(&mut Connection) -> Vec<u8>;
 
-/// All that a connection can have on the heap.
+/// Everything that a connection can have on the heap.
 const BEGUN: [(&str, Begin); 7] = [
     ("nothing", |_| Vec::new()),
     ("a frame", |ws| in_frame(ws, Opcode::Binary, 5000)),
@@ -35,7 +35,8 @@ const BEGUN: [(&str, Begin); 7] = [
     }),
 ];
 
-/// Brings a connection to its end: until it is closed, or, as a client that has both Closes, waits to be.
+/// Ends a connection: afterwards it is closed, or it is a client that has both Closes and waits for the server to
+/// close.
 type End = fn(&mut Connection);
 
 const ENDS: [(&str, End); 7] = [
@@ -54,7 +55,7 @@ const ENDS: [(&str, End); 7] = [
     ("the end of the stream after its Close", |ws| ws.close_without_code(&mut Output::new())),
 ];
 
-/// The key that its peer masks with.
+/// The mask key of its peer.
 fn mask(ws: &Connection) -> Option<[u8; 4]> {
     (ws.role() == Role::Server).then_some(KEY)
 }
@@ -70,7 +71,7 @@ fn in_frame(ws: &mut Connection, opcode: Opcode, len: usize) -> Vec<u8> {
     rest
 }
 
-/// Runs each way to its end, in the middle of each thing; a fault and a Close come when the frame under way is over.
+/// Ends the connection in each way, in the middle of each thing; a fault and a Close follow the frame in progress.
 #[track_caller]
 fn assert_nothing_is_held(what: &str, open: &dyn Fn() -> Connection, begin: Begin) {
     for (how, end) in ENDS {
@@ -86,14 +87,14 @@ fn assert_nothing_is_held(what: &str, open: &dyn Fn() -> Connection, begin: Begi
         });
         let what = format!("{what}, {how}, {:?}, {:?}", ws.role(), ws.state());
         assert!(was_over || how.starts_with("the end"), "{what}");
-        // Before the last event is given: it may hold that, and nothing that served the connection.
+        // Before the last event is returned: memory for the event, and nothing else.
         assert!(!was_over || held <= LAST_EVENT, "{what}: {held} held with the last event");
         let ((), _, freed, _) = measure(|| while ws.receive_eof().is_some() {});
         assert!(ws.is_closed());
-        // The peer's Close can still be asked for, if there was one.
+        // The peer's Close is still available, if there was one.
         let kept = held + freed;
         assert!(if ws.received_close().is_some() { kept <= LAST_EVENT } else { kept == 0 }, "{what}: {kept} kept");
-        // What comes later is not kept either.
+        // Bytes after the end allocate nothing.
         let mut late = frame(false, Opcode::Binary, mask(&ws), &[1; 500]);
         let ((), _, held, _) = measure(|| {
             hear(&mut ws, &mut late);
@@ -101,12 +102,12 @@ fn assert_nothing_is_held(what: &str, open: &dyn Fn() -> Connection, begin: Begi
             ws.time_out(Timeout::KeepAlive, &mut Output::new());
             assert!(ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).is_err());
         });
-        assert_eq!(held, 0, "{what}: held of what comes after the end");
+        assert_eq!(held, 0, "{what}: allocated for bytes after the end");
     }
 }
 
 #[test]
-fn nothing_is_held_after_the_end() {
+fn an_ended_connection_has_freed_its_memory() {
     for (what, begin) in BEGUN {
         assert_nothing_is_held(what, &|| open_server(Config::new()), begin);
         assert_nothing_is_held(what, &open_client, begin);
@@ -115,17 +116,17 @@ fn nothing_is_held_after_the_end() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn nothing_of_compression_is_held_after_the_end() {
+fn an_ended_connection_has_freed_its_compressors() {
     use websocket_proto::Deflate;
 
     let begun: [(&str, Begin); 3] = [
         ("a compressor and a decompressor", |ws| {
             ws.send_text(&"x".repeat(500), &mut Output::new()).expect("open");
-            hear_compressed(ws, true);
+            receive_compressed(ws, true);
             Vec::new()
         }),
         ("a compressed message", |ws| {
-            hear_compressed(ws, false);
+            receive_compressed(ws, false);
             Vec::new()
         }),
         ("a compressed message of its own", |ws| {
@@ -142,18 +143,18 @@ fn nothing_of_compression_is_held_after_the_end() {
     }
 }
 
-/// "Hello", or the beginning of it.
+/// Receives "Hello", or the start of it.
 #[cfg(feature = "deflate")]
-fn hear_compressed(ws: &mut Connection, whole: bool) {
+fn receive_compressed(ws: &mut Connection, whole: bool) {
     let mut bytes =
         deflate::compressed(whole, Opcode::Binary, if whole { &deflate::HELLO } else { &deflate::HELLO[..4] });
     let mut input = Input::new(&mut bytes);
     while ws.receive(&mut input, &mut Output::new()).is_some() {}
 }
 
-/// A browser's connection ends when its buffer is full; the bytes that were never sent are still counted.
+/// Under browser rules, a full buffer ends the connection; the bytes that were never sent still count.
 #[test]
-fn nothing_is_held_after_a_full_buffer() {
+fn a_connection_with_a_full_buffer_frees_its_memory() {
     let config = Config::new().browser_rules(true).max_output(100);
     for (what, begin) in BEGUN {
         for (mut ws, mut output) in
@@ -161,7 +162,7 @@ fn nothing_is_held_after_a_full_buffer() {
         {
             let (mut kept, _, held, _) = measure(|| {
                 begin(&mut ws);
-                // Whatever is under way, a fragment of text goes on with it.
+                // A fragment of text continues every message in progress.
                 assert_eq!(ws.send_fragment(MessageKind::Text, &[b'x'; 100], false, &mut output), Ok(()));
                 assert!(ws.is_closed(), "{what}");
                 while ws.receive_eof().is_some() {}
@@ -173,16 +174,16 @@ fn nothing_is_held_after_a_full_buffer() {
             assert_eq!(further, 0);
         }
     }
-    // What counts for nothing takes no place.
+    // Bytes that do not count as buffered need no memory.
     let mut ws = open_server(config);
     ws.receive_eof();
     let (sent, _, held, _) = measure(|| ws.send_text("", &mut Output::new()));
     assert_eq!((sent, held), (Ok(()), 0));
 }
 
-/// Before a connection is open, it may hold a head, what came behind it, or a refusal's body.
+/// Before it is open, a connection may have a head, early data, or the body of a rejection.
 #[test]
-fn nothing_is_held_after_a_handshake_that_comes_to_nothing() {
+fn a_failed_handshake_frees_its_memory() {
     let mut padded = REQUEST[..REQUEST.len() - 2].to_vec();
     padded.extend([&b"X-Filler: "[..], &[b'x'; 5000], b"\r\n\r\n"].concat());
     let early = [&padded[..], &frame(true, Opcode::Binary, Some(KEY), &[1; 5000])].concat();
@@ -191,7 +192,7 @@ fn nothing_is_held_after_a_handshake_that_comes_to_nothing() {
         |ws| ws.time_out(Timeout::Opening, &mut Output::new()),
         |ws| ws.close(CloseCode::GOING_AWAY, "", &mut Output::new()),
     ];
-    // Nothing yet, half of a head, a whole one and more, which is no request any more once it is decided.
+    // No bytes, half a head, and a whole head with more, which is no request any more after the decision.
     for (part, is_decided) in [(0, false), (3000, false), (early.len(), false), (early.len(), true)] {
         for end in ends {
             let mut bytes = early[..part].to_vec();
@@ -230,15 +231,15 @@ fn nothing_is_held_after_a_handshake_that_comes_to_nothing() {
                 while ws.receive_eof().is_some() {}
                 ws
             });
-            assert_eq!((ws.state(), held), (State::Closed, 0), "{part} bytes of a refusal");
+            assert_eq!((ws.state(), held), (State::Closed, 0), "{part} bytes of a rejection");
         }
     }
 }
 
-/// A buffer that is given back while a message is gathered would be held beside it, by a connection that has no use for
-/// it now: it is freed.
+/// A buffer that is recycled while another message is being reassembled is freed, because the connection has no use for
+/// it yet.
 #[test]
-fn a_buffer_given_back_while_a_message_is_gathered_is_freed() {
+fn a_buffer_recycled_during_reassembly_is_freed() {
     let under_way = &BEGUN[1..5];
     for (what, begin) in under_way {
         for mut ws in [open_server(Config::new()), open_client()] {
@@ -248,8 +249,8 @@ fn a_buffer_given_back_while_a_message_is_gathered_is_freed() {
             assert_eq!(freed, -100_000, "{what}, {:?}", ws.role());
         }
     }
-    // In the middle of what is not gathered, it is kept for what will be: a message of its own, a ping, a message that
-    // comes in parts.
+    // In the middle of a frame that is not reassembled, the buffer is kept for the next message: an own message, a
+    // ping, a message in parts.
     let in_parts = Config::new().part_size(100);
     let others: [(Config, Begin); 4] = [
         (Config::new(), BEGUN[0].1),
@@ -263,7 +264,7 @@ fn a_buffer_given_back_while_a_message_is_gathered_is_freed() {
         let buffer = vec![0; 100_000];
         let ((), _, held, _) = measure(|| ws.recycle(buffer));
         assert!((0..LAST_EVENT).contains(&held), "{held}");
-        // One buffer, not all that were ever given back.
+        // Only one recycled buffer is kept.
         let buffer = vec![0; 50_000];
         let ((), _, freed, _) = measure(|| ws.recycle(buffer));
         assert_eq!(freed, -100_000);

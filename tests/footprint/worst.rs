@@ -1,4 +1,4 @@
-//! How much of `Config::max_memory_for` peers can really make a connection hold: attacks that are made for it.
+//! How much of the bound `Config::max_memory_for` an attack can reach, with attacks designed for that.
 
 use super::attacks::{ROLES, attack, mask, open};
 use super::peer::{Backlog, Reader, absorb};
@@ -36,7 +36,7 @@ impl Limits {
         config
     }
 
-    /// The most bytes that any of the attacks makes a connection hold.
+    /// The peak of the worst attack, in bytes.
     fn worst(self, role: Role) -> usize {
         let readers = [Reader::Nothing, Reader::Gulps].into_iter();
         let frames = readers.flat_map(|reader| [0, 125].map(|len| self.frames(role, reader, len))).max();
@@ -54,7 +54,7 @@ impl Limits {
         frames.max(heads.into_iter().max()).max(bombs).unwrap_or(0)
     }
 
-    /// Pings until the pongs take what they may, and then a message that arrives in small pieces, up to the limit.
+    /// Pings until the pongs fill their budget, and then a message in small pieces, up to the limit.
     fn frames(self, role: Role, reader: Reader, len: usize) -> usize {
         let config = self.config();
         let ping = frame(true, Opcode::Ping, mask(role), &vec![b'p'; len]);
@@ -69,7 +69,7 @@ impl Limits {
         outcome.peak
     }
 
-    /// Pings, and a message that becomes as long as it may be. A server gets the message before it has answered the
+    /// Pings, and a message that inflates to the limit. A server receives the message before it has answered the
     /// request.
     #[cfg(feature = "deflate")]
     fn bomb(self, role: Role, pings_first: bool) -> usize {
@@ -116,13 +116,13 @@ impl Limits {
         0
     }
 
-    /// A request with the longest host, which is kept beside the header.
+    /// A request with the longest possible host, which is stored in addition to the header.
     fn long_host(self) -> usize {
         let host = "h".repeat(self.head - REQUEST.len() + "localhost".len());
         self.request(&text(REQUEST).replace("localhost", &host))
     }
 
-    /// A request with as many subprotocols as it may have, and these extensions.
+    /// A request with the maximum number of subprotocols, and these extensions.
     fn lists(self, extensions: &str) -> usize {
         let names = (0..99).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
         let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}\r\n");
@@ -132,7 +132,7 @@ impl Limits {
         self.request(&request.replace("localhost", &host))
     }
 
-    /// A request with as many lines as it may have.
+    /// A request with the maximum number of lines.
     fn many_lines(self) -> usize {
         let lines = "a:\r\n".repeat(self.lines - 5);
         let request = request_with(&lines);
@@ -141,7 +141,7 @@ impl Limits {
         self.request(&request.replace("localhost", &host))
     }
 
-    /// A request that comes in pieces, and before it is answered as many pings as there may be.
+    /// A request in pieces, and as many pings as possible before it is answered.
     fn request(self, request: &str) -> usize {
         let config = self.config();
         let mut request = request.as_bytes().to_vec();
@@ -160,7 +160,7 @@ impl Limits {
         outcome.peak
     }
 
-    /// A refusal with a long head, in so many lines more than it needs, and a long body, in one chunk or not in chunks.
+    /// A rejection with a long head, of `lines` additional lines, and a long body, in one chunk or without chunks.
     fn refusal(self, lines: usize, is_chunked: bool) -> usize {
         let config = self.config();
         let coding =
@@ -181,7 +181,7 @@ impl Limits {
         outcome.peak
     }
 
-    /// A response that selects extensions which nobody offered.
+    /// A response that selects extensions which the client did not offer.
     fn answer(self) -> usize {
         let config = self.config();
         let extensions = format!("Sec-WebSocket-Extensions: {}\r\n", "e;p,".repeat(49));
@@ -208,7 +208,7 @@ const CASES: [Limits; 9] = [
     Limits { message: UNLIMITED, part: 64 << 10, ..DEFAULT },
     Limits { message: UNLIMITED, part: 4 << 10, ..CHAT },
     Limits { message: 0, ..CHAT },
-    // No power of two.
+    // Not a power of two.
     Limits { head: 9000, message: 9000, ..CHAT },
     Limits { pongs: 100_000, ..CHAT },
     Limits { head: 64 << 10, lines: 1000, message: 1000, ..CHAT },
@@ -219,9 +219,9 @@ fn cases() -> impl Iterator<Item = (Limits, Role)> {
     CASES.into_iter().chain(compressed).flat_map(|limits| ROLES.map(|role| (limits, role)))
 }
 
-/// The bound is no idle one: in each role, attacks reach most of it.
+/// The bound is tight: in each role, attacks reach most of it.
 #[test]
-fn the_sum_is_reached() {
+fn attacks_reach_most_of_the_bound() {
     for (limits, role) in cases() {
         let (worst, most) = (limits.worst(role), limits.config().max_memory_for(role));
         println!("{}% {limits:?} {role:?}: {worst} of {most}", worst * 100 / most);
@@ -229,9 +229,9 @@ fn the_sum_is_reached() {
     }
 }
 
-/// `Config`'s docs state one formula, which holds for heads that are long enough for their lines and lists.
+/// `Config`'s docs state one formula, for heads that are long enough for their lines and lists.
 #[test]
-fn the_sum_is_the_documented_one() {
+fn the_bound_is_the_documented_formula() {
     for (limits, role) in cases() {
         let Limits { head, lines, message, part, pongs, deflate } = limits;
         let is_server = role == Role::Server;
@@ -253,7 +253,7 @@ fn the_sum_is_the_documented_one() {
     for limits in CASES {
         assert_eq!(Some(limits.config().max_memory()), by_role(&limits.config()).into_iter().max());
     }
-    // No message is too long to be counted, and nothing is where nothing is allowed.
+    // Without a limit the bound is unlimited, and with limits of zero it is zero.
     assert_eq!(by_role(&Config::new().max_message_size(UNLIMITED)), [UNLIMITED; 2]);
     let nothing = Config::new().max_head_size(0).max_headers(0).max_message_size(0).max_pending_pong_bytes(0);
     assert!(by_role(&nothing).into_iter().all(|most| most < 3 << 10), "{:?}", by_role(&nothing));

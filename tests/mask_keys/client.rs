@@ -1,4 +1,4 @@
-//! A client, what it sends, and a prediction of the keys that this has to have.
+//! A client, the frames that it sends, and a prediction of their mask keys.
 
 use crate::shared::frames::{decode, first_byte};
 use crate::shared::wired::{drain, open};
@@ -8,15 +8,15 @@ use websocket_proto::{Config, Connection, Input, Output, Role};
 /// The seed of every client here and in `shared::wired`.
 const SEED: [u8; 32] = [7; 32];
 
-/// The numbers that a seed gives: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0 on.
+/// The random numbers from a seed: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0.
 pub(crate) struct Numbers {
-    /// The block that the next one is in.
+    /// The block with the next number.
     block: [u32; 16],
     drawn: u32,
 }
 
 impl Numbers {
-    /// After the first so many, all of them in the first block.
+    /// After the first `drawn` numbers, all of which are in the first block.
     pub(crate) fn after(drawn: u32) -> Self {
         Self { block: block(SEED, 0), drawn }
     }
@@ -66,10 +66,10 @@ fn the_prediction_is_chacha20() {
     assert_eq!(block([0; 32], 1)[..4], [0xbee7_079f, 0x7a38_5155, 0x7c97_ba98, 0x0d08_2d73]);
 }
 
-/// A frame as it was sent: its first byte, and its payload without the mask.
+/// A sent frame: its first byte, and its unmasked payload.
 pub(crate) type Frame = (u8, Vec<u8>);
 
-/// A client, with what it sends and the keys that this has to have.
+/// A client with its output and the expected mask keys.
 pub(crate) struct Client {
     pub(crate) ws: Connection,
     pub(crate) output: Output,
@@ -77,7 +77,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Clients that are open: by an opening handshake, whose nonce is drawn from the seed first, and without one.
+    /// Open clients: one after an opening handshake, whose nonce is drawn from the seed first, and one without.
     pub(crate) fn open(config: &Config) -> [Self; 2] {
         let (ws, _) = open_pair(config);
         let upgraded = Connection::upgraded(Role::Client, Negotiated::default(), config.clone(), SEED);
@@ -85,14 +85,14 @@ impl Client {
         [(ws, 4), (upgraded, 0)].map(|(ws, drawn)| Self { ws, output: Output::new(), keys: Numbers::after(drawn) })
     }
 
-    /// What was sent since the last call, every frame with the next key.
+    /// The frames sent since the last call; asserts that each has the next key.
     #[track_caller]
     pub(crate) fn sent(&mut self) -> Vec<Frame> {
         let keys = &mut self.keys;
         frames(&drain(&mut self.output), |key, _| assert_eq!(key, keys.draw(), "not the next key"))
     }
 
-    /// Receives bytes in pieces of at most this size. The events are of no interest here.
+    /// Receives the bytes in pieces of at most `piece` bytes, and ignores the events.
     pub(crate) fn receive(&mut self, bytes: &[u8], piece: usize) {
         for piece in bytes.to_vec().chunks_mut(piece) {
             let mut input = Input::new(piece);

@@ -1,5 +1,6 @@
-//! Without memory to compress with, nothing is sent and everything goes on; without memory to receive a message with, the
-//! connection ends and says so. Each allocation fails in turn, alone and with all after it.
+//! Allocation failures. Without memory to compress, nothing is sent and the connection continues; without memory to
+//! receive a message, the connection ends with an error. Each allocation fails in turn, alone and together with all
+//! later ones.
 
 mod receiving;
 mod sending;
@@ -14,8 +15,8 @@ use shared::wired::{self, drain, receive};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// How connections keep their compressors: each its own, with the context of the messages before or without it, or all
-/// the same.
+/// How connections keep their compressors: each its own, with or without the context of earlier messages, or all of
+/// them the same pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Takeover,
@@ -27,7 +28,7 @@ const MODES: [Mode; 3] = [Mode::Takeover, Mode::NoTakeover, Mode::Shared];
 
 impl Mode {
     fn deflate(self) -> Deflate {
-        // As small as can be: there are many of them.
+        // Small, because there are many.
         let deflate = Deflate::new().threshold(0).window_bits(9).memory_level(1);
         match self {
             Self::Takeover => deflate,
@@ -39,7 +40,7 @@ impl Mode {
     }
 }
 
-/// Both ends of an open connection: the one of this role, whose memory fails, and its peer, whose does not.
+/// Both ends of an open connection: the end with this role, whose allocations fail, and its peer.
 fn open(role: Role, deflate: &Deflate, config: &Config) -> [Connection; 2] {
     let config = config.clone().deflate(deflate.clone());
     let (mut own, mut peer) = wired::open(role, config.clone(), config);
@@ -51,10 +52,10 @@ fn open(role: Role, deflate: &Deflate, config: &Config) -> [Connection; 2] {
     [own, peer]
 }
 
-/// No compressor and no decompressor fits below this.
+/// Smaller than every compressor and decompressor.
 const CODEC: usize = 40 << 10;
 
-/// A message goes from one to the other, compressed.
+/// Asserts that a compressed message passes from one end to the other.
 #[track_caller]
 fn assert_passes(text: &str, [from, to]: [&mut Connection; 2], outputs: [&mut Output; 2]) {
     let [out, back] = outputs;
@@ -64,8 +65,8 @@ fn assert_passes(text: &str, [from, to]: [&mut Connection; 2], outputs: [&mut Ou
     assert_eq!(receive(to, &bytes, back), [Event::Text(text.into())]);
 }
 
-/// Runs `act` for each of the allocations that it makes, which fails, until there is none left to fail. `act` plans the
-/// failure itself, when everything is ready, and checks what happened.
+/// Runs `act` once for each of its allocations, which fails, until none is left to fail. `act` plans the failure itself
+/// when everything is ready, and checks the result.
 fn at_each_allocation(act: impl Fn(Failing) -> bool) -> usize {
     at_first_allocations(usize::MAX, act)
 }
@@ -75,7 +76,7 @@ fn at_first_allocations(most: usize, act: impl Fn(Failing) -> bool) -> usize {
     let mut failures = 0;
     for plan in [Failing::Once, Failing::From] {
         for index in 0.. {
-            assert!(index < 1000, "it goes on for ever");
+            assert!(index < 1000, "it never succeeds");
             if index == most || !act(plan(index)) {
                 break;
             }
@@ -85,7 +86,7 @@ fn at_first_allocations(most: usize, act: impl Fn(Failing) -> bool) -> usize {
     failures
 }
 
-/// Text that is compressed well, with characters of several bytes.
+/// Text that compresses well, with characters of several bytes.
 fn verse() -> String {
     "Ringel, Ringel, Röslein – schöne Aprikösen. ".repeat(14)
 }

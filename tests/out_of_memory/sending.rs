@@ -1,4 +1,4 @@
-//! Sending: an error that says so, nothing in the output, and everything goes on.
+//! Sending without memory: an error, nothing in the output, and the connection continues.
 
 use bytes::Buf;
 use websocket_proto::{
@@ -13,11 +13,11 @@ use crate::{CODEC, MODES, Mode, assert_passes, at_each_allocation, at_first_allo
 const BEFORE: &str = "a message before, a message before, a message before";
 const AFTER: &str = "a message after, a message before, a message after";
 
-/// What is sent while memory fails.
+/// The message that is sent while memory fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Text,
-    /// That does not get smaller.
+    /// Data that no compressor makes shorter.
     Noise,
     FirstFragment,
     NextFragment,
@@ -80,7 +80,7 @@ impl Stage {
         }
     }
 
-    /// Sends what the message lacks after it was acted.
+    /// Sends the rest of the message.
     fn finish(&mut self) {
         let sent = match self.way {
             Way::FirstFragment => 30,
@@ -90,9 +90,9 @@ impl Stage {
         self.ws.send_fragment(MessageKind::Text, &self.payload[sent..], true, &mut self.output).unwrap();
     }
 
-    /// How many allocations may fail.
+    /// The number of allocations that may fail.
     fn allocations(&self) -> usize {
-        // A compressor, what is compressed, the frame, and a place for it: what refers to that is not in our hands.
+        // A compressor, the compressed data, the frame, and its buffer; `Bytes` allocates its reference count itself.
         if self.way == Way::PreparedMessage && self.ws.role() == Role::Server { 4 } else { usize::MAX }
     }
 
@@ -103,7 +103,7 @@ impl Stage {
         }
     }
 
-    /// A message passes over each of the two connections.
+    /// Asserts that a message passes over each of the two connections.
     #[track_caller]
     fn check_passing(&mut self, text: &str) {
         let Self { ws, peer, neighbour, its_peer, output, back, .. } = self;
@@ -112,7 +112,7 @@ impl Stage {
     }
 }
 
-/// Every way, for both roles, with compressors that there are already and without.
+/// Calls `check` with every way, role and mode, with existing compressors and without.
 fn every_stage(check: impl Fn(&dyn Fn() -> Stage, &str)) {
     for (way, role) in WAYS.into_iter().flat_map(|way| ROLES.map(|role| (way, role))) {
         for (mode, is_warm) in MODES.into_iter().flat_map(|mode| [false, true].map(|is_warm| (mode, is_warm))) {
@@ -127,7 +127,7 @@ fn waiting(output: &Output) -> Vec<u8> {
     output.chunk().to_vec()
 }
 
-/// Acts with these allocations failing, and checks that nothing happened if one did.
+/// Acts while these allocations fail, and asserts that a failure has no effect. Returns whether one failed.
 fn fail(stage: &mut Stage, failing: Failing, what: &str) -> bool {
     let (waiting_before, sent_before) = (waiting(&stage.output), stage.ws.counters().sent);
     plan(failing);
@@ -144,7 +144,7 @@ fn fail(stage: &mut Stage, failing: Failing, what: &str) -> bool {
 }
 
 #[test]
-fn what_was_not_sent_can_be_sent_again() {
+fn a_failed_message_can_be_sent_again() {
     every_stage(|make, what| {
         let failures = at_first_allocations(make().allocations(), |failing| {
             let mut stage = make();
@@ -158,13 +158,13 @@ fn what_was_not_sent_can_be_sent_again() {
             stage.check_passing(AFTER);
             true
         });
-        // Where there is a compressor and room, nothing is needed.
+        // With a compressor and a buffer, no allocation is necessary.
         assert!(failures > 0 || what.ends_with("true"), "{what}: no allocation failed");
     });
 }
 
 #[test]
-fn other_messages_can_be_sent_instead() {
+fn another_message_can_be_sent_after_a_failure() {
     every_stage(|make, what| {
         at_first_allocations(make().allocations(), |failing| {
             let mut stage = make();
@@ -173,7 +173,7 @@ fn other_messages_can_be_sent_instead() {
             }
             let Stage { way, ws, peer, output, back, .. } = &mut stage;
             let instead = match way {
-                // The message that is under way goes on with something else.
+                // The message in progress continues with another fragment.
                 Way::NextFragment | Way::LastFragment => {
                     ws.send_fragment(MessageKind::Text, AFTER.as_bytes(), true, output).unwrap();
                     format!("{}{AFTER}", &verse()[..30])
@@ -191,9 +191,9 @@ fn other_messages_can_be_sent_instead() {
     });
 }
 
-/// What others need does not stay with a connection that failed, and an idle server holds nothing.
+/// A failed connection returns the shared compressor, and an idle server has nothing on the heap.
 #[test]
-fn a_shared_compressor_is_not_lost() {
+fn a_failed_connection_returns_the_shared_compressor() {
     for role in ROLES {
         let failures = at_each_allocation(|failing| {
             let mut stage = Stage::new(Way::Noise, role, &Mode::Shared.deflate(), true);
@@ -209,9 +209,9 @@ fn a_shared_compressor_is_not_lost() {
     }
 }
 
-/// A shared compressor is made anew for a connection that agreed on another window, or not at all.
+/// For a connection that agreed on another window, a shared compressor is made again, or not at all.
 #[test]
-fn a_shared_compressor_of_another_window() {
+fn a_shared_compressor_with_another_window_is_replaced_or_kept() {
     let other = Mode::Shared.deflate().window_bits(10);
     let failures = at_each_allocation(|failing| {
         let mut stage = Stage::new(Way::Text, Role::Server, &Mode::Shared.deflate(), true);
@@ -227,9 +227,9 @@ fn a_shared_compressor_of_another_window() {
     assert!(failures > 0);
 }
 
-/// A shared compressor forgets a fragmented message that fails: a neighbour's message refers to nothing of it.
+/// A shared compressor forgets a fragmented message that failed: another connection's message does not refer to it.
 #[test]
-fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
+fn no_message_refers_to_a_failed_message_of_another_connection() {
     let secret = "the secret of one connection, which no other may refer to: 0123456789 abcdefghij";
     for role in ROLES {
         let failures = at_each_allocation(|failing| {
@@ -252,9 +252,9 @@ fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
     }
 }
 
-/// A message that is being received goes on when one that is sent fails, whatever output that one goes to.
+/// A failed send does not disturb a message that is being received, whichever output the send uses.
 #[test]
-fn a_message_that_is_received_survives_one_that_fails() {
+fn a_failed_send_does_not_disturb_a_received_message() {
     let text = "a message in two halves, a message in two halves";
     for role in ROLES {
         at_each_allocation(|failing| {

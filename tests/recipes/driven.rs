@@ -1,4 +1,4 @@
-//! [`Driver`]: a recipe that drives a connection, made to be run by a test; [`App`], what it drives for.
+//! [`Driver`]: a recipe that drives a connection, wrapped for a test; [`App`]: the application that it serves.
 
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use crate::{blocking, event_loop, tls, tokio_recipe};
 pub(crate) struct Driver {
     /// Drives a connection to its end.
     pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Heard,
-    /// Makes of the socket what a peer of this role reads and writes.
+    /// Turns the socket into the stream that a peer of this role reads and writes.
     pub(crate) peer: fn(TcpStream, Role) -> Box<dyn Stream>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) const TLS: Driver = Driver { drive: drive_tls, peer: tls_peer };
 pub(crate) const EVENT_LOOP: Driver = Driver { drive: drive_event_loop, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box::new(tcp) };
 
-/// What the application heard.
+/// Everything that the application received.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     pub(crate) messages: usize,
@@ -32,27 +32,27 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// How it ended: once.
+    /// The only last event.
     pub(crate) fn end(&self) -> &Closed {
-        let [closed] = &self.closed[..] else { panic!("not one end: {:?}", self.closed) };
+        let [closed] = &self.closed[..] else { panic!("not exactly one end: {:?}", self.closed) };
         closed
     }
 }
 
-/// Sends messages as soon as it can, all at once; gives messages back, if it is asked to; as a client it closes when it
-/// has heard enough.
+/// Sends its messages as soon as the connection is open; echoes messages, if asked to; as a client it closes after the
+/// last expected message.
 #[derive(Default)]
 pub(crate) struct App {
     sends: usize,
     echoes: bool,
     expects: usize,
-    /// Whether the messages of several peers come, in any order.
+    /// Whether messages of several peers arrive, in any order.
     is_shared: bool,
     pub(crate) heard: Heard,
 }
 
 impl App {
-    /// The messages of [`message`].
+    /// An application that sends the messages of [`message`].
     pub(crate) fn sending(count: usize) -> Self {
         Self { sends: count, expects: count, ..Self::default() }
     }
@@ -65,7 +65,7 @@ impl App {
         Self { echoes: true, ..Self::default() }
     }
 
-    /// For several connections at once.
+    /// An application that echoes, for several connections at once.
     pub(crate) fn echoing_anything() -> Self {
         Self { echoes: true, is_shared: true, ..Self::default() }
     }
@@ -99,7 +99,7 @@ impl App {
     }
 }
 
-/// A megabyte that differs from the next one.
+/// A megabyte that differs from message to message.
 pub(crate) fn message(at: usize) -> Vec<u8> {
     vec![u8::try_from(at % 251).expect("it is small"); 1_000_000]
 }
@@ -173,7 +173,7 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
     }
 }
 
-/// A loop with one connection in it.
+/// An event loop with one connection.
 fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
     tcp.set_nonblocking(true).expect("an open socket");
     let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));

@@ -1,4 +1,4 @@
-//! [`Peer`]: the other side, byte by byte, as it keeps to no protocol.
+//! [`Peer`]: the other side, as bytes, so that it need not follow the protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::shared::sockets;
 use crate::PATIENCE;
 use crate::driven::Driver;
 
-/// What carries the bytes.
+/// A TCP or TLS stream.
 pub(crate) trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
@@ -21,7 +21,7 @@ impl<S: Read + Write + Send> Stream for S {}
 /// A peer after the opening handshake.
 pub(crate) struct Peer {
     pub(crate) stream: Box<dyn Stream>,
-    /// The socket below the stream.
+    /// The socket of the stream.
     pub(crate) tcp: TcpStream,
     role: Role,
 }
@@ -41,22 +41,22 @@ impl Peer {
         peer
     }
 
-    /// A binary message of this side: as a client with a mask that changes nothing.
+    /// A binary message of this side; a client masks it with a key of zeros.
     pub(crate) fn message(&self, payload: &[u8]) -> Vec<u8> {
         encode(0x82, (self.role == Role::Client).then_some(ZERO_KEY), payload)
     }
 
-    /// A frame whose opcode has no meaning (RFC 6455 §5.2), for which the other side has to close with 1002.
+    /// A frame with a reserved opcode (RFC 6455 §5.2), to which the other side must answer with a Close, 1002.
     pub(crate) fn fault(&self) -> Vec<u8> {
         if self.role == Role::Client { b"\x83\x80\0\0\0\0".to_vec() } else { b"\x83\x00".to_vec() }
     }
 
-    /// The frames of the other side, unmasked, to the end.
+    /// The frames of the other side up to the end of the stream, unmasked.
     pub(crate) fn frames_to_end(&mut self) -> Vec<(Opcode, Vec<u8>)> {
         decode(&self.read_to_end()).into_iter().map(|(header, payload)| (header.opcode, payload)).collect()
     }
 
-    /// Everything to the end, without the opening handshake. An end by a reset is none.
+    /// All bytes up to the end of the stream, after the opening handshake; panics on a reset.
     pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         sockets::read_to_end(&mut self.stream)
     }

@@ -1,4 +1,4 @@
-//! `broadcast`, over the event loop's peers, and `huge_messages`, over the blocking one's.
+//! `broadcast`, with the peers of the event loop, and `huge_messages`, with the peer of the blocking recipe.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -12,9 +12,9 @@ use crate::driven::{App, BLOCKING, Heard, message};
 use crate::peers::Peer;
 use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
 
-/// Two members read, the third does not: they get everything, and nobody waits for it.
+/// Two members read, the third does not: the two get everything, without waiting for the third.
 #[test]
-fn a_broadcast_reaches_those_who_read() {
+fn a_broadcast_reaches_the_members_that_read() {
     alone(|| {
         let (sockets, at_server): (Vec<_>, Vec<_>) = [(); 3].map(|()| connected()).into_iter().unzip();
         let server = Running::start(move || serve_room(at_server));
@@ -38,7 +38,7 @@ fn a_broadcast_reaches_those_who_read() {
     });
 }
 
-/// A loop with a room in it, to which the messages are sent one by one, when those who read have them.
+/// An event loop with a room of three members; each message is sent when the reading members have the one before.
 fn serve_room(sockets: Vec<TcpStream>) -> Heard {
     const MOST: usize = 4 << 20;
     let (mut room, mut app) = (event_loop::Peers::new().expect("a poll"), App::default());
@@ -49,11 +49,11 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
     }
     let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| PreparedMessage::binary(&message(at)));
     while !room.all.is_empty() {
-        // All are there, and two of them have what was sent.
+        // All members are connected, and two of them have written their output.
         let members = || room.all.values().map(|(member, _)| member);
         let are_open = members().all(|member| member.ws.state() > State::Connecting);
         let ready = members().filter(|member| member.backlog.is_empty()).count();
-        // A Close is owed beyond the limit.
+        // A Close may exceed the limit.
         assert!(members().all(|member| member.backlog.len() <= MOST + 127));
         if let Some(message) = (are_open && ready >= 2).then(|| messages.next()).flatten() {
             broadcast(&message, room.each());
@@ -63,9 +63,9 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
     app.heard
 }
 
-/// Thirty clients at once, of whom some stall, and some reset, on one thread.
+/// Thirty clients at once on one thread; some of them stall, some reset.
 #[test]
-fn the_loop_serves_all_who_connect() {
+fn the_loop_serves_all_clients() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("it is bound");
     let address = listener.local_addr().expect("it is bound");
@@ -91,7 +91,7 @@ fn the_loop_serves_all_who_connect() {
     }
 }
 
-/// A message of many megabytes each way, at once, of which neither side ever holds much.
+/// A message of many megabytes in each direction at once; neither side ever buffers much of it.
 #[test]
 fn huge_messages_go_each_way() {
     alone(|| {
@@ -113,7 +113,7 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
     let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
     let (mut film_out, mut heard, mut received) = (huge_messages::message(&film), Heard::default(), 0);
     loop {
-        // While there is more to send, a turn is not to wait for input.
+        // While there is more to send, a turn does not wait for input.
         let until = (!film_out.is_finished()).then(Instant::now);
         let goes_on = peer.turn(until, |event, _, _| match event {
             Event::BinaryPart { data, first, last } => {

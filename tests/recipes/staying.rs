@@ -1,4 +1,4 @@
-//! `reconnecting` and `proxies`, over the blocking recipe.
+//! `reconnecting` and `proxies`, with the blocking recipe.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -34,9 +34,9 @@ fn attempt(address: &str) -> End {
     end
 }
 
-/// A server that resets before it answers, refuses for a while, resets again, restarts, and is done at last.
+/// A server that resets before its answer, rejects for a while, resets again, restarts, and finally closes for good.
 #[test]
-fn a_client_comes_back_until_it_is_done() {
+fn a_client_reconnects_until_a_final_close() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
     let server = thread::spawn(move || {
@@ -60,7 +60,7 @@ fn a_client_comes_back_until_it_is_done() {
     let seconds = Duration::from_secs;
     let mut backoff = Backoff::new([7; 32]);
     let mut restart = Backoff::new([8; 32]).base(seconds(25)).cap(seconds(25));
-    // What would be waited for.
+    // The next delay, after one attempt.
     let mut go_on = || next(&attempt(&address), &mut backoff, &mut restart);
     assert!(matches!(go_on(), Next::After(delay) if delay <= seconds(1)));
     assert!(matches!(go_on(), Next::After(delay) if delay >= seconds(120) && delay <= seconds(122)));
@@ -69,11 +69,11 @@ fn a_client_comes_back_until_it_is_done() {
     assert!(matches!(go_on(), Next::Elsewhere(delay) if delay <= seconds(8)));
     assert_eq!(go_on(), Next::Never);
     server.join().expect("no panic");
-    assert!(matches!(go_on(), Next::After(_)), "nobody listens there any more");
+    assert!(matches!(go_on(), Next::After(_)), "no server listens any more");
 }
 
 #[test]
-fn messages_come_back_through_a_tunnel() {
+fn messages_are_echoed_through_a_tunnel() {
     alone(|| {
         let ((mut at_client, mut proxied), (mut proxying, at_server)) = (connected(), connected());
         let proxy = thread::spawn(move || {
@@ -102,7 +102,7 @@ fn messages_come_back_through_a_tunnel() {
 }
 
 #[test]
-fn not_a_byte_beyond_the_proxys_answer_is_taken() {
+fn no_byte_after_the_proxys_answer_is_read() {
     let (mut client, mut proxy) = connected();
     proxy.write_all(b"HTTP/1.0 200 OK\r\n\r\n\x81\x05Hello").expect("it reads");
     tunnel(&mut client, &Uri::parse("wss://[::1]/").expect("a URI"), PATIENCE).expect("a tunnel");
@@ -112,9 +112,9 @@ fn not_a_byte_beyond_the_proxys_answer_is_taken() {
     assert_eq!(&next, b"\x81\x05Hello");
 }
 
-/// One that refuses, one that is silent, one that never comes to an end of its head.
+/// One proxy rejects, one is silent, and one sends a head without end.
 #[test]
-fn a_proxy_has_its_time_and_its_limits() {
+fn a_proxys_answer_is_limited_in_time_and_size() {
     let uri = Uri::parse("ws://example.com/").expect("a URI");
     let (mut client, mut proxy) = connected();
     proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").expect("it reads");

@@ -1,4 +1,4 @@
-//! The opening handshake without a connection: header lists of HTTP/2, and whether client and server agree.
+//! The opening handshake without a connection: header lists of HTTP/2, and agreement of client and server.
 
 use websocket_proto::handshake::{
     Answer, Bootstrap, ClientHandshake, Headers, Request, parse_extended_connect, parse_request,
@@ -34,7 +34,7 @@ pub mod part {
     pub const ANSWER_HEADER: u8 = 3;
 }
 
-/// A minimal opening request, before other headers.
+/// A minimal extended CONNECT, before other headers.
 const OPENING: [(&[u8], &[u8]); 6] = [
     (b":method", b"CONNECT"),
     (b":protocol", b"websocket"),
@@ -78,9 +78,9 @@ fn check_list(list: &[Field<'_>], request: Request) {
     }
     assert!(request.headers().iter().map(|(name, value)| (name.as_bytes(), value)).eq(headers.iter().copied()));
     check_carried(request.headers());
-    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("the answer is valid");
     assert_eq!((answer.status(), answer.headers().iter().count()), (200, 0));
-    let request = parse_extended_connect(list.iter().copied()).expect("it was one before");
+    let request = parse_extended_connect(list.iter().copied()).expect("the list was valid before");
     assert_eq!(request.reject(&Reject::forbidden()).status(), 403);
 }
 
@@ -130,7 +130,7 @@ pub fn both_sides(data: &[u8]) {
             assert_eq!(server.uses_deflate(), client.uses_deflate());
             talk(server, client);
         }
-        // What the client requires, an answer may lack that is right in itself.
+        // A valid answer may lack a parameter that the client requires.
         Err(HandshakeErrorKind::InvalidExtensions) => assert!(flags & flag::OFFER != 0 && flags & flag::TAKE != 0),
         Err(kind) => assert!(is_choosy && kind == HandshakeErrorKind::MissingSubprotocol, "{kind}: {answer:?}"),
     }
