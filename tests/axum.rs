@@ -17,10 +17,10 @@ use shared::sockets;
 use tokio::time::timeout;
 use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The server, which ends with the test, and where it listens.
+/// The server, which ends with the test, and its address.
 struct Server {
     _program: Program,
     address: String,
@@ -55,7 +55,8 @@ impl Server {
         let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("it listens");
         let (mut sender, connection) = h2::client::handshake(tcp).await.expect("it speaks HTTP/2");
         tokio::spawn(connection);
-        // RFC 8441 §3: a client asks only after the server's SETTINGS have come, which an answer proves.
+        // RFC 8441 §3: a client sends the request only after the server's SETTINGS; a response proves that they have
+        // arrived.
         let (status, body) = request(&mut sender, Request::get(format!("http://{}/", self.address))).await;
         assert_eq!((status, &*body), (StatusCode::OK, &b"The WebSocket is at /echo.\n"[..]));
         assert!(sender.is_extended_connect_protocol_enabled());
@@ -77,7 +78,7 @@ async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builde
     (status, body)
 }
 
-/// What a connection did, as far as it matters here.
+/// The events of a connection that the tests compare.
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Open,
@@ -86,7 +87,7 @@ enum Said {
     Closed(u16, bool),
 }
 
-/// Receives it all; 0 bytes are the end of the stream.
+/// Receives the bytes; none means the end of the stream.
 fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Said>) {
     let is_end = bytes.is_empty();
     let mut input = Input::new(bytes);
@@ -102,8 +103,8 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
     }
 }
 
-/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
-/// and a Close; returns what has to come back.
+/// Sends a few messages, one of which is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
+/// and a Close; returns the expected events.
 fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     ws.send_text("hello €", output).expect("it is open");
@@ -120,7 +121,7 @@ fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
 }
 
 #[test]
-fn messages_come_back_over_http1() {
+fn messages_are_echoed_over_http1() {
     let server = Server::start(&[]);
     for config in [Config::new(), Config::new().deflate(Deflate::new())] {
         let (mut tcp, mut output, mut said) = (server.tcp(), Output::new(), Vec::new());
@@ -142,9 +143,10 @@ fn messages_come_back_over_http1() {
     }
 }
 
-/// A client that does not wait (a proxy may put it together so): what hyper read behind the request is not lost.
+/// A client that does not wait for the response, perhaps because of a proxy: bytes that hyper read after the request
+/// are not lost.
 #[test]
-fn frames_behind_the_request_are_read() {
+fn frames_in_the_same_read_as_the_request_are_received() {
     let server = Server::start(&[]);
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -157,9 +159,9 @@ fn frames_behind_the_request_are_read() {
     assert!(answer.ends_with(b"\r\n\r\n\x81\x02hi\x88\x02\x03\xe8"), "{}", answer.escape_ascii());
 }
 
-/// A client whose frame has no meaning, and which sends on, is told so all the same, in order.
+/// A client that sends an invalid frame and continues to send gets the Close, and a clean end of the stream.
 #[test]
-fn who_sends_on_after_a_fault_is_told_over_http1() {
+fn a_client_that_sends_on_after_its_fault_gets_the_close_over_http1() {
     let server = Server::start(&[]);
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -176,7 +178,7 @@ fn who_sends_on_after_a_fault_is_told_over_http1() {
 
 /// RFC 6455 §4.2.1, §4.2.2, §4.4; RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
 #[test]
-fn what_is_no_opening_is_refused_over_http1() {
+fn invalid_handshakes_are_rejected_over_http1() {
     let server = Server::start(&[]);
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let version = "Sec-WebSocket-Version: 13\r\n";
@@ -225,7 +227,7 @@ async fn head_is_answered_without_content_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
     for (path, status) in [("", StatusCode::OK), ("echo", StatusCode::METHOD_NOT_ALLOWED)] {
-        // The client's `h2` takes content behind HEAD for an error.
+        // The client's `h2` reports content after HEAD as an error.
         let answered = request(&mut sender, Request::head(format!("http://{}/{path}", server.address))).await;
         assert_eq!(answered, (status, Vec::new()), "{path}");
     }
@@ -235,13 +237,12 @@ async fn head_is_answered_without_content_over_http2() {
 async fn messages_come_back_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
-    // All on the same HTTP/2 connection.
+    // All of them use the same HTTP/2 connection.
     let (plain, mut send, _) = open_http2(&server, &mut sender, Config::new()).await;
     let compressed = open_http2(&server, &mut sender, Config::new().deflate(Deflate::new())).await;
     let other = open_http2(&server, &mut sender, Config::new()).await;
     assert!(compressed.0.uses_deflate() && !plain.uses_deflate());
-    // RFC 8441 §5: what is a reset of TCP otherwise is RST_STREAM here, with CANCEL. It ends its own stream and nothing
-    // else.
+    // RFC 8441 §5: RST_STREAM with CANCEL replaces a reset of TCP. It ends its own stream only.
     send.send_reset(Reason::CANCEL);
     for (mut ws, send, stream) in [compressed, other] {
         let mut output = Output::new();
@@ -249,7 +250,7 @@ async fn messages_come_back_over_http2() {
         let driven = drive_http2(ws, output, send, stream);
         assert!(timeout(PATIENCE, driven).await.expect("it ends in time") == expected);
     }
-    // And the ordinary route is there all the time.
+    // The ordinary route is served all the time.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);
 }
@@ -270,7 +271,7 @@ async fn open_http2(
     (Connection::upgraded(Role::Client, negotiated, config, [7; 32]), send, response.into_body())
 }
 
-/// Drives the connection until the server ends the stream, which RFC 8441 §5 has `END_STREAM` for.
+/// Drives the connection until the server ends the stream with `END_STREAM` (RFC 8441 §5).
 async fn drive_http2(
     mut ws: Connection,
     mut output: Output,
@@ -292,10 +293,11 @@ async fn drive_http2(
     said
 }
 
-/// RFC 9113 §6.9: who gives no credit takes nothing, while its stream is as open as can be. The server's patience ends:
-/// when the window opens after all, there comes what hyper had taken, and neither the rest nor a Close.
+/// RFC 9113 §6.9: a client without credit receives nothing, although its stream is open. The server's patience ends:
+/// when the window opens after all, the client gets the bytes that hyper had buffered, and neither the rest nor a
+/// Close.
 #[tokio::test]
-async fn who_keeps_its_window_closed_is_let_go() {
+async fn a_client_that_keeps_its_window_closed_is_dropped() {
     let server = Server::start(&["--grace", "300"]);
     let mut sender = server.http2().await;
     let (mut ws, mut send, mut stream) = open_http2(&server, &mut sender, Config::new()).await;
@@ -310,14 +312,14 @@ async fn who_keeps_its_window_closed_is_let_go() {
     }
     receive(&mut ws, &mut [], &mut output, &mut said);
     assert!(said == [complete[0].clone(), Said::Closed(1006, false)], "{} events", said.len());
-    // It was that stream alone.
+    // Other streams are not affected.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);
 }
 
 /// RFC 8441 §4, §5.
 #[tokio::test]
-async fn what_is_no_opening_is_refused_over_http2() {
+async fn invalid_handshakes_are_rejected_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
     let uri = format!("http://{}/echo", server.address);

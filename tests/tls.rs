@@ -1,4 +1,5 @@
-//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
+//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers of this
+//! test.
 
 mod shared;
 
@@ -16,13 +17,13 @@ use shared::program::{Program, example, listening};
 use shared::sockets;
 use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, State};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the client says, line by line, and whether it succeeded.
+/// The client's output by lines, and whether it succeeded.
 type Said = (Vec<String>, bool);
 
-/// The server, where it listens, and its certificate.
+/// The server, its address, and its certificate.
 struct Server {
     _program: Program,
     port: u16,
@@ -30,7 +31,7 @@ struct Server {
 }
 
 impl Server {
-    /// The test's name keeps its file apart from others'.
+    /// The test's name is in the name of its certificate file.
     fn start(test: &str) -> Self {
         let cert_file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
         let mut command = example("rustls_server");
@@ -47,7 +48,9 @@ impl Server {
     /// A TLS stream that trusts the server's certificate and offers these protocols.
     fn tls(&self, alpn: &[&str]) -> StreamOwned<ClientConnection, TcpStream> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&self.cert_file).expect("it wrote it")).expect("a certificate");
+        roots
+            .add(CertificateDer::from_pem_file(&self.cert_file).expect("the server wrote its certificate"))
+            .expect("a certificate");
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
@@ -93,8 +96,8 @@ impl Client {
         Self { tls, ws, output }
     }
 
-    /// Writes what waits, reads once, and tells of what that brought. An end without a goodbye is an error: rustls's
-    /// `UnexpectedEof`.
+    /// Writes the output, reads once, and passes the events to `tell`. An end without `close_notify` is an error:
+    /// rustls's `UnexpectedEof`.
     fn turn(&mut self, mut tell: impl FnMut(Event<'_>)) {
         self.output.write_to(&mut self.tls).expect("it reads");
         let mut buffer = vec![0; 16 << 10];
@@ -130,7 +133,7 @@ fn the_client_and_the_server_talk_over_tls() {
 }
 
 #[test]
-fn large_messages_come_back() {
+fn large_messages_are_echoed() {
     let server = Server::start("large");
     let mut client = server.open();
     client.echo("");
@@ -139,22 +142,22 @@ fn large_messages_come_back() {
 }
 
 /// RFC 6455 §4.1, 5: "If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail
-/// the WebSocket Connection_". Another server's certificate is not this one's, though it says the same; and the
-/// platform knows neither.
+/// the WebSocket Connection_". Another server's certificate with the same names is not accepted, and the platform
+/// trusts neither.
 #[test]
-fn a_server_that_is_not_trusted_is_not_spoken_to() {
+fn the_client_rejects_an_untrusted_server() {
     let (server, other) = (Server::start("trusted"), Server::start("other"));
     for (ca, why) in [(&other.ca()[..], "BadSignature"), (&[], "UnknownIssuer")] {
         let expected = vec![format!("FAILED invalid peer certificate: {why}")];
         assert_eq!(server.client(ca), (expected, false));
     }
-    // None of them has done it any harm.
+    // The server works on after these clients.
     assert!(server.client(&[&server.ca()[..], &["--send", "x"]].concat()).1);
 }
 
 /// RFC 8446 §6.1: "Each party MUST send a "`close_notify`" alert before closing its write side of the connection".
 #[test]
-fn the_server_says_goodbye_after_its_close() {
+fn the_server_sends_close_notify_after_its_close() {
     let server = Server::start("goodbye");
     let mut client = server.open();
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
@@ -172,7 +175,7 @@ fn the_server_says_goodbye_after_its_close() {
 }
 
 #[test]
-fn a_goodbye_and_a_cut_without_a_close_are_answered() {
+fn an_end_without_a_close_is_handled_with_and_without_close_notify() {
     let server = Server::start("cut");
     for says_goodbye in [true, false] {
         let Client { mut tls, .. } = server.open();
@@ -188,9 +191,9 @@ fn a_goodbye_and_a_cut_without_a_close_are_answered() {
     }
 }
 
-/// RFC 8446 §6.2: a peer that cannot go on sends an alert, here of the content type 21.
+/// RFC 8446 §6.2: a peer that cannot continue sends an alert, here of the content type 21.
 #[test]
-fn garbage_is_answered_by_an_alert() {
+fn garbage_is_answered_with_an_alert() {
     let server = Server::start("garbage");
     let mut witness = server.open();
     for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &vec![0; 70_000], &[0xff; 5]] {
@@ -200,7 +203,7 @@ fn garbage_is_answered_by_an_alert() {
         tcp.read_to_end(&mut answer).expect("it ends, without a reset");
         assert_eq!(answer.first(), Some(&21), "{answer:x?}");
     }
-    // Some say nothing, or stop in the middle of their ClientHello.
+    // Some clients send nothing, or stop in the middle of their ClientHello.
     for beginning in [&b""[..], b"\x16\x03\x01\x02"] {
         drop(server.tcp().write_all(beginning));
     }
@@ -211,15 +214,15 @@ fn garbage_is_answered_by_an_alert() {
 /// RFC 7301 §3.2: "In the event that the server supports no protocols that the client advertises, then the server SHALL
 /// respond with a fatal "`no_application_protocol`" alert."
 #[test]
-fn who_speaks_only_http2_is_told_so() {
+fn a_client_without_http1_gets_an_alert() {
     let server = Server::start("alpn");
     let error = server.tls(&["h2"]).read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
 
-/// A client that has sent a frame without a meaning, and sends on, is told so all the same, in order.
+/// A client that sends an invalid frame and continues to send gets the Close, and a clean end of the stream.
 #[test]
-fn who_sends_on_after_a_fault_is_told() {
+fn a_client_that_sends_on_after_its_fault_gets_the_close() {
     let server = Server::start("fault");
     let Client { mut tls, .. } = server.open();
     tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
@@ -233,19 +236,19 @@ fn who_sends_on_after_a_fault_is_told() {
 }
 
 #[test]
-fn who_takes_nothing_is_given_up() {
+fn a_client_that_reads_nothing_is_dropped() {
     let server = Server::start("stall");
     let Client { mut tls, .. } = server.open();
     let start = Instant::now();
     while tls.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).is_ok() {
-        assert!(start.elapsed() < 3 * PATIENCE, "it takes everything and gives nothing up");
+        assert!(start.elapsed() < 3 * PATIENCE, "the server reads without end");
     }
     server.open().echo("at home");
 }
 
-/// From the first byte of TCP on.
+/// The time counts from the TCP connection.
 #[test]
-fn an_opening_has_its_time() {
+fn the_tls_and_websocket_handshakes_time_out() {
     let server = Server::start("opening");
     let (mut silent, mut halfway) = (server.tcp(), server.tcp());
     halfway.write_all(b"\x16\x03\x01\x02").expect("it reads");
@@ -254,7 +257,7 @@ fn an_opening_has_its_time() {
     }
 }
 
-/// A server here: the client, which is run against it and trusts its certificate, and the stream to it.
+/// A server in this test: starts the client, which trusts its certificate, and returns the stream to it.
 fn serve_client(
     test: &str,
     name: &str,
@@ -274,11 +277,11 @@ fn serve_client(
     (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp))
 }
 
-/// RFC 9525 §6: whoever signed it, a certificate is good for the names that stand in it.
+/// RFC 9525 §6: a certificate is valid for the names in it only, whoever signed it.
 #[test]
-fn a_certificate_for_another_name_is_refused() {
+fn a_certificate_for_another_name_is_rejected() {
     let (client, mut tls) = serve_client("other-name", "example.org", &[]);
-    // RFC 8446 §6.2: an alert, and not a byte of a request.
+    // RFC 8446 §6.2: an alert, and no byte of a request.
     let error = tls.read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("BadCertificate"), "{error}");
     let (lines, succeeded) = client.join().expect("it ends");
@@ -288,7 +291,7 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
-fn the_client_says_goodbye_after_the_close() {
+fn the_client_sends_close_notify_after_the_close() {
     let (client, mut tls) = serve_client("client-goodbye", "localhost", &[]);
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
     while !ws.is_closed() {
@@ -311,7 +314,7 @@ fn the_client_says_goodbye_after_the_close() {
     assert_eq!(said, (vec!["OPEN".into(), "CLOSED 1000".into()], true));
 }
 
-/// It has sent more than sockets hold before it reads anything, and gets all of it back.
+/// The client sends more than sockets buffer before it reads, and gets every echo.
 #[test]
 fn the_client_reads_while_it_writes() {
     const COUNT: usize = 45;

@@ -72,7 +72,7 @@ impl Chat {
 
     /// Sends 108 messages to a room, more than its history keeps.
     pub(crate) fn fill(&self, room: &str, text: impl Fn(usize) -> String) {
-        // Each client sends as many messages at once as the rate limit allows.
+        // Each client sends the number of messages that the rate limit allows at once.
         for speaker in 0..12 {
             let (mut client, _) = self.join("Speaker", room);
             for n in 0..9 {
@@ -92,7 +92,7 @@ impl Chat {
 /// whenever it joins.
 pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     const TALKERS: usize = 8;
-    // As many as the rate limit allows at once; together they fit in the history.
+    // The number that the rate limit allows at once; together they fit in the history.
     const EACH: usize = 9;
     let heard = thread::scope(|scope| {
         for talker in 0..TALKERS {
@@ -130,7 +130,7 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
 
 /// A user sends a message through one node, does not learn that it was broadcast, and sends it again through another;
 /// meanwhile the room received more messages than its history keeps.
-pub(crate) fn said_again(first: &Chat, then: &Chat) {
+pub(crate) fn repeat_through_another_node(first: &Chat, then: &Chat) {
     let (mut ada, _) = first.join("Ada", "rust");
     ada.say_with("a-key", "once");
     assert_eq!(ada.hear()["key"], "a-key");
@@ -290,7 +290,7 @@ pub(crate) fn texts(welcome: &Value) -> Vec<&str> {
 pub(crate) fn wait_until(what: &str, mut is_it: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_it() {
-        assert!(Instant::now() < deadline, "it does not come to be: {what}");
+        assert!(Instant::now() < deadline, "it never happens: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -14,7 +14,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
+use crate::live::{
+    Chat, Client, connect, exchange, join_while_others_talk, repeat_through_another_node, texts, wait_until,
+};
 use crate::shared::program::Program;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -45,12 +47,12 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     ada.say("hello over there");
     bob.say("hello yourself");
     let heard = [&mut ada, &mut bob].map(|client| [client.hear(), client.hear()]);
-    assert_eq!(heard[0], heard[1], "the same, in the same order, whoever hears it where");
+    assert_eq!(heard[0], heard[1], "clients differ in messages or order");
     let mut said: Vec<_> = heard[0].iter().map(|said| (said["name"].as_str(), said["text"].as_str())).collect();
     said.sort_unstable();
     assert_eq!(said, [(Some("Ada"), Some("hello over there")), (Some("Bob"), Some("hello yourself"))]);
 
-    // Bob's node dies. Only that node knows Bob, and Carol, who will not come back.
+    // Bob's node is killed. Only that node knows of Bob, and of Carol, who does not come back.
     let of_bob = nodes.iter().position(|node| node.join("Carol", "lobby").1["node"] == bob_is_on).expect("one is");
     let (_carol, _) = nodes[of_bob].join("Carol", "lobby");
     ada.until_present(&["Ada", "Bob", "Carol"]);
@@ -66,7 +68,7 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     assert_eq!(texts(&welcome), ["one", "two", "three"]);
     bob.say("back again");
     assert_eq!(ada.hear()["text"], "back again");
-    // After a while Carol is gone, too.
+    // Later the node forgets Carol.
     ada.until_present(&["Ada", "Bob"]);
 
     // The access log contains no token.
@@ -121,7 +123,7 @@ fn nodes_agree_on_a_new_secret_after_redis_was_emptied() {
     }
 }
 
-/// A client that the node accepts, after as many attempts as necessary.
+/// A client that the node accepts, after some attempts if necessary.
 fn let_in(node: &Chat) -> Client<TcpStream> {
     let mut attempt = None;
     wait_until("the chat lets people in", || {
@@ -155,7 +157,8 @@ fn other_nodes_learn_at_once_when_a_user_leaves() {
         Some(rooms.iter().filter(|room| room[0] != "lobby" && room[1] != 0).count())
     };
     ada.next(|message| people_elsewhere(message) == Some(70));
-    // For more than four seconds, after which a node repeats who is present: some users leave just before that.
+    // For more than four seconds, because a node repeats its list of users every four: some users leave just before
+    // that.
     while people.pop().is_some() {
         thread::sleep(Duration::from_millis(70));
     }
@@ -174,7 +177,7 @@ fn redis_keeps_no_more_rooms_than_a_node() {
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say_with("first", "first of all");
     ada.hear();
-    // Each client opens as many rooms as it may at once: 120 in all, more than the hundred of a node.
+    // Each client opens the maximum number of rooms at once: 120 in all, more than a node's hundred.
     for maker in 0..24 {
         let mut client = chat.client();
         for room in 0..5 {
@@ -196,7 +199,7 @@ fn redis_keeps_no_more_rooms_than_a_node() {
 fn a_message_repeated_through_another_node_is_broadcast_once() {
     let redis = Redis::start("again");
     let arguments = ["--redis", &redis.url];
-    said_again(&Chat::start(&arguments), &Chat::start(&arguments));
+    repeat_through_another_node(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.

@@ -63,7 +63,7 @@ fn head_gets_the_same_headers_as_get() {
     }
 }
 
-/// Whatever else is wrong with a HEAD request, the answer has no content.
+/// No error of a HEAD request is answered with content.
 #[test]
 fn no_answer_to_head_has_content() {
     let chat = Chat::start(&[]);
@@ -89,7 +89,7 @@ fn no_answer_to_head_has_content() {
         let (head, content) = answer(&chat, &[&request]);
         assert_eq!((&head[9..12], content.as_str()), (expected, ""), "{:.100}", request.escape_debug());
         let (head, content) = answer(&chat, &[&request.replacen("HEAD", "POST", 1)]);
-        assert!(!content.is_empty(), "{head}: other methods are told why");
+        assert!(!content.is_empty(), "{head}: other methods get an explanation");
     }
 }
 

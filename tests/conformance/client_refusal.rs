@@ -45,7 +45,7 @@ fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8
     assert_eq!((response.status(), response.subprotocol()), (status, None), "{what}");
     let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Rejected(status), status), "{what}");
-    // It was the head that said so, not the body.
+    // The status line reports the status, not the body.
     let status_line = what.find(&format!(" {status} ")).expect("the response has the status");
     let head_end = status_line + what[status_line..].find("\r\n\r\n").expect("the head ends") + 4;
     assert_eq!(error.offset(), head_end as u64, "{what}");
@@ -270,7 +270,7 @@ fn eof_inside_the_response_head_is_an_incomplete_handshake() {
         let mut client = client();
         let outcome = feed(&mut client, [&response.as_bytes()[..cut]]);
         assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
-        let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not one end at {cut}") };
+        let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not exactly one end at {cut}") };
         let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
         assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::IncompleteHead, cut as u64));
         assert_eq!((closed.code(), closed.was_clean()), (1006, false));
@@ -296,7 +296,7 @@ fn eof_inside_a_rejections_body_reports_the_partial_body() {
             assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
             let partial = assert_rejected(&end(&mut client), 403, &head);
             assert!(whole.starts_with(&partial) && partial.len() <= cut, "{cut}: {partial:?}");
-            assert!(line.starts_with('T') || partial.len() == cut, "all that came: {cut}: {partial:?}");
+            assert!(line.starts_with('T') || partial.len() == cut, "the available part: {cut}: {partial:?}");
             assert!(client.is_closed() && outcome.output.is_empty());
         }
     }

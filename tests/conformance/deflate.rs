@@ -1,4 +1,4 @@
-//! Connections with permessage-deflate, and the check of the DEFLATE reader and writer that the tests of it judge zlib by.
+//! Connections with permessage-deflate, and a check of the DEFLATE reader and writer with which the tests judge zlib.
 
 use crate::shared::data::noise;
 use crate::shared::frames::first_byte;
@@ -19,7 +19,7 @@ pub(crate) fn extensions(elements: &str) -> String {
     format!("Sec-WebSocket-Extensions: {elements}\r\n")
 }
 
-/// An open server that was offered this, and accepted.
+/// An open server that accepted this offer.
 #[track_caller]
 pub(crate) fn server(deflate: Deflate, offer: &str) -> Connection {
     let server = server_asked(Config::new().deflate(deflate), &add(REQUEST, &extensions(offer)));
@@ -27,7 +27,7 @@ pub(crate) fn server(deflate: Deflate, offer: &str) -> Connection {
     server
 }
 
-/// An open client that was answered this.
+/// An open client that got this answer.
 #[track_caller]
 pub(crate) fn client(deflate: Deflate, answer: &str) -> Connection {
     let client = client_told(Config::new().deflate(deflate), &extensions(answer));
@@ -35,7 +35,7 @@ pub(crate) fn client(deflate: Deflate, answer: &str) -> Connection {
     client
 }
 
-/// An open connection of this role that compresses, with these parameters agreed.
+/// An open connection of this role with compression under these parameters.
 #[track_caller]
 pub(crate) fn agreed(role: Role, deflate: &Deflate, parameters: &str) -> Connection {
     let element = format!("permessage-deflate{parameters}");
@@ -54,18 +54,18 @@ pub(crate) fn both_in_pieces(
     }
 }
 
-/// The frames that sending made, as first byte and unmasked payload.
+/// The sent frames, as first byte and unmasked payload.
 pub(crate) fn sent(ws: &mut Connection, send: impl FnOnce(&mut Connection, &mut Output)) -> Vec<(u8, Vec<u8>)> {
     let mut output = Output::new();
     send(ws, &mut output);
     let frames = frames(&drain(&mut output));
-    // RFC 6455 §5.1, for what is compressed too.
+    // RFC 6455 §5.1, also for compressed frames.
     assert!(frames.iter().all(|(header, _)| header.mask.is_some() == (ws.role() == Role::Client)), "{frames:?}");
     frames.into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect()
 }
 
 #[test]
-fn writer_and_reader_agree() {
+fn the_reader_reads_the_writers_stream_and_the_rfcs_example() {
     let data = noise(300, 1);
     let message = Writer::default()
         .stored(false, &data)

@@ -1,4 +1,4 @@
-//! What was agreed on permessage-deflate is obeyed, as the bytes on the wire show: every wish of the caller's against
+//! The negotiated parameters of permessage-deflate are obeyed, as the bytes on the wire show: every setting against
 //! every answer and every offer, and each window to the byte.
 
 use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
@@ -13,14 +13,14 @@ use crate::shared::wired::ROLES;
 
 const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 
-/// A connection of this role, after the peer has offered or answered this; `None` if that was declined.
+/// A connection of this role after this offer or answer; `None` if it was declined.
 fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
     let (config, line) = (Config::new().deflate(deflate.clone()), extensions(element));
     let ws = if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
     ws.uses_deflate().then_some(ws)
 }
 
-/// Whether each message starts with an empty window: the same text twice, read by one who forgets everything.
+/// Whether each message starts with an empty window: the same text twice, read by a decompressor without context.
 #[track_caller]
 fn forgets(ws: &mut Connection, what: &str) -> bool {
     let words = "Hello, hello, and once more the same words";
@@ -28,11 +28,14 @@ fn forgets(ws: &mut Connection, what: &str) -> bool {
     let mut reader = Reader::default();
     assert!(payloads.iter().all(|payload| reader.message(payload) == words.as_bytes()), "{what}");
     let is_same = payloads[0] == payloads[1];
-    assert!(is_same || payloads[1].len() < payloads[0].len() / 2, "{what}: neither forgotten nor referred to");
+    assert!(
+        is_same || payloads[1].len() < payloads[0].len() / 2,
+        "{what}: neither without context nor with a reference"
+    );
     is_same
 }
 
-/// Whether a message of the peer's may refer to the one before it.
+/// Whether the peer's messages may refer to the message before.
 #[track_caller]
 fn expects_context(ws: &mut Connection, what: &str) -> bool {
     let frames = from_peer_of(ws.role(), &[(0xc1, HELLO), (0xc1, HELLO_AGAIN)]);
@@ -48,7 +51,7 @@ fn expects_context(ws: &mut Connection, what: &str) -> bool {
     }
 }
 
-/// What a peer may say of the context, as an offer or as an answer.
+/// The peer's context parameters, in an offer or an answer.
 const FRESH: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
 fn element((server, client): (bool, bool)) -> String {
@@ -68,13 +71,13 @@ fn wishing((server, client, shared): (DeflateParameter, DeflateParameter, bool))
 }
 
 #[test]
-fn a_server_keeps_to_what_it_answered() {
+fn a_server_obeys_its_answer() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-7", "7692-7.1.1.1-3", "7692-7.1.1.2-3", "7692-7.2.2-4", "7692-7.2.2-5");
     for (wish, offered) in every_wish().flat_map(|wish| FRESH.map(|offered| (wish, offered))) {
         let ((server, client, shared), what) = (wish, format!("{wish:?}, offered {offered:?}"));
         let make = || open(Role::Server, &wishing(wish), &element(offered));
         let Some(mut ws) = make() else {
-            // It shares what forgets, and so it agrees.
+            // A shared compressor keeps no context, so the server agrees.
             assert!(server == Refuse && offered.0 && !shared, "{what}: declined");
             continue;
         };
@@ -86,25 +89,25 @@ fn a_server_keeps_to_what_it_answered() {
 }
 
 #[test]
-fn a_client_keeps_to_what_it_was_answered_and_to_its_own_wish() {
+fn a_client_obeys_the_answer_and_its_own_settings() {
     rows!("7692-7.1.1.2-5", "7692-7.1.1.2-6", "7692-7.1.1.1-5", "7692-7.2.2-4", "7692-7.2.2-5");
     for (wish, answered) in every_wish().flat_map(|wish| FRESH.map(|answered| (wish, answered))) {
         let ((server, client, shared), what) = (wish, format!("{wish:?}, answered {answered:?}"));
-        // Without what it requires of the server, it does not open.
+        // Without a parameter that it requires of the server, the client fails.
         if (server == Require || shared) && !answered.0 {
             continue;
         }
         let make = || open(Role::Client, &wishing(wish), &element(answered)).expect("it was answered");
-        // RFC 7692 §7.1.1.2: a client may give up its own context, whatever the server says of it.
+        // RFC 7692 §7.1.1.2: a client may give up its own context, whatever the server answers.
         let is_fresh = shared || client == Require || answered.1;
         assert_eq!(forgets(&mut make(), &what), is_fresh, "{what}");
         assert_eq!(expects_context(&mut make(), &what), !answered.0, "{what}");
     }
 }
 
-/// Whether fragments, and what is prepared, forget as whole messages do.
+/// Fragments and prepared messages follow the parameters like whole messages.
 #[test]
-fn however_it_is_sent() {
+fn fragments_and_prepared_messages_obey_the_parameters() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5", "7692-6-5");
     let words = "Hello, hello, and once more the same words";
     for (role, shared) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
@@ -128,7 +131,7 @@ fn however_it_is_sent() {
     }
 }
 
-/// How the window of a connection came to have so many bits.
+/// The ways in which the window of a connection gets `bits` bits.
 fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     let (own, other) = if role == Role::Server { ("server", "client") } else { ("client", "server") };
     let fresh = "; server_no_context_takeover; client_no_context_takeover";
@@ -143,7 +146,7 @@ fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     ];
     if role == Role::Server {
         ways.push(("told unasked", configured.server_max_window_bits(Require), String::new()));
-        // The peer's window is its own.
+        // The limit on the peer's window does not affect this side's.
         ways.push(("beside another", largest, format!("; server_max_window_bits={bits}; {other}_max_window_bits=15")));
     } else {
         let other = format!("; client_max_window_bits={bits}; {other}_max_window_bits=15");
@@ -152,24 +155,24 @@ fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     ways.into_iter().map(|(way, deflate, element)| (way.to_owned(), agreed(role, &deflate, &element))).collect()
 }
 
-/// Bytes without a pattern, of which the first sixty come again after this many.
+/// Bytes without a pattern, whose first sixty are repeated at this distance.
 fn again(distance: usize) -> Vec<u8> {
     let mut data = noise(distance, 77);
     data.extend_from_within(..60);
     data
 }
 
-/// RFC 7692 §7.1.2.1: "the LZ77 sliding window size", to the byte: what lies a byte beyond it is not referred to, and
-/// what lies well within it is.
+/// RFC 7692 §7.1.2.1: "the LZ77 sliding window size", to the byte: no reference exceeds it, and data well within it is
+/// referred to.
 #[test]
-fn a_window_is_exactly_as_large_as_agreed() {
+fn no_reference_exceeds_the_negotiated_window() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5", "7692-7.1.2-8", "7692-7.1.2.1-3");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=15).map(move |bits| (role, bits))) {
         let window = 1_usize << bits;
         // zlib leaves 262 bytes of its window unused, and uses one of 9 bits for 8.
         let within = (1 << bits.max(9)) - 262;
         for (way, mut ws) in ways(role, bits) {
-            // Nothing of what comes next is in it.
+            // The following data repeats nothing in it.
             let filler = noise(1 << 15, bits.into());
             for (distance, is_near) in
                 [(within, true), (within / 2, true), (window + 1, false), (window + window / 4, false)]
@@ -183,17 +186,16 @@ fn a_window_is_exactly_as_large_as_agreed() {
                     payload
                 });
                 assert!(reader.farthest <= window, "{what}: {}", reader.farthest);
-                // Without the repetition, nothing makes it shorter.
+                // Without the repetition, the data does not compress.
                 assert_eq!(payloads[1].len() < data.len(), is_near, "{what}");
             }
         }
     }
 }
 
-/// The window goes on over fragments, and over messages if they may refer to those before them, and ends where it was
-/// agreed.
+/// The window spans fragments, and messages with context takeover, and ends at the negotiated size.
 #[test]
-fn a_window_spans_what_it_may() {
+fn the_window_spans_fragments_and_messages_with_takeover() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5", "7692-7.2.1-7", "7692-7.1.1.1-6");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=15).map(move |bits| (role, bits))) {
         let own = if role == Role::Server { "server" } else { "client" };
@@ -224,9 +226,9 @@ fn a_window_spans_what_it_may() {
     }
 }
 
-/// Every level and every memory level, to the byte beyond the window.
+/// Every level and every memory level, one byte beyond the window.
 #[test]
-fn a_window_at_every_level() {
+fn the_window_holds_at_every_level() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=14).map(move |bits| (role, bits))) {
         let own = if role == Role::Server { "server" } else { "client" };

@@ -50,7 +50,7 @@ fn hello() -> Event<'static> {
 }
 
 #[test]
-fn whole_messages() {
+fn compressed_messages_are_received_at_every_cut() {
     rows!("7692-6-1", "7692-6-4", "7692-7.2.1-4", "7692-7.2.1-5", "7692-7.2.2-1");
     let blocks: [(&str, &[u8]); 4] = [
         ("V11", HELLO),
@@ -94,11 +94,11 @@ fn context_is_taken_over_unless_agreed_otherwise() {
             let outcome = every_cut(|| agreed(role, &Deflate::new(), parameters), &from_peer_of(role, frames));
             assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
         }
-        // Without takeover the second message refers to nothing.
+        // Without takeover the second message has nothing to refer to.
         let outcome = every_cut(|| without_takeover(role), &from_peer_of(role, frames));
         outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
     }
-    // A hint that the server did not follow: the client still takes over.
+    // The server ignored a hint: the client still takes over.
     let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::DeflateParameter::Refuse);
     let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
     let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
@@ -150,7 +150,7 @@ fn invalid_deflate_data_fails() {
         b"\0\x05",
         // LEN and NLEN are not complements.
         b"\0\x05\0\xfa\xfeHello\0",
-        // The tail is there twice, except for its first byte.
+        // The tail twice, except for its first byte.
         b"\0\0\0\xff\xff",
         // Junk after a last block, and after the end of the message.
         b"\xf3\x48\xcd\xc9\xc9\x07\0\xff\xff",
@@ -186,7 +186,7 @@ fn rsv1_is_only_for_the_first_frame_of_a_message() {
 }
 
 #[test]
-fn what_was_not_agreed_is_not_received() {
+fn a_compressed_frame_without_agreement_fails() {
     rows!("7692-6-3");
     for role in ROLES {
         let make = || match role {
@@ -276,7 +276,7 @@ fn limited(role: Role, limit: usize) -> Connection {
 fn the_size_limit_is_exact() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
     for role in ROLES {
-        // A message whose compressed form is longer than the limit is not rejected for that.
+        // A compressed form that is longer than the limit is no reason to reject a message.
         for frames in [&[(0xc1, HELLO)][..], &[(0x41, &HELLO[..4]), (0x80, &HELLO[4..])]] {
             let input = from_peer_of(role, frames);
             assert_eq!(every_cut(|| limited(role, 5), &input).events, [hello()]);
@@ -332,7 +332,7 @@ fn a_compressed_frame_too_long_for_the_limit_fails_at_its_header() {
 
 /// A message that hardly compresses is longer on the wire than one decompression step; it still arrives in parts.
 #[test]
-fn much_in_one_read_comes_in_parts() {
+fn a_large_read_is_delivered_in_parts() {
     rows!("7692-7.2.2-1");
     let data = noise(20_000, 5);
     let message = data.chunks(7000).fold(Writer::default(), |writer, data| writer.stored(false, data)).message();

@@ -32,7 +32,7 @@ fn send_fragments(ws: &mut Connection, fragments: &[&[u8]]) -> Vec<(u8, Vec<u8>)
 }
 
 #[test]
-fn the_rfcs_examples() {
+fn the_rfcs_examples_are_sent_byte_for_byte() {
     rows!("7692-6-1", "7692-6-4", "7692-7.2.1-3", "7692-7.1.1.1-6", "7692-7.1.1.2-5", "6455-6.1-7");
     for role in ROLES {
         let mut keeps = open(role, "");
@@ -65,7 +65,7 @@ fn fragmented_messages_are_compressed() {
             let (mut ws, mut reader) = (open(role, parameters), Reader::default());
             for fragments in fragmented.iter().cycle().take(20) {
                 if !parameters.is_empty() {
-                    // One that knows of no message before this one.
+                    // A reader without context.
                     reader = Reader::default();
                 }
                 let frames = send_fragments(&mut ws, fragments);
@@ -229,7 +229,7 @@ fn incompressible_and_large_messages_round_trip() {
 }
 
 #[test]
-fn shared_compressors_give_the_same_bytes_as_own_ones() {
+fn shared_compressors_produce_the_same_bytes_as_own_ones() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5");
     let fresh = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let shared = Deflate::new().threshold(0).shared();

@@ -1,5 +1,5 @@
-//! Connections that share a compressor and a decompressor (`Deflate::shared`): nothing of one comes out at another,
-//! wherever the one pauses while the other goes on.
+//! Connections that share a compressor and a decompressor (`Deflate::shared`): no data of one appears at another,
+//! wherever one pauses while the other continues.
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
@@ -11,7 +11,7 @@ use crate::shared::wired::ROLES;
 
 const FRESH: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// Parts of this size; 0 for whole messages.
+/// An open connection that delivers parts of this size; 0 for whole messages.
 fn open(role: Role, part_size: usize) -> Connection {
     let config = Config::new().deflate(Deflate::new().threshold(0).shared());
     let config = if part_size > 0 { config.part_size(part_size) } else { config };
@@ -21,7 +21,7 @@ fn open(role: Role, part_size: usize) -> Connection {
     ws
 }
 
-/// A connection, and what it received of the message under way.
+/// A connection, and the received bytes of its message in progress.
 struct Receiver {
     ws: Connection,
     message: Vec<u8>,
@@ -61,7 +61,7 @@ impl Receiver {
 /// The first byte and the payload of each frame.
 type Frames<'f> = &'f [(u8, &'f [u8])];
 
-/// Messages that refer to themselves, in one frame and in several, and what they say.
+/// Messages that refer to themselves, in one frame and in several, with their contents.
 fn messages(role: Role) -> [(Vec<u8>, Vec<u8>); 4] {
     let first = Writer::default().fixed(false).literals(b"alpha").three_from(3).three_from(5).end().message();
     let second = Writer::default().fixed(false).literals(b"BRAVO-").three_from(6).three_from(1).end().message();
@@ -76,9 +76,9 @@ fn messages(role: Role) -> [(Vec<u8>, Vec<u8>); 4] {
     frames.map(|(frames, payload)| (from_peer_of(role, frames), Reader::default().message(payload)))
 }
 
-/// At every cut of one message and every cut of the other, the connections take turns.
+/// Two connections take turns, at every cut of one message and every cut of the other.
 #[test]
-fn two_messages_at_every_two_cuts() {
+fn two_interleaved_messages_arrive_at_every_pair_of_cuts() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5", "7692-6-8");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| [0, 4, 7].map(|size| (role, size))) {
         let messages = messages(role);
@@ -100,9 +100,9 @@ fn two_messages_at_every_two_cuts() {
     }
 }
 
-/// Three connections, a byte of each in turn, and one that is gone in the middle of its message.
+/// Three connections receive a byte each in turn; one of them goes away in the middle of its message.
 #[test]
-fn byte_by_byte_in_turns() {
+fn three_messages_arrive_byte_by_byte_in_turns() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| [0, 5].map(|size| (role, size))) {
         let messages = messages(role);
@@ -125,9 +125,9 @@ fn byte_by_byte_in_turns() {
     }
 }
 
-/// The application answers a part of one connection's message while it is under way, and reads of another.
+/// During a message the application reacts to a part with a read of another connection.
 #[test]
-fn a_full_part_is_a_pause_too() {
+fn another_connection_can_receive_between_two_parts() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5");
     for role in ROLES {
         let messages = messages(role);
@@ -147,9 +147,9 @@ fn a_full_part_is_a_pause_too() {
     }
 }
 
-/// A connection whose message is broken leaves nothing to the next.
+/// A connection with an invalid message leaves no data to the next one.
 #[test]
-fn a_fault_stays_where_it_is() {
+fn a_fault_does_not_affect_other_connections() {
     rows!("7692-7.2.2-6", "7692-7.2.2-5");
     let broken: [&[u8]; 4] = [
         b"\xf2\x48\xcd",
@@ -185,10 +185,10 @@ fn send(ws: &mut Connection, fragment: &[u8], fin: bool, output: &mut Output) ->
     payload.clone()
 }
 
-/// Fragments of one connection between those of another, and whole messages, which say the same or not: nothing refers to
-/// what another's peer got.
+/// Fragments of one connection between those of another, and whole messages, with equal and with different contents:
+/// nothing refers to data of another connection.
 #[test]
-fn fragments_of_one_between_those_of_another() {
+fn interleaved_fragments_do_not_refer_to_each_other() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5", "7692-6-5");
     let words: [&[u8]; 3] = [b"the words of one, the words of one", b"another's words, quite other words", b""];
     for role in ROLES {
@@ -210,9 +210,9 @@ fn fragments_of_one_between_those_of_another() {
     }
 }
 
-/// What one connection sends does not depend on what others sent: a length that did would tell of their messages.
+/// The bytes that a connection sends do not depend on others' messages: their length would reveal something of these.
 #[test]
-fn lengths_tell_nothing_of_others() {
+fn a_messages_length_does_not_depend_on_other_connections() {
     rows!("7692-8-1", "7692-7.1.1.1-6");
     let secret = "a secret of some length, and another one";
     for role in ROLES {
@@ -224,7 +224,7 @@ fn lengths_tell_nothing_of_others() {
         for fragments in [&[secret][..], &["a secret of", " some length"], &[]] {
             let (mut other, mut ws, mut output) = (open(role, 0), open(role, 0), Output::new());
             for (index, fragment) in fragments.iter().enumerate() {
-                // The last one may still be to come.
+                // The last message may be incomplete.
                 let fin = fragments.len() == 1 && index == 0;
                 send(&mut other, fragment.as_bytes(), fin, &mut output);
             }

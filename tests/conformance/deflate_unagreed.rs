@@ -1,5 +1,5 @@
-//! What is offered and not agreed on, and what is agreed on by whom: the extensions of RFC 6455 §9 as permessage-deflate
-//! has them.
+//! Extensions that are offered and not negotiated, and who decides (RFC 6455 §9), with permessage-deflate as the
+//! example.
 
 use websocket_proto::{
     ClientRequest, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, HandshakeErrorKind,
@@ -14,7 +14,7 @@ use crate::http::{Head, add};
 use crate::rows;
 use crate::shared::wired::ROLES;
 
-/// Wishes that ask for everything.
+/// Settings that require every parameter.
 fn insisting() -> Deflate {
     Deflate::new()
         .threshold(0)
@@ -24,7 +24,7 @@ fn insisting() -> Deflate {
 }
 
 #[test]
-fn a_server_answers_nothing_that_was_not_offered() {
+fn a_server_answers_only_offered_extensions() {
     rows!("6455-4.2.2-10", "6455-4.2.2-11", "6455-9-3");
     let others = add(REQUEST, &extensions("x-foo; permessage-deflate, permessage-bzip2"));
     for deflate in [Deflate::new(), insisting(), Deflate::new().shared()] {
@@ -49,7 +49,7 @@ fn a_server_answers_in_one_line() {
         let make = || Connection::server(Config::new().deflate(deflate.clone()));
         let outcome = every_cut(make, add(REQUEST, &offers).as_bytes());
         let answer = Head::parse(&outcome.output).only("Sec-WebSocket-Extensions").to_owned();
-        // Of what was offered, what it knows, and once.
+        // The known extension of the offer, once.
         assert!(
             answer.starts_with("permessage-deflate") && !answer.contains("x-") && !answer.contains(','),
             "{answer}"
@@ -62,7 +62,7 @@ fn request(deflate: &Deflate) -> String {
 }
 
 #[test]
-fn a_client_offers_if_it_is_told_to() {
+fn a_client_offers_compression_if_configured() {
     rows!("6455-4.1-r14", "6455-9-1", "WS-HS-4");
     let usual = request(&Deflate::new());
     // "permessage-deflate; client_max_window_bits" is what browsers offer.
@@ -76,7 +76,7 @@ fn a_client_offers_if_it_is_told_to() {
 }
 
 #[test]
-fn a_client_does_not_use_what_was_not_accepted() {
+fn a_client_does_not_use_an_unaccepted_extension() {
     rows!("6455-9.1-6", "6455-5.2-2");
     for deflate in [Deflate::new().threshold(0), insisting(), Deflate::new().threshold(0).shared()] {
         let mut silent = client_told(Config::new().deflate(deflate), "");
@@ -94,7 +94,7 @@ fn a_client_does_not_use_what_was_not_accepted() {
     }
 }
 
-/// A client that offers, so that it is the form that is wrong, and not that there is an answer.
+/// The client offers the extension, so that the malformed answer is the fault, and not an unexpected answer.
 #[test]
 fn a_malformed_answer_fails() {
     rows!("6455-9.1-2", "6455-11.3.2-2");
@@ -121,7 +121,7 @@ fn a_malformed_answer_fails() {
     ] {
         assert_extensions_fail(&answered(&extensions(malformed)), malformed);
     }
-    // Not more than once, even if the lines together are a list that would do.
+    // A repeated header fails, even if the joined lines would be a valid list.
     for other in ["", ",", "permessage-deflate"] {
         let two = [extensions("permessage-deflate"), extensions(other)];
         assert_extensions_fail(&answered(&two.concat()), other);
@@ -138,9 +138,9 @@ fn assert_extensions_fail(outcome: &crate::harness::Outcome, what: &str) {
     assert!(outcome.output.is_empty() && outcome.state == State::Closed, "{what}");
 }
 
-/// The WebSocket API's `extensions`: known from the opening on, and never another.
+/// The WebSocket API's `extensions`: known from the handshake on, and constant.
 #[test]
-fn what_is_agreed_stays_to_the_end() {
+fn the_negotiated_extensions_never_change() {
     rows!("6455-4.1-v9", "WS-STATE-4");
     let config = || Config::new().deflate(Deflate::new());
     let request = ClientRequest::new("ws://server.example.com/chat");
@@ -160,9 +160,9 @@ fn what_is_agreed_stays_to_the_end() {
     }
 }
 
-/// RFC 7692 §7.1.1.2: a server's word binds the client, whatever the client wished.
+/// RFC 7692 §7.1.1.2: the server's answer binds the client, whatever its own settings.
 #[test]
-fn a_client_told_so_starts_every_message_anew() {
+fn client_no_context_takeover_in_the_answer_binds_the_client() {
     use DeflateParameter::{Allow, Prefer, Refuse, Require};
 
     rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
@@ -178,7 +178,7 @@ fn a_client_told_so_starts_every_message_anew() {
             message(&mut ws)
         };
         assert_eq!(second_by("permessage-deflate; client_no_context_takeover"), HELLO, "{wish:?}");
-        // A hint does not bind it; what it requires, it does by itself.
+        // A hint does not bind the client; a setting that requires the parameter does.
         let silent = second_by("permessage-deflate");
         assert_eq!(silent == HELLO, wish == Require, "{wish:?}");
         let mut reader = Reader::default();
@@ -186,9 +186,9 @@ fn a_client_told_so_starts_every_message_anew() {
     }
 }
 
-/// Each message, in fragments too, is read by a decompressor that knows of none before it.
+/// A decompressor without context reads each message, also in fragments.
 #[test]
-fn fragments_start_anew_where_that_was_agreed() {
+fn fragmented_messages_keep_no_context_without_takeover() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5");
     for role in ROLES {
         let fresh = "; server_no_context_takeover; client_no_context_takeover";

@@ -68,7 +68,7 @@ fn equal_keys_do_not_confuse_connections() {
 
 /// Not even a request parsed from the same bytes.
 #[test]
-fn a_parsed_request_belongs_to_no_connection() {
+fn a_request_from_the_parser_belongs_to_no_connection() {
     rows!("6455-4.2.2-12");
     let (mut server, own) = deciding(REQUEST);
     assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("it opens"));
@@ -167,8 +167,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize)>> {
 }
 
 proptest! {
-    /// Whatever is tried with the requests of many connections whose clients sent the same bytes: each connection is
-    /// decided only by its own request, once.
+    /// Any sequence of steps with the requests of several connections whose clients sent the same bytes: each
+    /// connection is decided only by its own request, once.
     #[test]
     fn shuffled_requests_decide_about_their_own_connections(count in 2..6_usize, steps in steps()) {
         let mut served = 0;

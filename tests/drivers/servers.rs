@@ -43,7 +43,7 @@ macro_rules! servers {
 }
 
 servers! {
-    messages_come_back
+    messages_are_echoed
     many_connections_at_once
     a_ping_is_answered
     a_close_is_answered_and_the_transport_closed
@@ -62,7 +62,7 @@ servers! {
     peers_wait_while_the_server_has_no_descriptors
 }
 
-fn messages_come_back(name: &str) {
+fn messages_are_echoed(name: &str) {
     let large: String = ('a'..='z').cycle().take(200_000).collect();
     let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let compressed = Config::new().deflate(Deflate::new());

@@ -29,7 +29,7 @@ use websocket_proto::frame::{FrameHeader, Opcode};
 const REQUEST: &[u8] = b"GET /chat?x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Other: passes\r\n\r\n";
 
-/// Starts a program that listens, on a port of its own; returns its address and what else it prints, too.
+/// Starts a server on a free port; returns its address and the rest of its output.
 fn listening(name: &str, arguments: &[&str]) -> (Program, String, BufReader<ChildStdout>) {
     shared::program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
 }
@@ -39,12 +39,12 @@ fn echo_server(arguments: &[&str]) -> (Program, String) {
     (server, address)
 }
 
-/// A listener that accepts nobody, where there is no room to wait for it either, and those who wait.
+/// A listener whose queue is full, with the connections that fill it.
 #[cfg(target_os = "linux")]
 fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    // Again, with another number of places.
+    // Called again, with a shorter queue.
     socket2::SockRef::from(&listener).listen(0).expect("it listens already");
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500));
     let waiting = std::iter::from_fn(|| connect().ok()).collect();
@@ -63,7 +63,7 @@ fn client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
     (lines, output.status.success())
 }
 
-/// Serves one connection: reads a request, and answers with what `answer` makes of it.
+/// Serves one connection: reads the request, and passes it to `answer`.
 fn serve_once(answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
@@ -83,7 +83,7 @@ fn accept(request: &str, tcp: &mut TcpStream) {
 }
 
 #[test]
-fn messages_come_back() {
+fn messages_are_echoed() {
     let (_server, address) = echo_server(&[]);
     let url = format!("ws://{address}/");
     let offered = client(&url, &["--subprotocol", "other", "--subprotocol", "chat", "--send", "hi", "--send", "€"]);
@@ -98,7 +98,7 @@ fn messages_come_back() {
 }
 
 #[test]
-fn too_large_a_message_is_refused() {
+fn a_message_above_the_limit_is_rejected() {
     let (_server, address) = echo_server(&["--max-message", "3"]);
     let url = format!("ws://{address}/");
     let expected = vec!["OPEN".into(), "MSG text 3".into(), "CLOSED 1009".into()];
@@ -106,13 +106,13 @@ fn too_large_a_message_is_refused() {
 }
 
 #[test]
-fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
+fn other_requests_are_answered_and_every_peer_is_survived() {
     let (_server, address) = echo_server(&[]);
     let exchange = |bytes: &[u8]| {
         let mut tcp = TcpStream::connect(&address).expect("it listens");
         tcp.write_all(bytes).expect("it reads");
         let mut answer = Vec::new();
-        // It may also reset what it has refused.
+        // The server may also reset a connection that it has rejected.
         let _ = tcp.shutdown(Shutdown::Write).and_then(|()| tcp.read_to_end(&mut answer));
         String::from_utf8_lossy(&answer).into_owned()
     };
@@ -126,10 +126,10 @@ fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
     assert_eq!(client(&format!("ws://{address}/"), &["--send", "alive"]).0.last().expect("lines"), "CLOSED 1000");
 }
 
-/// RFC 9110 §9.3.2; a server that makes its own answers is `axum_server`, whose test is `tests/axum.rs`, and the chat.
+/// RFC 9110 §9.3.2. The servers that answer other requests themselves are tested in `tests/axum.rs` and `tests/chat`.
 #[test]
 fn no_server_answers_head_with_content() {
-    // The relay's upstream is a port at which nothing should listen: what is no opening does not come so far.
+    // The relay rejects these requests itself: its upstream is a port without a listener.
     for (name, arguments) in [
         ("echo_server", &[][..]),
         ("mio_server", &[]),
@@ -176,9 +176,9 @@ fn the_client_reports_an_end_without_a_close() {
     assert_eq!(client(&url, &[]), (vec!["OPEN".into(), "CLOSED 1006".into()], true));
 }
 
-/// A server that answers no Close is waited for only so long.
+/// The client's patience with a server that answers no Close is limited.
 #[test]
-fn the_client_has_an_end_to_its_patience() {
+fn the_client_limits_the_wait_for_a_close() {
     let url = serve_once(|request, tcp| {
         accept(request, tcp);
         tcp.write_all(b"\x81\x00").expect("the client reads");
@@ -189,7 +189,7 @@ fn the_client_has_an_end_to_its_patience() {
 }
 
 #[test]
-fn the_client_says_why_it_never_opened() {
+fn the_client_reports_why_the_handshake_failed() {
     let failed = |(lines, succeeded): (Vec<String>, bool)| {
         assert!(!succeeded && lines.len() == 1 && lines[0].starts_with("FAILED "), "{lines:?}");
         lines[0].clone()
@@ -210,7 +210,7 @@ fn the_client_says_why_it_never_opened() {
 }
 
 #[test]
-fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
+fn the_socketio_server_serves_engine_io_clients_only() {
     let (_server, address, _) = listening("socketio_server", &["--ping", "20"]);
     let url = format!("ws://{address}/socket.io/?transport=websocket&EIO=4");
     let output = example("interop_client").arg(&url).output().expect("cargo test builds the examples");
@@ -224,21 +224,21 @@ fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
         let url = format!("ws://{address}/{path}");
         assert_eq!(client(&url, &[]), (vec!["FAILED HTTP status 400".into()], false), "{path}");
     }
-    // No packet of Engine.IO, none of Socket.IO, an event without a name, two attachments.
+    // Neither a packet of Engine.IO, nor one of Socket.IO, an event without a name, two attachments.
     for packet in ["", "9", "4", "42", "42[]", r#"42{"a":1}"#, r#"452-["a",1]"#] {
         let (lines, _) = client(&url, &["--send", packet]);
         assert_eq!(lines.last().map(String::as_str), Some("CLOSED 1008"), "{packet}");
     }
 }
 
-/// A client that answers no Close, and talks on: pongs of Engine.IO, and what would be closed for once more.
+/// A client that does not answer the Close, and continues to send: pongs of Engine.IO, and another invalid packet.
 #[test]
-fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
+fn the_socketio_server_limits_the_wait_for_a_close() {
     let (_server, address, _) = listening("socketio_server", &["--ping", "100", "--patience", "1000"]);
     let mut tcp = sockets::connect(&address, Duration::from_secs(20));
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
     let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
-    // No packet begins with a 9.
+    // No packet starts with a 9.
     tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("it reads");
     let mut talking = tcp.try_clone().expect("a descriptor");
     let talked = thread::spawn(move || {
@@ -257,9 +257,9 @@ fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
     assert!(talked.join().expect("it does not panic"), "it was still listened to after 20 s");
 }
 
-/// In the place of the suite's server, with two cases: each connection says "2" and closes, and gets both back.
+/// Replaces the suite's server, with two cases: each connection sends "2" and closes, and gets both back.
 #[test]
-fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
+fn the_autobahn_client_runs_every_case_and_requests_the_report() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
     let (sender, asked) = mpsc::channel();
@@ -278,7 +278,8 @@ fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
     });
     let client = example("autobahn_client").args([&url, "us"]).stdout(Stdio::null()).status();
     assert!(client.expect("cargo test builds the examples").success());
-    let asked = [(); 4].map(|()| asked.recv_timeout(Duration::from_secs(20)).expect("it asks for four"));
+    let asked =
+        [(); 4].map(|()| asked.recv_timeout(Duration::from_secs(20)).expect("the client opens four connections"));
     assert_eq!(
         asked,
         ["/getCaseCount", "/runCase?case=1&agent=us", "/runCase?case=2&agent=us", "/updateReports?agent=us"]

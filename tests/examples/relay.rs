@@ -1,4 +1,4 @@
-//! The relay, over loopback: what it passes on, what it changes, and what it closes for.
+//! The relay over loopback: the bytes that it forwards or changes, and the faults for which it closes.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,7 +26,7 @@ impl Relay {
         Self { _program: program, address, lines }
     }
 
-    /// What it says of the two directions of a connection: to the client, to the server, without the addresses.
+    /// Its report on the two directions of a connection, without the addresses: to the client, to the server.
     fn counts(&mut self) -> [String; 2] {
         let mut lines = [(); 2].map(|()| {
             let mut line = String::new();
@@ -38,8 +38,8 @@ impl Relay {
     }
 }
 
-/// A client's socket and, behind a relay, the server's: both as they are after the handshake, in which they agreed on an
-/// extension that the relay does not know.
+/// A client's socket and, after a relay, the server's, both after the handshake. They agreed on an extension that the
+/// relay does not know.
 fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let relay = Relay::to(&listener.local_addr().expect("it is bound").to_string(), arguments);
@@ -66,12 +66,12 @@ fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
 
 fn read_exactly(tcp: &mut TcpStream, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    tcp.read_exact(&mut bytes).expect("so much comes");
+    tcp.read_exact(&mut bytes).expect("the bytes arrive");
     bytes
 }
 
 #[test]
-fn messages_come_back_through_the_relay() {
+fn the_relay_forwards_messages_both_ways() {
     for arguments in [&[][..], &["--no-deflate"]] {
         let (_server, address) = echo_server(arguments);
         let mut relay = Relay::to(&address, &[]);
@@ -85,7 +85,7 @@ fn messages_come_back_through_the_relay() {
             assert!(counts.starts_with("Text 3, Close 1, ") && counts.ends_with(" bytes of payload"), "{direction}");
             let payload: u32 =
                 counts.rsplit(", ").next().and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
-            // Compression, where it was negotiated, is the ends' own: the relay passes fewer bytes.
+            // Compression, if negotiated, is end to end: the relay forwards fewer bytes.
             let is_compressed = arguments.is_empty();
             assert_eq!(payload < 1000, is_compressed, "{direction}");
             assert!(is_compressed || payload == 70_005, "{direction}");
@@ -93,10 +93,10 @@ fn messages_come_back_through_the_relay() {
     }
 }
 
-/// RFC 6455 §5.4, §5.3: fragmentation and RSV bits stay as they are, with control frames in between, whatever they mean;
-/// each frame has another key.
+/// RFC 6455 §5.4, §5.3: the relay changes neither fragmentation nor RSV bits, also with control frames in between; each
+/// frame gets another key.
 #[test]
-fn the_relay_changes_nothing_but_the_mask() {
+fn the_relay_changes_only_the_mask() {
     rows!("6455-5.4-15", "6455-5.4-16", "6455-5.4-17");
     let key = [1, 2, 3, 4];
     let long = vec![9; 70_000];
@@ -117,7 +117,7 @@ fn the_relay_changes_nothing_but_the_mask() {
         frames.collect::<Vec<_>>().concat()
     };
     let write = |mut tcp: &TcpStream, bytes: &[u8]| {
-        // At odd places: inside headers and keys too.
+        // Cut inside headers and keys.
         let (head, rest) = bytes.split_at(40);
         for piece in head.chunks(3).chain(rest.chunks(4099)) {
             tcp.write_all(piece).expect("it reads");
@@ -147,9 +147,9 @@ fn the_relay_changes_nothing_but_the_mask() {
     assert_eq!(relay.counts(), ["to the client", "to the server"].map(|name| format!("{name}: {counts}")));
 }
 
-/// RFC 6455 §10.4: on the header alone, and what goes the other way is not cut.
+/// RFC 6455 §10.4: on the header alone, without cutting the other direction.
 #[test]
-fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
+fn a_frame_above_the_limit_closes_both_sides() {
     let (mut relay, mut client, mut server) = behind_relay(&["--max-frame", "125"]);
     server.write_all(b"\x82\x05ab").expect("it reads");
     assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
@@ -158,7 +158,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
     let seen: Vec<_> = arrived.iter().map(|(header, payload)| (header.opcode, &payload[..])).collect();
     assert_eq!(seen, [(Opcode::Binary, &[b'x'; 125][..]), (Opcode::Close, b"\x03\xf1")]);
     assert!(arrived.iter().all(|(header, _)| header.mask.is_some()));
-    // The frame under way comes to its end before the Close; the next one is not passed on.
+    // The frame in progress is completed before the Close; the next one is not forwarded.
     server.write_all(b"cde\x82\x01f").expect("it reads");
     assert_eq!(read_to_end(&mut client), b"cde\x88\x02\x03\xf1");
     drop((client, server));
@@ -168,7 +168,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
 }
 
 #[test]
-fn a_client_behind_the_relay_is_told_what_was_too_long() {
+fn a_client_of_the_relay_gets_the_close_for_a_long_frame() {
     let (_server, address) = echo_server(&["--no-deflate"]);
     let relay = Relay::to(&address, &["--max-frame", "3"]);
     let expected = vec!["OPEN".into(), "CLOSED 1009".into()];
@@ -176,7 +176,7 @@ fn a_client_behind_the_relay_is_told_what_was_too_long() {
 }
 
 #[test]
-fn the_relay_closes_both_sides_for_a_frame_that_is_none() {
+fn an_invalid_frame_closes_both_sides() {
     // A reserved opcode, a frame from a client without a mask, one from a server with it.
     for (from_client, frame) in
         [(true, &b"\x83\x80\0\0\0\0"[..]), (true, b"\x81\x00"), (false, b"\x81\x80\0\0\0\0"), (false, b"\x09\x00")]
@@ -191,7 +191,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_none() {
 }
 
 #[test]
-fn the_relay_passes_a_refusal_on_and_refuses_what_is_no_upgrade() {
+fn the_relay_forwards_rejections_and_rejects_other_requests() {
     let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
     let url = serve_once(|_, tcp| tcp.write_all(refusal).expect("the relay reads"));
     let relay = Relay::to(url.trim_start_matches("ws://").trim_end_matches('/'), &[]);
@@ -202,16 +202,16 @@ fn the_relay_passes_a_refusal_on_and_refuses_what_is_no_upgrade() {
     };
     let page = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
-    // A second request is none of the server's business.
+    // A second request is not forwarded.
     assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), refusal);
-    // Nobody listens there any more.
+    // The server does not listen any more.
     let page = exchange(REQUEST);
     assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
 }
 
-/// A server that does not accept, one that does not answer, and one that only announces an answer.
+/// A server that does not accept, one that does not answer, and one that sends half an answer.
 #[test]
-fn the_relay_waits_for_an_opening_only_so_long() {
+fn the_relay_limits_the_duration_of_a_handshake() {
     let refused = |upstream: &str| {
         let relay = Relay::to(upstream, &["--timeout", "500"]);
         let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
@@ -234,16 +234,16 @@ fn the_relay_waits_for_an_opening_only_so_long() {
     });
     refused(url.trim_start_matches("ws://").trim_end_matches('/'));
 
-    // A client that does not ask.
+    // A client that sends no request.
     let relay = Relay::to(&silent.local_addr().expect("it is bound").to_string(), &["--timeout", "500"]);
     let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
     tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
     assert_eq!(read_to_end(&mut tcp), b"");
 }
 
-/// Whoever says something keeps both.
+/// A frame from either side keeps both connections open.
 #[test]
-fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
+fn the_relay_closes_both_sides_when_both_are_silent() {
     let (_relay, mut client, mut server) = behind_relay(&["--timeout", "2000"]);
     for _ in 0..30 {
         thread::sleep(Duration::from_millis(100));
@@ -255,20 +255,20 @@ fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
     assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x0b\xc0"]);
 }
 
-/// Then the server is not held up for ever either.
+/// The server's connection is closed then as well.
 #[test]
-fn the_relay_gives_a_client_up_that_takes_nothing() {
+fn the_relay_drops_a_client_that_reads_nothing() {
     let (_relay, client, mut server) = behind_relay(&["--timeout", "500"]);
     let start = Instant::now();
     while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &vec![0; 65_535]].concat()).is_ok() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it takes everything");
+        assert!(start.elapsed() < Duration::from_secs(60), "the relay reads without end");
     }
     drop(client);
 }
 
-/// Both are told, though one of them sends on, and much is on its way to the relay.
+/// Both get a Close, although one continues to send and much is on its way to the relay.
 #[test]
-fn the_relay_tells_a_side_that_sends_on() {
+fn the_relay_closes_both_sides_with_a_close_while_one_sends_on() {
     let (_relay, mut client, mut server) = behind_relay(&[]);
     client.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
     for _ in 0..4 {

@@ -40,7 +40,7 @@ fn start(tcp: TcpStream) -> std::sync::mpsc::Receiver<Vec<String>> {
 }
 
 #[test]
-fn messages_come_back() {
+fn messages_are_echoed() {
     alone(|| {
         let (at_client, at_server) = connected();
         let printed = start(at_server);
