@@ -44,7 +44,7 @@ impl Server {
     fn answer(&self, request: &str) -> String {
         let mut tcp = self.tcp();
         let lines = "HTTP/1.1\r\nHost: localhost\r\nConnection: close";
-        tcp.write_all(request.replace("HTTP/1.1", lines).as_bytes()).expect("it reads");
+        tcp.write_all(request.replace("HTTP/1.1", lines).as_bytes()).expect("the peer reads");
         let mut answer = String::new();
         tcp.read_to_string(&mut answer).expect("it ends, in text");
         answer
@@ -52,7 +52,7 @@ impl Server {
 
     /// A client over HTTP/2 that knows what the server allows.
     async fn http2(&self) -> SendRequest<Bytes> {
-        let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("it listens");
+        let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("the server listens");
         let (mut sender, connection) = h2::client::handshake(tcp).await.expect("it speaks HTTP/2");
         tokio::spawn(connection);
         // RFC 8441 §3: a client sends the request only after the server's SETTINGS; a response proves that they have
@@ -66,13 +66,13 @@ impl Server {
 
 /// Sends a request without a body, to the end of the response.
 async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builder) -> (StatusCode, Vec<u8>) {
-    let request = request.body(()).expect("a good request");
-    let (response, _) = sender.send_request(request, true).expect("it is open");
+    let request = request.body(()).expect("the request is valid");
+    let (response, _) = sender.send_request(request, true).expect("the connection is open");
     let response = response.await.expect("an answer");
     let (status, mut stream, mut body) = (response.status(), response.into_body(), Vec::new());
     while let Some(data) = stream.data().await {
-        let data = data.expect("it ends in order");
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let data = data.expect("the stream ends without an error");
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         body.extend(data);
     }
     (status, body)
@@ -107,9 +107,9 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
 /// and a Close; returns the expected events.
 fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
-    ws.send_text("hello €", output).expect("it is open");
-    ws.send_binary(&noise, output).expect("it is open");
-    ws.send_text("", output).expect("it is open");
+    ws.send_text("hello €", output).expect("the connection is open");
+    ws.send_binary(&noise, output).expect("the connection is open");
+    ws.send_text("", output).expect("the connection is open");
     ws.close(CloseCode::new(4000).expect("a private code"), "bye", output);
     vec![
         Said::Message(MessageKind::Text, "hello €".into()),
@@ -126,12 +126,13 @@ fn messages_are_echoed_over_http1() {
     for config in [Config::new(), Config::new().deflate(Deflate::new())] {
         let (mut tcp, mut output, mut said) = (server.tcp(), Output::new(), Vec::new());
         let offers_deflate = config != Config::new();
-        let mut ws = Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("a good request");
+        let mut ws =
+            Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("the request is valid");
         let mut expected = vec![Said::Open];
         let mut buffer = vec![0; 16 << 10];
         while !ws.is_closed() {
-            output.write_to(&mut tcp).expect("it reads");
-            let n = tcp.read(&mut buffer).expect("something comes in time");
+            output.write_to(&mut tcp).expect("the peer reads");
+            let n = tcp.read(&mut buffer).expect("bytes arrive in time");
             receive(&mut ws, &mut buffer[..n], &mut output, &mut said);
             if said == [Said::Open] && expected.len() == 1 {
                 assert_eq!(ws.uses_deflate(), offers_deflate);
@@ -139,7 +140,7 @@ fn messages_are_echoed_over_http1() {
             }
         }
         assert!(said == expected);
-        assert_eq!(tcp.read(&mut buffer).expect("it ends, without a reset"), 0);
+        assert_eq!(tcp.read(&mut buffer).expect("the stream ends without a reset"), 0);
     }
 }
 
@@ -152,9 +153,9 @@ fn frames_in_the_same_read_as_the_request_are_received() {
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     let frames = b"\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8";
-    tcp.write_all(&[request.as_bytes(), frames].concat()).expect("it reads");
+    tcp.write_all(&[request.as_bytes(), frames].concat()).expect("the peer reads");
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
     assert!(answer.ends_with(b"\r\n\r\n\x81\x02hi\x88\x02\x03\xe8"), "{}", answer.escape_ascii());
 }
@@ -166,13 +167,13 @@ fn a_client_that_sends_on_after_its_fault_gets_the_close_over_http1() {
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("it reads");
+    tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("the peer reads");
     for _ in 0..4 {
-        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
     assert!(answer.ends_with(b"\r\n\r\n\x88\x02\x03\xea"), "{}", answer.escape_ascii());
 }
 
@@ -261,10 +262,10 @@ async fn open_http2(
     sender: &mut SendRequest<Bytes>,
     config: Config,
 ) -> (Connection, SendStream<Bytes>, RecvStream) {
-    let handshake = server.websocket("ws").extended_connect(&config).expect("a good request");
+    let handshake = server.websocket("ws").extended_connect(&config).expect("the request is valid");
     let mut request = handshake.to_http().expect("it is not too large");
     request.extensions_mut().insert(Protocol::from_static("websocket"));
-    let (response, send) = sender.send_request(request, false).expect("it is open");
+    let (response, send) = sender.send_request(request, false).expect("the connection is open");
     let response = response.await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let (_, negotiated) = handshake.check_http(&response).expect("it accepts");
@@ -284,8 +285,8 @@ async fn drive_http2(
             send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
         }
         let Some(data) = stream.data().await else { break };
-        let mut data = Vec::from(data.expect("it ends in order"));
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let mut data = Vec::from(data.expect("the stream ends without an error"));
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         receive(&mut ws, &mut data, &mut output, &mut said);
     }
     receive(&mut ws, &mut [], &mut output, &mut said);
@@ -306,8 +307,8 @@ async fn a_client_that_keeps_its_window_closed_is_dropped() {
     send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
     tokio::time::sleep(Duration::from_secs(3)).await;
     while let Some(data) = timeout(PATIENCE, stream.data()).await.expect("it ends in time") {
-        let mut data = Vec::from(data.expect("it ends in order"));
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let mut data = Vec::from(data.expect("the stream ends without an error"));
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         receive(&mut ws, &mut data, &mut output, &mut said);
     }
     receive(&mut ws, &mut [], &mut output, &mut said);

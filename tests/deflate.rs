@@ -138,7 +138,7 @@ fn a_window_is_never_exceeded() {
         let deflate = Deflate::new().window_bits(bits).level(level).server_max_window_bits(DeflateParameter::Require);
         let (mut ws, mut output, mut inflate) = (server(deflate), Output::new(), Inflate::new(false, bits));
         for content in content.chunks(7000) {
-            ws.send_binary(content, &mut output).expect("open");
+            ws.send_binary(content, &mut output).expect("the connection is open");
             let frame = output.copy_to_bytes(output.remaining());
             assert_eq!((frame[0], frame[1] & 0x80), (0xc2, 0), "a compressed message in a frame");
             let start = if frame[1] == 126 { 4 } else { 2 };

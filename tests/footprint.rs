@@ -28,8 +28,8 @@ fn deliver(ws: &mut Connection, bytes: &mut [u8], piece: usize, output: &mut Out
             events += 1;
             match event {
                 Event::Request(request) => ws.accept(request, output),
-                Event::Text(text) => ws.send_text(&text, output).expect("open"),
-                Event::Binary(data) => ws.send_binary(&data, output).expect("open"),
+                Event::Text(text) => ws.send_text(&text, output).expect("the connection is open"),
+                Event::Binary(data) => ws.send_binary(&data, output).expect("the connection is open"),
                 _ => {}
             }
         }
@@ -227,7 +227,7 @@ fn a_drained_output_frees_a_large_buffer() {
         let data = vec![0; len];
         let (output, _, held, _) = measure(|| {
             let mut output = Output::new();
-            ws.send_binary(&data, &mut output).expect("open");
+            ws.send_binary(&data, &mut output).expect("the connection is open");
             output.advance(output.len());
             output
         });
@@ -249,10 +249,10 @@ fn written_bytes_use_no_memory() {
         if ws.state() == State::Connecting {
             deliver(&mut ws, &mut request, usize::MAX, &mut output);
         }
-        ws.send_binary(&[7; 1000], &mut output).expect("open");
+        ws.send_binary(&[7; 1000], &mut output).expect("the connection is open");
         let ((), _, held, _) = measure(|| {
             for _ in 0..10_000 {
-                ws.send_binary(&[7; 1000], &mut output).expect("open");
+                ws.send_binary(&[7; 1000], &mut output).expect("the connection is open");
                 output.advance(output.len() - 1);
             }
         });

@@ -86,7 +86,7 @@ fn a_writer_that_fails_loses_nothing() {
     assert_eq!(writer.written, b"\x81\x05hello");
 }
 
-/// A driver for TCP and TLS has one of two writers behind a pointer.
+/// A driver for TCP and TLS uses one of two writers through a pointer.
 #[test]
 fn a_writer_may_be_a_trait_object() {
     let (mut ws, mut output) = server();
@@ -229,7 +229,7 @@ fn check_every_cut(open: impl Fn() -> Connection, streams: &[Vec<u8>]) {
         }
         let mut output = Output::new();
         receive(&mut open(), stream, &mut output);
-        assert!(!output.is_empty(), "{stream:x?} calls for something");
+        assert!(!output.is_empty(), "{stream:x?} has an answer");
     }
 }
 

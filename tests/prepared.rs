@@ -73,7 +73,8 @@ fn a_server_sends_large_bytes_by_reference() {
     }
 }
 
-/// A reference would take as much memory as a frame of up to 64 bytes; and a client masks each frame with its own key.
+/// Frames of up to 64 bytes are copied, because a reference would need the same memory; a client's frames are copied,
+/// because each has its own key.
 #[test]
 fn short_frames_and_clients_frames_are_copied() {
     for (role, len, is_shared) in
@@ -89,7 +90,7 @@ fn short_frames_and_clients_frames_are_copied() {
     let (mut client, mut output) = (plain(Role::Client).0, Output::new());
     let data = Bytes::from(noise(SHARED_MIN, 1));
     client.send_bytes(MessageKind::Binary, data.clone(), &mut output).unwrap();
-    assert_eq!(output.chunk().len(), output.len(), "nothing is spliced in");
+    assert_eq!(output.chunk().len(), output.len(), "no payload is kept by reference");
     assert_ne!(output.chunk()[output.len() - SHARED_MIN..].as_ptr(), data.as_ptr());
 }
 

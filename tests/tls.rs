@@ -54,7 +54,7 @@ impl Server {
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
-        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a good config"), self.tcp())
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("the configuration is valid"), self.tcp())
     }
 
     fn open(&self) -> Client {
@@ -92,16 +92,16 @@ struct Client {
 impl Client {
     fn start(tls: StreamOwned<ClientConnection, TcpStream>, port: u16) -> Self {
         let (request, mut output) = (ClientRequest::new(format!("wss://localhost:{port}/")), Output::new());
-        let ws = Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request");
+        let ws = Connection::client(&request, Config::new(), [7; 32], &mut output).expect("the request is valid");
         Self { tls, ws, output }
     }
 
     /// Writes the output, reads once, and passes the events to `tell`. An end without `close_notify` is an error:
     /// rustls's `UnexpectedEof`.
     fn turn(&mut self, mut tell: impl FnMut(Event<'_>)) {
-        self.output.write_to(&mut self.tls).expect("it reads");
+        self.output.write_to(&mut self.tls).expect("the peer reads");
         let mut buffer = vec![0; 16 << 10];
-        let n = self.tls.read(&mut buffer).expect("something comes in time");
+        let n = self.tls.read(&mut buffer).expect("bytes arrive in time");
         let Self { ws, output, .. } = self;
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
@@ -110,7 +110,7 @@ impl Client {
     }
 
     fn echo(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         let mut echoed = None;
         while echoed.is_none() {
             self.turn(|event| match event {
@@ -181,12 +181,12 @@ fn an_end_without_a_close_is_handled_with_and_without_close_notify() {
         let Client { mut tls, .. } = server.open();
         if says_goodbye {
             tls.conn.send_close_notify();
-            tls.flush().expect("it reads");
+            tls.flush().expect("the peer reads");
         } else {
-            tls.sock.shutdown(Shutdown::Write).expect("an open socket");
+            tls.sock.shutdown(Shutdown::Write).expect("the socket is open");
         }
         let mut rest = Vec::new();
-        tls.read_to_end(&mut rest).expect("a goodbye");
+        tls.read_to_end(&mut rest).expect("close_notify arrives");
         assert_eq!(rest, b"", "there is nothing to answer in WebSocket's terms");
     }
 }
@@ -198,9 +198,9 @@ fn garbage_is_answered_with_an_alert() {
     let mut witness = server.open();
     for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &vec![0; 70_000], &[0xff; 5]] {
         let mut tcp = server.tcp();
-        tcp.write_all(garbage).expect("it reads on");
+        tcp.write_all(garbage).expect("the peer continues to read");
         let mut answer = Vec::new();
-        tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+        tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
         assert_eq!(answer.first(), Some(&21), "{answer:x?}");
     }
     // Some clients send nothing, or stop in the middle of their ClientHello.
@@ -225,13 +225,13 @@ fn a_client_without_http1_gets_an_alert() {
 fn a_client_that_sends_on_after_its_fault_gets_the_close() {
     let server = Server::start("fault");
     let Client { mut tls, .. } = server.open();
-    tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    tls.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        tls.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tls.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     let mut rest = Vec::new();
-    tls.read_to_end(&mut rest).expect("a goodbye, and no reset");
+    tls.read_to_end(&mut rest).expect("close_notify arrives, and no reset");
     assert_eq!(rest, b"\x88\x02\x03\xea");
 }
 
@@ -251,9 +251,9 @@ fn a_client_that_reads_nothing_is_dropped() {
 fn the_tls_and_websocket_handshakes_time_out() {
     let server = Server::start("opening");
     let (mut silent, mut halfway) = (server.tcp(), server.tcp());
-    halfway.write_all(b"\x16\x03\x01\x02").expect("it reads");
+    halfway.write_all(b"\x16\x03\x01\x02").expect("the peer reads");
     for tcp in [&mut silent, &mut halfway] {
-        tcp.read_to_end(&mut Vec::new()).expect("it ends, without a reset");
+        tcp.read_to_end(&mut Vec::new()).expect("the stream ends without a reset");
     }
 }
 
@@ -265,26 +265,27 @@ fn serve_client(
 ) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
-    std::fs::write(&ca, made.cert.pem()).expect("there is room");
+    std::fs::write(&ca, made.cert.pem()).expect("the room is open");
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("a good pair");
+    let config =
+        config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("the key fits the certificate");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("wss://localhost:{}/", listener.local_addr().expect("it is bound").port());
+    let url = format!("wss://localhost:{}/", listener.local_addr().expect("the listener is bound").port());
     let client = thread::spawn(move || run_client(&url, &[&["--ca", ca.to_str().expect("text")], arguments].concat()));
-    let (tcp, _) = listener.accept().expect("the client comes");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp))
+    let (tcp, _) = listener.accept().expect("a client connects");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+    (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("the configuration is valid"), tcp))
 }
 
-/// RFC 9525 §6: a certificate is valid for the names in it only, whoever signed it.
+/// RFC 9525 §6: a certificate is valid only for the names in it, whatever its issuer.
 #[test]
 fn a_certificate_for_another_name_is_rejected() {
     let (client, mut tls) = serve_client("other-name", "example.org", &[]);
     // RFC 8446 §6.2: an alert, and no byte of a request.
     let error = tls.read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("BadCertificate"), "{error}");
-    let (lines, succeeded) = client.join().expect("it ends");
+    let (lines, succeeded) = client.join().expect("it ends in time");
     assert!(lines.len() == 1 && !succeeded, "{lines:?}");
     assert!(lines[0].starts_with("FAILED invalid peer certificate: certificate not valid for name \"localhost\""));
     assert!(lines[0].contains("example.org"), "{lines:?}");
@@ -295,7 +296,7 @@ fn the_client_sends_close_notify_after_the_close() {
     let (client, mut tls) = serve_client("client-goodbye", "localhost", &[]);
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
     while !ws.is_closed() {
-        let n = tls.read(&mut buffer).expect("something comes in time");
+        let n = tls.read(&mut buffer).expect("bytes arrive in time");
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
             if let Event::Request(request) = event {
@@ -303,14 +304,14 @@ fn the_client_sends_close_notify_after_the_close() {
                 ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
             }
         }
-        output.write_to(&mut tls).expect("it reads");
+        output.write_to(&mut tls).expect("the peer reads");
     }
     // RFC 6455 §7.1.1: the server closes first.
     tls.conn.send_close_notify();
-    tls.flush().expect("it reads");
+    tls.flush().expect("the peer reads");
     // rustls would call an end without it UnexpectedEof.
-    assert_eq!(tls.read(&mut buffer).expect("a goodbye"), 0);
-    let said = client.join().expect("it ends");
+    assert_eq!(tls.read(&mut buffer).expect("close_notify arrives"), 0);
+    let said = client.join().expect("it ends in time");
     assert_eq!(said, (vec!["OPEN".into(), "CLOSED 1000".into()], true));
 }
 
@@ -322,7 +323,7 @@ fn the_client_reads_while_it_writes() {
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), vec![0; 64 << 10]);
     let (message, mut echoed, mut is_open) = (vec![7; 1_000_000], 0, false);
     while !ws.is_closed() {
-        let n = tls.read(&mut buffer).expect("something comes in time");
+        let n = tls.read(&mut buffer).expect("bytes arrive in time");
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = ws.receive(&mut input, &mut output) {
             match event {
@@ -337,14 +338,14 @@ fn the_client_reads_while_it_writes() {
         if !is_open && ws.state() == State::Open {
             is_open = true;
             for _ in 0..COUNT {
-                ws.send_binary(&message, &mut output).expect("it is open");
+                ws.send_binary(&message, &mut output).expect("the connection is open");
             }
             ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
         }
-        output.write_to(&mut tls).expect("it reads on");
+        output.write_to(&mut tls).expect("the peer continues to read");
     }
     assert_eq!(echoed, COUNT);
     drop(tls);
-    let (lines, succeeded) = client.join().expect("it ends");
+    let (lines, succeeded) = client.join().expect("it ends in time");
     assert_eq!((lines.len(), lines.last().map(String::as_str), succeeded), (COUNT + 2, Some("CLOSED 1000"), true));
 }

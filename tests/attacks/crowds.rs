@@ -210,7 +210,7 @@ fn echo_until(members: &mut [Member], message: &[u8], known: &AtomicUsize, is_ov
     let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(1024));
     let mut round_trips = Vec::new();
     for (key, member) in members.iter_mut().enumerate() {
-        poll.registry().register(&mut member.tcp, Token(key), Interest::READABLE).expect("a socket");
+        poll.registry().register(&mut member.tcp, Token(key), Interest::READABLE).expect("the socket is open");
         member.send(message);
     }
     while !is_over.load(Ordering::Relaxed) {

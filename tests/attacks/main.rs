@@ -1,8 +1,8 @@
 //! Attacks on `examples/mio_server.rs` over loopback. `cargo test` runs each at small scale; the command in the
 //! README's section on security runs all at full scale and prints a table.
 //!
-//! During an attack, a client that follows the protocol is served. After it the server has as many connections and as
-//! much memory as before, and its peak memory is within its limits. Attackers get the documented answers.
+//! During an attack, a client that follows the protocol is served. After it the server uses the connections and the
+//! memory of before, and its peak memory is within its limits. Attackers get the documented answers.
 // Memory and descriptors of a process are read from /proc.
 #![cfg(target_os = "linux")]
 

@@ -140,15 +140,15 @@ impl Peer {
 
     /// The socket for an event loop.
     pub(crate) fn into_mio(self) -> mio::net::TcpStream {
-        self.tcp.set_nonblocking(true).expect("a socket");
+        self.tcp.set_nonblocking(true).expect("the socket is open");
         mio::net::TcpStream::from_std(self.tcp)
     }
 
     /// `None` if `act` would have to wait, or the connection is over.
     fn at_once(&mut self, act: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> Option<usize> {
-        self.tcp.set_nonblocking(true).expect("a socket");
+        self.tcp.set_nonblocking(true).expect("the socket is open");
         let done = act(&mut self.tcp);
-        self.tcp.set_nonblocking(false).expect("a socket");
+        self.tcp.set_nonblocking(false).expect("the socket is open");
         match done {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             done => done.inspect_err(|error| self.fails(error)).ok(),

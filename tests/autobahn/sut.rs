@@ -90,9 +90,9 @@ impl Sut {
     pub(crate) fn hang_up(mut self) -> Closed {
         if let Some(event) = self.ws.receive_eof() {
             let Event::Closed(closed) = event else { panic!("{event:?} at the end of the stream") };
-            assert!(self.closed.replace(closed).is_none(), "the end was told twice");
+            assert!(self.closed.replace(closed).is_none(), "the end was reported twice");
         }
         assert!(self.ws.is_closed());
-        self.closed.expect("the end is told")
+        self.closed.expect("the end is reported")
     }
 }

@@ -84,7 +84,7 @@ impl Chat {
 
     /// A client that has not joined a room.
     pub(crate) fn client(&self) -> Client<TcpStream> {
-        Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("it is let in")
+        Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("the chat accepts the client")
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn connect(address: &str) -> TcpStream {
 pub(crate) fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, body: &str) -> (String, String) {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let _ = write!(request, "Content-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(request.as_bytes()).expect("the peer reads");
     let mut answer = Vec::new();
     // TLS peers may end without a close_notify.
     let _ = stream.read_to_end(&mut answer);
@@ -181,7 +181,7 @@ impl<S: Read + Write> Client<S> {
         let mut output = Output::new();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the system has randomness");
-        let ws = Connection::client(request, config, seed, &mut output).expect("a valid request");
+        let ws = Connection::client(request, config, seed, &mut output).expect("the request is valid");
         let mut client = Self { stream, ws, output, events: VecDeque::new() };
         match client.event() {
             Event::Open(_) => Ok(client),
@@ -213,7 +213,7 @@ impl<S: Read + Write> Client<S> {
         }
         // The reply to what was received: a pong, a Close.
         let _ = self.output.write_to(&mut self.stream);
-        self.events.pop_front().expect("there is one")
+        self.events.pop_front().expect("an event has arrived")
     }
 
     /// The last event; events before it are skipped.
@@ -232,7 +232,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         self.output.write_to(&mut self.stream).expect("the server reads");
     }
 
@@ -250,7 +250,7 @@ impl<S: Read + Write> Client<S> {
                 Event::Closed(closed) => panic!("{closed}"),
                 _ => {}
             }
-            assert!(Instant::now() < deadline, "it does not come");
+            assert!(Instant::now() < deadline, "no such message arrives");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The chat in examples/ over loopback, run as its documentation says. Tests that need other programs, or half a
 //! minute, are ignored by default and run with `cargo test --test chat -- --ignored`: the page in Chromium, two nodes
-//! that share a Redis behind nginx, over TLS, and a client that reads slowly.
+//! that share a Redis and have nginx as their proxy, over TLS, and a client that reads slowly.
 
 mod browser;
 mod chromium;
@@ -248,7 +248,7 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
     let began = Instant::now();
     // Prices and joins are sent while the slow client does not read; it leaves the room when it is dropped.
     ada.until_present(&["Ada"]);
-    assert!(began.elapsed() > Duration::from_secs(4), "it was dropped before five seconds");
+    assert!(began.elapsed() > Duration::from_secs(4), "it was dropped too early");
     ada.say("still here");
     assert_eq!(ada.hear()["text"], "still here");
     // Without a Close, which would have waited after the other output.
@@ -298,7 +298,7 @@ impl Slow {
     /// Without compression.
     fn client(chat: &Chat) -> Client<Self> {
         let request = ClientRequest::new(chat.url());
-        Client::open_with(Self::connect(&chat.address), &request, Config::new()).expect("it is let in")
+        Client::open_with(Self::connect(&chat.address), &request, Config::new()).expect("the chat accepts the client")
     }
 
     /// With a small receive buffer: a large one would take much at once and then nothing for a long time.
@@ -309,8 +309,8 @@ impl Slow {
             socket.set_recv_buffer_size(8 << 10)?;
             socket.connect(address.parse().expect("an address")).await?.into_std()
         });
-        let tcp = tcp.expect("it listens");
-        tcp.set_nonblocking(false).expect("an open socket");
+        let tcp = tcp.expect("the server listens");
+        tcp.set_nonblocking(false).expect("the socket is open");
         Self(tcp)
     }
 }
@@ -344,9 +344,9 @@ fn a_stopping_server_tells_clients_to_reconnect() {
     let (mut ada, _) = chat.join("Ada", "lobby");
     let terminated =
         std::process::Command::new("sh").args(["-c", "kill $0", &chat.process.0.id().to_string()]).status();
-    assert!(terminated.expect("there is kill").success());
+    assert!(terminated.expect("sh has kill").success());
     assert_eq!(ada.end().code(), 1012);
-    assert!(chat.process.0.wait().expect("it ends").success());
+    assert!(chat.process.0.wait().expect("it ends in time").success());
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn only_the_page_is_served() {
 fn the_echo_echoes_and_closes_on_request() {
     let chat = Chat::start(&[]);
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let mut client = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     for text in ["hello", "", "close", "close 1005 not a code to send", &"x".repeat(10_000)] {
         client.send_text(text);
         assert_eq!(client.event(), Event::Text(text.into()));
@@ -402,11 +402,11 @@ fn the_echo_serves_at_most_a_hundred() {
 fn a_client_that_sends_on_after_its_fault_gets_the_close() {
     let chat = Chat::start(&[]);
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let at_echo = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let at_echo = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     for mut client in [at_echo, chat.client()] {
-        client.stream.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+        client.stream.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
         for _ in 0..4 {
-            client.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+            client.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(client.end().code(), 1002);
@@ -417,7 +417,7 @@ fn a_client_that_sends_on_after_its_fault_gets_the_close() {
 fn the_echo_limits_the_duration_of_a_connection() {
     let (chat, began) = (Chat::start(&["--echo", "1000"]), Instant::now());
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let mut client = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     let mut talking = client.stream.try_clone().expect("a descriptor");
     thread::spawn(move || {
         while talking.write_all(b"\x81\x82\0\0\0\0hi").is_ok() {
@@ -439,7 +439,7 @@ fn at_most_a_hundred_rooms_are_occupied() {
         (!matches!(client.event(), Event::Closed(_))).then_some(client)
     };
     // In addition to the three permanent rooms.
-    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("there is room")).collect();
+    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("the room is open")).collect();
     let mut refused = chat.client();
     refused.send(&json!({ "type": "join", "token": token, "room": "one-more" }));
     assert_eq!(refused.end().code(), 1013);

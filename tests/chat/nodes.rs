@@ -1,4 +1,4 @@
-//! Two nodes that share a Redis, behind nginx with `examples/chat/nginx.conf`, and clients that use TLS.
+//! Two nodes that share a Redis, with nginx as their proxy (`examples/chat/nginx.conf`), and clients that use TLS.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -52,7 +52,7 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     said.sort_unstable();
     assert_eq!(said, [(Some("Ada"), Some("hello over there")), (Some("Bob"), Some("hello yourself"))]);
 
-    // Bob's node is killed. Only that node knows of Bob, and of Carol, who does not come back.
+    // Bob's node is killed. Only that node knows of Bob and Carol; Carol does not come back.
     let of_bob = nodes.iter().position(|node| node.join("Carol", "lobby").1["node"] == bob_is_on).expect("one is");
     let (_carol, _) = nodes[of_bob].join("Carol", "lobby");
     ada.until_present(&["Ada", "Bob", "Carol"]);
@@ -308,7 +308,7 @@ impl Nginx {
     fn join(&self, token: &str, last: Option<&Value>) -> (Client<Tls>, Value) {
         let host = format!("localhost:{}", self.address.rsplit_once(':').expect("a port").1);
         let request = ClientRequest::new(format!("wss://{host}/chat")).origin(format!("https://{host}"));
-        let mut client = Client::open(self.connect(), &request).expect("it is let in");
+        let mut client = Client::open(self.connect(), &request).expect("the chat accepts the client");
         let welcome = client.join(token, "lobby", last);
         (client, welcome)
     }
@@ -323,5 +323,5 @@ impl Nginx {
 /// A free port; nginx could not report one that it chose.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    listener.local_addr().expect("the listener is bound").port()
 }

@@ -183,8 +183,8 @@ fn bytes_after_the_content_are_rejected() {
     // Less content than announced gets no token at the end of the stream.
     let mut tcp = connect(&chat.address);
     let [head, content] = login("Content-Length: 15\r\n", ADA);
-    tcp.write_all(format!("{head}{content}").as_bytes()).expect("it reads");
-    tcp.shutdown(std::net::Shutdown::Write).expect("an open socket");
+    tcp.write_all(format!("{head}{content}").as_bytes()).expect("the peer reads");
+    tcp.shutdown(std::net::Shutdown::Write).expect("the socket is open");
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).expect("the server closes it");
     assert!(!answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());

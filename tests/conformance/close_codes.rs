@@ -42,8 +42,8 @@ fn assert_rejected(number: u16) {
         let outcome = run(role, &Config::new(), &[(0x88, &number.to_be_bytes())]);
         assert_fault(role, &outcome, &[], ProtocolErrorKind::InvalidCloseCode(number), 0);
         let mut output = Output::new();
-        let refused = open(role, &Config::new()).close_from_script(Some(number), "", &mut output);
-        assert_eq!((refused, output.len()), (Err(ScriptCloseError::InvalidAccess), 0));
+        let rejected = open(role, &Config::new()).close_from_script(Some(number), "", &mut output);
+        assert_eq!((rejected, output.len()), (Err(ScriptCloseError::InvalidAccess), 0));
     }
     assert_eq!(CloseCode::new(number), None);
 }

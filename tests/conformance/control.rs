@@ -117,7 +117,7 @@ fn pings_are_sent_and_answered_until_the_peers_close() {
 }
 
 #[test]
-fn a_pong_may_come_unasked_and_has_no_answer() {
+fn an_unsolicited_pong_is_reported_without_an_answer() {
     rows!("6455-5.5.3-3");
     both_roles(&[(0x8a, b""), (0x8a, b"heartbeat")], |_, outcome| {
         assert_eq!(outcome.events, [pong(b""), pong(b"heartbeat")]);

@@ -165,7 +165,7 @@ impl Bits {
             if self.len.is_multiple_of(8) {
                 self.bytes.push(0);
             }
-            *self.bytes.last_mut().expect("pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
+            *self.bytes.last_mut().expect("a byte was pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
             self.len += 1;
         }
         self

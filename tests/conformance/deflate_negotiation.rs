@@ -210,10 +210,10 @@ fn a_server_accepts_the_first_acceptable_offer() {
     let expected = Some("permessage-deflate; server_max_window_bits=8".to_owned());
     assert_eq!(read_answer(&outcome, &request), expected);
     // A server that cannot accept the first element accepts the second.
-    let refusing = Deflate::new().server_max_window_bits(Refuse);
+    let rejecting = Deflate::new().server_max_window_bits(Refuse);
     let both = "permessage-deflate; server_max_window_bits=10, permessage-deflate";
-    assert_eq!(answer(&refusing, both).as_deref(), Some("permessage-deflate"));
-    assert_eq!(answer(&refusing, "permessage-deflate; server_max_window_bits=10"), None);
+    assert_eq!(answer(&rejecting, both).as_deref(), Some("permessage-deflate"));
+    assert_eq!(answer(&rejecting, "permessage-deflate; server_max_window_bits=10"), None);
 }
 
 /// Parameters that no element may have.

@@ -24,7 +24,8 @@ fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
 #[track_caller]
 fn forgets(ws: &mut Connection, what: &str) -> bool {
     let words = "Hello, hello, and once more the same words";
-    let payloads = [(); 2].map(|()| sent(ws, |ws, output| ws.send_text(words, output).expect("open")).remove(0).1);
+    let payloads = [(); 2]
+        .map(|()| sent(ws, |ws, output| ws.send_text(words, output).expect("the connection is open")).remove(0).1);
     let mut reader = Reader::default();
     assert!(payloads.iter().all(|payload| reader.message(payload) == words.as_bytes()), "{what}");
     let is_same = payloads[0] == payloads[1];
@@ -114,16 +115,16 @@ fn fragments_and_prepared_messages_obey_the_parameters() {
         let make = || open(role, &wishing((Require, Require, shared)), &element((true, true))).expect("agreed");
         let fragments = |ws: &mut Connection, output: &mut Output| {
             let (head, tail) = words.split_at(20);
-            ws.send_fragment(MessageKind::Text, head.as_bytes(), false, output).expect("open");
-            ws.send_fragment(MessageKind::Text, tail.as_bytes(), true, output).expect("open");
+            ws.send_fragment(MessageKind::Text, head.as_bytes(), false, output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, tail.as_bytes(), true, output).expect("the connection is open");
         };
         let prepared = PreparedMessage::text(words);
         let mut ws = make();
         for round in 0..6 {
             let frames = sent(&mut ws, |ws, output| match round % 3 {
-                0 => ws.send_text(words, output).expect("open"),
+                0 => ws.send_text(words, output).expect("the connection is open"),
                 1 => fragments(ws, output),
-                _ => ws.send_prepared(&prepared, output).expect("open"),
+                _ => ws.send_prepared(&prepared, output).expect("the connection is open"),
             });
             let payload: Vec<u8> = frames.into_iter().flat_map(|(_, payload)| payload).collect();
             assert_eq!(Reader::default().message(&payload), words.as_bytes(), "{role:?}, shared: {shared}, {round}");
@@ -181,7 +182,9 @@ fn no_reference_exceeds_the_negotiated_window() {
                 let mut reader = Reader::default();
                 let payloads = [&filler, &data].map(|message| {
                     let payload =
-                        sent(&mut ws, |ws, output| ws.send_binary(message, output).expect("open")).remove(0).1;
+                        sent(&mut ws, |ws, output| ws.send_binary(message, output).expect("the connection is open"))
+                            .remove(0)
+                            .1;
                     assert!(reader.message(&payload) == *message, "{what}");
                     payload
                 });
@@ -210,7 +213,7 @@ fn the_window_spans_fragments_and_messages_with_takeover() {
                 let (head, tail) = data.split_at(distance);
                 let frames = sent(&mut ws, |ws, output| {
                     for (part, fin) in [(head, !is_fragmented), (tail, true)] {
-                        ws.send_fragment(MessageKind::Binary, part, fin, output).expect("open");
+                        ws.send_fragment(MessageKind::Binary, part, fin, output).expect("the connection is open");
                     }
                 });
                 let payloads: Vec<Vec<u8>> = frames.into_iter().map(|(_, payload)| payload).collect();
@@ -238,7 +241,7 @@ fn the_window_holds_at_every_level() {
             let mut reader = Reader::default();
             for distance in [(1 << bits) + 1, (1 << bits) + 64, (1 << (bits + 1)) - 262] {
                 let data = again(distance);
-                let frames = sent(&mut ws, |ws, output| ws.send_binary(&data, output).expect("open"));
+                let frames = sent(&mut ws, |ws, output| ws.send_binary(&data, output).expect("the connection is open"));
                 assert!(reader.message(&frames[0].1) == data);
             }
             assert!(reader.farthest <= 1 << bits, "{role:?}, {bits} bits, level {level}: {} back", reader.farthest);

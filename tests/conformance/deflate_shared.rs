@@ -179,7 +179,7 @@ fn a_fault_does_not_affect_other_connections() {
 
 /// Sends the next fragment, and returns its payload.
 fn send(ws: &mut Connection, fragment: &[u8], fin: bool, output: &mut Output) -> Vec<u8> {
-    ws.send_fragment(MessageKind::Binary, fragment, fin, output).expect("open");
+    ws.send_fragment(MessageKind::Binary, fragment, fin, output).expect("the connection is open");
     let [(header, payload)] = &frames(&drain(output))[..] else { panic!("one frame") };
     assert_eq!(header.fin, fin);
     payload.clone()
@@ -197,7 +197,7 @@ fn interleaved_fragments_do_not_refer_to_each_other() {
             let (mut output, mut sent) = (Output::new(), [const { Vec::new() }; 2]);
             for fin in [false, false, true] {
                 sent[0].extend(send(&mut first, one, fin, &mut output));
-                third.send_binary(one, &mut output).expect("open");
+                third.send_binary(one, &mut output).expect("the connection is open");
                 let whole = frames(&drain(&mut output)).remove(0).1;
                 assert_eq!(Reader::default().message(&whole), one, "a whole message in between");
                 sent[1].extend(send(&mut second, other, fin, &mut output));
@@ -218,7 +218,7 @@ fn a_messages_length_does_not_depend_on_other_connections() {
     for role in ROLES {
         let alone = {
             let (mut ws, mut output) = (open(role, 0), Output::new());
-            ws.send_text(secret, &mut output).expect("open");
+            ws.send_text(secret, &mut output).expect("the connection is open");
             frames(&drain(&mut output)).remove(0).1
         };
         for fragments in [&[secret][..], &["a secret of", " some length"], &[]] {
@@ -228,7 +228,7 @@ fn a_messages_length_does_not_depend_on_other_connections() {
                 let fin = fragments.len() == 1 && index == 0;
                 send(&mut other, fragment.as_bytes(), fin, &mut output);
             }
-            ws.send_text(secret, &mut output).expect("open");
+            ws.send_text(secret, &mut output).expect("the connection is open");
             assert_eq!(frames(&drain(&mut output)).remove(0).1, alone, "{role:?}, after {fragments:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! Extensions that are offered and not negotiated, and who decides (RFC 6455 §9), with permessage-deflate as the
-//! example.
+//! Extensions that are offered and not negotiated, and the side that decides (RFC 6455 §9), with permessage-deflate as
+//! the example.
 
 use websocket_proto::{
     ClientRequest, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, HandshakeErrorKind,
@@ -35,7 +35,10 @@ fn a_server_answers_only_offered_extensions() {
             assert!(Head::parse(&outcome.output).all("Sec-WebSocket-Extensions").is_empty());
             let mut server = server_asked(Config::new().deflate(deflate.clone()), request);
             assert!(!server.uses_deflate());
-            assert_eq!(sent(&mut server, |ws, output| ws.send_text("Hello", output).expect("open"))[0].0, 0x81);
+            assert_eq!(
+                sent(&mut server, |ws, output| ws.send_text("Hello", output).expect("the connection is open"))[0].0,
+                0x81
+            );
         }
     }
 }
@@ -82,11 +85,11 @@ fn a_client_does_not_use_an_unaccepted_extension() {
         let mut silent = client_told(Config::new().deflate(deflate), "");
         assert!(!silent.uses_deflate());
         let frames = sent(&mut silent, |ws, output| {
-            ws.send_text("Hello", output).expect("open");
-            ws.send_binary(&[0; 1000], output).expect("open");
-            ws.send_fragment(MessageKind::Text, b"Hel", false, output).expect("open");
-            ws.send_fragment(MessageKind::Text, b"lo", true, output).expect("open");
-            ws.send_prepared(&PreparedMessage::text("Hello"), output).expect("open");
+            ws.send_text("Hello", output).expect("the connection is open");
+            ws.send_binary(&[0; 1000], output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, b"Hel", false, output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, b"lo", true, output).expect("the connection is open");
+            ws.send_prepared(&PreparedMessage::text("Hello"), output).expect("the connection is open");
         });
         assert_eq!(frames.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [0x81, 0x82, 0x01, 0x80, 0x81]);
         let compressed = from_peer_of(Role::Client, &[(0xc1, HELLO)]);
@@ -171,7 +174,9 @@ fn client_no_context_takeover_in_the_answer_binds_the_client() {
         let second_by = |answer: &str| {
             let mut ws = client(deflate.clone(), answer);
             let message = |ws: &mut _| {
-                let mut frames = sent(ws, |ws: &mut Connection, output| ws.send_text("Hello", output).expect("open"));
+                let mut frames = sent(ws, |ws: &mut Connection, output| {
+                    ws.send_text("Hello", output).expect("the connection is open")
+                });
                 frames.remove(0).1
             };
             assert_eq!(message(&mut ws), HELLO);
@@ -197,7 +202,8 @@ fn fragmented_messages_keep_no_context_without_takeover() {
             let mut output = Output::new();
             for (index, fragment) in fragments.iter().enumerate() {
                 let fin = index + 1 == fragments.len();
-                ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output).expect("open");
+                ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output)
+                    .expect("the connection is open");
             }
             let frames = crate::harness::frames(&drain(&mut output)).into_iter();
             let payload: Vec<u8> = frames.flat_map(|(_, payload)| payload).collect();

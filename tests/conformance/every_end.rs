@@ -124,7 +124,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ),
     ];
     if role == Role::Client {
-        let refused = |head: &'static [u8], waits: bool| {
+        let rejected = |head: &'static [u8], waits: bool| {
             after(&move |ended| {
                 ended.receives(head);
                 if waits {
@@ -135,10 +135,10 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         let whole = b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n";
         let half = b"HTTP/1.1 503 \r\nContent-Length: 9\r\n\r\nback";
         ends.extend([
-            ("a wrong response", refused(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(MissingUpgrade)),
-            ("a refusal", refused(whole, false), Why::Handshake(Rejected(503))),
-            ("a refusal that is cut short", refused(half, false), Why::Handshake(Rejected(503))),
-            ("a refusal that took too long", refused(half, true), Why::Handshake(Rejected(503))),
+            ("a wrong response", rejected(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(MissingUpgrade)),
+            ("a rejection", rejected(whole, false), Why::Handshake(Rejected(503))),
+            ("a rejection that is cut short", rejected(half, false), Why::Handshake(Rejected(503))),
+            ("a rejection that took too long", rejected(half, true), Why::Handshake(Rejected(503))),
         ]);
         return ends;
     }

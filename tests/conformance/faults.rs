@@ -1,4 +1,4 @@
-//! How a peer's fault shows from outside: its kind, its offset, its section, and the Close sent to the peer.
+//! The visible effects of a peer's fault: its kind, its offset, its section, and the Close sent to the peer.
 
 use websocket_proto::{ClientRequest, Closed, Config, Connection, ConnectionError, Event, ProtocolErrorKind, Role};
 

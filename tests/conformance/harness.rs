@@ -59,7 +59,7 @@ impl Outcome {
         assert!(closes <= 1, "more than one Close: {frames:?}");
         let (header, payload) = frames.last()?;
         if closes == 1 {
-            assert_eq!(header.opcode, Opcode::Close, "something behind the Close: {frames:?}");
+            assert_eq!(header.opcode, Opcode::Close, "a frame after the Close: {frames:?}");
             return Some(payload.first_chunk().map(|code| u16::from_be_bytes(*code)));
         }
         None
@@ -105,8 +105,8 @@ thread_local! {
 /// An open server whose handshake was this request.
 pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
     if UPGRADED.get() {
-        let parsed = parse_request(request.as_bytes()).expect("it opens");
-        let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("nothing to refuse");
+        let parsed = parse_request(request.as_bytes()).expect("the handshake succeeds");
+        let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("the answer is valid");
         return Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
     }
     HEAD.set(request.len());
@@ -139,7 +139,7 @@ pub(crate) fn client_told(config: Config, further: &str) -> Connection {
         let handshake = request.extended_connect(&config).expect("the request is valid");
         let lines = further.lines().map(|line| line.split_once(": ").expect("a header line"));
         let lines = lines.map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (_, negotiated) = handshake.check(200, lines).expect("it opens");
+        let (_, negotiated) = handshake.check(200, lines).expect("the handshake succeeds");
         return Connection::upgraded(Role::Client, negotiated, config, [7; 32]);
     }
     let (mut client, request) = connecting(&request, config);

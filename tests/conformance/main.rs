@@ -4,7 +4,7 @@
 
 mod browser_closing;
 mod browser_sending;
-mod client_refusal;
+mod client_rejection;
 mod client_request;
 mod client_response;
 mod close_codes;
@@ -54,7 +54,7 @@ mod start_line;
 mod uri;
 mod vectors;
 
-/// Says which rows of the table the test shows. Every id has to be in the table.
+/// Names the rows of the table that the test shows. Every id must be in the table.
 macro_rules! rows {
     ($($id:literal),+ $(,)?) => {
         for id in [$($id),+] {

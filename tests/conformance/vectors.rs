@@ -47,7 +47,7 @@ fn deflating() -> Connection {
     unreachable!("not tested without it")
 }
 
-/// The input of a vector that is too long to be written out.
+/// The input of a vector that is too long for the file.
 fn described(name: &str, note: &str) -> Vec<u8> {
     #[cfg(feature = "deflate")]
     if name.starts_with("PMD 16 MiB bomb") {

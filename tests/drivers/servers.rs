@@ -75,10 +75,10 @@ fn messages_are_echoed(name: &str) {
         let Client { ws, output, .. } = &mut client;
         // Sent at once, so that the server reads whole messages and cut ones.
         for _ in 0..2 {
-            ws.send_text(&large, output).expect("it is open");
-            ws.send_binary(&noise, output).expect("it is open");
+            ws.send_text(&large, output).expect("the connection is open");
+            ws.send_binary(&noise, output).expect("the connection is open");
             for (at, piece) in noise.chunks(25_000).enumerate() {
-                ws.send_fragment(MessageKind::Binary, piece, at == 3, output).expect("it is open");
+                ws.send_fragment(MessageKind::Binary, piece, at == 3, output).expect("the connection is open");
             }
         }
         let (text, binary) = (large.clone().into_bytes(), noise.clone());
@@ -97,8 +97,8 @@ fn many_connections_at_once(name: &str) {
     for round in 0..3 {
         for (at, client) in clients.iter_mut().enumerate() {
             let text = format!("{round} {at}");
-            client.ws.send_text(&text, &mut client.output).expect("it is open");
-            client.output.write_to(&mut client.tcp).expect("it reads");
+            client.ws.send_text(&text, &mut client.output).expect("the connection is open");
+            client.output.write_to(&mut client.tcp).expect("the peer reads");
         }
         for (at, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.messages(1), [(MessageKind::Text, format!("{round} {at}").into_bytes())]);
@@ -114,7 +114,7 @@ fn many_connections_at_once(name: &str) {
 fn a_ping_is_answered(name: &str) {
     let (_server, address) = server(name, &[]);
     let mut client = Client::open(&address, Config::new(), PATIENCE);
-    client.ws.ping(b"are you there?", &mut client.output).expect("it is open");
+    client.ws.ping(b"are you there?", &mut client.output).expect("the connection is open");
     let mut pong = None;
     while pong.is_none() {
         client.read(|event, _, _| match event {
@@ -141,9 +141,9 @@ fn a_close_is_answered_and_the_transport_closed(name: &str) {
 fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
     let (_server, address) = server(name, &["--max-message", "1000"]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("it reads");
+    tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("the peer reads");
     for _ in 0..128 {
-        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("the peer continues to read");
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
 }
@@ -152,9 +152,9 @@ fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
 fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
     let (_server, address) = server(name, &[]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    tcp.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
@@ -163,9 +163,9 @@ fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
 fn what_is_no_upgrade_is_answered(name: &str) {
     let (_server, address) = server(name, &[]);
     for (request, status) in [(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], "426"), (b"\x16\x03\x01", "400")] {
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.write_all(request).expect("it reads");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+        tcp.write_all(request).expect("the peer reads");
         let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
@@ -174,8 +174,8 @@ fn what_is_no_upgrade_is_answered(name: &str) {
 fn a_half_closed_peer_gets_its_answer(name: &str) {
     let (_server, address) = server(name, &["--no-deflate"]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("it reads");
-    tcp.shutdown(Shutdown::Write).expect("an open socket");
+    tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("the peer reads");
+    tcp.shutdown(Shutdown::Write).expect("the socket is open");
     assert_eq!(read_to_end(&mut tcp), b"\x81\x02hi");
 }
 
@@ -189,12 +189,12 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     let before = program.resident();
 
     let Client { mut tcp, mut ws, mut output, .. } = Client::open(&address, Config::new(), PATIENCE);
-    tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("an open socket");
+    tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("the socket is open");
     let mut sent = 0_u32;
     loop {
         let mut message = vec![0; LEN];
         message[..4].copy_from_slice(&sent.to_be_bytes());
-        ws.send_binary(&message, &mut output).expect("it is open");
+        ws.send_binary(&message, &mut output).expect("the connection is open");
         sent += 1;
         assert!(sent < 4000, "{name} took 240 MB and echoed nothing");
         let written = output.write_to(&mut tcp);
@@ -208,7 +208,7 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
         assert!(now < before + 2048, "{name} grew from {before} to {now} KiB");
     }
 
-    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+    tcp.set_write_timeout(Some(PATIENCE)).expect("the socket is open");
     let mut reader =
         Client { tcp: tcp.try_clone().expect("a descriptor"), ws, output: Output::new(), read: Vec::new() };
     let writer = thread::spawn(move || output.write_to(&mut tcp).map(drop));
@@ -219,7 +219,7 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
             expected += 1;
         }
     }
-    writer.join().expect("no panic").expect("it reads again");
+    writer.join().expect("no panic").expect("the peer reads again");
 }
 
 const LARGE: usize = 16 << 20;
@@ -227,8 +227,8 @@ const LARGE: usize = 16 << 20;
 /// A socket to which an echo of 16 MiB is on its way, more than the operating system buffers.
 fn with_a_large_echo_on_the_way(address: &str) -> TcpStream {
     let mut tcp = open(address);
-    tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("it reads");
-    tcp.write_all(&vec![0; LARGE]).expect("it reads");
+    tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("the peer reads");
+    tcp.write_all(&vec![0; LARGE]).expect("the peer reads");
     tcp
 }
 
@@ -247,12 +247,12 @@ fn a_slow_reader_is_alive(name: &str) {
     }
     assert!(read < LARGE / 2);
     tcp.read_exact(&mut vec![0; LARGE - read]).expect("the whole message arrives");
-    tcp.write_all(b"\x81\x81\0\0\0\0x").expect("it reads again");
+    tcp.write_all(b"\x81\x81\0\0\0\0x").expect("the peer reads again");
     let mut ping = [0; 10];
-    tcp.read_exact(&mut ping[..3]).expect("it is open");
+    tcp.read_exact(&mut ping[..3]).expect("the connection is open");
     while ping[..2] == [0x89, 8] {
         tcp.read_exact(&mut ping[3..]).expect("a whole ping");
-        tcp.read_exact(&mut ping[..3]).expect("it is open");
+        tcp.read_exact(&mut ping[..3]).expect("the connection is open");
     }
     assert_eq!(&ping[..3], b"\x81\x01x");
 }
@@ -277,7 +277,8 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     // These messages cost the server more than their senders: 7 bytes each.
     let floods: Vec<_> = (0..2).map(|_| open(&address)).collect();
     for flood in &floods {
-        let (mut writer, mut reader) = (flood.try_clone().expect("a socket"), flood.try_clone().expect("a socket"));
+        let (mut writer, mut reader) =
+            (flood.try_clone().expect("the socket is open"), flood.try_clone().expect("the socket is open"));
         let (done, echoed) = (done.clone(), echoed.clone());
         thread::spawn(move || {
             let chunk = b"\x82\x81\0\0\0\0x".repeat(20_000);
@@ -337,8 +338,8 @@ fn a_live_peer_is_pinged_and_kept(name: &str) {
 /// RFC 9110 §15.5.9: 408, although bytes arrive.
 fn a_slow_handshake_times_out(name: &str) {
     let (_server, address) = server(name, &["--timeout", "300"]);
-    let mut silent = TcpStream::connect(&address).expect("it listens");
-    let mut slow = TcpStream::connect(&address).expect("it listens");
+    let mut silent = TcpStream::connect(&address).expect("the server listens");
+    let mut slow = TcpStream::connect(&address).expect("the server listens");
     let mut writer = slow.try_clone().expect("a descriptor");
     thread::spawn(move || {
         for byte in REQUEST.iter().copied().cycle() {
@@ -349,7 +350,7 @@ fn a_slow_handshake_times_out(name: &str) {
         }
     });
     for tcp in [&mut silent, &mut slow] {
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
         let mut answer = [0; 13];
         tcp.read_exact(&mut answer).expect("an answer");
         assert_eq!(&answer, b"HTTP/1.1 408 ");
@@ -361,14 +362,14 @@ fn resets_and_garbage_end_nothing_else(name: &str) {
     let mut witness = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..20 {
         let mut tcp = open(&address);
-        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("it reads");
+        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("the peer reads");
         if round % 2 == 0 {
             // Closing with unread input resets the connection.
-            tcp.peek(&mut [0]).expect("the echo comes");
+            tcp.peek(&mut [0]).expect("the echo arrives");
         }
         drop(tcp);
         drop(TcpStream::connect(&address));
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
         let _ = tcp.write_all(&REQUEST[..round * 4]);
         drop(tcp);
         let mut tcp = open(&address);
@@ -400,7 +401,7 @@ fn ten_thousand_idle_connections(name: &str, at_most: usize) {
     let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
     let echo = |mut tcp: &TcpStream| {
         // Long enough to be compressed.
-        tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("it reads");
+        tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("the peer reads");
         let mut header = [0; 2];
         tcp.read_exact(&mut header).expect("the echo arrives");
         assert_eq!(header[0], 0xc1);
@@ -426,9 +427,9 @@ fn ten_thousand_idle_connections(name: &str, at_most: usize) {
 #[test]
 fn the_tokio_server_closes_all_connections_on_interrupt() {
     let (mut program, address) = server("tokio_server", &["--timeout", "1000"]);
-    let mut opening = TcpStream::connect(&address).expect("it listens");
-    opening.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    opening.write_all(&REQUEST[..20]).expect("it reads");
+    let mut opening = TcpStream::connect(&address).expect("the server listens");
+    opening.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+    opening.write_all(&REQUEST[..20]).expect("the peer reads");
     let mut silent = open(&address);
     let client = Client::open(&address, Config::new(), PATIENCE);
     let start = Instant::now();
@@ -439,6 +440,6 @@ fn the_tokio_server_closes_all_connections_on_interrupt() {
     assert_eq!(read_to_end(&mut silent), b"\x88\x02\x03\xe9");
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     drop((silent, opening));
-    assert!(program.0.wait().expect("it ends").success());
+    assert!(program.0.wait().expect("it ends in time").success());
     assert!(TcpStream::connect(&address).is_err());
 }

@@ -22,12 +22,12 @@ impl Console {
         let mut command = example("tokio_client");
         command.arg(url).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut client = command.spawn().expect("cargo test builds the examples");
-        let (input, output) = (client.stdin.take(), client.stdout.take().expect("it is piped"));
+        let (input, output) = (client.stdin.take(), client.stdout.take().expect("the stream is piped"));
         Self { program: Program(client), input, lines: BufReader::new(output).lines() }
     }
 
     fn type_in(&mut self, text: &str) {
-        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("it reads");
+        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("the peer reads");
     }
 
     fn line(&mut self) -> String {
@@ -44,25 +44,25 @@ impl Console {
     fn end(mut self) -> (Vec<String>, bool) {
         drop(self.input.take());
         let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (lines, self.program.0.wait().expect("it ends").success())
+        (lines, self.program.0.wait().expect("it ends in time").success())
     }
 }
 
 /// A listener, and its URL.
 fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}/", listener.local_addr().expect("the listener is bound"));
     (listener, url)
 }
 
-/// Accepts the next client and reads its request; answers with `refusal`, or else with 101.
-fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
-    let (mut tcp, _) = listener.accept().expect("a client comes");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+/// Accepts the next client and reads its request; answers with `rejection`, or else with 101.
+fn serve(listener: &TcpListener, rejection: Option<&str>) -> TcpStream {
+    let (mut tcp, _) = listener.accept().expect("a client connects");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
     let mut request = vec![0; 4096];
-    let len = tcp.read(&mut request).expect("a request comes");
-    if let Some(refusal) = refusal {
-        tcp.write_all(refusal.as_bytes()).expect("the client reads");
+    let len = tcp.read(&mut request).expect("a request arrives");
+    if let Some(rejection) = rejection {
+        tcp.write_all(rejection.as_bytes()).expect("the client reads");
         return tcp;
     }
     let request = std::str::from_utf8(&request[..len]).expect("a request is text");
@@ -123,10 +123,10 @@ fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
     for name in ["echo_server", "mio_server", "tokio_server"] {
         let (_server, address) = server(name, &["--no-deflate"]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
-        let mut input = client.input.take().expect("it is piped");
+        let mut input = client.input.take().expect("the stream is piped");
         let line = |at: usize| char::from(b'a' + u8::try_from(at % 26).expect("small")).to_string().repeat(1_000_000);
         let typed = thread::spawn(move || {
-            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("it reads");
+            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("the peer reads");
             input
         });
         assert_eq!(client.line(), "OPEN");
@@ -178,7 +178,7 @@ fn the_tokio_client_drops_a_server_that_reads_nothing() {
     let mut client = Console::start(&url, &["--timeout", "1000"]);
     let mut tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    let mut input = client.input.take().expect("it is piped");
+    let mut input = client.input.take().expect("the stream is piped");
     let typed = thread::spawn(move || {
         let line = "x".repeat(1_000_000);
         while writeln!(input, "{line}").is_ok() {}
@@ -222,11 +222,11 @@ fn the_tokio_client_obeys_retry_after() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
-    let refused = Instant::now();
+    let rejected = Instant::now();
     assert_eq!(client.line(), "FAILED HTTP status 503");
     assert!((1000..=2000).contains(&client.retry()));
     let _tcp = serve(&listener, None);
-    assert!(refused.elapsed() >= Duration::from_millis(990), "{:?}", refused.elapsed());
+    assert!(rejected.elapsed() >= Duration::from_millis(990), "{:?}", rejected.elapsed());
     assert_eq!(client.line(), "OPEN");
 }
 
@@ -275,5 +275,5 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     assert!(client.line().starts_with("FAILED "));
     client.retry();
     client.program.interrupt();
-    assert!(client.program.0.wait().expect("it ends").success());
+    assert!(client.program.0.wait().expect("it ends in time").success());
 }

@@ -43,7 +43,7 @@ fn echo_server(arguments: &[&str]) -> (Program, String) {
 #[cfg(target_os = "linux")]
 fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the listener is bound");
     // Called again, with a shorter queue.
     socket2::SockRef::from(&listener).listen(0).expect("it listens already");
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500));
@@ -66,15 +66,15 @@ fn client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
 /// Serves one connection: reads the request, and passes it to `answer`.
 fn serve_once(answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}/", listener.local_addr().expect("the listener is bound"));
     thread::spawn(move || serve(&listener, answer));
     url
 }
 
 fn serve(listener: &TcpListener, answer: impl FnOnce(&str, &mut TcpStream)) {
-    let (mut tcp, _) = listener.accept().expect("a client comes");
+    let (mut tcp, _) = listener.accept().expect("a client connects");
     let mut request = vec![0; 4096];
-    let len = tcp.read(&mut request).expect("a request comes");
+    let len = tcp.read(&mut request).expect("a request arrives");
     answer(str::from_utf8(&request[..len]).expect("a request is text"), &mut tcp);
 }
 
@@ -109,8 +109,8 @@ fn a_message_above_the_limit_is_rejected() {
 fn other_requests_are_answered_and_every_peer_is_survived() {
     let (_server, address) = echo_server(&[]);
     let exchange = |bytes: &[u8]| {
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
-        tcp.write_all(bytes).expect("it reads");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
+        tcp.write_all(bytes).expect("the peer reads");
         let mut answer = Vec::new();
         // The server may also reset a connection that it has rejected.
         let _ = tcp.shutdown(Shutdown::Write).and_then(|()| tcp.read_to_end(&mut answer));
@@ -122,7 +122,7 @@ fn other_requests_are_answered_and_every_peer_is_survived() {
     assert!(exchange(b"\x16\x03\x01").starts_with("HTTP/1.1 400 "));
     assert_eq!(exchange(b""), "");
     assert_eq!(exchange(b"GET / HT"), "");
-    drop(TcpStream::connect(&address).expect("it listens"));
+    drop(TcpStream::connect(&address).expect("the server listens"));
     assert_eq!(client(&format!("ws://{address}/"), &["--send", "alive"]).0.last().expect("lines"), "CLOSED 1000");
 }
 
@@ -142,8 +142,8 @@ fn no_server_answers_head_with_content() {
         let opening = str::from_utf8(REQUEST).expect("text").replace("GET", "HEAD");
         for request in ["HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &opening, "HEAD / HTTP/1.1\nHost: a\r\n\r\n"] {
             let exchange = |request: &str| {
-                let mut tcp = TcpStream::connect(&address).expect("it listens");
-                tcp.write_all(request.as_bytes()).expect("it reads");
+                let mut tcp = TcpStream::connect(&address).expect("the server listens");
+                tcp.write_all(request.as_bytes()).expect("the peer reads");
                 let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
                 let (head, content) = answer.split_once("\r\n\r\n").expect("a whole head");
                 (head.to_owned(), content.to_owned())
@@ -239,7 +239,7 @@ fn the_socketio_server_limits_the_wait_for_a_close() {
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
     let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
     // No packet starts with a 9.
-    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("it reads");
+    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("the peer reads");
     let mut talking = tcp.try_clone().expect("a descriptor");
     let talked = thread::spawn(move || {
         for packet in [b"3", b"9"].into_iter().cycle().take(400) {
@@ -261,14 +261,14 @@ fn the_socketio_server_limits_the_wait_for_a_close() {
 #[test]
 fn the_autobahn_client_runs_every_case_and_requests_the_report() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}", listener.local_addr().expect("the listener is bound"));
     let (sender, asked) = mpsc::channel();
     thread::spawn(move || {
         loop {
             serve(&listener, |request, tcp| {
                 accept(request, tcp);
                 tcp.write_all(b"\x81\x012\x88\x02\x03\xe8").expect("the client reads");
-                tcp.shutdown(Shutdown::Write).expect("an open socket");
+                tcp.shutdown(Shutdown::Write).expect("the socket is open");
                 let sent: Vec<_> = frames(&read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
                 assert_eq!(sent, [&b"2"[..], b"\x03\xe8"], "{request}");
                 let path = request.split(' ').nth(1).expect("a request has a path");

@@ -42,15 +42,15 @@ impl Relay {
 /// relay does not know.
 fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let relay = Relay::to(&listener.local_addr().expect("it is bound").to_string(), arguments);
-    let mut client = TcpStream::connect(&relay.address).expect("it listens");
+    let relay = Relay::to(&listener.local_addr().expect("the listener is bound").to_string(), arguments);
+    let mut client = TcpStream::connect(&relay.address).expect("the server listens");
     let extension = &b"Sec-WebSocket-Extensions: x-unknown; level=3\r\n\r\n"[..];
     let request = [&REQUEST[..REQUEST.len() - 2], extension].concat();
-    client.write_all(&request).expect("it reads");
-    let (mut server, _) = listener.accept().expect("the relay comes");
+    client.write_all(&request).expect("the peer reads");
+    let (mut server, _) = listener.accept().expect("the relay connects");
     for tcp in [&client, &server] {
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("an open socket");
+        tcp.set_nodelay(true).expect("the socket is open");
+        tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("the socket is open");
     }
     assert_eq!(read_exactly(&mut server, request.len()), request, "as it is");
     let response = [
@@ -59,7 +59,7 @@ fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
         extension,
     ];
     let response = response.concat();
-    server.write_all(&response).expect("it reads");
+    server.write_all(&response).expect("the peer reads");
     assert_eq!(read_exactly(&mut client, response.len()), response, "as it is");
     (relay, client, server)
 }
@@ -120,7 +120,7 @@ fn the_relay_changes_only_the_mask() {
         // Cut inside headers and keys.
         let (head, rest) = bytes.split_at(40);
         for piece in head.chunks(3).chain(rest.chunks(4099)) {
-            tcp.write_all(piece).expect("it reads");
+            tcp.write_all(piece).expect("the peer reads");
             thread::sleep(Duration::from_millis(1));
         }
     };
@@ -140,7 +140,7 @@ fn the_relay_changes_only_the_mask() {
     write(&server, &to_client);
     assert!(read_exactly(&mut client, to_client.len()) == to_client);
     drop(server);
-    assert_eq!(client.read(&mut [0]).expect("it ends"), 0);
+    assert_eq!(client.read(&mut [0]).expect("it ends in time"), 0);
     drop(client);
     let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
     let counts = format!("Continuation 24, Text 8, Binary 8, Close 1, Ping 16, Pong 8, {bytes} bytes of payload");
@@ -151,15 +151,17 @@ fn the_relay_changes_only_the_mask() {
 #[test]
 fn a_frame_above_the_limit_closes_both_sides() {
     let (mut relay, mut client, mut server) = behind_relay(&["--max-frame", "125"]);
-    server.write_all(b"\x82\x05ab").expect("it reads");
+    server.write_all(b"\x82\x05ab").expect("the peer reads");
     assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
-    client.write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat()).expect("it reads");
+    client
+        .write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat())
+        .expect("the peer reads");
     let arrived = frames(&read_to_end(&mut server));
     let seen: Vec<_> = arrived.iter().map(|(header, payload)| (header.opcode, &payload[..])).collect();
     assert_eq!(seen, [(Opcode::Binary, &[b'x'; 125][..]), (Opcode::Close, b"\x03\xf1")]);
     assert!(arrived.iter().all(|(header, _)| header.mask.is_some()));
     // The frame in progress is completed before the Close; the next one is not forwarded.
-    server.write_all(b"cde\x82\x01f").expect("it reads");
+    server.write_all(b"cde\x82\x01f").expect("the peer reads");
     assert_eq!(read_to_end(&mut client), b"cde\x88\x02\x03\xf1");
     drop((client, server));
     let [to_client, to_server] = relay.counts();
@@ -182,7 +184,7 @@ fn an_invalid_frame_closes_both_sides() {
         [(true, &b"\x83\x80\0\0\0\0"[..]), (true, b"\x81\x00"), (false, b"\x81\x80\0\0\0\0"), (false, b"\x09\x00")]
     {
         let (_relay, mut client, mut server) = behind_relay(&[]);
-        (if from_client { &client } else { &server }).write_all(frame).expect("it reads");
+        (if from_client { &client } else { &server }).write_all(frame).expect("the peer reads");
         assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea", "{frame:x?}");
         let seen = frames(&read_to_end(&mut server));
         let [(header, payload)] = &seen[..] else { panic!("{seen:?}") };
@@ -192,18 +194,18 @@ fn an_invalid_frame_closes_both_sides() {
 
 #[test]
 fn the_relay_forwards_rejections_and_rejects_other_requests() {
-    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
-    let url = serve_once(|_, tcp| tcp.write_all(refusal).expect("the relay reads"));
+    let rejection = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    let url = serve_once(|_, tcp| tcp.write_all(rejection).expect("the relay reads"));
     let relay = Relay::to(url.trim_start_matches("ws://").trim_end_matches('/'), &[]);
     let exchange = |bytes: &[u8]| {
-        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-        tcp.write_all(bytes).expect("it reads");
+        let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+        tcp.write_all(bytes).expect("the peer reads");
         String::from_utf8(read_to_end(&mut tcp)).expect("text")
     };
     let page = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
     // A second request is not forwarded.
-    assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), refusal);
+    assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), rejection);
     // The server does not listen any more.
     let page = exchange(REQUEST);
     assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
@@ -212,32 +214,32 @@ fn the_relay_forwards_rejections_and_rejects_other_requests() {
 /// A server that does not accept, one that does not answer, and one that sends half an answer.
 #[test]
 fn the_relay_limits_the_duration_of_a_handshake() {
-    let refused = |upstream: &str| {
+    let rejected = |upstream: &str| {
         let relay = Relay::to(upstream, &["--timeout", "500"]);
-        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
-        tcp.write_all(REQUEST).expect("it reads");
+        let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("the socket is open");
+        tcp.write_all(REQUEST).expect("the peer reads");
         let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
         assert!(answer.contains("HTTP/1.1 502 "), "{answer}");
     };
     #[cfg(target_os = "linux")]
     {
         let (listener, _waiting) = crate::full_listener();
-        refused(&listener.local_addr().expect("it is bound").to_string());
+        rejected(&listener.local_addr().expect("the listener is bound").to_string());
     }
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    refused(&silent.local_addr().expect("it is bound").to_string());
+    rejected(&silent.local_addr().expect("the listener is bound").to_string());
     let url = serve_once(|_, tcp| {
         while tcp.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
     });
-    refused(url.trim_start_matches("ws://").trim_end_matches('/'));
+    rejected(url.trim_start_matches("ws://").trim_end_matches('/'));
 
     // A client that sends no request.
-    let relay = Relay::to(&silent.local_addr().expect("it is bound").to_string(), &["--timeout", "500"]);
-    let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-    tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
+    let relay = Relay::to(&silent.local_addr().expect("the listener is bound").to_string(), &["--timeout", "500"]);
+    let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+    tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("the socket is open");
     assert_eq!(read_to_end(&mut tcp), b"");
 }
 
@@ -247,7 +249,7 @@ fn the_relay_closes_both_sides_when_both_are_silent() {
     let (_relay, mut client, mut server) = behind_relay(&["--timeout", "2000"]);
     for _ in 0..30 {
         thread::sleep(Duration::from_millis(100));
-        server.write_all(b"\x89\x00").expect("it reads");
+        server.write_all(b"\x89\x00").expect("the peer reads");
         assert_eq!(read_exactly(&mut client, 2), b"\x89\x00");
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x0b\xc0");
@@ -270,9 +272,9 @@ fn the_relay_drops_a_client_that_reads_nothing() {
 #[test]
 fn the_relay_closes_both_sides_with_a_close_while_one_sends_on() {
     let (_relay, mut client, mut server) = behind_relay(&[]);
-    client.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    client.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        client.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        client.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea");

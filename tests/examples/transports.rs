@@ -27,13 +27,13 @@ fn message() -> Vec<u8> {
 
 /// A server's frame with a reserved opcode, and many bytes after it.
 fn fault(tcp: &mut TcpStream) {
-    tcp.write_all(b"\x83\x00").expect("it reads");
+    tcp.write_all(b"\x83\x00").expect("the peer reads");
     send_on(tcp);
 }
 
 fn send_on(tcp: &mut TcpStream) {
     for _ in 0..4 {
-        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -41,9 +41,9 @@ fn send_on(tcp: &mut TcpStream) {
 /// Sends messages and a Close before reading any echo.
 fn send_before_reading(tcp: &mut TcpStream) {
     for _ in 0..COUNT {
-        tcp.write_all(&message()).expect("it reads on");
+        tcp.write_all(&message()).expect("the peer continues to read");
     }
-    tcp.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
+    tcp.write_all(b"\x88\x02\x03\xe8").expect("the peer continues to read");
     let mut echo = frames(&read_to_end(tcp));
     assert_eq!(echo.pop().map(|(_, payload)| payload), Some(b"\x03\xe8".to_vec()));
     let expected = vec![7; LEN];
@@ -80,7 +80,7 @@ fn the_client_drops_a_server_that_reads_nothing() {
     let (url, _told) = serve_and_tell(|request, tcp| {
         accept(request, tcp);
         for _ in 0..COUNT {
-            tcp.write_all(&message()).expect("it reads on");
+            tcp.write_all(&message()).expect("the peer continues to read");
         }
         thread::sleep(PATIENCE);
     });
@@ -98,7 +98,7 @@ fn the_client_sends_its_close_to_a_server_that_sends_on_after_a_fault() {
         frames(&read_to_end(tcp))
     });
     assert_eq!(client(&url, &[]), (vec!["OPEN".into(), "CLOSED 1006".into()], true));
-    let told = told.recv_timeout(PATIENCE).expect("it ends");
+    let told = told.recv_timeout(PATIENCE).expect("it ends in time");
     assert_eq!(told.into_iter().map(|(_, payload)| payload).collect::<Vec<_>>(), [b"\x03\xea"]);
 }
 
@@ -108,9 +108,9 @@ fn the_client_reports_a_reset_once() {
         let message = message.to_vec();
         let url = serve_once(move |request, tcp| {
             accept(request, tcp);
-            tcp.write_all(&message).expect("it reads");
+            tcp.write_all(&message).expect("the peer reads");
             // So that it has arrived before the reset.
-            tcp.set_read_timeout(Some(Duration::from_millis(500))).expect("an open socket");
+            tcp.set_read_timeout(Some(Duration::from_millis(500))).expect("the socket is open");
             let _ = tcp.read(&mut [0]);
             reset_on_close(tcp);
         });
@@ -124,7 +124,7 @@ fn the_client_reports_a_reset_once() {
 #[test]
 fn the_client_limits_the_wait_for_a_server_that_does_not_accept() {
     let (listener, _waiting) = crate::full_listener();
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}/", listener.local_addr().expect("the listener is bound"));
     let (lines, succeeded) = client(&url, &[]);
     assert!(lines.len() == 1 && lines[0].starts_with("FAILED ") && !succeeded, "{lines:?}");
 }
@@ -133,12 +133,12 @@ fn the_client_limits_the_wait_for_a_server_that_does_not_accept() {
 #[test]
 fn the_autobahn_client_reads_while_it_writes_and_continues_after_every_server() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}", listener.local_addr().expect("the listener is bound"));
     let mut autobahn = example("autobahn_client");
     let mut autobahn = autobahn.args([&url, "us"]).stdout(Stdio::null()).spawn().expect("cargo test builds it");
     let count = |tcp: &mut TcpStream| {
-        tcp.write_all(b"\x81\x013\x88\x02\x03\xe8").expect("it reads");
-        tcp.shutdown(Shutdown::Write).expect("an open socket");
+        tcp.write_all(b"\x81\x013\x88\x02\x03\xe8").expect("the peer reads");
+        tcp.shutdown(Shutdown::Write).expect("the socket is open");
         read_to_end(tcp);
     };
     let told_of_its_fault = |tcp: &mut TcpStream| {
@@ -156,14 +156,14 @@ fn the_autobahn_client_reads_while_it_writes_and_continues_after_every_server() 
             step(tcp);
         });
     }
-    assert!(autobahn.wait().expect("it ends").success());
+    assert!(autobahn.wait().expect("it ends in time").success());
 }
 
 /// A Socket.IO client after the opening.
 fn socketio(address: &str) -> TcpStream {
     let mut tcp = sockets::connect(address, PATIENCE);
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
-    tcp.write_all(request.as_bytes()).expect("it reads");
+    tcp.write_all(request.as_bytes()).expect("the peer reads");
     tcp
 }
 
@@ -171,7 +171,7 @@ fn socketio(address: &str) -> TcpStream {
 fn the_socketio_server_sends_its_close_to_a_client_that_sends_on() {
     let (_server, address, _) = listening("socketio_server", &[]);
     let mut tcp = socketio(&address);
-    tcp.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    tcp.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     send_on(&mut tcp);
     assert!(read_to_end(&mut tcp).ends_with(b"\x88\x02\x03\xea"));
 }

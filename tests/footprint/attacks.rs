@@ -96,7 +96,7 @@ fn pings_of_every_length() {
     }
 }
 
-/// A million empty fragments cost as much memory as one, alone and with pings in between.
+/// A million empty fragments need no more memory than one, alone and with pings in between.
 #[test]
 fn empty_fragments() {
     let config = SMALL.max_fragments(u32::MAX).max_pending_pong_bytes(100);

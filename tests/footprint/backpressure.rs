@@ -35,10 +35,10 @@ impl Driver {
                 let before = self.output.len();
                 match event {
                     Event::Text(text) if self.echoes => {
-                        self.ws.send_text(&text, &mut self.output).expect("open");
+                        self.ws.send_text(&text, &mut self.output).expect("the connection is open");
                     }
                     Event::Binary(data) if self.echoes => {
-                        self.ws.send_binary(&data, &mut self.output).expect("open");
+                        self.ws.send_binary(&data, &mut self.output).expect("the connection is open");
                     }
                     _ => {}
                 }
@@ -139,7 +139,8 @@ fn an_outputs_memory_is_bounded_by_its_waiting_bytes() {
             let (rounds, mut next) =
                 (if lens.iter().any(|&len| len > 3000) { 40 } else { 1000 }, messages.iter().cycle());
             let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
-                ws.send_binary(next.next().expect("the session reaches the limit"), output).expect("open");
+                ws.send_binary(next.next().expect("the session reaches the limit"), output)
+                    .expect("the connection is open");
             });
             let (waiting, most) = (backlog.output.len(), backlog.most);
             assert!(peak <= most * 11 / 4 + 64, "{role:?} {reader:?}, {lens:?}: {peak} at peak, for {most}");
@@ -160,10 +161,10 @@ fn lists_are_bounded_by_the_waiting_frames() {
         for reader in READERS {
             let mut ws = open(Role::Server, &config);
             // The first send compresses it.
-            ws.send_prepared(&prepared, &mut Output::new()).expect("open");
+            ws.send_prepared(&prepared, &mut Output::new()).expect("the connection is open");
             let (backlog, held, peak) = send_to(reader, 2000, usize::MAX, |output| {
                 for _ in 0..10 {
-                    ws.send_prepared(&prepared, output).expect("open");
+                    ws.send_prepared(&prepared, output).expect("the connection is open");
                 }
             });
             let (waiting, most) = (backlog.output.len().div_ceil(FRAME), backlog.most.div_ceil(FRAME));
@@ -179,10 +180,10 @@ fn lists_are_bounded_by_the_waiting_frames() {
 #[test]
 fn a_backlog_gets_no_mostly_empty_buffer() {
     let (mut ws, mut shared) = (open_server(Config::new()), Output::new());
-    ws.send_binary(&vec![7; 100_000], &mut shared).expect("open");
+    ws.send_binary(&vec![7; 100_000], &mut shared).expect("the connection is open");
     shared.advance(shared.len());
     for len in [1, 100, 10_000] {
-        ws.send_binary(&vec![7; len], &mut shared).expect("open");
+        ws.send_binary(&vec![7; len], &mut shared).expect("the connection is open");
         let waiting = shared.len();
         let (backlog, allocations, held, _) = measure(|| {
             let mut backlog = Output::new();
@@ -192,7 +193,7 @@ fn a_backlog_gets_no_mostly_empty_buffer() {
         assert_eq!((backlog.len(), allocations, held), (waiting, 1, waiting.cast_signed()));
     }
     // A buffer that is half full moves without a copy.
-    ws.send_binary(&vec![7; 60_000], &mut shared).expect("open");
+    ws.send_binary(&vec![7; 60_000], &mut shared).expect("the connection is open");
     let (backlog, allocations, held, _) = measure(|| {
         let mut backlog = Output::new();
         backlog.append(&mut shared);
@@ -209,7 +210,7 @@ fn one_waiting_byte_keeps_no_large_buffer() {
         let mut ws = open(role, &Config::new());
         let (output, _, held, peak) = measure(|| {
             let mut output = Output::new();
-            ws.send_binary(&data, &mut output).expect("open");
+            ws.send_binary(&data, &mut output).expect("the connection is open");
             output.advance(output.len() - 1);
             output
         });

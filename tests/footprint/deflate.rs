@@ -56,7 +56,7 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output) -> usize 
 
 /// Sends a compressed message, and removes all bytes from the output.
 fn send(ws: &mut Connection, payload: &[u8], output: &mut Output) {
-    ws.send_binary(payload, output).expect("open");
+    ws.send_binary(payload, output).expect("the connection is open");
     assert_eq!(output.chunk()[0], 0xc2, "it is compressed");
     output.advance(output.len());
 }
@@ -76,7 +76,7 @@ fn no_memory_before_the_first_compressed_message() {
         let (_, allocations, ..) = measure(|| receive(&mut ws, &mut bytes, &mut output));
         assert_eq!(allocations, 0, "uncompressed messages come in");
         let (.., held, _) = measure(|| {
-            ws.send_binary(&[1; 100], &mut output).expect("open");
+            ws.send_binary(&[1; 100], &mut output).expect("the connection is open");
             output = Output::new();
         });
         assert_eq!(held, 0, "messages below the threshold go out");
@@ -116,7 +116,7 @@ fn dedicated_compressors_have_bounded_memory() {
 fn grown() -> Output {
     let mut output = Output::new();
     let mut ws = open_server(Config::new());
-    ws.send_binary(&content(40_000), &mut output).expect("open");
+    ws.send_binary(&content(40_000), &mut output).expect("the connection is open");
     output.advance(output.len());
     output
 }
@@ -157,7 +157,7 @@ fn shared_compressors_exist_once() {
     // A backlog takes the bytes, but not the pair, whether it was empty or not.
     let mut backlog = Output::new();
     for _ in 0..2 {
-        ws.send_binary(b"Hello", &mut output).expect("open");
+        ws.send_binary(b"Hello", &mut output).expect("the connection is open");
         backlog.append(&mut output);
     }
     let ((), _, dropped, _) = measure(|| drop(backlog));
@@ -200,10 +200,10 @@ fn compressed_messages_use_memory_for_waiting_bytes() {
         let message: Vec<u8> = (0..len).map(|_| if compressible { 0 } else { noise.below(256) as u8 }).collect();
         for (reader, limit) in READERS.into_iter().flat_map(|reader| [1000, 1_000_000].map(|limit| (reader, limit))) {
             let mut ws = open_deflate(Deflate::new());
-            ws.send_binary(&message, &mut Output::new()).expect("open");
+            ws.send_binary(&message, &mut Output::new()).expect("the connection is open");
             let rounds = (1_500_000 / len).min(100);
             let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
-                ws.send_binary(&message, output).expect("open");
+                ws.send_binary(&message, output).expect("the connection is open");
             });
             let (waiting, most) = (backlog.output.len(), backlog.most);
             assert!(peak <= (most + len) * 11 / 4 + 500, "{reader:?}, {len}: {peak} at peak, for {most}");

@@ -26,7 +26,7 @@ const BEGUN: [(&str, Begin); 7] = [
         in_frame(ws, Opcode::Ping, 60)
     }),
     ("a message of its own", |ws| {
-        ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).expect("open");
+        ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).expect("the connection is open");
         Vec::new()
     }),
     ("a buffer that was given back", |ws| {
@@ -121,7 +121,7 @@ fn an_ended_connection_has_freed_its_compressors() {
 
     let begun: [(&str, Begin); 3] = [
         ("a compressor and a decompressor", |ws| {
-            ws.send_text(&"x".repeat(500), &mut Output::new()).expect("open");
+            ws.send_text(&"x".repeat(500), &mut Output::new()).expect("the connection is open");
             receive_compressed(ws, true);
             Vec::new()
         }),
@@ -130,7 +130,7 @@ fn an_ended_connection_has_freed_its_compressors() {
             Vec::new()
         }),
         ("a compressed message of its own", |ws| {
-            ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).expect("open");
+            ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).expect("the connection is open");
             Vec::new()
         }),
     ];
@@ -217,11 +217,11 @@ fn a_failed_handshake_frees_its_memory() {
             assert_eq!((ws.state(), held + freed), (State::Closed, 0), "{part} bytes, {is_decided}");
         }
     }
-    let refusal =
+    let rejection =
         [b"HTTP/1.1 403 No\r\nContent-Length: 9000\r\nX: ", &[b'x'; 5000][..], b"\r\n\r\n", &[b'x'; 4000]].concat();
-    for part in [0, 3000, refusal.len()] {
+    for part in [0, 3000, rejection.len()] {
         for end in ends {
-            let mut bytes = refusal[..part].to_vec();
+            let mut bytes = rejection[..part].to_vec();
             let (ws, _, held, _) = measure(|| {
                 let mut output = Output::new();
                 let request = ClientRequest::new("ws://localhost/");

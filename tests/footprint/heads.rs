@@ -27,13 +27,13 @@ fn an_endless_head_is_rejected_at_its_limit() {
 #[test]
 fn an_endless_response_is_rejected_at_its_limit() {
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\nX: ".to_owned() + &"x".repeat(4000) + "\r\n\r\n";
-    let refusal = head + &"1\r\nx\r\n".repeat(10_000);
+    let rejection = head + &"1\r\nx\r\n".repeat(10_000);
     let long = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n".to_owned() + &"x".repeat(20_000);
     let endless = "HTTP/1.1 101 \r\nX: ".to_owned() + &"x".repeat(20_000);
     let unframed = "HTTP/1.1 200 \r\n\r\n".to_owned() + &"x".repeat(20_000);
     let folded = "HTTP/1.1 403 \r\nX: y\r\n".to_owned() + &" z\r\n".repeat(40) + &"\tz".repeat(3900) + "\r\n\r\n";
     let folded = folded + &"x".repeat(20_000);
-    for response in [refusal, long, endless, unframed, folded, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
+    for response in [rejection, long, endless, unframed, folded, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
         for piece in PIECES {
             let mut bytes = response.clone().into_bytes();
             let outcome = attack(&SMALL, Role::Client, || {
@@ -56,10 +56,10 @@ fn a_rejections_body_takes_its_own_size() {
             .into_bytes();
     let mut output = Output::new();
     let mut ws = start_client(Config::new(), &mut output);
-    let (refusal, _, held, _) =
+    let (rejection, _, held, _) =
         measure(|| response.chunks_mut(100).find_map(|piece| ws.receive(&mut Input::new(piece), &mut output)));
-    let Some(Event::Rejected(refusal)) = refusal else { panic!("{refusal:?}") };
-    assert_eq!(refusal.body(), [b'x'; 1000]);
+    let Some(Event::Rejected(rejection)) = rejection else { panic!("{rejection:?}") };
+    assert_eq!(rejection.body(), [b'x'; 1000]);
     assert!(held <= 2 * 1000 + 256, "{held} held");
 }
 
@@ -68,7 +68,7 @@ fn a_rejections_body_takes_its_own_size() {
 fn early_data() {
     let message = |len| frame(false, Opcode::Binary, Some(KEY), &vec![1; len]);
     let pings = |count| frame(true, Opcode::Ping, Some(KEY), b"ping").repeat(count);
-    for (early, refused) in [(message(8000), false), (message(20_000), true), (pings(800), false), (pings(2000), true)]
+    for (early, rejected) in [(message(8000), false), (message(20_000), true), (pings(800), false), (pings(2000), true)]
     {
         for (piece, reader) in PIECES.into_iter().flat_map(|piece| READERS.map(|reader| (piece, reader))) {
             let mut bytes = early.clone();
@@ -80,10 +80,10 @@ fn early_data() {
                     panic!("no request")
                 };
                 absorb(&mut ws, &mut bytes, piece, &mut backlog);
-                assert_eq!(ws.is_closed(), refused, "in pieces of {piece}");
+                assert_eq!(ws.is_closed(), rejected, "in pieces of {piece}");
                 ws.accept(request, &mut backlog.output);
                 absorb(&mut ws, &mut [0x8a, 0x80, 0, 0, 0, 0], 6, &mut backlog);
-                assert_eq!(ws.is_closed(), refused);
+                assert_eq!(ws.is_closed(), rejected);
                 (ws, backlog)
             });
             let peak = outcome.peak;
@@ -144,8 +144,8 @@ fn lists_in_headers_stay_within_the_bound() {
                 absorb(&mut ws, &mut bytes, piece, &mut backlog);
                 ws
             });
-            let refused = (3..5).contains(&index);
-            assert_eq!(outcome.result.is_closed(), refused, "list {index}, in pieces of {piece}");
+            let rejected = (3..5).contains(&index);
+            assert_eq!(outcome.result.is_closed(), rejected, "list {index}, in pieces of {piece}");
             assert!(outcome.held <= BESIDE, "{} held", outcome.held);
         }
     }

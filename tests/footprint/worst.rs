@@ -46,9 +46,12 @@ impl Limits {
                 let elements = self.lists(&("e,".repeat(97) + "\r\nSec-WebSocket-Extensions: e,e"));
                 [self.long_host(), elements, self.lists(&"e;p,".repeat(49)), self.many_lines()]
             }
-            Role::Client => {
-                [self.refusal(0, false), self.refusal(self.lines - 2, false), self.refusal(0, true), self.answer()]
-            }
+            Role::Client => [
+                self.rejection(0, false),
+                self.rejection(self.lines - 2, false),
+                self.rejection(0, true),
+                self.answer(),
+            ],
         };
         let bombs = [true, false].map(|pings_first| self.bomb(role, pings_first)).into_iter().max();
         frames.max(heads.into_iter().max()).max(bombs).unwrap_or(0)
@@ -141,7 +144,7 @@ impl Limits {
         self.request(&request.replace("localhost", &host))
     }
 
-    /// A request in pieces, and as many pings as possible before it is answered.
+    /// A request in pieces, and the maximum number of pings before it is answered.
     fn request(self, request: &str) -> usize {
         let config = self.config();
         let mut request = request.as_bytes().to_vec();
@@ -161,7 +164,7 @@ impl Limits {
     }
 
     /// A rejection with a long head, of `lines` additional lines, and a long body, in one chunk or without chunks.
-    fn refusal(self, lines: usize, is_chunked: bool) -> usize {
+    fn rejection(self, lines: usize, is_chunked: bool) -> usize {
         let config = self.config();
         let coding =
             if is_chunked { "Transfer-Encoding: chunked".into() } else { format!("Content-Length: {}", self.head) };

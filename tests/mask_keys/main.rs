@@ -79,7 +79,7 @@ fn fragments_have_the_next_keys() {
         [(0x01, b"fir"), (0x89, b"p"), (0x00, b"st"), (0x8a, b"pong"), (0x80, b""), (0x82, b"second")];
     assert_sends(&Config::new(), &expected, |Client { ws, output, .. }| {
         ws.send_fragment(MessageKind::Text, b"fir", false, output).unwrap();
-        assert_eq!(ws.send_binary(b"refused", output), Err(SendError::MessageInProgress));
+        assert_eq!(ws.send_binary(b"rejected", output), Err(SendError::MessageInProgress));
         ws.ping(b"p", output).unwrap();
         ws.send_fragment_uncompressed(MessageKind::Text, b"st", false, output).unwrap();
         ws.pong(b"pong", output).unwrap();

@@ -94,7 +94,7 @@ impl App {
 
     fn send(&self, ws: &mut Connection, output: &mut Output) {
         for at in 0..self.sends {
-            ws.send_binary(&message(at), output).expect("it is open");
+            ws.send_binary(&message(at), output).expect("the connection is open");
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn start(role: Role) -> (Connection, Output) {
         Role::Server => Connection::server(Config::new()),
         Role::Client => {
             let request = ClientRequest::new("ws://localhost/");
-            Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request")
+            Connection::client(&request, Config::new(), [7; 32], &mut output).expect("the request is valid")
         }
     };
     (ws, output)
@@ -140,7 +140,7 @@ fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         let certificate: CertificateDer<'static> = made.cert.der().clone();
         let key: PrivateKeyDer<'static> = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
         let server = ServerConfig::builder().with_no_client_auth();
-        let server = server.with_single_cert(vec![certificate.clone()], key).expect("a good pair");
+        let server = server.with_single_cert(vec![certificate.clone()], key).expect("the key fits the certificate");
         let mut roots = RootCertStore::empty();
         roots.add(certificate).expect("a certificate");
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -150,12 +150,12 @@ fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
 }
 
 fn tls_server() -> ServerConnection {
-    ServerConnection::new(tls_configs().0).expect("a good config")
+    ServerConnection::new(tls_configs().0).expect("the configuration is valid")
 }
 
 fn tls_client() -> ClientConnection {
     let name = ServerName::try_from("localhost").expect("a name");
-    ClientConnection::new(tls_configs().1, name).expect("a good config")
+    ClientConnection::new(tls_configs().1, name).expect("the configuration is valid")
 }
 
 fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
@@ -175,9 +175,9 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
 
 /// An event loop with one connection.
 fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
-    tcp.set_nonblocking(true).expect("an open socket");
+    tcp.set_nonblocking(true).expect("the socket is open");
     let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
-    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("an open socket");
+    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("the socket is open");
     while !peers.all.is_empty() {
         peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
@@ -187,8 +187,8 @@ fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts
 fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        tcp.set_nonblocking(true).expect("an open socket");
-        let tcp = tokio::net::TcpStream::from_std(tcp).expect("an open socket");
+        tcp.set_nonblocking(true).expect("the socket is open");
+        let tcp = tokio::net::TcpStream::from_std(tcp).expect("the socket is open");
         let ((ws, output), (_news, heard)) = (start(role), mpsc::channel(1));
         tokio_recipe::drive(tcp, ws, output, timeouts, heard, |event, ws, output| app.handle(event, ws, output)).await;
     });

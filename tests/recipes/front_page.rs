@@ -71,14 +71,14 @@ fn a_peer_that_sends_on_after_its_fault_gets_the_close() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
-    peer.stream.write_all(&peer.fault()).expect("it reads");
+    peer.stream.write_all(&peer.fault()).expect("the peer reads");
     for _ in 0..4 {
-        peer.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        peer.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(peer.read_to_end(), b"\x88\x02\x03\xea");
     drop(peer);
-    let [line] = &printed.recv_timeout(PATIENCE).expect("it ends")[..] else { panic!("not exactly one line") };
+    let [line] = &printed.recv_timeout(PATIENCE).expect("it ends in time")[..] else { panic!("not exactly one line") };
     assert!(line.starts_with("reserved opcode 3 "), "{line}");
 }
 

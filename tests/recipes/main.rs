@@ -50,7 +50,7 @@ const MORE_THAN_SOCKETS_HOLD: usize = 45;
 /// Two connected sockets: the client's and the server's.
 fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let client = TcpStream::connect(listener.local_addr().expect("the listener is bound")).expect("the server listens");
     let (server, _) = listener.accept().expect("a client has connected");
     (client, server)
 }
@@ -138,9 +138,9 @@ fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
     alone(|| {
         let (client, mut peer) = with_peer(driver, Role::Client, App::echoing());
         for at in 0..MORE_THAN_SOCKETS_HOLD {
-            peer.stream.write_all(&peer.message(&message(at))).expect("it reads on");
+            peer.stream.write_all(&peer.message(&message(at))).expect("the peer continues to read");
         }
-        peer.stream.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
+        peer.stream.write_all(b"\x88\x02\x03\xe8").expect("the peer continues to read");
         let mut frames = peer.frames_to_end();
         assert_eq!(frames.pop(), Some((Opcode::Close, b"\x03\xe8".to_vec())));
         assert_eq!(frames.len(), MORE_THAN_SOCKETS_HOLD);
@@ -178,9 +178,9 @@ fn a_peer_that_reads_nothing_is_dropped(driver: &Driver) {
 fn a_peer_that_sends_on_after_its_fault_gets_the_close(driver: &Driver) {
     for role in ROLES {
         let (running, mut peer) = with_peer(driver, role, App::default());
-        peer.stream.write_all(&peer.fault()).expect("it reads");
+        peer.stream.write_all(&peer.fault()).expect("the peer reads");
         for _ in 0..4 {
-            peer.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+            peer.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
@@ -207,11 +207,11 @@ fn a_reset_is_reported_once(driver: &Driver) {
 fn an_idle_peer_is_served_again(driver: &Driver) {
     let (server, mut peer) = with_peer(driver, Role::Server, App::echoing_anything());
     thread::sleep(STALL + Duration::from_secs(1));
-    peer.stream.write_all(b"\x82\x85\0\0\0\0Hello").expect("it reads");
+    peer.stream.write_all(b"\x82\x85\0\0\0\0Hello").expect("the peer reads");
     let mut echo = [0; 7];
     peer.stream.read_exact(&mut echo).expect("the echo arrives");
     assert_eq!(&echo, b"\x82\x05Hello");
-    peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+    peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
     assert_eq!(peer.frames_to_end(), [(Opcode::Close, Vec::new())]);
     drop(peer);
     assert_eq!(server.heard().end().code(), 1005);
@@ -244,7 +244,7 @@ fn a_slow_reader_is_alive(driver: &Driver) {
             peer.stream.read_exact(&mut buffer).expect("it goes on");
             thread::sleep(Duration::from_millis(50));
         }
-        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
         peer.read_to_end();
         drop(peer);
         assert_eq!(server.heard().end().code(), 1005);

@@ -32,11 +32,11 @@ impl Peer {
         let below = tcp.try_clone().expect("a descriptor");
         let mut peer = Self { stream: (driver.peer)(tcp, role), tcp: below, role };
         if role == Role::Client {
-            peer.stream.write_all(REQUEST).expect("it reads");
+            peer.stream.write_all(REQUEST).expect("the peer reads");
             assert!(sockets::read_head(&mut peer.stream).starts_with("HTTP/1.1 101 "));
         } else {
             let response = response_to(&sockets::read_head(&mut peer.stream), "");
-            peer.stream.write_all(&response).expect("it reads");
+            peer.stream.write_all(&response).expect("the peer reads");
         }
         peer
     }

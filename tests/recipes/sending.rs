@@ -19,7 +19,7 @@ fn a_broadcast_reaches_the_members_that_read() {
         let (sockets, at_server): (Vec<_>, Vec<_>) = [(); 3].map(|()| connected()).into_iter().unzip();
         let server = Running::start(move || serve_room(at_server));
         let mut sockets = sockets.into_iter();
-        let mut member = || sockets.next().expect("there are three");
+        let mut member = || sockets.next().expect("three sockets are left");
         let clients = [member(), member()].map(|tcp| {
             Running::start(move || {
                 (BLOCKING.drive)(tcp, Role::Client, App::expecting(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
@@ -43,9 +43,9 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
     const MOST: usize = 4 << 20;
     let (mut room, mut app) = (event_loop::Peers::new().expect("a poll"), App::default());
     for tcp in sockets {
-        tcp.set_nonblocking(true).expect("an open socket");
+        tcp.set_nonblocking(true).expect("the socket is open");
         let ws = Connection::server(Config::new().max_output(MOST));
-        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("an open socket");
+        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("the socket is open");
     }
     let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| PreparedMessage::binary(&message(at)));
     while !room.all.is_empty() {
@@ -67,14 +67,14 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
 #[test]
 fn the_loop_serves_all_clients() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.set_nonblocking(true).expect("it is bound");
-    let address = listener.local_addr().expect("it is bound");
+    listener.set_nonblocking(true).expect("the listener is bound");
+    let address = listener.local_addr().expect("the listener is bound");
     thread::spawn(move || {
         let mut app = App::echoing_anything();
         let listener = mio::net::TcpListener::from_std(listener);
         event_loop::serve(listener, &Config::new(), |event, ws, output| app.handle(event, ws, output))
     });
-    let connect = || TcpStream::connect(address).expect("it listens");
+    let connect = || TcpStream::connect(address).expect("the server listens");
     let silent: Vec<_> = (0..10).map(|_| Peer::open(&BLOCKING, connect(), Role::Client)).collect();
     let clients = [(); 10].map(|()| {
         Peer::open(&BLOCKING, connect(), Role::Client).reset();
@@ -86,7 +86,7 @@ fn the_loop_serves_all_clients() {
         assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (3, 1000, true));
     }
     for mut peer in silent {
-        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
         assert_eq!(peer.read_to_end(), b"\x88\x00");
     }
 }
@@ -129,7 +129,7 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
             return heard;
         }
         if peer.ws.state() == State::Open {
-            huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("it is open");
+            huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("the connection is open");
         }
         assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());
         if role == Role::Client && film_out.is_finished() && heard.messages == 1 {

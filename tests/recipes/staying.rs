@@ -23,7 +23,7 @@ fn attempt(address: &str) -> End {
     let mut peer = blocking::Peer::new(&mut tcp, ws, output, Timeouts::new());
     while peer.turn(None, |event, _: &mut Connection, _: &mut Output| match event {
         Event::Open(_) => opened = Some(Instant::now()),
-        Event::Rejected(refusal) => end = End::Refused(refusal),
+        Event::Rejected(rejection) => end = End::Refused(rejection),
         Event::Closed(closed) => {
             if let Some(opened) = opened {
                 end = End::Closed(opened.elapsed(), closed.code());
@@ -38,22 +38,22 @@ fn attempt(address: &str) -> End {
 #[test]
 fn a_client_reconnects_until_a_final_close() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound").to_string();
+    let address = listener.local_addr().expect("the listener is bound").to_string();
     let server = thread::spawn(move || {
         let reset = |tcp: &TcpStream| {
             reset_on_close(tcp);
         };
-        let accept = || listener.accept().expect("the client comes").0;
+        let accept = || listener.accept().expect("a client connects").0;
         reset(&accept());
         let mut tcp = accept();
-        assert!(tcp.read(&mut [0; 1024]).expect("a request comes") > 0);
-        tcp.write_all(b"HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n").expect("it reads");
+        assert!(tcp.read(&mut [0; 1024]).expect("a request arrives") > 0);
+        tcp.write_all(b"HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n").expect("the peer reads");
         drop(tcp);
         reset(&Peer::open(&BLOCKING, accept(), Role::Server).tcp);
         for close in [b"\x88\x02\x03\xf4", b"\x88\x02\x03\xf5", b"\x88\x02\x03\xe8"] {
             let mut peer = Peer::open(&BLOCKING, accept(), Role::Server);
-            peer.stream.write_all(close).expect("it reads");
-            peer.tcp.shutdown(Shutdown::Write).expect("an open socket");
+            peer.stream.write_all(close).expect("the peer reads");
+            peer.tcp.shutdown(Shutdown::Write).expect("the socket is open");
             peer.read_to_end();
         }
     });
@@ -78,7 +78,7 @@ fn messages_are_echoed_through_a_tunnel() {
         let ((mut at_client, mut proxied), (mut proxying, at_server)) = (connected(), connected());
         let proxy = thread::spawn(move || {
             let asked = read_head(&mut proxied);
-            proxied.write_all(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n").expect("it reads");
+            proxied.write_all(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n").expect("the peer reads");
             let [mut back_from, mut back_to] = [&proxying, &proxied].map(|tcp| tcp.try_clone().expect("a descriptor"));
             thread::spawn(move || {
                 let _ = std::io::copy(&mut back_from, &mut back_to);
@@ -104,7 +104,7 @@ fn messages_are_echoed_through_a_tunnel() {
 #[test]
 fn no_byte_after_the_proxys_answer_is_read() {
     let (mut client, mut proxy) = connected();
-    proxy.write_all(b"HTTP/1.0 200 OK\r\n\r\n\x81\x05Hello").expect("it reads");
+    proxy.write_all(b"HTTP/1.0 200 OK\r\n\r\n\x81\x05Hello").expect("the peer reads");
     tunnel(&mut client, &Uri::parse("wss://[::1]/").expect("a URI"), PATIENCE).expect("a tunnel");
     assert_eq!(read_head(&mut proxy), "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n");
     let mut next = [0; 7];
@@ -117,11 +117,11 @@ fn no_byte_after_the_proxys_answer_is_read() {
 fn a_proxys_answer_is_limited_in_time_and_size() {
     let uri = Uri::parse("ws://example.com/").expect("a URI");
     let (mut client, mut proxy) = connected();
-    proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").expect("it reads");
+    proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").expect("the peer reads");
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("407").kind(), ErrorKind::ConnectionRefused);
 
     let (mut client, mut proxy) = connected();
-    proxy.write_all(&vec![b'x'; 20 << 10]).expect("it reads");
+    proxy.write_all(&vec![b'x'; 20 << 10]).expect("the peer reads");
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("too long").kind(), ErrorKind::InvalidData);
 
     // It ends when the client has gone.
@@ -134,7 +134,7 @@ fn a_proxys_answer_is_limited_in_time_and_size() {
     let (mut unanswered, _silent) = connected();
     for client in [&mut trickled, &mut unanswered] {
         let start = Instant::now();
-        tunnel(client, &uri, Duration::from_millis(300)).expect_err("it is too late");
+        tunnel(client, &uri, Duration::from_millis(300)).expect_err("the proxy's time is over");
         assert!(start.elapsed() >= Duration::from_millis(300) && start.elapsed() < PATIENCE);
     }
 }

@@ -20,7 +20,7 @@ impl Client {
     pub fn open(address: &str, config: Config, patience: Duration) -> Self {
         let tcp = sockets::connect(address, patience);
         let (request, mut output) = (ClientRequest::new(format!("ws://{address}/")), Output::new());
-        let ws = Connection::client(&request, config, [7; 32], &mut output).expect("a good request");
+        let ws = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
         let mut client = Self { tcp, ws, output, read: Vec::new() };
         let mut is_open = false;
         while !is_open {
@@ -31,9 +31,9 @@ impl Client {
 
     /// Writes the output, reads once, and passes the events to `tell`.
     pub fn read(&mut self, mut tell: impl FnMut(Event<'_>, &mut Connection, &mut Output)) {
-        self.output.write_to(&mut self.tcp).expect("it reads");
+        self.output.write_to(&mut self.tcp).expect("the peer reads");
         self.read.resize(64 << 10, 0);
-        let n = self.tcp.read(&mut self.read).expect("something comes in time");
+        let n = self.tcp.read(&mut self.read).expect("bytes arrive in time");
         let Self { ws, output, .. } = self;
         let mut input = Input::new(&mut self.read[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
@@ -56,7 +56,7 @@ impl Client {
     }
 
     pub fn echo(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         assert_eq!(self.messages(1), [(MessageKind::Text, text.as_bytes().to_vec())]);
     }
 

@@ -30,7 +30,7 @@ pub fn example(name: &str) -> Command {
 /// Starts a server, whose first line is its URL. Returns it with the address in the URL, and with its further output.
 pub fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
     let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
-    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut lines = BufReader::new(server.stdout.take().expect("the stream is piped"));
     let server = Program(server);
     let mut line = String::new();
     lines.read_line(&mut line).expect("it says where it listens");

@@ -164,7 +164,7 @@ fn an_undecided_request_is_rejected_with_503() {
     world.run(HOUR);
     let (at, closed) = world.server.last.as_ref().unwrap();
     assert_eq!((*at, closed.error()), (OPENING, Some(&ConnectionError::Timeout(Timeout::Opening))));
-    assert_eq!(world.client.refused, Some(503));
+    assert_eq!(world.client.rejected, Some(503));
     // A decision after that has no effect.
     let request = world.server.request.take().unwrap();
     world.server.ws.accept(request, &mut world.server.output);

@@ -98,9 +98,9 @@ fn a_rejection_without_its_body_is_reported() {
         assert_eq!((ws.state(), timers.poll_timeout()), (State::Connecting, Some(seconds(10))));
         timers.handle_timeout(seconds(10), &mut ws, &mut output);
         assert!(ws.is_closed() && output.is_empty());
-        let Some(Event::Rejected(refusal)) = ws.receive_eof() else { panic!("no refusal") };
-        assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
-        assert_eq!(refusal.retry_after(), Some(seconds(7)));
+        let Some(Event::Rejected(rejection)) = ws.receive_eof() else { panic!("no rejection") };
+        assert_eq!((rejection.status(), rejection.body()), (503, b"back ".as_slice()));
+        assert_eq!(rejection.retry_after(), Some(seconds(7)));
         let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
         let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
         assert_eq!(error.status(), 503);

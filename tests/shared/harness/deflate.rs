@@ -106,12 +106,12 @@ fn receive_any_bytes(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut 
     let stream = frames(role == Role::Server, data);
     let Some((whole, _)) = setup.run(&[&stream], 0) else { return };
     let part_size = 4 + usize::from(cuts[0]) * 8;
-    let (in_parts, unfinished) = setup.run(&[&stream], part_size).expect("it opened before");
+    let (in_parts, unfinished) = setup.run(&[&stream], part_size).expect("the handshake succeeded before");
     assert!(in_parts == whole, "in parts of {part_size}: {in_parts:x?}\nwhole: {whole:x?}");
     for pieces in [super::stream::pieces(&stream, &cuts), stream.chunks(1).collect()] {
-        let (cut, _) = setup.run(&pieces, 0).expect("it opened before");
+        let (cut, _) = setup.run(&pieces, 0).expect("the handshake succeeded before");
         assert!(cut == whole, "in pieces: {pieces:x?}\n{cut:x?}\nwhole: {whole:x?}");
-        let (cut, rest) = setup.run(&pieces, part_size).expect("it opened before");
+        let (cut, rest) = setup.run(&pieces, part_size).expect("the handshake succeeded before");
         assert!(cut == whole, "in pieces: {pieces:x?}, parts of {part_size}\n{cut:x?}\nwhole: {whole:x?}");
         assert_eq!(rest, unfinished, "in pieces: {pieces:x?}, parts of {part_size}");
     }
@@ -204,7 +204,7 @@ impl Setup {
         let (mut ws, mut peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
         let text = "a message that is well, a message that is well, a message that is well, a message";
         let mut sent = Output::new();
-        peer.send_text(text, &mut sent).expect("open");
+        peer.send_text(text, &mut sent).expect("the connection is open");
         let event = ws.receive(&mut Input::new(&mut drain(&mut sent)), output).map(Event::into_owned);
         assert_eq!(event, Some(Event::Text(text.into())), "after another's fault");
     }
@@ -245,7 +245,7 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
     let (kind, payload) =
         if has(operation::BINARY) { (MessageKind::Binary, payload) } else { (MessageKind::Text, text.as_bytes()) };
     if has(operation::PING) {
-        ws.ping(b"?", output).expect("open");
+        ws.ping(b"?", output).expect("the connection is open");
     }
     let sent = match (kind, has(operation::UNCOMPRESSED)) {
         _ if has(operation::FRAGMENTS) => {
@@ -253,9 +253,9 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
             let size = usize::from(size).max(1 + payload.len() / 64);
             let fragments = payload.chunks(size);
             fragments.for_each(|fragment| {
-                ws.send_fragment(kind, fragment, false, output).expect("open");
+                ws.send_fragment(kind, fragment, false, output).expect("the connection is open");
                 if has(operation::PING) {
-                    ws.ping(fragment.get(..9).unwrap_or_default(), output).expect("open");
+                    ws.ping(fragment.get(..9).unwrap_or_default(), output).expect("the connection is open");
                 }
             });
             ws.send_fragment(kind, b"", true, output)
@@ -265,7 +265,7 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
         (MessageKind::Binary, false) => ws.send_binary(payload, output),
         (MessageKind::Binary, true) => ws.send_binary_uncompressed(payload, output),
     };
-    sent.expect("open");
+    sent.expect("the connection is open");
     match kind {
         MessageKind::Text => Event::Text(text.into()),
         MessageKind::Binary => Event::Binary(payload.to_vec().into()),

@@ -24,7 +24,7 @@ pub mod flag {
     pub const TAKE: u8 = 0x20;
 }
 
-/// The kind in the first byte of a part; names and values follow, each after its length.
+/// The kind in the first byte of a part; its names and values follow, each with its length in front.
 pub mod part {
     pub const SUBPROTOCOL: u8 = 0;
     pub const ORIGIN: u8 = 1;
@@ -204,7 +204,7 @@ fn talk(mut server: Connection, mut client: Connection) {
     for _ in 0..2 {
         for (from, to) in [(0, 1), (1, 0)] {
             let sides = [&mut server, &mut client];
-            sides[from].send_text(&text, &mut output).expect("it is open");
+            sides[from].send_text(&text, &mut output).expect("the connection is open");
             let mut sent = drain(&mut output);
             let received = sides[to].receive(&mut Input::new(&mut sent), &mut output);
             assert_eq!(received, Some(Event::Text(text.as_str().into())));

@@ -13,7 +13,7 @@ impl Writer {
             if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
-            *self.bytes.last_mut().expect("pushed") |= ((number >> bit & 1) as u8) << (self.bits % 8);
+            *self.bytes.last_mut().expect("a byte was pushed") |= ((number >> bit & 1) as u8) << (self.bits % 8);
             self.bits += 1;
         }
         self

@@ -197,7 +197,8 @@ impl Setup {
 
     /// Asserts what holds for every input.
     fn check(&self, outcome: &Outcome, len: usize) {
-        let (last, before) = outcome.at_eof.split_last().or(outcome.events.split_last()).expect("there is an end");
+        let (last, before) =
+            outcome.at_eof.split_last().or(outcome.events.split_last()).expect("the last event exists");
         let Event::Closed(closed) = last else { panic!("the last event is not the end: {outcome:x?}") };
         let events = || outcome.events.iter().chain(&outcome.at_eof);
         assert_eq!(events().filter(|event| matches!(event, Event::Closed(_))).count(), 1, "{outcome:x?}");
