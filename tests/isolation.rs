@@ -43,7 +43,7 @@ fn sending() -> impl Strategy<Value = Vec<u8>> {
     (kind, string()).prop_map(|(kind, payload)| [vec![kind], payload].concat())
 }
 
-fn hearing() -> impl Strategy<Value = Vec<u8>> {
+fn receiving_strategy() -> impl Strategy<Value = Vec<u8>> {
     let how = (any::<bool>(), prop::bool::weighted(0.8), prop::bool::weighted(0.2), 0..4u8);
     let how = how.prop_map(|(is_binary, is_compressed, has_ping, frames)| {
         let flags = [(is_binary, peer_message::BINARY), (is_compressed, COMPRESSED), (has_ping, peer_message::PING)];
@@ -78,7 +78,7 @@ fn all_sorts(ping: u32, end: u32) -> Schedule {
     let controls = select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]);
     let operation = prop_oneof![
         60 => sending(),
-        60 => hearing(),
+        60 => receiving_strategy(),
         100 => (receiving, size()).prop_map(|(kind, size)| vec![kind, size]),
         ping => size().prop_map(|len| vec![PEER_CONTROL, len]),
         5 => (controls, size()).prop_map(|(kind, len)| vec![kind, len]),

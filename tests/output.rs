@@ -71,7 +71,7 @@ fn partial_writes_keep_the_order() {
 }
 
 #[test]
-fn a_writer_that_fails_loses_nothing() {
+fn a_failed_write_loses_no_bytes() {
     let (mut ws, mut output) = server();
     ws.send_text("hello", &mut output).unwrap();
     let mut writer = Writer { most: 3, written: Vec::new(), failures: vec![ErrorKind::WouldBlock] };
@@ -164,7 +164,7 @@ fn append_moves_everything_and_keeps_the_order() {
 
 /// Over the budget, a waiting pong is replaced by the next, also in a backlog; a partly written one never is.
 #[test]
-fn appended_pongs_are_replaced_only_while_they_are_whole() {
+fn an_appended_pong_is_replaced_only_before_it_is_partly_written() {
     let (mut ws, mut output) = server();
     let mut backlog = Output::new();
     ws.send_binary(b"data", &mut backlog).unwrap();

@@ -20,16 +20,16 @@ use crate::stage::{Report, Stage, Tally, leave, visit};
 
 /// 400 peers send 16 bytes each, again after each echo.
 pub(crate) fn many_light_peers(stage: &Stage) -> Report {
-    newcomers_beside(stage, Crowd::light(stage), Duration::from_secs(1))
+    newcomers_during(stage, Crowd::light(stage), Duration::from_secs(1))
 }
 
 /// 100 peers send 1.3 KB each, which the server inflates to 110 KB and compresses again.
 pub(crate) fn many_compressed_messages(stage: &Stage) -> Report {
-    newcomers_beside(stage, Crowd::compressed(stage), Duration::from_secs(2))
+    newcomers_during(stage, Crowd::compressed(stage), Duration::from_secs(2))
 }
 
 /// Asserts that new peers are served within `limit` during the crowd's traffic, half of them within a third of it.
-fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report {
+fn newcomers_during(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report {
     let calm = newcomers(stage);
     let (visits, round_trips) = crowd.beside(stage, || {
         let (start, mut visits) = (Instant::now(), Vec::new());

@@ -18,7 +18,7 @@ use crate::shared::wired::ROLES;
 
 /// One frame of each kind that a connection can send, including answers to its peer, from three connections: the first
 /// is closed by its peer, the second closes, the third fails.
-fn everything_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u8>)>; 3] {
+fn every_kind_of_frame_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u8>)>; 3] {
     let [ws, closing, failing] = &mut connections;
     let (role, mut output) = (ws.role(), Output::new());
     ws.send_text("text", &mut output).unwrap();
@@ -46,14 +46,14 @@ const EVERYTHING: [&[u8]; 3] = [&[1, 2, 1, 2, 1, 1, 0, 0, 9, 10, 10, 8], &[8], &
 /// The payloads of these frames, without compression.
 fn payloads(role: Role) -> [Vec<Vec<u8>>; 3] {
     let connections = [(); 3].map(|()| open(role, &Config::new()));
-    everything_sent(connections).map(|frames| frames.into_iter().map(|(_, payload)| payload).collect())
+    every_kind_of_frame_sent(connections).map(|frames| frames.into_iter().map(|(_, payload)| payload).collect())
 }
 
 #[test]
-fn a_client_masks_everything_and_a_server_nothing() {
+fn a_client_masks_every_frame_and_a_server_none() {
     rows!("6455-5.1-1", "6455-5.1-4", "6455-5.2-2", "6455-5.3-1", "6455-5.5.1-5", "6455-6.1-6");
     for role in ROLES {
-        let sent = everything_sent([(); 3].map(|()| open(role, &Config::new())));
+        let sent = every_kind_of_frame_sent([(); 3].map(|()| open(role, &Config::new())));
         let opcodes =
             sent.each_ref().map(|sent| sent.iter().map(|(header, _)| header.opcode as u8).collect::<Vec<_>>());
         assert_eq!(opcodes, EVERYTHING);
@@ -77,7 +77,7 @@ fn compressed_frames_are_masked() {
     rows!("6455-5.1-1", "6455-5.1-4", "6455-6.1-6");
     for role in ROLES {
         let wish = websocket_proto::Deflate::new().threshold(0);
-        let sent = everything_sent([(); 3].map(|()| crate::deflate::agreed(role, &wish, "")));
+        let sent = every_kind_of_frame_sent([(); 3].map(|()| crate::deflate::agreed(role, &wish, "")));
         let opcodes =
             sent.each_ref().map(|sent| sent.iter().map(|(header, _)| header.opcode as u8).collect::<Vec<_>>());
         assert_eq!(opcodes, EVERYTHING);

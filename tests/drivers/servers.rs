@@ -49,16 +49,16 @@ servers! {
     a_close_is_answered_and_the_transport_closed
     a_message_above_the_limit_is_rejected_without_a_reset
     a_peer_that_sends_on_after_its_fault_gets_the_close
-    what_is_no_upgrade_is_answered
+    requests_without_upgrade_are_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
     a_slow_reader_is_alive
     a_peer_that_reads_nothing_is_dropped
-    a_peer_that_never_pauses_starves_nobody
+    a_peer_that_never_pauses_does_not_starve_others
     a_dead_peer_is_pinged_and_closed
     a_live_peer_is_pinged_and_kept
     a_slow_handshake_times_out
-    resets_and_garbage_end_nothing_else
+    resets_and_garbage_affect_no_other_connection
     peers_wait_while_the_server_has_no_descriptors
 }
 
@@ -160,7 +160,7 @@ fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
 }
 
-fn what_is_no_upgrade_is_answered(name: &str) {
+fn requests_without_upgrade_are_answered(name: &str) {
     let (_server, address) = server(name, &[]);
     for (request, status) in [(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], "426"), (b"\x16\x03\x01", "400")] {
         let mut tcp = TcpStream::connect(&address).expect("the server listens");
@@ -271,7 +271,7 @@ fn a_peer_that_reads_nothing_is_dropped(name: &str) {
     Client::open(&address, Config::new(), PATIENCE).echo("alive");
 }
 
-fn a_peer_that_never_pauses_starves_nobody(name: &str) {
+fn a_peer_that_never_pauses_does_not_starve_others(name: &str) {
     let (_server, address) = server(name, &["--no-deflate"]);
     let (done, echoed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     // These messages cost the server more than their senders: 7 bytes each.
@@ -357,7 +357,7 @@ fn a_slow_handshake_times_out(name: &str) {
     }
 }
 
-fn resets_and_garbage_end_nothing_else(name: &str) {
+fn resets_and_garbage_affect_no_other_connection(name: &str) {
     let (program, address) = server(name, &[]);
     let mut witness = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..20 {

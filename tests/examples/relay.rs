@@ -40,7 +40,7 @@ impl Relay {
 
 /// A client's socket and, after a relay, the server's, both after the handshake. They agreed on an extension that the
 /// relay does not know.
-fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
+fn through_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let relay = Relay::to(&listener.local_addr().expect("the listener is bound").to_string(), arguments);
     let mut client = TcpStream::connect(&relay.address).expect("the server listens");
@@ -124,7 +124,7 @@ fn the_relay_changes_only_the_mask() {
             thread::sleep(Duration::from_millis(1));
         }
     };
-    let (mut relay, mut client, mut server) = behind_relay(&[]);
+    let (mut relay, mut client, mut server) = through_relay(&[]);
     let (to_server, to_client) = (stream(Some(key)), stream(None));
 
     write(&client, &to_server);
@@ -150,7 +150,7 @@ fn the_relay_changes_only_the_mask() {
 /// RFC 6455 §10.4: on the header alone, without cutting the other direction.
 #[test]
 fn a_frame_above_the_limit_closes_both_sides() {
-    let (mut relay, mut client, mut server) = behind_relay(&["--max-frame", "125"]);
+    let (mut relay, mut client, mut server) = through_relay(&["--max-frame", "125"]);
     server.write_all(b"\x82\x05ab").expect("the peer reads");
     assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
     client
@@ -183,7 +183,7 @@ fn an_invalid_frame_closes_both_sides() {
     for (from_client, frame) in
         [(true, &b"\x83\x80\0\0\0\0"[..]), (true, b"\x81\x00"), (false, b"\x81\x80\0\0\0\0"), (false, b"\x09\x00")]
     {
-        let (_relay, mut client, mut server) = behind_relay(&[]);
+        let (_relay, mut client, mut server) = through_relay(&[]);
         (if from_client { &client } else { &server }).write_all(frame).expect("the peer reads");
         assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea", "{frame:x?}");
         let seen = frames(&read_to_end(&mut server));
@@ -246,7 +246,7 @@ fn the_relay_limits_the_duration_of_a_handshake() {
 /// A frame from either side keeps both connections open.
 #[test]
 fn the_relay_closes_both_sides_when_both_are_silent() {
-    let (_relay, mut client, mut server) = behind_relay(&["--timeout", "2000"]);
+    let (_relay, mut client, mut server) = through_relay(&["--timeout", "2000"]);
     for _ in 0..30 {
         thread::sleep(Duration::from_millis(100));
         server.write_all(b"\x89\x00").expect("the peer reads");
@@ -260,7 +260,7 @@ fn the_relay_closes_both_sides_when_both_are_silent() {
 /// The server's connection is closed then as well.
 #[test]
 fn the_relay_drops_a_client_that_reads_nothing() {
-    let (_relay, client, mut server) = behind_relay(&["--timeout", "500"]);
+    let (_relay, client, mut server) = through_relay(&["--timeout", "500"]);
     let start = Instant::now();
     while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &vec![0; 65_535]].concat()).is_ok() {
         assert!(start.elapsed() < Duration::from_secs(60), "the relay reads without end");
@@ -271,7 +271,7 @@ fn the_relay_drops_a_client_that_reads_nothing() {
 /// Both get a Close, although one continues to send and much is on its way to the relay.
 #[test]
 fn the_relay_closes_both_sides_with_a_close_while_one_sends_on() {
-    let (_relay, mut client, mut server) = behind_relay(&[]);
+    let (_relay, mut client, mut server) = through_relay(&[]);
     client.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
         client.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");

@@ -73,7 +73,7 @@ fn in_frame(ws: &mut Connection, opcode: Opcode, len: usize) -> Vec<u8> {
 
 /// Ends the connection in each way, in the middle of each thing; a fault and a Close follow the frame in progress.
 #[track_caller]
-fn assert_nothing_is_held(what: &str, open: &dyn Fn() -> Connection, begin: Begin) {
+fn assert_ends_free_their_memory(what: &str, open: &dyn Fn() -> Connection, begin: Begin) {
     for (how, end) in ENDS {
         let ((mut ws, was_over), _, held, _) = measure(|| {
             let mut ws = open();
@@ -109,8 +109,8 @@ fn assert_nothing_is_held(what: &str, open: &dyn Fn() -> Connection, begin: Begi
 #[test]
 fn an_ended_connection_has_freed_its_memory() {
     for (what, begin) in BEGUN {
-        assert_nothing_is_held(what, &|| open_server(Config::new()), begin);
-        assert_nothing_is_held(what, &open_client, begin);
+        assert_ends_free_their_memory(what, &|| open_server(Config::new()), begin);
+        assert_ends_free_their_memory(what, &open_client, begin);
     }
 }
 
@@ -137,8 +137,8 @@ fn an_ended_connection_has_freed_its_compressors() {
     for (what, begin) in begun {
         for wish in [Deflate::new(), Deflate::new().shared()] {
             let config = || Config::new().deflate(wish.clone());
-            assert_nothing_is_held(what, &|| deflate::open_with(config()), begin);
-            assert_nothing_is_held(what, &|| deflate::open_with(config().part_size(100)), begin);
+            assert_ends_free_their_memory(what, &|| deflate::open_with(config()), begin);
+            assert_ends_free_their_memory(what, &|| deflate::open_with(config().part_size(100)), begin);
         }
     }
 }

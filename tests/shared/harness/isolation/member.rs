@@ -230,7 +230,7 @@ impl Member {
                 _ => false,
             };
         // A client that has sent and received a Close needs nothing more from its peer.
-        if applies && !self.is_close_heard() {
+        if applies && !self.has_received_close() {
             if state == State::Open {
                 self.log_close([&3008_u16.to_be_bytes()[..], b"nothing received for too long"].concat());
             }
@@ -287,13 +287,13 @@ impl Member {
     }
 
     /// Whether the peer's Close has arrived.
-    fn is_close_heard(&self) -> bool {
+    fn has_received_close(&self) -> bool {
         self.peer.close.is_some() && self.peer.is_heard()
     }
 
     /// Whether no more frames are sent.
     fn is_over(&self) -> bool {
-        self.ws.is_closed() || self.is_close_heard()
+        self.ws.is_closed() || self.has_received_close()
     }
 }
 
