@@ -80,7 +80,7 @@ async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builde
 
 /// The events of a connection that the tests compare.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum Observed {
     Open,
     Message(MessageKind, Vec<u8>),
     CloseReceived(u16),
@@ -88,16 +88,16 @@ enum Said {
 }
 
 /// Receives the bytes; none means the end of the stream.
-fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Said>) {
+fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Observed>) {
     let is_end = bytes.is_empty();
     let mut input = Input::new(bytes);
     while let Some(event) = if is_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
         said.push(match event {
-            Event::Open(_) => Said::Open,
-            Event::Text(text) => Said::Message(MessageKind::Text, text.into_owned().into_bytes()),
-            Event::Binary(data) => Said::Message(MessageKind::Binary, data.into_owned()),
-            Event::CloseReceived { status, .. } => Said::CloseReceived(status.code()),
-            Event::Closed(closed) => Said::Closed(closed.code(), closed.was_clean()),
+            Event::Open(_) => Observed::Open,
+            Event::Text(text) => Observed::Message(MessageKind::Text, text.into_owned().into_bytes()),
+            Event::Binary(data) => Observed::Message(MessageKind::Binary, data.into_owned()),
+            Event::CloseReceived { status, .. } => Observed::CloseReceived(status.code()),
+            Event::Closed(closed) => Observed::Closed(closed.code(), closed.was_clean()),
             event => panic!("{event:?}"),
         });
     }
@@ -105,18 +105,18 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mu
 
 /// Sends a few messages, one of which is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
 /// and a Close; returns the expected events.
-fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
+fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Observed> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     ws.send_text("hello €", output).expect("the connection is open");
     ws.send_binary(&noise, output).expect("the connection is open");
     ws.send_text("", output).expect("the connection is open");
     ws.close(CloseCode::new(4000).expect("a private code"), "bye", output);
     vec![
-        Said::Message(MessageKind::Text, "hello €".into()),
-        Said::Message(MessageKind::Binary, noise),
-        Said::Message(MessageKind::Text, Vec::new()),
-        Said::CloseReceived(4000),
-        Said::Closed(4000, true),
+        Observed::Message(MessageKind::Text, "hello €".into()),
+        Observed::Message(MessageKind::Binary, noise),
+        Observed::Message(MessageKind::Text, Vec::new()),
+        Observed::CloseReceived(4000),
+        Observed::Closed(4000, true),
     ]
 }
 
@@ -128,13 +128,13 @@ fn messages_are_echoed_over_http1() {
         let offers_deflate = config != Config::new();
         let mut ws =
             Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("the request is valid");
-        let mut expected = vec![Said::Open];
+        let mut expected = vec![Observed::Open];
         let mut buffer = vec![0; 16 << 10];
         while !ws.is_closed() {
             output.write_to(&mut tcp).expect("the peer reads");
             let n = tcp.read(&mut buffer).expect("bytes arrive in time");
             receive(&mut ws, &mut buffer[..n], &mut output, &mut said);
-            if said == [Said::Open] && expected.len() == 1 {
+            if said == [Observed::Open] && expected.len() == 1 {
                 assert_eq!(ws.uses_deflate(), offers_deflate);
                 expected.extend(speak(&mut ws, &mut output));
             }
@@ -278,7 +278,7 @@ async fn drive_http2(
     mut output: Output,
     mut send: SendStream<Bytes>,
     mut stream: RecvStream,
-) -> Vec<Said> {
+) -> Vec<Observed> {
     let mut said = Vec::new();
     loop {
         if !output.is_empty() {
@@ -312,7 +312,7 @@ async fn a_client_that_keeps_its_window_closed_is_dropped() {
         receive(&mut ws, &mut data, &mut output, &mut said);
     }
     receive(&mut ws, &mut [], &mut output, &mut said);
-    assert!(said == [complete[0].clone(), Said::Closed(1006, false)], "{} events", said.len());
+    assert!(said == [complete[0].clone(), Observed::Closed(1006, false)], "{} events", said.len());
     // Other streams are not affected.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);

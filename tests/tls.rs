@@ -21,7 +21,7 @@ use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Even
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The client's output by lines, and whether it succeeded.
-type Said = (Vec<String>, bool);
+type ClientOutput = (Vec<String>, bool);
 
 /// The server, its address, and its certificate.
 struct Server {
@@ -67,7 +67,7 @@ impl Server {
     }
 
     /// Runs the example client to its end.
-    fn client(&self, arguments: &[&str]) -> Said {
+    fn client(&self, arguments: &[&str]) -> ClientOutput {
         run_client(&format!("wss://localhost:{}/", self.port), arguments)
     }
 
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-fn run_client(url: &str, arguments: &[&str]) -> Said {
+fn run_client(url: &str, arguments: &[&str]) -> ClientOutput {
     let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
     let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
     (lines, output.status.success())
@@ -262,7 +262,7 @@ fn serve_client(
     test: &str,
     name: &str,
     arguments: &'static [&str],
-) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
+) -> (JoinHandle<ClientOutput>, StreamOwned<ServerConnection, TcpStream>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
     std::fs::write(&ca, made.cert.pem()).expect("the room is open");

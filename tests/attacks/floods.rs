@@ -1,4 +1,4 @@
-//! Floods after the handshake: frames that need answers nobody reads, fragments, and announced payloads that never
+//! Floods after the handshake: frames whose answers the peer does not read, fragments, and announced payloads that never
 //! arrive.
 
 use std::thread;
@@ -110,7 +110,7 @@ pub(crate) fn messages_without_end(stage: &Stage) -> Report {
     peers.iter_mut().for_each(Peer::read_to_end);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["1009"]);
-    Report { connections: peers.len(), at_once: peers.len(), sent, each: gathered(), got }
+    Report { connections: peers.len(), at_once: peers.len(), sent, each: reassembly_memory(), got }
 }
 
 /// All of the largest message except its last byte, and then silence, until the keep-alive times out.
@@ -118,11 +118,11 @@ pub(crate) fn messages_that_stop_at_the_limit(stage: &Stage) -> Report {
     let message = &frame(0x81, &vec![b'x'; MAX_MESSAGE]);
     let mut peers: Vec<_> = (0..stage.scale(10, 200)).map(|_| Peer::open(stage)).collect();
     send_all(&mut peers, &message[..message.len() - 1]);
-    timed_out(stage, &mut peers, gathered())
+    timed_out(stage, &mut peers, reassembly_memory())
 }
 
 /// The memory of a message during reassembly, as `Config`'s docs state it.
-fn gathered() -> usize {
+fn reassembly_memory() -> usize {
     MAX_MESSAGE * 3 / 2
 }
 

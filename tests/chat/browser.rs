@@ -253,7 +253,7 @@ fn a_message_that_arrives_twice_is_shown_once() {
     browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
     let (mut bob, _) = chat.join("Bob", "rust");
     bob.say("one");
-    bob.hear();
+    bob.next_broadcast();
     // Into a room, out of it and into it again before any answer: both welcomes contain all messages.
     let script = "const enter = room => {
           document.getElementById('new-room').value = room;

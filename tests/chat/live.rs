@@ -77,7 +77,7 @@ impl Chat {
             let (mut client, _) = self.join("Speaker", room);
             for n in 0..9 {
                 client.say(&text(speaker * 9 + n));
-                client.hear();
+                client.next_broadcast();
             }
         }
     }
@@ -112,7 +112,7 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
                 thread::sleep(Duration::from_millis(n));
                 let welcome = client.join(&token, "rust", None);
                 let mut heard: Vec<_> = welcome["messages"].as_array().expect("a list").clone();
-                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.hear()));
+                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.next_broadcast()));
                 heard.iter().map(|said| said["id"].to_string()).collect::<Vec<_>>()
             })
         });
@@ -133,7 +133,7 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
 pub(crate) fn repeat_through_another_node(first: &Chat, then: &Chat) {
     let (mut ada, _) = first.join("Ada", "rust");
     ada.say_with("a-key", "once");
-    assert_eq!(ada.hear()["key"], "a-key");
+    assert_eq!(ada.next_broadcast()["key"], "a-key");
     drop(ada);
     first.fill("rust", |n| n.to_string());
     let (mut ada, welcome) = then.join("Ada", "rust");
@@ -142,7 +142,7 @@ pub(crate) fn repeat_through_another_node(first: &Chat, then: &Chat) {
     let answer = ada.next(|message| ["said", "known", "refused"].iter().any(|kind| message["type"] == **kind));
     assert_eq!(answer, json!({ "type": "known", "key": "a-key" }));
     ada.say_with("another-key", "once more");
-    assert_eq!(ada.hear()["text"], "once more");
+    assert_eq!(ada.next_broadcast()["text"], "once more");
 }
 
 /// A socket with a timeout, so that a test fails instead of hanging.
@@ -270,7 +270,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// The next message that is broadcast in the room.
-    pub(crate) fn hear(&mut self) -> Value {
+    pub(crate) fn next_broadcast(&mut self) -> Value {
         self.next(|message| message["type"] == "said")
     }
 

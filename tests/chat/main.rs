@@ -30,17 +30,17 @@ fn messages_reach_a_room_and_later_members() {
     let (mut eve, _) = chat.join("Eve", "elsewhere");
     ada.say("  hello,\n<b>Bob</b> \u{1f600} ");
     for client in [&mut ada, &mut bob] {
-        let said = client.hear();
+        let said = client.next_broadcast();
         assert_eq!((&said["name"], &said["text"]), (&json!("Ada"), &json!("hello,\n<b>Bob</b> \u{1f600}")));
     }
     bob.say("hello, Ada");
-    assert_eq!(ada.hear()["name"], "Bob");
+    assert_eq!(ada.next_broadcast()["name"], "Bob");
     let (_carol, welcome) = chat.join("Carol", "lobby");
     assert_eq!(texts(&welcome), ["hello,\n<b>Bob</b> \u{1f600}", "hello, Ada"]);
     assert_eq!(welcome["missing"], false);
     // Messages stay in their room: the first message in the other room was sent there.
     eve.say("is anybody here?");
-    assert_eq!(eve.hear()["name"], "Eve");
+    assert_eq!(eve.next_broadcast()["name"], "Eve");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn names_rooms_and_messages_are_validated() {
     }
     for text in ["if so:\n\tindented", &"€".repeat(1000)] {
         ada.say(text);
-        assert_eq!(ada.hear()["text"], text);
+        assert_eq!(ada.next_broadcast()["text"], text);
     }
     ada.say(&"x".repeat(20_000));
     assert_eq!(ada.end().code(), 1009);
@@ -177,17 +177,17 @@ fn a_returning_client_gets_the_missed_messages_once() {
     let (mut ada, _) = chat.join("Ada", "lobby");
     let (mut bob, _) = chat.join("Bob", "lobby");
     ada.say("one");
-    let last = bob.hear()["id"].clone();
+    let last = bob.next_broadcast()["id"].clone();
     drop(bob);
     for text in ["two", "three"] {
         ada.say(text);
-        ada.hear();
+        ada.next_broadcast();
     }
     let mut bob = chat.client();
     let welcome = bob.join(&chat.token("Bob"), "lobby", Some(&last));
     assert_eq!((texts(&welcome), &welcome["missing"]), (vec!["one", "two", "three"][1..].to_vec(), &json!(false)));
     ada.say("four");
-    assert_eq!(bob.hear()["text"], "four");
+    assert_eq!(bob.next_broadcast()["text"], "four");
     // A message that the room has never had is no starting point.
     let welcome = chat.client().join(&chat.token("Bob"), "lobby", Some(&json!("1-0")));
     assert_eq!((texts(&welcome).len(), &welcome["missing"]), (4, &json!(true)));
@@ -250,7 +250,7 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
     ada.until_present(&["Ada"]);
     assert!(began.elapsed() > Duration::from_secs(4), "it was dropped too early");
     ada.say("still here");
-    assert_eq!(ada.hear()["text"], "still here");
+    assert_eq!(ada.next_broadcast()["text"], "still here");
     // Without a Close, which would have waited after the other output.
     let closed = slow.end();
     assert_eq!(closed.code(), 1006, "{closed}");
@@ -268,7 +268,7 @@ fn a_slow_steady_reader_stays_connected() {
     assert_eq!(texts(&welcome).len(), 100);
     assert!(began.elapsed() > Duration::from_secs(27), "{:?} is not slow", began.elapsed());
     slow.say("that was long");
-    assert_eq!(slow.hear()["text"], "that was long");
+    assert_eq!(slow.next_broadcast()["text"], "that was long");
 }
 
 #[test]
@@ -342,9 +342,7 @@ fn a_client_that_never_joins_is_disconnected() {
 fn a_stopping_server_tells_clients_to_reconnect() {
     let mut chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
-    let terminated =
-        std::process::Command::new("sh").args(["-c", "kill $0", &chat.process.0.id().to_string()]).status();
-    assert!(terminated.expect("sh has kill").success());
+    chat.process.signal("TERM");
     assert_eq!(ada.end().code(), 1012);
     assert!(chat.process.0.wait().expect("it ends in time").success());
 }

@@ -46,7 +46,7 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     }
     ada.say("hello over there");
     bob.say("hello yourself");
-    let heard = [&mut ada, &mut bob].map(|client| [client.hear(), client.hear()]);
+    let heard = [&mut ada, &mut bob].map(|client| [client.next_broadcast(), client.next_broadcast()]);
     assert_eq!(heard[0], heard[1], "clients differ in messages or order");
     let mut said: Vec<_> = heard[0].iter().map(|said| (said["name"].as_str(), said["text"].as_str())).collect();
     said.sort_unstable();
@@ -60,14 +60,14 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     assert_eq!(bob.end().code(), 1006);
     for text in ["one", "two", "three"] {
         ada.say(text);
-        ada.hear();
+        ada.next_broadcast();
     }
     // The same address and token lead to the other node, which has the messages sent while Bob was away.
     let (mut bob, welcome) = nginx.join(&token, Some(&heard[1][1]["id"]));
     assert_eq!((&welcome["node"], &welcome["name"], &welcome["missing"]), (&ada_is_on, &json!("Bob"), &json!(false)));
     assert_eq!(texts(&welcome), ["one", "two", "three"]);
     bob.say("back again");
-    assert_eq!(ada.hear()["text"], "back again");
+    assert_eq!(ada.next_broadcast()["text"], "back again");
     // Later the node forgets Carol.
     ada.until_present(&["Ada", "Bob"]);
 
@@ -84,7 +84,7 @@ fn clients_are_disconnected_while_redis_is_down() {
     let chat = Chat::start_unheard(&["--redis", &redis.url]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say("before");
-    ada.hear();
+    ada.next_broadcast();
     redis.process.kill();
     assert_eq!(ada.end().code(), 1012);
     // The client is rejected: in a room it would receive no messages.
@@ -94,7 +94,7 @@ fn clients_are_disconnected_while_redis_is_down() {
     redis.restart();
     let mut ada = let_in(&chat);
     ada.say("after");
-    assert_eq!(ada.hear()["text"], "after");
+    assert_eq!(ada.next_broadcast()["text"], "after");
 }
 
 #[test]
@@ -176,14 +176,14 @@ fn redis_keeps_no_more_rooms_than_a_node() {
     let token = chat.token("Ada");
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say_with("first", "first of all");
-    ada.hear();
+    ada.next_broadcast();
     // Each client opens the maximum number of rooms at once: 120 in all, more than a node's hundred.
     for maker in 0..24 {
         let mut client = chat.client();
         for room in 0..5 {
             client.join(&token, &format!("room-{maker}-{room}"), None);
             client.say_with(&room.to_string(), "here");
-            client.hear();
+            client.next_broadcast();
         }
     }
     // A history and a set of keys for each room, the list of rooms, and the nodes' secret.

@@ -228,8 +228,8 @@ fn buffered_bytes_are_counted_before_compression() {
     let config = || Config::new().browser_rules(true).deflate(websocket_proto::Deflate::new());
     let agreed = crate::deflate::extensions("permessage-deflate");
     for mut ws in [
-        crate::harness::server_asked(config(), &crate::http::add(crate::harness::REQUEST, &agreed)),
-        crate::harness::client_told(config(), &agreed),
+        crate::harness::server_for_request(config(), &crate::http::add(crate::harness::REQUEST, &agreed)),
+        crate::harness::client_for_response(config(), &agreed),
     ] {
         assert!(ws.uses_deflate());
         let mut output = Output::new();

@@ -5,7 +5,7 @@ use crate::shared::frames::first_byte;
 use crate::shared::wired::ROLES;
 use websocket_proto::{Config, Connection, Deflate, Output, Role};
 
-use crate::harness::{REQUEST, client_told, drain, frames, from_peer_of, server_asked};
+use crate::harness::{REQUEST, client_for_response, drain, frames, from_peer_of, server_for_request};
 use crate::http::{add, some_cuts};
 pub(crate) use crate::shared::harness::rfc1951::{Reader, Writer};
 
@@ -22,7 +22,7 @@ pub(crate) fn extensions(elements: &str) -> String {
 /// An open server that accepted this offer.
 #[track_caller]
 pub(crate) fn server(deflate: Deflate, offer: &str) -> Connection {
-    let server = server_asked(Config::new().deflate(deflate), &add(REQUEST, &extensions(offer)));
+    let server = server_for_request(Config::new().deflate(deflate), &add(REQUEST, &extensions(offer)));
     assert!(server.uses_deflate(), "declined {offer}");
     server
 }
@@ -30,7 +30,7 @@ pub(crate) fn server(deflate: Deflate, offer: &str) -> Connection {
 /// An open client that got this answer.
 #[track_caller]
 pub(crate) fn client(deflate: Deflate, answer: &str) -> Connection {
-    let client = client_told(Config::new().deflate(deflate), &extensions(answer));
+    let client = client_for_response(Config::new().deflate(deflate), &extensions(answer));
     assert!(client.uses_deflate(), "{answer}");
     client
 }

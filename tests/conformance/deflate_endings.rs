@@ -4,14 +4,18 @@
 use websocket_proto::{Config, Connection, Deflate, Event, Role};
 
 use crate::deflate::{HELLO, Reader, Writer, extensions};
-use crate::harness::{Outcome, REQUEST, client_told, every_cut, feed, from_peer_of, server_asked, text};
+use crate::harness::{Outcome, REQUEST, client_for_response, every_cut, feed, from_peer_of, server_for_request, text};
 use crate::http::add;
 use crate::rows;
 use crate::shared::wired::ROLES;
 
 fn open(role: Role, config: &Config) -> Connection {
     let (config, line) = (config.clone().deflate(Deflate::new()), extensions("permessage-deflate"));
-    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+    if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    }
 }
 
 /// Whole messages, and parts of these sizes.

@@ -5,7 +5,7 @@ use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
 use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, extensions, sent};
-use crate::harness::{REQUEST, client_told, feed, from_peer_of, server_asked, text};
+use crate::harness::{REQUEST, client_for_response, feed, from_peer_of, server_for_request, text};
 use crate::http::add;
 use crate::rows;
 use crate::shared::data::noise;
@@ -16,7 +16,11 @@ const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 /// A connection of this role after this offer or answer; `None` if it was declined.
 fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
     let (config, line) = (Config::new().deflate(deflate.clone()), extensions(element));
-    let ws = if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+    let ws = if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    };
     ws.uses_deflate().then_some(ws)
 }
 

@@ -4,7 +4,7 @@ use websocket_proto::{Config, Connection, ConnectionError, Deflate, Event, Proto
 
 use crate::deflate::{HELLO, HELLO_AGAIN, Writer, agreed, both_in_pieces, client, extensions, server};
 use crate::harness::{
-    Outcome, REQUEST, binary, client_told, every_cut, feed, from_peer_of, ping, pong, server_asked, text,
+    Outcome, REQUEST, binary, client_for_response, every_cut, feed, from_peer_of, ping, pong, server_for_request, text,
 };
 use crate::http::add;
 use crate::rows;
@@ -190,8 +190,8 @@ fn a_compressed_frame_without_agreement_fails() {
     rows!("7692-6-3");
     for role in ROLES {
         let make = || match role {
-            Role::Server => server_asked(Config::new().deflate(Deflate::new()), REQUEST),
-            Role::Client => client_told(Config::new().deflate(Deflate::new()), ""),
+            Role::Server => server_for_request(Config::new().deflate(Deflate::new()), REQUEST),
+            Role::Client => client_for_response(Config::new().deflate(Deflate::new()), ""),
         };
         assert!(!make().uses_deflate());
         every_cut(make, &from_peer_of(role, &[(0xc1, HELLO)])).assert_fails(1002, &[]);
@@ -269,7 +269,11 @@ fn the_size_limit_holds_while_inflating() {
 fn limited(role: Role, limit: usize) -> Connection {
     let config = Config::new().max_message_size(limit).deflate(Deflate::new());
     let line = extensions("permessage-deflate");
-    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+    if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    }
 }
 
 #[test]
@@ -339,8 +343,11 @@ fn a_large_read_is_delivered_in_parts() {
     for (role, size) in ROLES.into_iter().flat_map(|role| [(role, 1000), (role, 6000), (role, 1 << 20)]) {
         let config = Config::new().part_size(size).deflate(Deflate::new());
         let line = extensions("permessage-deflate");
-        let mut ws =
-            if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+        let mut ws = if role == Role::Server {
+            server_for_request(config, &add(REQUEST, &line))
+        } else {
+            client_for_response(config, &line)
+        };
         let outcome = feed(&mut ws, [&from_peer_of(role, &[(0xc2, &message), (0xc1, HELLO)])[..]]);
         let (mut parts, mut ends, mut texts) = (Vec::new(), 0, 0);
         for event in outcome.events {

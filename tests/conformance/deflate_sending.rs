@@ -3,7 +3,7 @@
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, client, sent, server};
-use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_asked, text};
+use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_for_request, text};
 use crate::rows;
 use crate::shared::data::noise;
 use crate::shared::wired::ROLES;
@@ -147,7 +147,7 @@ fn many_small_fragments_are_within_the_limit() {
     }
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     let request = format!("{}{offer}", REQUEST.trim_end_matches("\r\n").to_owned() + "\r\n");
-    let (mut server, mut answer) = (server_asked(limited, &request), Output::new());
+    let (mut server, mut answer) = (server_for_request(limited, &request), Output::new());
     let mut bytes = drain(&mut output);
     let event = server.receive(&mut Input::new(&mut bytes), &mut answer);
     assert_eq!(event.map(Event::into_owned), Some(text(&"x".repeat(1000))));

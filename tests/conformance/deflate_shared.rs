@@ -4,7 +4,7 @@
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
 use crate::deflate::{Reader, Writer, extensions};
-use crate::harness::{REQUEST, client_told, drain, frames, from_peer_of, server_asked};
+use crate::harness::{REQUEST, client_for_response, drain, frames, from_peer_of, server_for_request};
 use crate::http::add;
 use crate::rows;
 use crate::shared::wired::ROLES;
@@ -16,7 +16,11 @@ fn open(role: Role, part_size: usize) -> Connection {
     let config = Config::new().deflate(Deflate::new().threshold(0).shared());
     let config = if part_size > 0 { config.part_size(part_size) } else { config };
     let line = extensions(FRESH);
-    let ws = if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+    let ws = if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    };
     assert!(ws.uses_deflate());
     ws
 }

@@ -8,7 +8,8 @@ use websocket_proto::{
 
 use crate::deflate::{HELLO, Reader, agreed, client, extensions, sent};
 use crate::harness::{
-    REQUEST, client_told, connecting, drain, every_cut, feed, from_peer_of, header, response_to, server_asked,
+    REQUEST, client_for_response, connecting, drain, every_cut, feed, from_peer_of, header, response_to,
+    server_for_request,
 };
 use crate::http::{Head, add};
 use crate::rows;
@@ -33,7 +34,7 @@ fn a_server_answers_only_offered_extensions() {
             let outcome = every_cut(make, request.as_bytes());
             assert_eq!(outcome.state, State::Open);
             assert!(Head::parse(&outcome.output).all("Sec-WebSocket-Extensions").is_empty());
-            let mut server = server_asked(Config::new().deflate(deflate.clone()), request);
+            let mut server = server_for_request(Config::new().deflate(deflate.clone()), request);
             assert!(!server.uses_deflate());
             assert_eq!(
                 sent(&mut server, |ws, output| ws.send_text("Hello", output).expect("the connection is open"))[0].0,
@@ -82,7 +83,7 @@ fn a_client_offers_compression_if_configured() {
 fn a_client_does_not_use_an_unaccepted_extension() {
     rows!("6455-9.1-6", "6455-5.2-2");
     for deflate in [Deflate::new().threshold(0), insisting(), Deflate::new().threshold(0).shared()] {
-        let mut silent = client_told(Config::new().deflate(deflate), "");
+        let mut silent = client_for_response(Config::new().deflate(deflate), "");
         assert!(!silent.uses_deflate());
         let frames = sent(&mut silent, |ws, output| {
             ws.send_text("Hello", output).expect("the connection is open");

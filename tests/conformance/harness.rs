@@ -92,7 +92,7 @@ pub(crate) fn server() -> Connection {
 }
 
 pub(crate) fn server_with(config: Config) -> Connection {
-    server_asked(config, REQUEST)
+    server_for_request(config, REQUEST)
 }
 
 thread_local! {
@@ -103,7 +103,7 @@ thread_local! {
 }
 
 /// An open server whose handshake was this request.
-pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
+pub(crate) fn server_for_request(config: Config, request: &str) -> Connection {
     if UPGRADED.get() {
         let parsed = parse_request(request.as_bytes()).expect("the handshake succeeds");
         let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("the answer is valid");
@@ -129,11 +129,11 @@ pub(crate) fn client() -> Connection {
 }
 
 pub(crate) fn client_with(config: Config) -> Connection {
-    client_told(config, "")
+    client_for_response(config, "")
 }
 
 /// An open client whose response had these additional header lines, each ended by CRLF.
-pub(crate) fn client_told(config: Config, further: &str) -> Connection {
+pub(crate) fn client_for_response(config: Config, further: &str) -> Connection {
     let request = ClientRequest::new("ws://server.example.com/chat");
     if UPGRADED.get() {
         let handshake = request.extended_connect(&config).expect("the request is valid");

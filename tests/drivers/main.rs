@@ -19,12 +19,6 @@ use shared::sockets::{self, read_head};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Program {
-    #[cfg(unix)]
-    fn interrupt(&self) {
-        let status = Command::new("sh").args(["-c", "kill -INT $0", &self.0.id().to_string()]).status();
-        assert!(status.expect("sh has kill").success());
-    }
-
     /// The memory of the process that is not backed by a file, in KiB.
     fn resident(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;

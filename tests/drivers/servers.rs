@@ -433,7 +433,7 @@ fn the_tokio_server_closes_all_connections_on_interrupt() {
     let mut silent = open(&address);
     let client = Client::open(&address, Config::new(), PATIENCE);
     let start = Instant::now();
-    program.interrupt();
+    program.signal("INT");
     let closed = client.closed();
     assert_eq!((closed.status(), closed.was_clean()), (CloseStatus::Code(CloseCode::GOING_AWAY), true));
     assert_eq!(read_to_end(&mut opening), b"");

@@ -260,7 +260,7 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    client.program.interrupt();
+    client.program.signal("INT");
     let mut close = [0; 8];
     tcp.read_exact(&mut close).expect("a Close comes");
     let code = [close[6] ^ close[2], close[7] ^ close[3]];
@@ -274,6 +274,6 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     let mut client = Console::start(&url, &[]);
     assert!(client.line().starts_with("FAILED "));
     client.retry();
-    client.program.interrupt();
+    client.program.signal("INT");
     assert!(client.program.0.wait().expect("it ends in time").success());
 }

@@ -18,11 +18,11 @@ const BEGUN: [(&str, Begin); 7] = [
     ("a frame", |ws| in_frame(ws, Opcode::Binary, 5000)),
     ("a frame of text", |ws| in_frame(ws, Opcode::Text, 5000)),
     ("a fragmented message", |ws| {
-        hear(ws, &mut frame(false, Opcode::Text, mask(ws), &[b'x'; 5000]));
+        receive_all(ws, &mut frame(false, Opcode::Text, mask(ws), &[b'x'; 5000]));
         Vec::new()
     }),
     ("a control frame", |ws| {
-        hear(ws, &mut frame(false, Opcode::Binary, mask(ws), &[1; 5000]));
+        receive_all(ws, &mut frame(false, Opcode::Binary, mask(ws), &[1; 5000]));
         in_frame(ws, Opcode::Ping, 60)
     }),
     ("a message of its own", |ws| {
@@ -40,11 +40,11 @@ const BEGUN: [(&str, Begin); 7] = [
 type End = fn(&mut Connection);
 
 const ENDS: [(&str, End); 7] = [
-    ("a fault", |ws| hear(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03"))),
-    ("the peer's Close", |ws| hear(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"))),
+    ("a fault", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03"))),
+    ("the peer's Close", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"))),
     ("both Closes", |ws| {
         ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
-        hear(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"));
+        receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"));
     }),
     ("a timeout", |ws| ws.time_out(Timeout::KeepAlive, &mut Output::new())),
     ("a timeout after its Close", |ws| {
@@ -60,14 +60,14 @@ fn mask(ws: &Connection) -> Option<[u8; 4]> {
     (ws.role() == Role::Server).then_some(KEY)
 }
 
-fn hear(ws: &mut Connection, bytes: &mut [u8]) {
+fn receive_all(ws: &mut Connection, bytes: &mut [u8]) {
     deliver(ws, bytes, usize::MAX, &mut Output::new());
 }
 
 fn in_frame(ws: &mut Connection, opcode: Opcode, len: usize) -> Vec<u8> {
     let mut frame = frame(true, opcode, mask(ws), &vec![b'x'; 2 * len]);
     let rest = frame.split_off(frame.len() - len);
-    hear(ws, &mut frame);
+    receive_all(ws, &mut frame);
     rest
 }
 
@@ -79,7 +79,7 @@ fn assert_ends_free_their_memory(what: &str, open: &dyn Fn() -> Connection, begi
             let mut ws = open();
             let mut rest = begin(&mut ws);
             if how != "a timeout" && !how.starts_with("the end") {
-                hear(&mut ws, &mut rest);
+                receive_all(&mut ws, &mut rest);
             }
             end(&mut ws);
             let was_over = ws.is_closed() || how == "the peer's Close" || how == "both Closes";
@@ -97,7 +97,7 @@ fn assert_ends_free_their_memory(what: &str, open: &dyn Fn() -> Connection, begi
         // Bytes after the end allocate nothing.
         let mut late = frame(false, Opcode::Binary, mask(&ws), &[1; 500]);
         let ((), _, held, _) = measure(|| {
-            hear(&mut ws, &mut late);
+            receive_all(&mut ws, &mut late);
             ws.recycle(vec![0; 500]);
             ws.time_out(Timeout::KeepAlive, &mut Output::new());
             assert!(ws.send_fragment(MessageKind::Text, b"x", false, &mut Output::new()).is_err());
@@ -226,7 +226,7 @@ fn a_failed_handshake_frees_its_memory() {
                 let mut output = Output::new();
                 let request = ClientRequest::new("ws://localhost/");
                 let mut ws = Connection::client(&request, Config::new(), [0; 32], &mut output).expect("valid");
-                hear(&mut ws, &mut bytes);
+                receive_all(&mut ws, &mut bytes);
                 end(&mut ws);
                 while ws.receive_eof().is_some() {}
                 ws

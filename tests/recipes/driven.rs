@@ -14,7 +14,7 @@ use crate::{blocking, event_loop, tls, tokio_recipe};
 
 pub(crate) struct Driver {
     /// Drives a connection to its end.
-    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Heard,
+    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Received,
     /// Turns the socket into the stream that a peer of this role reads and writes.
     pub(crate) peer: fn(TcpStream, Role) -> Box<dyn Stream>,
 }
@@ -26,12 +26,12 @@ pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box
 
 /// Everything that the application received.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     pub(crate) messages: usize,
     pub(crate) closed: Vec<Closed>,
 }
 
-impl Heard {
+impl Received {
     /// The only last event.
     pub(crate) fn end(&self) -> &Closed {
         let [closed] = &self.closed[..] else { panic!("not exactly one end: {:?}", self.closed) };
@@ -48,7 +48,7 @@ pub(crate) struct App {
     expects: usize,
     /// Whether messages of several peers arrive, in any order.
     is_shared: bool,
-    pub(crate) heard: Heard,
+    pub(crate) received: Received,
 }
 
 impl App {
@@ -78,16 +78,20 @@ impl App {
             }
             Event::Open(_) => self.send(ws, output),
             Event::Binary(data) => {
-                assert!(self.is_shared || data == message(self.heard.messages), "message {}", self.heard.messages);
-                self.heard.messages += 1;
+                assert!(
+                    self.is_shared || data == message(self.received.messages),
+                    "message {}",
+                    self.received.messages
+                );
+                self.received.messages += 1;
                 if self.echoes {
                     let _ = ws.send_binary(&data, output);
                 }
-                if self.heard.messages == self.expects && ws.role() == Role::Client {
+                if self.received.messages == self.expects && ws.role() == Role::Client {
                     ws.close(CloseCode::NORMAL_CLOSURE, "", output);
                 }
             }
-            Event::Closed(closed) => self.heard.closed.push(closed),
+            Event::Closed(closed) => self.received.closed.push(closed),
             _ => {}
         }
     }
@@ -116,7 +120,7 @@ pub(crate) fn start(role: Role) -> (Connection, Output) {
     (ws, output)
 }
 
-fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Received {
     turn_by_turn(&mut tcp, role, app, timeouts)
 }
 
@@ -125,11 +129,11 @@ fn turn_by_turn(
     role: Role,
     mut app: App,
     timeouts: Timeouts<Duration>,
-) -> Heard {
+) -> Received {
     let (ws, output) = start(role);
     let mut peer = blocking::Peer::new(transport, ws, output, timeouts);
     while peer.turn(None, |event, ws, output| app.handle(event, ws, output)) {}
-    app.heard
+    app.received
 }
 
 /// A server's configuration, and a client's that trusts it.
@@ -158,7 +162,7 @@ fn tls_client() -> ClientConnection {
     ClientConnection::new(tls_configs().1, name).expect("the configuration is valid")
 }
 
-fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Received {
     let conn = match role {
         Role::Server => tls_server().into(),
         Role::Client => tls_client().into(),
@@ -174,23 +178,24 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
 }
 
 /// An event loop with one connection.
-fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
     tcp.set_nonblocking(true).expect("the socket is open");
     let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
     peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("the socket is open");
     while !peers.all.is_empty() {
         peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
-    app.heard
+    app.received
 }
 
-fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         tcp.set_nonblocking(true).expect("the socket is open");
         let tcp = tokio::net::TcpStream::from_std(tcp).expect("the socket is open");
-        let ((ws, output), (_news, heard)) = (start(role), mpsc::channel(1));
-        tokio_recipe::drive(tcp, ws, output, timeouts, heard, |event, ws, output| app.handle(event, ws, output)).await;
+        let ((ws, output), (_news, received)) = (start(role), mpsc::channel(1));
+        tokio_recipe::drive(tcp, ws, output, timeouts, received, |event, ws, output| app.handle(event, ws, output))
+            .await;
     });
-    app.heard
+    app.received
 }

@@ -47,8 +47,8 @@ fn messages_are_echoed() {
         let client = Running::start(move || {
             (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
         });
-        let heard = client.heard();
-        assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
+        let received = client.received();
+        assert_eq!((received.messages, received.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["closed by the peer with code 1000".to_owned()]));
     });
 }

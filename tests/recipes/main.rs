@@ -30,7 +30,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driven::{App, Driver, Heard, message};
+use driven::{App, Driver, Received, message};
 use peers::Peer;
 use shared::wired::ROLES;
 use websocket_proto::frame::Opcode;
@@ -56,16 +56,16 @@ fn connected() -> (TcpStream, TcpStream) {
 }
 
 /// A recipe that runs in another thread, and the receiver of its result.
-struct Running(mpsc::Receiver<Heard>);
+struct Running(mpsc::Receiver<Received>);
 
 impl Running {
-    fn start(drive: impl FnOnce() -> Heard + Send + 'static) -> Self {
-        let (sender, heard) = mpsc::channel();
+    fn start(drive: impl FnOnce() -> Received + Send + 'static) -> Self {
+        let (sender, received) = mpsc::channel();
         thread::spawn(move || sender.send(drive()));
-        Self(heard)
+        Self(received)
     }
 
-    fn heard(self) -> Heard {
+    fn received(self) -> Received {
         self.0.recv_timeout(PATIENCE).expect("the recipe ends in time, without a panic")
     }
 }
@@ -120,9 +120,9 @@ fn both_ends(driver: &Driver, client: App, server: App) {
     let timeouts = Timeouts::new().closing(PATIENCE);
     let server = Running::start(move || drive(at_server, Role::Server, server, timeouts));
     let client = Running::start(move || drive(at_client, Role::Client, client, timeouts));
-    for heard in [client.heard(), server.heard()] {
-        assert_eq!(heard.messages, COUNT);
-        assert_eq!((heard.end().code(), heard.end().was_clean()), (1000, true));
+    for received in [client.received(), server.received()] {
+        assert_eq!(received.messages, COUNT);
+        assert_eq!((received.end().code(), received.end().was_clean()), (1000, true));
     }
 }
 
@@ -148,7 +148,7 @@ fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
             assert!(*opcode == Opcode::Binary && *payload == message(at), "message {at}");
         }
         drop(peer);
-        assert_eq!(client.heard().end().code(), 1000);
+        assert_eq!(client.received().end().code(), 1000);
     });
 }
 
@@ -162,8 +162,8 @@ fn a_peer_that_reads_nothing_is_dropped(driver: &Driver) {
             assert!(start.elapsed() < PATIENCE, "the recipe reads without end");
             at += 1;
         }
-        let heard = running.heard();
-        assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+        let received = running.received();
+        assert_eq!((received.end().code(), received.end().was_clean()), (1006, false));
         assert!(start.elapsed() >= STALL, "{:?}", start.elapsed());
         drop(peer);
     };
@@ -185,8 +185,8 @@ fn a_peer_that_sends_on_after_its_fault_gets_the_close(driver: &Driver) {
         }
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
         drop(peer);
-        let heard = running.heard();
-        let Some(ConnectionError::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
+        let received = running.received();
+        let Some(ConnectionError::Protocol(error)) = received.end().error() else { panic!("{received:?}") };
         assert_eq!(error.kind(), ProtocolErrorKind::ReservedOpcode(3));
     }
 }
@@ -197,8 +197,8 @@ fn a_reset_is_reported_once(driver: &Driver) {
         for app in [App::default(), App::sending(MORE_THAN_SOCKETS_HOLD)] {
             let (running, peer) = with_peer(driver, role, app);
             peer.reset();
-            let heard = running.heard();
-            assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+            let received = running.received();
+            assert_eq!((received.end().code(), received.end().was_clean()), (1006, false));
         }
     }
 }
@@ -214,7 +214,7 @@ fn an_idle_peer_is_served_again(driver: &Driver) {
     peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
     assert_eq!(peer.frames_to_end(), [(Opcode::Close, Vec::new())]);
     drop(peer);
-    assert_eq!(server.heard().end().code(), 1005);
+    assert_eq!(server.received().end().code(), 1005);
 }
 
 /// A ping after half of the time, and a Close with 3008 after all of it.
@@ -229,7 +229,7 @@ fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
         assert!(frames[1].1.starts_with(b"\x0b\xc0"), "{frames:x?}");
         assert!(start.elapsed() >= 2 * span, "{:?}", start.elapsed());
         drop(peer);
-        assert_eq!(running.heard().end().error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
+        assert_eq!(running.received().end().error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
     }
 }
 
@@ -247,6 +247,6 @@ fn a_slow_reader_is_alive(driver: &Driver) {
         peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
         peer.read_to_end();
         drop(peer);
-        assert_eq!(server.heard().end().code(), 1005);
+        assert_eq!(server.received().end().code(), 1005);
     });
 }

@@ -8,7 +8,7 @@ use websocket_proto::handshake::Negotiated;
 use websocket_proto::{CloseCode, Config, Connection, Event, Output, PreparedMessage, Role, State, Timeouts};
 
 use crate::broadcast::broadcast;
-use crate::driven::{App, BLOCKING, Heard, message};
+use crate::driven::{App, BLOCKING, Received, message};
 use crate::peers::Peer;
 use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, blocking, connected, event_loop, huge_messages};
 
@@ -27,10 +27,10 @@ fn a_broadcast_reaches_the_members_that_read() {
         });
         let silent = Peer::open(&BLOCKING, member(), Role::Client);
         for client in clients {
-            let heard = client.heard();
-            assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
+            let received = client.received();
+            assert_eq!((received.messages, received.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         }
-        let ends: Vec<_> = server.heard().closed.iter().map(|closed| (closed.code(), closed.was_clean())).collect();
+        let ends: Vec<_> = server.received().closed.iter().map(|closed| (closed.code(), closed.was_clean())).collect();
         assert_eq!(ends.len(), 3);
         assert_eq!(ends.iter().filter(|end| **end == (1000, true)).count(), 2);
         assert_eq!(ends.iter().filter(|end| **end == (1006, false)).count(), 1);
@@ -39,7 +39,7 @@ fn a_broadcast_reaches_the_members_that_read() {
 }
 
 /// An event loop with a room of three members; each message is sent when the reading members have the one before.
-fn serve_room(sockets: Vec<TcpStream>) -> Heard {
+fn serve_room(sockets: Vec<TcpStream>) -> Received {
     const MOST: usize = 4 << 20;
     let (mut room, mut app) = (event_loop::Peers::new().expect("a poll"), App::default());
     for tcp in sockets {
@@ -60,7 +60,7 @@ fn serve_room(sockets: Vec<TcpStream>) -> Heard {
         }
         room.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
-    app.heard
+    app.received
 }
 
 /// Thirty clients at once on one thread; some of them stall, some reset.
@@ -82,8 +82,8 @@ fn the_loop_serves_all_clients() {
         Running::start(move || (BLOCKING.drive)(tcp, Role::Client, App::sending(3), Timeouts::new()))
     });
     for client in clients {
-        let heard = client.heard();
-        assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (3, 1000, true));
+        let received = client.received();
+        assert_eq!((received.messages, received.end().code(), received.end().was_clean()), (3, 1000, true));
     }
     for mut peer in silent {
         peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
@@ -98,20 +98,20 @@ fn huge_messages_go_each_way() {
         let (at_client, at_server) = connected();
         let server = Running::start(move || exchange_films(at_server, Role::Server));
         let client = Running::start(move || exchange_films(at_client, Role::Client));
-        for heard in [client.heard(), server.heard()] {
-            assert_eq!((heard.messages, heard.end().code(), heard.end().was_clean()), (1, 1000, true));
+        for received in [client.received(), server.received()] {
+            assert_eq!((received.messages, received.end().code(), received.end().was_clean()), (1, 1000, true));
         }
     });
 }
 
-fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
+fn exchange_films(mut tcp: TcpStream, role: Role) -> Received {
     const LEN: usize = MORE_THAN_SOCKETS_HOLD * 1_000_000;
     let film = vec![42; LEN];
     let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
     let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
     let timeouts = Timeouts::new().closing(PATIENCE);
     let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
-    let (mut film_out, mut heard, mut received) = (huge_messages::message(&film), Heard::default(), 0);
+    let (mut film_out, mut received, mut received) = (huge_messages::message(&film), Received::default(), 0);
     loop {
         // While there is more to send, a turn does not wait for input.
         let until = (!film_out.is_finished()).then(Instant::now);
@@ -120,19 +120,19 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Heard {
                 assert!(data.len() <= 16 << 10 && data.iter().all(|byte| *byte == 42));
                 assert!(first == (received == 0) && last == (received + data.len() == LEN));
                 received += data.len();
-                heard.messages += usize::from(last);
+                received.messages += usize::from(last);
             }
-            Event::Closed(closed) => heard.closed.push(closed),
+            Event::Closed(closed) => received.closed.push(closed),
             event => panic!("{event:?}"),
         });
         if !goes_on {
-            return heard;
+            return received;
         }
         if peer.ws.state() == State::Open {
             huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("the connection is open");
         }
         assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());
-        if role == Role::Client && film_out.is_finished() && heard.messages == 1 {
+        if role == Role::Client && film_out.is_finished() && received.messages == 1 {
             peer.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut peer.output);
         }
     }

@@ -93,8 +93,8 @@ fn messages_are_echoed_through_a_tunnel() {
         let client = Running::start(move || {
             (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
         });
-        for heard in [client.heard(), server.heard()] {
-            assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
+        for received in [client.received(), server.received()] {
+            assert_eq!((received.messages, received.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         }
         let asked = proxy.join().expect("no panic");
         assert_eq!(asked, "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");

@@ -7,6 +7,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 pub struct Program(pub Child);
 
 impl Program {
+    /// Sends a signal, such as `INT`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.0.id());
+        let status = Command::new("sh").args(["-c", &command]).status();
+        assert!(status.expect("sh can be run").success());
+    }
+
     /// Kills the process without a graceful shutdown.
     pub fn kill(&mut self) {
         let _ = self.0.kill();

@@ -173,7 +173,7 @@ impl Setup {
             let mut piece = piece.to_vec();
             let mut input = Input::new(&mut piece);
             while let Some(event) = ws.receive(&mut input, &mut output) {
-                let Some(event) = parts.gather(event) else { continue };
+                let Some(event) = parts.reassemble(event) else { continue };
                 self.take(&mut ws, &event, &mut output);
                 events.push(event.into_owned());
             }

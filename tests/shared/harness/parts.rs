@@ -16,7 +16,7 @@ impl Parts {
     }
 
     /// The event as if messages arrived whole: `None` for a part that is not the last.
-    pub fn gather<'i>(&mut self, event: Event<'i>) -> Option<Event<'i>> {
+    pub fn reassemble<'i>(&mut self, event: Event<'i>) -> Option<Event<'i>> {
         let (message, is_last) = match event {
             Event::TextPart { text, first, last } => {
                 self.check(text.len(), first, last);

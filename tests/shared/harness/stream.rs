@@ -337,7 +337,7 @@ impl Run<'_> {
             Event::Request(request) if self.setup.has(flag::DEFER) => self.request = Some(request),
             Event::Request(request) => self.decide(request),
             event => {
-                let Some(event) = self.parts.gather(event) else { return };
+                let Some(event) = self.parts.reassemble(event) else { return };
                 if self.setup.has(flag::ECHO) {
                     // The connection may be closing, where it is an error to send.
                     let _ = match &event {

@@ -340,7 +340,7 @@ impl Member {
 
     fn observe(&mut self, event: Event<'static>) {
         assert_eq!(self.ends, 0, "{event:?} after the end");
-        let item = match self.parts.gather(event) {
+        let item = match self.parts.reassemble(event) {
             None => return,
             Some(Event::Text(text)) => Item::Message(MessageKind::Text, text.into_owned().into_bytes()),
             Some(Event::Binary(data)) => Item::Message(MessageKind::Binary, data.into_owned()),
