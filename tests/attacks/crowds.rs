@@ -97,8 +97,8 @@ pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
 /// Silent sockets during each of the two crowds: each gets 408 when its time is over.
 pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
     let (mut connections, mut at_once, mut sent, mut got) = (0, 0, 0, Tally::default());
-    for gather in [Crowd::light, Crowd::compressed] {
-        let mut crowd = gather(stage);
+    for open in [Crowd::light, Crowd::compressed] {
+        let mut crowd = open(stage);
         let (late, round_trips) = crowd.beside(stage, || late_answers(stage));
         let slack = stage.scale(5 * median(&round_trips), Duration::ZERO);
         assert!(longest(&late) < Duration::from_millis(500) + slack, "up to {:?} late", longest(&late));

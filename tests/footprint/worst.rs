@@ -241,12 +241,12 @@ fn the_bound_is_the_documented_formula() {
         let line = if lines + 1 > 64 { 48 } else { 16 };
         let handshake = if is_server { 7 * head / 2 + (12 << 10) } else { 5 * head / 2 } + line * (lines + 1);
         let early = if is_server { head } else { 0 };
-        let gathered = match part {
+        let reassembled = match part {
             0 => message,
             _ if deflate => part,
             _ => part.min(early),
         };
-        let (message, pongs) = (gathered + 3, pongs.max(131) + 141);
+        let (message, pongs) = (reassembled + 3, pongs.max(131) + 141);
         let growth = (message / 2).max(pongs * 5 / 4);
         let open = early + message + pongs * 3 / 2 + growth + if deflate { 48 << 10 } else { 0 };
         let sum = handshake.max(open) + (2 << 10);

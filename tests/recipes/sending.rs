@@ -111,15 +111,15 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Received {
     let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
     let timeouts = Timeouts::new().closing(PATIENCE);
     let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
-    let (mut film_out, mut received, mut received) = (huge_messages::message(&film), Received::default(), 0);
+    let (mut film_out, mut received, mut len) = (huge_messages::message(&film), Received::default(), 0);
     loop {
         // While there is more to send, a turn does not wait for input.
         let until = (!film_out.is_finished()).then(Instant::now);
         let goes_on = peer.turn(until, |event, _, _| match event {
             Event::BinaryPart { data, first, last } => {
                 assert!(data.len() <= 16 << 10 && data.iter().all(|byte| *byte == 42));
-                assert!(first == (received == 0) && last == (received + data.len() == LEN));
-                received += data.len();
+                assert!(first == (len == 0) && last == (len + data.len() == LEN));
+                len += data.len();
                 received.messages += usize::from(last);
             }
             Event::Closed(closed) => received.closed.push(closed),

@@ -22,7 +22,7 @@ impl Parts {
                 self.check(text.len(), first, last);
                 let message = match self.unfinished.take() {
                     None => text.into_owned(),
-                    Some(Event::Text(gathered)) => gathered.into_owned() + &text,
+                    Some(Event::Text(reassembled)) => reassembled.into_owned() + &text,
                     Some(other) => panic!("text in {other:?}"),
                 };
                 (Event::Text(message.into()), last)
@@ -31,7 +31,7 @@ impl Parts {
                 self.check(data.len(), first, last);
                 let message = match self.unfinished.take() {
                     None => data.into_owned(),
-                    Some(Event::Binary(gathered)) => [&gathered[..], &data].concat(),
+                    Some(Event::Binary(reassembled)) => [&reassembled[..], &data].concat(),
                     Some(other) => panic!("binary in {other:?}"),
                 };
                 (Event::Binary(message.into()), last)
