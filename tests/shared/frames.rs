@@ -9,11 +9,12 @@ pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// A mask key that changes nothing.
 pub const ZERO_KEY: [u8; 4] = [0; 4];
 
-/// The header of a frame with a payload of `payload_len` bytes. The first byte is FIN, RSV1 to 3, and a known opcode.
+/// The header of a frame with a payload of `payload_len` bytes. The first byte is FIN, RSV1 to 3, and any opcode.
 pub fn header(first_byte: u8, mask: Option<[u8; 4]>, payload_len: u64) -> Vec<u8> {
-    let opcode = Opcode::new(first_byte & 0xf).expect("a known opcode; others are written out");
-    let (fin, rsv) = (first_byte & 0x80 != 0, first_byte >> 4 & 7);
-    FrameHeader { fin, rsv, opcode, mask, payload_len }.encode().as_ref().to_vec()
+    let known = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len };
+    let mut header = known.encode().as_ref().to_vec();
+    header[0] = first_byte;
+    header
 }
 
 /// A frame, masked if `mask` is a key.
