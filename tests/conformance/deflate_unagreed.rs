@@ -176,7 +176,7 @@ fn client_no_context_takeover_in_the_answer_binds_the_client() {
             let mut ws = client(deflate.clone(), answer);
             let message = |ws: &mut _| {
                 let mut frames = sent(ws, |ws: &mut Connection, output| {
-                    ws.send_text("Hello", output).expect("the connection is open")
+                    ws.send_text("Hello", output).expect("the connection is open");
                 });
                 frames.remove(0).1
             };
