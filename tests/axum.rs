@@ -1,7 +1,7 @@
 //! `axum_server`, as a program over loopback: its WebSocket and its ordinary route, over HTTP/1.1 to the crate's own
 //! client, and over HTTP/2 with prior knowledge to a client on `h2`.
 
-mod program;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,14 +12,15 @@ use bytes::{Buf, Bytes};
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use http::{Method, Request, StatusCode};
-use program::{Program, example, listening};
+use shared::program::{Program, example, listening};
+use shared::sockets;
 use tokio::time::timeout;
 use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The server, which ends with the test, and where it listens.
+/// The server, which ends with the test, and its address.
 struct Server {
     _program: Program,
     address: String,
@@ -32,9 +33,7 @@ impl Server {
     }
 
     fn tcp(&self) -> TcpStream {
-        let tcp = TcpStream::connect(&self.address).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp
+        sockets::connect(&self.address, PATIENCE)
     }
 
     fn websocket(&self, scheme: &str) -> ClientRequest {
@@ -45,7 +44,7 @@ impl Server {
     fn answer(&self, request: &str) -> String {
         let mut tcp = self.tcp();
         let lines = "HTTP/1.1\r\nHost: localhost\r\nConnection: close";
-        tcp.write_all(request.replace("HTTP/1.1", lines).as_bytes()).expect("it reads");
+        tcp.write_all(request.replace("HTTP/1.1", lines).as_bytes()).expect("the peer reads");
         let mut answer = String::new();
         tcp.read_to_string(&mut answer).expect("it ends, in text");
         answer
@@ -53,10 +52,11 @@ impl Server {
 
     /// A client over HTTP/2 that knows what the server allows.
     async fn http2(&self) -> SendRequest<Bytes> {
-        let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("it listens");
+        let tcp = tokio::net::TcpStream::connect(&self.address).await.expect("the server listens");
         let (mut sender, connection) = h2::client::handshake(tcp).await.expect("it speaks HTTP/2");
         tokio::spawn(connection);
-        // RFC 8441 §3: a client asks only after the server's SETTINGS have come, which an answer proves.
+        // RFC 8441 §3: a client sends the request only after the server's SETTINGS; a response proves that they have
+        // arrived.
         let (status, body) = request(&mut sender, Request::get(format!("http://{}/", self.address))).await;
         assert_eq!((status, &*body), (StatusCode::OK, &b"The WebSocket is at /echo.\n"[..]));
         assert!(sender.is_extended_connect_protocol_enabled());
@@ -66,118 +66,120 @@ impl Server {
 
 /// Sends a request without a body, to the end of the response.
 async fn request(sender: &mut SendRequest<Bytes>, request: http::request::Builder) -> (StatusCode, Vec<u8>) {
-    let request = request.body(()).expect("a good request");
-    let (response, _) = sender.send_request(request, true).expect("it is open");
+    let request = request.body(()).expect("the request is valid");
+    let (response, _) = sender.send_request(request, true).expect("the connection is open");
     let response = response.await.expect("an answer");
     let (status, mut stream, mut body) = (response.status(), response.into_body(), Vec::new());
     while let Some(data) = stream.data().await {
-        let data = data.expect("it ends in order");
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let data = data.expect("the stream ends without an error");
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         body.extend(data);
     }
     (status, body)
 }
 
-/// What a connection did, as far as it matters here.
+/// The events of a connection that the tests compare.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum Observed {
     Open,
     Message(MessageKind, Vec<u8>),
     CloseReceived(u16),
     Closed(u16, bool),
 }
 
-/// Receives it all; 0 bytes are the end of the stream.
-fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Said>) {
+/// Receives the bytes; none means the end of the stream.
+fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output, said: &mut Vec<Observed>) {
     let is_end = bytes.is_empty();
     let mut input = Input::new(bytes);
     while let Some(event) = if is_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
         said.push(match event {
-            Event::Open(_) => Said::Open,
-            Event::Text(text) => Said::Message(MessageKind::Text, text.into_owned().into_bytes()),
-            Event::Binary(data) => Said::Message(MessageKind::Binary, data.into_owned()),
-            Event::CloseReceived { status, .. } => Said::CloseReceived(status.code()),
-            Event::Closed(closed) => Said::Closed(closed.code(), closed.was_clean()),
+            Event::Open(_) => Observed::Open,
+            Event::Text(text) => Observed::Message(MessageKind::Text, text.into_owned().into_bytes()),
+            Event::Binary(data) => Observed::Message(MessageKind::Binary, data.into_owned()),
+            Event::CloseReceived { status, .. } => Observed::CloseReceived(status.code()),
+            Event::Closed(closed) => Observed::Closed(closed.code(), closed.was_clean()),
             event => panic!("{event:?}"),
         });
     }
 }
 
-/// Sends a few messages, of which one is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
-/// and a Close; returns what has to come back.
-fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Said> {
+/// Sends a few messages, one of which is larger than the window of an HTTP/2 stream (65,535 bytes, RFC 9113 §6.9.2),
+/// and a Close; returns the expected events.
+fn speak(ws: &mut Connection, output: &mut Output) -> Vec<Observed> {
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
-    ws.send_text("hello €", output).expect("it is open");
-    ws.send_binary(&noise, output).expect("it is open");
-    ws.send_text("", output).expect("it is open");
+    ws.send_text("hello €", output).expect("the connection is open");
+    ws.send_binary(&noise, output).expect("the connection is open");
+    ws.send_text("", output).expect("the connection is open");
     ws.close(CloseCode::new(4000).expect("a private code"), "bye", output);
     vec![
-        Said::Message(MessageKind::Text, "hello €".into()),
-        Said::Message(MessageKind::Binary, noise),
-        Said::Message(MessageKind::Text, Vec::new()),
-        Said::CloseReceived(4000),
-        Said::Closed(4000, true),
+        Observed::Message(MessageKind::Text, "hello €".into()),
+        Observed::Message(MessageKind::Binary, noise),
+        Observed::Message(MessageKind::Text, Vec::new()),
+        Observed::CloseReceived(4000),
+        Observed::Closed(4000, true),
     ]
 }
 
 #[test]
-fn messages_come_back_over_http1() {
+fn messages_are_echoed_over_http1() {
     let server = Server::start(&[]);
     for config in [Config::new(), Config::new().deflate(Deflate::new())] {
         let (mut tcp, mut output, mut said) = (server.tcp(), Output::new(), Vec::new());
         let offers_deflate = config != Config::new();
-        let mut ws = Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("a good request");
-        let mut expected = vec![Said::Open];
+        let mut ws =
+            Connection::client(&server.websocket("ws"), config, [7; 32], &mut output).expect("the request is valid");
+        let mut expected = vec![Observed::Open];
         let mut buffer = vec![0; 16 << 10];
         while !ws.is_closed() {
-            output.write_to(&mut tcp).expect("it reads");
-            let n = tcp.read(&mut buffer).expect("something comes in time");
+            output.write_to(&mut tcp).expect("the peer reads");
+            let n = tcp.read(&mut buffer).expect("bytes arrive in time");
             receive(&mut ws, &mut buffer[..n], &mut output, &mut said);
-            if said == [Said::Open] && expected.len() == 1 {
+            if said == [Observed::Open] && expected.len() == 1 {
                 assert_eq!(ws.uses_deflate(), offers_deflate);
                 expected.extend(speak(&mut ws, &mut output));
             }
         }
         assert!(said == expected);
-        assert_eq!(tcp.read(&mut buffer).expect("it ends, without a reset"), 0);
+        assert_eq!(tcp.read(&mut buffer).expect("the stream ends without a reset"), 0);
     }
 }
 
-/// A client that does not wait (a proxy may put it together so): what hyper read behind the request is not lost.
+/// A client that does not wait for the response, perhaps because of a proxy: bytes that hyper read after the request
+/// are not lost.
 #[test]
-fn frames_behind_the_request_are_read() {
+fn frames_in_the_same_read_as_the_request_are_received() {
     let server = Server::start(&[]);
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     let frames = b"\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8";
-    tcp.write_all(&[request.as_bytes(), frames].concat()).expect("it reads");
+    tcp.write_all(&[request.as_bytes(), frames].concat()).expect("the peer reads");
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
     assert!(answer.ends_with(b"\r\n\r\n\x81\x02hi\x88\x02\x03\xe8"), "{}", answer.escape_ascii());
 }
 
-/// A client whose frame has no meaning, and which sends on, is told so all the same, in order.
+/// A client that sends an invalid frame and continues to send gets the Close, and a clean end of the stream.
 #[test]
-fn who_sends_on_after_a_fault_is_told_over_http1() {
+fn a_client_that_sends_on_after_its_fault_gets_the_close_over_http1() {
     let server = Server::start(&[]);
     let mut tcp = server.tcp();
     let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("it reads");
+    tcp.write_all(&[request.as_bytes(), b"\x83\x80\0\0\0\0"].concat()).expect("the peer reads");
     for _ in 0..4 {
-        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+    tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
     assert!(answer.ends_with(b"\r\n\r\n\x88\x02\x03\xea"), "{}", answer.escape_ascii());
 }
 
 /// RFC 6455 §4.2.1, §4.2.2, §4.4; RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
 #[test]
-fn what_is_no_opening_is_refused_over_http1() {
+fn invalid_handshakes_are_rejected_over_http1() {
     let server = Server::start(&[]);
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let version = "Sec-WebSocket-Version: 13\r\n";
@@ -226,7 +228,7 @@ async fn head_is_answered_without_content_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
     for (path, status) in [("", StatusCode::OK), ("echo", StatusCode::METHOD_NOT_ALLOWED)] {
-        // The client's `h2` takes content behind HEAD for an error.
+        // The client's `h2` reports content after HEAD as an error.
         let answered = request(&mut sender, Request::head(format!("http://{}/{path}", server.address))).await;
         assert_eq!(answered, (status, Vec::new()), "{path}");
     }
@@ -236,13 +238,12 @@ async fn head_is_answered_without_content_over_http2() {
 async fn messages_come_back_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
-    // All on the same HTTP/2 connection.
+    // All of them use the same HTTP/2 connection.
     let (plain, mut send, _) = open_http2(&server, &mut sender, Config::new()).await;
     let compressed = open_http2(&server, &mut sender, Config::new().deflate(Deflate::new())).await;
     let other = open_http2(&server, &mut sender, Config::new()).await;
     assert!(compressed.0.uses_deflate() && !plain.uses_deflate());
-    // RFC 8441 §5: what is a reset of TCP otherwise is RST_STREAM here, with CANCEL. It ends its own stream and nothing
-    // else.
+    // RFC 8441 §5: RST_STREAM with CANCEL replaces a reset of TCP. It ends its own stream only.
     send.send_reset(Reason::CANCEL);
     for (mut ws, send, stream) in [compressed, other] {
         let mut output = Output::new();
@@ -250,7 +251,7 @@ async fn messages_come_back_over_http2() {
         let driven = drive_http2(ws, output, send, stream);
         assert!(timeout(PATIENCE, driven).await.expect("it ends in time") == expected);
     }
-    // And the ordinary route is there all the time.
+    // The ordinary route is served all the time.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);
 }
@@ -261,31 +262,31 @@ async fn open_http2(
     sender: &mut SendRequest<Bytes>,
     config: Config,
 ) -> (Connection, SendStream<Bytes>, RecvStream) {
-    let handshake = server.websocket("ws").extended_connect(&config).expect("a good request");
+    let handshake = server.websocket("ws").extended_connect(&config).expect("the request is valid");
     let mut request = handshake.to_http().expect("it is not too large");
     request.extensions_mut().insert(Protocol::from_static("websocket"));
-    let (response, send) = sender.send_request(request, false).expect("it is open");
+    let (response, send) = sender.send_request(request, false).expect("the connection is open");
     let response = response.await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let (_, negotiated) = handshake.check_http(&response).expect("it accepts");
     (Connection::upgraded(Role::Client, negotiated, config, [7; 32]), send, response.into_body())
 }
 
-/// Drives the connection until the server ends the stream, which RFC 8441 §5 has `END_STREAM` for.
+/// Drives the connection until the server ends the stream with `END_STREAM` (RFC 8441 §5).
 async fn drive_http2(
     mut ws: Connection,
     mut output: Output,
     mut send: SendStream<Bytes>,
     mut stream: RecvStream,
-) -> Vec<Said> {
+) -> Vec<Observed> {
     let mut said = Vec::new();
     loop {
         if !output.is_empty() {
             send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
         }
         let Some(data) = stream.data().await else { break };
-        let mut data = Vec::from(data.expect("it ends in order"));
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let mut data = Vec::from(data.expect("the stream ends without an error"));
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         receive(&mut ws, &mut data, &mut output, &mut said);
     }
     receive(&mut ws, &mut [], &mut output, &mut said);
@@ -293,10 +294,11 @@ async fn drive_http2(
     said
 }
 
-/// RFC 9113 §6.9: who gives no credit takes nothing, while its stream is as open as can be. The server's patience ends:
-/// when the window opens after all, there comes what hyper had taken, and neither the rest nor a Close.
+/// RFC 9113 §6.9: a client without credit receives nothing, although its stream is open. The server's patience ends:
+/// when the window opens after all, the client gets the bytes that hyper had buffered, and neither the rest nor a
+/// Close.
 #[tokio::test]
-async fn who_keeps_its_window_closed_is_let_go() {
+async fn a_client_that_keeps_its_window_closed_is_dropped() {
     let server = Server::start(&["--grace", "300"]);
     let mut sender = server.http2().await;
     let (mut ws, mut send, mut stream) = open_http2(&server, &mut sender, Config::new()).await;
@@ -305,20 +307,20 @@ async fn who_keeps_its_window_closed_is_let_go() {
     send.send_data(output.copy_to_bytes(output.remaining()), false).expect("the server reads");
     tokio::time::sleep(Duration::from_secs(3)).await;
     while let Some(data) = timeout(PATIENCE, stream.data()).await.expect("it ends in time") {
-        let mut data = Vec::from(data.expect("it ends in order"));
-        stream.flow_control().release_capacity(data.len()).expect("it is counted once");
+        let mut data = Vec::from(data.expect("the stream ends without an error"));
+        stream.flow_control().release_capacity(data.len()).expect("the capacity is released once");
         receive(&mut ws, &mut data, &mut output, &mut said);
     }
     receive(&mut ws, &mut [], &mut output, &mut said);
-    assert!(said == [complete[0].clone(), Said::Closed(1006, false)], "{} events", said.len());
-    // It was that stream alone.
+    assert!(said == [complete[0].clone(), Observed::Closed(1006, false)], "{} events", said.len());
+    // Other streams are not affected.
     let (status, _) = request(&mut sender, Request::get(format!("http://{}/", server.address))).await;
     assert_eq!(status, StatusCode::OK);
 }
 
 /// RFC 8441 §4, §5.
 #[tokio::test]
-async fn what_is_no_opening_is_refused_over_http2() {
+async fn invalid_handshakes_are_rejected_over_http2() {
     let server = Server::start(&[]);
     let mut sender = server.http2().await;
     let uri = format!("http://{}/echo", server.address);

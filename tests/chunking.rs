@@ -1,12 +1,12 @@
 //! Random streams, valid, nearly valid and garbage: however they are cut, the outcome is the same.
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::stream::{REQUEST, flag, input, response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use shared::harness;
+use shared::harness::stream::{REQUEST, flag, input, response};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -134,11 +134,11 @@ fn stream(masks: bool) -> impl Strategy<Value = (u8, Vec<u8>)> {
     let opening = || any::<u8>().prop_map(|flags| flags & !flag::OPEN);
     let valid = if masks { REQUEST.to_vec() } else { response() };
     let opened = (head(valid), frames(masks)).prop_map(|(head, frames)| [head, frames].concat());
-    let refused = (vec(rejection(), 1..4)).prop_map(|responses| responses.concat());
+    let rejected = (vec(rejection(), 1..4)).prop_map(|responses| responses.concat());
     prop_oneof![
         4 => (open(), frames(masks)),
         3 => (opening(), opened),
-        1 => (opening(), refused),
+        1 => (opening(), rejected),
         1 => (any::<u8>(), vec(any::<u8>(), 0..100)),
     ]
 }

@@ -1,12 +1,12 @@
 //! [`Connection::counters`]: both ends of a connection have equal counts, and these match the bytes on the wire.
 
-mod wired;
+mod shared;
 
 use bytes::Buf;
+use shared::wired::{ROLES, drain, open, receive};
 use websocket_proto::{
     ClientRequest, CloseCode, Config, Connection, Counters, Event, Input, MessageKind, Output, PreparedMessage, Role,
 };
-use wired::{ROLES, drain, open, receive};
 
 /// A connection, its peer, and the numbers of bytes between them since they opened.
 struct Wire {

@@ -1,17 +1,19 @@
 //! permessage-deflate over random parameters, messages and garbage, and within the negotiated window.
 #![cfg(feature = "deflate")]
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
 use bytes::Buf;
-use harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
-use harness::deflate::{WISH, flag, frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use shared::compression::message;
+use shared::handshake::{OFFER, request_with};
+use shared::harness;
+use shared::harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
+use shared::harness::deflate::{WISH, flag, frame};
 use websocket_proto::{Config, Connection, Deflate, DeflateParameter, Event, Input, Output};
-use zlib_rs::{DeflateConfig, DeflateFlush, Inflate, InflateFlush};
+use zlib_rs::{Inflate, InflateFlush};
 
 /// Configurations that mostly lead to an agreement.
 fn wish() -> impl Strategy<Value = [u8; WISH]> {
@@ -52,7 +54,7 @@ fn sent() -> impl Strategy<Value = Vec<u8>> {
 fn compressed() -> impl Strategy<Value = Vec<u8>> {
     let spoilt = (any::<Index>(), any::<u8>(), 0..8u8);
     let good = (content(), 0..10i32, spoilt).prop_map(|(content, level, (at, byte, kind))| {
-        let mut message = deflate(&content, level);
+        let mut message = message(&content, level);
         let at = at.index(message.len());
         match kind {
             0 => message[at] = byte,
@@ -64,15 +66,6 @@ fn compressed() -> impl Strategy<Value = Vec<u8>> {
         message
     });
     prop_oneof![5 => good, 1 => vec(any::<u8>(), 0..40)]
-}
-
-fn deflate(content: &[u8], level: i32) -> Vec<u8> {
-    let config = DeflateConfig { level, window_bits: -15, ..DeflateConfig::default() };
-    let mut deflate = zlib_rs::Deflate::new_with_config(config);
-    let mut message = vec![0; 2 * content.len() + 100];
-    deflate.compress(content, &mut message, DeflateFlush::SyncFlush).expect("there is room");
-    message.truncate(deflate.total_out() as usize - 4);
-    message
 }
 
 /// A message in up to three frames, with or without pings in between.
@@ -125,13 +118,9 @@ proptest! {
     }
 }
 
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-
 fn server(deflate: Deflate) -> Connection {
     let (mut ws, mut output) = (Connection::server(Config::new().deflate(deflate)), Output::new());
-    let mut request = REQUEST.as_bytes().to_vec();
+    let mut request = request_with(OFFER);
     let Some(Event::Request(request)) = ws.receive(&mut Input::new(&mut request), &mut output) else {
         panic!("the request is not understood");
     };
@@ -149,7 +138,7 @@ fn a_window_is_never_exceeded() {
         let deflate = Deflate::new().window_bits(bits).level(level).server_max_window_bits(DeflateParameter::Require);
         let (mut ws, mut output, mut inflate) = (server(deflate), Output::new(), Inflate::new(false, bits));
         for content in content.chunks(7000) {
-            ws.send_binary(content, &mut output).expect("open");
+            ws.send_binary(content, &mut output).expect("the connection is open");
             let frame = output.copy_to_bytes(output.remaining());
             assert_eq!((frame[0], frame[1] & 0x80), (0xc2, 0), "a compressed message in a frame");
             let start = if frame[1] == 126 { 4 } else { 2 };
@@ -180,10 +169,7 @@ fn a_shared_compressor_keeps_no_context() {
     let mut sent = Vec::new();
     for _ in 0..2 {
         let mut server = Connection::server(Config::new().deflate(deflate()));
-        let mut request = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-            .to_vec();
+        let mut request = request_with(OFFER);
         let mut input = Input::new(&mut request);
         while let Some(event) = server.receive(&mut input, &mut output) {
             let Event::Request(request) = event else { panic!("{event:?}") };

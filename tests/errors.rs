@@ -1,10 +1,11 @@
 //! The texts of errors: each is different and names the broken rule and the offset. `Debug` output is never empty, and
 //! shows neither mask keys nor broadcast messages.
 
-mod wired;
+mod shared;
 
 use std::fmt::Display;
 
+use shared::wired::{ROLES, drain, open, receive};
 use websocket_proto::handshake::{AcceptErrorKind, HeaderError, RejectError, parse_extensions, parse_request};
 use websocket_proto::mask::MaskKeys;
 use websocket_proto::uri::UriError;
@@ -13,7 +14,6 @@ use websocket_proto::{
     Input, Output, PreparedMessage, ProtocolErrorKind, Reject, RequestError, Role, ScriptCloseError, SendError,
     Timeout,
 };
-use wired::{ROLES, drain, open, receive};
 
 const PROTOCOL: [ProtocolErrorKind; 17] = {
     use ProtocolErrorKind::*;
@@ -55,7 +55,8 @@ const HANDSHAKE: [(HandshakeErrorKind, &str); 26] = {
         // "Implementation-Specific Limits".
         (HeadTooLarge, "RFC 6455 §10.4"),
         (EarlyDataTooLarge, "RFC 6455 §10.4"),
-        // "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1", and what else §4 says.
+        // "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1", and the other rules of
+        // §4.
         (HttpVersionTooOld, "RFC 6455 §4"),
         (UnsupportedMethod, "RFC 6455 §4"),
         (InvalidRequestTarget, "RFC 6455 §4"),
@@ -65,7 +66,7 @@ const HANDSHAKE: [(HandshakeErrorKind, &str); 26] = {
         (InvalidKey, "RFC 6455 §4"),
         (InvalidVersion, "RFC 6455 §4"),
         (InvalidSubprotocol, "RFC 6455 §4"),
-        // "Client Requirements": what the response has to be.
+        // "Client Requirements": the checks of the response.
         (InvalidAccept, "RFC 6455 §4.1"),
         (Rejected(503), "RFC 6455 §4.1"),
         // "Supporting Multiple Versions of WebSocket Protocol".
@@ -185,9 +186,9 @@ fn wrapping_errors_show_the_inner_error() {
         .to_vec();
     let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
     let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut request), &mut output) else { panic!() };
-    let refused = server.accept_with(request, &Accept::new().subprotocol("unheard-of"), &mut output).unwrap_err();
-    assert_eq!(refused.kind(), AcceptErrorKind::Subprotocol);
-    assert_eq!(refused.to_string(), refused.kind().to_string());
+    let rejected = server.accept_with(request, &Accept::new().subprotocol("unheard-of"), &mut output).unwrap_err();
+    assert_eq!(rejected.kind(), AcceptErrorKind::Subprotocol);
+    assert_eq!(rejected.to_string(), rejected.kind().to_string());
 }
 
 #[test]
@@ -263,7 +264,7 @@ fn debug_output_does_not_show_mask_keys() {
     assert_eq!(shown(1), shown(2));
 }
 
-/// A connection that uses 200 KiB shows what for.
+/// A connection that uses 200 KiB shows its compressors.
 #[test]
 #[cfg(feature = "deflate")]
 fn debug_output_shows_compressors() {

@@ -1,77 +1,25 @@
-//! What a connection costs in memory, counted by the allocator.
-#![expect(unsafe_code, reason = "a global allocator that counts is an unsafe trait's implementation")]
+//! The memory of connections and outputs, counted by the allocator.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod shared;
 
 use bytes::Buf;
+use shared::allocator::{Allocator, measure};
+use shared::frames::encode;
+use shared::handshake::{self, OFFER, REQUEST, request_with};
+use shared::wired::drain;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
 
-/// Counts what the current thread allocates: tests run beside each other.
-struct Counting;
-
-#[derive(Clone, Copy)]
-struct Heap {
-    allocations: usize,
-    live: isize,
-    peak: isize,
-}
-
-thread_local! {
-    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, live: 0, peak: 0 }) };
-}
-
-fn count(grown: isize) {
-    // A thread that is ending has nothing left to count.
-    let _ = HEAP.try_with(|heap| {
-        let mut now = heap.get();
-        now.allocations += usize::from(grown > 0);
-        now.live += grown;
-        now.peak = now.peak.max(now.live);
-        heap.set(now);
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `work`; returns what it gave, how many allocations it made, the bytes it still holds and the most it held.
-fn measure<T>(work: impl FnOnce() -> T) -> (T, usize, isize, isize) {
-    let before = HEAP.get();
-    HEAP.set(Heap { peak: before.live, ..before });
-    let result = work();
-    let after = HEAP.get();
-    (result, after.allocations - before.allocations, after.live - before.live, after.peak - before.live)
-}
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+static ALLOCATOR: Allocator = Allocator;
 
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
 fn frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let header = FrameHeader { fin, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
-    let masked = payload.iter().enumerate().map(|(i, byte)| byte ^ mask.map_or(0, |key| key[i % 4]));
-    header.encode().as_ref().iter().copied().chain(masked).collect()
+    encode(u8::from(fin) << 7 | opcode as u8, mask, payload)
 }
 
-/// Gives the bytes to the connection in pieces of at most `piece`; owned messages are dropped at once.
+/// Gives the bytes to the connection in pieces of at most `piece`, and echoes messages; returns the number of events.
 fn deliver(ws: &mut Connection, bytes: &mut [u8], piece: usize, output: &mut Output) -> usize {
     let mut events = 0;
     for piece in bytes.chunks_mut(piece) {
@@ -80,8 +28,8 @@ fn deliver(ws: &mut Connection, bytes: &mut [u8], piece: usize, output: &mut Out
             events += 1;
             match event {
                 Event::Request(request) => ws.accept(request, output),
-                Event::Text(text) => ws.send_text(&text, output).expect("open"),
-                Event::Binary(data) => ws.send_binary(&data, output).expect("open"),
+                Event::Text(text) => ws.send_text(&text, output).expect("the connection is open"),
+                Event::Binary(data) => ws.send_binary(&data, output).expect("the connection is open"),
                 _ => {}
             }
         }
@@ -109,7 +57,7 @@ fn open_client_with(config: Config) -> Connection {
     open_client_answered(config, "", &mut Output::new())
 }
 
-/// A client to which a server's response has these headers, too.
+/// An open client whose response had these additional headers.
 fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> Connection {
     let mut ws = start_client(config, output);
     let mut response = response_to(output, headers);
@@ -120,18 +68,11 @@ fn open_client_answered(config: Config, headers: &str, output: &mut Output) -> C
 
 /// The response that opens the connection of the client whose request waits in the output.
 fn response_to(output: &mut Output, headers: &str) -> Vec<u8> {
-    let head = output.copy_to_bytes(output.remaining());
-    let head = std::str::from_utf8(&head).expect("a request is text");
-    let key = head.split_once("Sec-WebSocket-Key: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a key").0;
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let mut response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_vec();
-    response.extend_from_slice(&accept);
-    response.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
-    response
+    handshake::response_to(str::from_utf8(&drain(output)).expect("a request is text"), headers)
 }
 
 #[test]
-fn sizes() {
+fn types_have_at_most_their_documented_sizes() {
     fn can_cross_threads<T: Send + Sync + 'static>() {}
     can_cross_threads::<(Connection, Output, Event<'static>, Config, ClientRequest)>();
     assert!(size_of::<Connection>() <= 128, "Connection: {}", size_of::<Connection>());
@@ -139,8 +80,8 @@ fn sizes() {
     assert!(size_of::<Output>() <= 64, "Output: {}", size_of::<Output>());
 }
 
-/// Receiving and echoing messages that lie whole in the input allocates nothing, whatever their size and kind, for a
-/// peer that leaves a byte unread.
+/// Whole messages in the input, of any size and kind, are received and echoed without an allocation. The peer leaves
+/// one byte unread.
 #[test]
 fn whole_messages_allocate_nothing() {
     for (mut ws, mask) in [(open_server(Config::new()), Some(KEY)), (open_client(), None)] {
@@ -167,9 +108,9 @@ fn whole_messages_allocate_nothing() {
     }
 }
 
-/// A server holds nothing on the heap between messages, whatever came before and however it was cut.
+/// A server has nothing on the heap between messages, whatever it received before and however the input was cut.
 #[test]
-fn an_idle_server_holds_nothing() {
+fn an_idle_server_has_nothing_on_the_heap() {
     let mut session = REQUEST.to_vec();
     session.extend(frame(false, Opcode::Text, Some(KEY), "€uro".as_bytes()));
     session.extend(frame(true, Opcode::Ping, Some(KEY), &[7; 125]));
@@ -188,12 +129,12 @@ fn an_idle_server_holds_nothing() {
     }
 }
 
-/// With a subprotocol there is a place for its name, and the name.
+/// With a subprotocol the heap has a box for its name, and the name.
 #[test]
-fn an_idle_server_with_a_subprotocol_holds_its_name() {
+fn an_idle_server_with_a_subprotocol_has_its_name_on_the_heap() {
     const NAME: &str = "chat";
-    let offer = format!("Sec-WebSocket-Protocol: {NAME}\r\n\r\n");
-    let mut head = [&REQUEST[..REQUEST.len() - 2], offer.as_bytes()].concat();
+    let offer = format!("Sec-WebSocket-Protocol: {NAME}\r\n");
+    let mut head = request_with(&offer);
     let (ws, _, held, _) = measure(|| {
         let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
         let mut input = Input::new(&mut head);
@@ -206,9 +147,9 @@ fn an_idle_server_with_a_subprotocol_holds_its_name() {
     assert!(held <= (200 + NAME.len()).cast_signed(), "{held}");
 }
 
-/// A client holds its generator of mask keys, and nothing else.
+/// A client has its generator of mask keys on the heap, and nothing else.
 #[test]
-fn an_idle_client_holds_its_keys() {
+fn an_idle_client_has_only_its_mask_keys_on_the_heap() {
     let (ws, _, held, _) = measure(|| {
         let mut ws = open_client();
         deliver(&mut ws, &mut frame(true, Opcode::Binary, None, &[1; 5000]), 100, &mut Output::new());
@@ -217,10 +158,10 @@ fn an_idle_client_holds_its_keys() {
     assert!(held <= 520, "{held} bytes, {:?}", ws.state());
 }
 
-/// After the end nothing is held but what the peer's Close said, and a buffer given back too late is not kept.
+/// After the end, the status and reason of the peer's Close remain, and nothing else; a recycled buffer is freed.
 #[test]
-fn an_ended_connection_holds_the_close_and_nothing_else() {
-    /// A place, and in it the Close's status and reason.
+fn an_ended_connection_keeps_only_the_peers_close() {
+    /// The box for the Close's status and reason.
     const PLACE: isize = 240;
     let longest = [b"\x03\xe8".as_slice(), &[b'r'; 123]].concat();
     for (body, most) in [(b"".as_slice(), PLACE), (b"\x03\xe8", PLACE), (&longest, PLACE + 123)] {
@@ -245,9 +186,9 @@ fn an_ended_connection_holds_the_close_and_nothing_else() {
     }
 }
 
-/// An end without the peer's Close leaves nothing, whatever it was.
+/// After an end without the peer's Close, nothing remains on the heap.
 #[test]
-fn a_failed_connection_holds_nothing() {
+fn a_failed_connection_has_nothing_on_the_heap() {
     let ends: [fn(&mut Connection); 3] = [
         |_| {},
         |ws| assert_eq!(deliver(ws, &mut b"\x83\x80\0\0\0\0".to_vec(), 1, &mut Output::new()), 1),
@@ -264,9 +205,9 @@ fn a_failed_connection_holds_nothing() {
     }
 }
 
-/// A buffer grows by doubling, and never beyond what the limit lets arrive.
+/// A message's buffer grows by doubling, up to the message limit.
 #[test]
-fn a_growing_message_moves_seldom_and_keeps_to_the_limit() {
+fn a_growing_message_doubles_its_buffer_up_to_the_limit() {
     const LIMIT: usize = 64 << 10;
     for opcode in [Opcode::Text, Opcode::Binary] {
         let mut ws = open_server(Config::new().max_message_size(LIMIT));
@@ -278,15 +219,15 @@ fn a_growing_message_moves_seldom_and_keeps_to_the_limit() {
     }
 }
 
-/// A drained output keeps a buffer that is worth keeping, and frees a larger one.
+/// A drained output keeps a small buffer, and frees a large one.
 #[test]
-fn a_drained_output_frees_what_is_large() {
+fn a_drained_output_frees_a_large_buffer() {
     let mut ws = open_server(Config::new());
     for (len, kept) in [(60_000, true), (200_000, false)] {
         let data = vec![0; len];
         let (output, _, held, _) = measure(|| {
             let mut output = Output::new();
-            ws.send_binary(&data, &mut output).expect("open");
+            ws.send_binary(&data, &mut output).expect("the connection is open");
             output.advance(output.len());
             output
         });
@@ -294,11 +235,11 @@ fn a_drained_output_frees_what_is_large() {
     }
 }
 
-/// An output that is never quite empty, as the backlog of a slow peer, holds what waits and not what was written.
+/// An output that is never quite empty, like the backlog of a slow peer, has memory for its waiting bytes, not for
+/// written ones.
 #[test]
-fn what_is_written_does_not_pile_up() {
-    let extensions = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-    let mut request = [&REQUEST[..REQUEST.len() - 2], extensions].concat();
+fn written_bytes_use_no_memory() {
+    let mut request = request_with(OFFER);
     #[cfg(feature = "deflate")]
     let config = Config::new().deflate(websocket_proto::Deflate::new());
     #[cfg(not(feature = "deflate"))]
@@ -308,10 +249,10 @@ fn what_is_written_does_not_pile_up() {
         if ws.state() == State::Connecting {
             deliver(&mut ws, &mut request, usize::MAX, &mut output);
         }
-        ws.send_binary(&[7; 1000], &mut output).expect("open");
+        ws.send_binary(&[7; 1000], &mut output).expect("the connection is open");
         let ((), _, held, _) = measure(|| {
             for _ in 0..10_000 {
-                ws.send_binary(&[7; 1000], &mut output).expect("open");
+                ws.send_binary(&[7; 1000], &mut output).expect("the connection is open");
                 output.advance(output.len() - 1);
             }
         });
@@ -319,9 +260,9 @@ fn what_is_written_does_not_pile_up() {
     }
 }
 
-/// A recycled buffer is used for the next message that is gathered.
+/// The next message that is reassembled uses the recycled buffer.
 #[test]
-fn a_recycled_buffer_serves_again() {
+fn the_next_message_uses_a_recycled_buffer() {
     for opcode in [Opcode::Text, Opcode::Binary] {
         let mut ws = open_server(Config::new());
         let mut bytes = frame(true, opcode, Some(KEY), &[1; 5000]);
@@ -338,32 +279,32 @@ fn a_recycled_buffer_serves_again() {
         receive(&mut head.to_vec(), &mut tail.to_vec());
         let (mut head, mut tail) = (head.to_vec(), tail.to_vec());
         let ((), _, held, peak) = measure(|| receive(&mut head, &mut tail));
-        assert_eq!(held, 0, "the buffer went in and came back");
+        assert_eq!(held, 0, "the message uses the recycled buffer");
         assert!(peak < 256, "only the message's own bookkeeping is new: {peak}");
     }
 }
 
-/// Where nothing is given back, nothing is kept.
+/// Recycling a `Vec` without a buffer allocates nothing.
 #[test]
-fn no_buffer_is_no_spare() {
+fn recycling_an_empty_vec_allocates_nothing() {
     let mut ws = open_server(Config::new());
     let ((), allocations, _, _) = measure(|| ws.recycle(Vec::new()));
     assert_eq!(allocations, 0);
 }
 
-/// The header of a control frame announces bytes, too, and brings none.
+/// The header of a control frame alone allocates nothing for the announced payload.
 #[test]
-fn a_header_alone_holds_nothing() {
+fn a_control_header_alone_allocates_nothing() {
     let mut ws = open_server(Config::new());
     let mut header = frame(true, Opcode::Ping, Some(KEY), &[1; 125])[..6].to_vec();
     let (_, allocations, _, _) = measure(|| deliver(&mut ws, &mut header, usize::MAX, &mut Output::new()));
     assert_eq!(allocations, 0);
 }
 
-/// Nothing is reserved for bytes that were only announced, in a frame, over fragments, or in a head.
+/// Memory is reserved for received bytes, not for announced ones: in a frame, over fragments, and in a head.
 #[test]
-fn memory_follows_what_arrived() {
-    // Much, and no more than the address space has for it where addresses have 32 bits.
+fn announced_bytes_reserve_no_memory() {
+    // Large, but within an address space of 32 bits.
     const ANNOUNCED: u64 = 1 << 28;
     for (opcode, received) in
         [Opcode::Text, Opcode::Binary].into_iter().flat_map(|o| [0, 1, 100, 10_000].map(|n| (o, n)))

@@ -1,9 +1,12 @@
 //! [`Fragments`]: the frames on the wire, the message that arrives, and the frames sent in between.
 
-use bytes::Buf;
-use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+mod shared;
+
+use shared::frames::decode;
+use shared::wired::{drain, open, receive_in_pieces};
+use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Fragments, Input, MessageKind, Output, Role, SendError,
+    ClientRequest, CloseCode, Config, Connection, Event, Fragments, MessageKind, Output, Role, SendError,
 };
 
 /// Characters of one to four bytes.
@@ -37,51 +40,22 @@ fn compresses(_: &Connection) -> bool {
 
 /// A sender in this role, and its peer, both open.
 fn pair(sender: Role, config: &Config) -> (Connection, Connection) {
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).expect("a valid request");
-    let mut server = Connection::server(config.clone());
-    assert_eq!(deliver(&drain(&mut to_server), usize::MAX, &mut server, &mut to_client), []);
-    assert!(matches!(deliver(&drain(&mut to_client), usize::MAX, &mut client, &mut to_server)[..], [Event::Open(_)]));
-    if sender == Role::Client { (client, server) } else { (server, client) }
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.len()).to_vec()
+    open(sender, config.clone(), config.clone())
 }
 
 /// Passes the bytes to a connection, `cut` at a time. A request is accepted.
 fn deliver(bytes: &[u8], cut: usize, to: &mut Connection, answers: &mut Output) -> Vec<Event<'static>> {
-    let mut events = Vec::new();
-    for read in bytes.chunks(cut.min(bytes.len()).max(1)) {
-        let mut read = read.to_vec();
-        let mut input = Input::new(&mut read);
-        while let Some(event) = to.receive(&mut input, answers) {
-            match event {
-                Event::Request(request) => to.accept(request, answers),
-                event => events.push(event.into_owned()),
-            }
-        }
-    }
-    events
+    receive_in_pieces(to, bytes, cut, answers)
 }
 
 fn headers(bytes: &[u8]) -> Vec<FrameHeader> {
-    let (mut bytes, mut reader, mut headers) = (bytes.to_vec(), FrameReader::new(), Vec::new());
-    let mut input = Input::new(&mut bytes);
-    while let Some(piece) = reader.next(&mut input).expect("legal frames") {
-        if let FramePiece::Header(header) = piece {
-            headers.push(header);
-        }
-    }
-    assert!(reader.is_between_frames(), "frames are whole");
-    headers
+    decode(bytes).into_iter().map(|(header, _)| header).collect()
 }
 
 fn send_all(mut message: Fragments<'_>, ws: &mut Connection) -> Vec<u8> {
     let mut output = Output::new();
     while !message.is_finished() {
-        message.send_next(ws, &mut output).expect("open");
+        message.send_next(ws, &mut output).expect("the connection is open");
     }
     let sent = drain(&mut output);
     message.send_next(ws, &mut output).expect("nothing to do");
@@ -89,7 +63,7 @@ fn send_all(mut message: Fragments<'_>, ws: &mut Connection) -> Vec<u8> {
     sent
 }
 
-/// Asserts what the docs of [`Fragments`] say about a message of `len` bytes.
+/// Asserts the frames that the docs of [`Fragments`] promise for a message of `len` bytes.
 #[track_caller]
 fn check_frames(sent: &[u8], kind: MessageKind, len: usize, size: usize, is_compressed: bool) {
     let headers = headers(sent);
@@ -156,16 +130,16 @@ fn a_ping_is_answered_between_every_two_fragments() {
         let (mut output, mut answers, mut message) = (Output::new(), Output::new(), Fragments::text(TEXT, SIZE));
         let (mut arrived, mut pings) = (Vec::new(), 0_u8);
         loop {
-            message.send_next(&mut ws, &mut output).expect("open");
+            message.send_next(&mut ws, &mut output).expect("the connection is open");
             if message.is_finished() {
                 break;
             }
             pings += 1;
-            peer.ping(&[pings], &mut answers).expect("open");
+            peer.ping(&[pings], &mut answers).expect("the connection is open");
             let pinged = deliver(&drain(&mut answers), usize::MAX, &mut ws, &mut output);
             assert_eq!(pinged, [Event::Ping(vec![pings].into())]);
             let sent = drain(&mut output);
-            assert_eq!(headers(&sent).last().map(|header| header.opcode), Some(Opcode::Pong), "behind one fragment");
+            assert_eq!(headers(&sent).last().map(|header| header.opcode), Some(Opcode::Pong), "after one fragment");
             arrived.extend(deliver(&sent, 3, &mut peer, &mut answers));
         }
         arrived.extend(deliver(&drain(&mut output), 3, &mut peer, &mut answers));
@@ -182,7 +156,7 @@ fn a_close_between_fragments_stops_the_message() {
         for peer_closes in [false, true] {
             let (mut ws, mut peer) = pair(sender, &config);
             let (mut output, mut answers, mut message) = (Output::new(), Output::new(), Fragments::text(TEXT, 10));
-            message.send_next(&mut ws, &mut output).expect("open");
+            message.send_next(&mut ws, &mut output).expect("the connection is open");
             if peer_closes {
                 peer.close(CloseCode::GOING_AWAY, "", &mut answers);
                 deliver(&drain(&mut answers), usize::MAX, &mut ws, &mut output);
@@ -200,7 +174,7 @@ fn a_close_between_fragments_stops_the_message() {
             if peer.role() == Role::Client {
                 assert!(matches!(end.remove(0), Event::CloseReceived { .. }));
             }
-            let [Event::Closed(closed)] = &end[..] else { panic!("half a message is none: {end:?}") };
+            let [Event::Closed(closed)] = &end[..] else { panic!("half a message is not delivered: {end:?}") };
             assert_eq!((closed.code(), closed.was_clean()), (1001, true));
         }
     }
@@ -211,7 +185,8 @@ fn a_close_between_fragments_stops_the_message() {
 fn a_failed_send_can_be_repeated() {
     let (mut to_server, mut output) = (Output::new(), Output::new());
     let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, Config::new(), [7; 32], &mut to_server).expect("a valid request");
+    let mut client =
+        Connection::client(&request, Config::new(), [7; 32], &mut to_server).expect("the request is valid");
     let mut server = Connection::server(Config::new());
     let mut message = Fragments::text(TEXT, 10);
     assert_eq!(message.send_next(&mut server, &mut output), Err(SendError::Connecting));
@@ -220,11 +195,11 @@ fn a_failed_send_can_be_repeated() {
     deliver(&drain(&mut output), usize::MAX, &mut client, &mut to_server);
 
     for kind in [MessageKind::Text, MessageKind::Binary] {
-        server.send_fragment(kind, b"another ", false, &mut output).expect("open");
+        server.send_fragment(kind, b"another ", false, &mut output).expect("the connection is open");
         let waiting = output.len();
         assert_eq!(message.send_next(&mut server, &mut output), Err(SendError::MessageInProgress));
-        assert_eq!(output.len(), waiting, "no continuation of a message that is not its own");
-        server.send_fragment(kind, b"message", true, &mut output).expect("open");
+        assert_eq!(output.len(), waiting, "no continuation of another message");
+        server.send_fragment(kind, b"message", true, &mut output).expect("the connection is open");
     }
     let expected = [Event::Text("another message".into()), Event::Binary(b"another message".into())];
     assert_eq!(deliver(&drain(&mut output), usize::MAX, &mut client, &mut to_server), expected);
@@ -241,11 +216,11 @@ fn dropping_fragments_leaves_the_message_unfinished() {
         let (mut ws, mut peer) = pair(Role::Server, &config);
         let mut output = Output::new();
         let mut dropped = Fragments::binary(b"0123456789", 4);
-        dropped.send_next(&mut ws, &mut output).expect("open");
+        dropped.send_next(&mut ws, &mut output).expect("the connection is open");
         assert_eq!(ws.send_text("other", &mut output), Err(SendError::MessageInProgress));
         assert_eq!(Fragments::text("other", 9).send_next(&mut ws, &mut output), Err(SendError::MessageInProgress));
-        ws.send_fragment(MessageKind::Binary, b"", true, &mut output).expect("open");
-        ws.send_text("other", &mut output).expect("open");
+        ws.send_fragment(MessageKind::Binary, b"", true, &mut output).expect("the connection is open");
+        ws.send_text("other", &mut output).expect("the connection is open");
         let arrived = deliver(&drain(&mut output), 1, &mut peer, &mut Output::new());
         assert_eq!(arrived, [Event::Binary(b"0123".into()), Event::Text("other".into())]);
     }

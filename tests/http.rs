@@ -34,7 +34,7 @@ fn accept(request: Request) -> (HttpResponse<Vec<u8>>, Negotiated) {
     let accept = Accept::new().subprotocol("chat");
     let accept = accept.header("Set-Cookie", "a=1").and_then(|accept| accept.header("Set-Cookie", "b=2"));
     let (answer, negotiated) =
-        request.accept(&accept.expect("valid headers"), &Config::new()).expect("nothing to refuse");
+        request.accept(&accept.expect("valid headers"), &Config::new()).expect("the answer is valid");
     (answer.into_http().expect("small"), negotiated)
 }
 
@@ -51,7 +51,7 @@ fn assert_answer(response: &HttpResponse<Vec<u8>>, status: u16, headers: &[(&str
 
 #[test]
 fn an_http1_request_upgrades() {
-    let request = Request::from_http(&upgrade(), None).expect("it opens");
+    let request = Request::from_http(&upgrade(), None).expect("the handshake succeeds");
     let head = b"GET /chat?a=b HTTP/1.1\r\nhost: server.example.com\r\nupgrade: websocket\r\n\
         connection: keep-alive, Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         sec-websocket-protocol: chat\r\n\r\n";
@@ -68,7 +68,7 @@ fn an_http1_request_upgrades() {
     // An absolute target, as a proxy's client sends it, names the host.
     let (mut parts, body) = upgrade().into_parts();
     parts.uri = "http://other.example.com:80/x".parse().expect("a URI");
-    let request = Request::from_http(&HttpRequest::from_parts(parts, body), None).expect("it opens");
+    let request = Request::from_http(&HttpRequest::from_parts(parts, body), None).expect("the handshake succeeds");
     assert_eq!((request.host(), request.path()), ("other.example.com:80", "/x"));
 }
 
@@ -76,7 +76,7 @@ fn an_http1_request_upgrades() {
 fn an_extended_connect_opens() {
     for version in [Version::HTTP_2, Version::HTTP_3] {
         assert_eq!(Bootstrap::of(version), Bootstrap::ExtendedConnect);
-        let request = Request::from_http(&connect(version), Some("websocket")).expect("it opens");
+        let request = Request::from_http(&connect(version), Some("websocket")).expect("the handshake succeeds");
         let fields = [
             (":method", "CONNECT"),
             (":protocol", "websocket"),
@@ -93,7 +93,7 @@ fn an_extended_connect_opens() {
     }
 }
 
-/// A request from another HTTP stack, even an equal one, is not for a connection that has read its own.
+/// A request from another HTTP stack, even an equal one, does not belong to a connection that has read its own.
 #[test]
 fn a_request_of_another_stack_belongs_to_no_connection() {
     let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
@@ -104,11 +104,12 @@ fn a_request_of_another_stack_belongs_to_no_connection() {
     let event = server.receive(&mut Input::new(&mut head), &mut output);
     let Some(Event::Request(own)) = event else { panic!("{event:?}") };
     for (request, protocol) in [(upgrade(), None), (connect(Version::HTTP_2), Some("websocket"))] {
-        let other = Request::from_http(&request, protocol).expect("it opens");
+        let other = Request::from_http(&request, protocol).expect("the handshake succeeds");
         assert_eq!(other == own, protocol.is_none());
-        let refused = server.accept_with(other, &Accept::new(), &mut output).expect_err("not its own");
-        assert_eq!(refused.kind(), AcceptErrorKind::NotDeciding);
-        server.reject(refused.into_request(), &Reject::forbidden(), &mut output);
+        let rejected =
+            server.accept_with(other, &Accept::new(), &mut output).expect_err("the request is another connection's");
+        assert_eq!(rejected.kind(), AcceptErrorKind::NotDeciding);
+        server.reject(rejected.into_request(), &Reject::forbidden(), &mut output);
         assert_eq!((server.state(), output.is_empty()), (State::Connecting, true));
     }
     server.accept(own, &mut output);
@@ -147,7 +148,7 @@ fn invalid_http1_requests_are_rejected() {
     ] {
         let mut without = upgrade();
         without.headers_mut().remove(name);
-        // A `:protocol` means nothing over HTTP/1.1.
+        // Over HTTP/1.1 a `:protocol` has no meaning.
         assert_rejected(&without, Some("websocket"), kind, status);
     }
     let mut old = upgrade();
@@ -189,12 +190,16 @@ fn invalid_http2_requests_are_rejected() {
 
 #[test]
 fn a_rejection_becomes_a_response() {
-    let reject = Reject::new(426).map(|reject| reject.body("upgrade!")).expect("it rejects");
-    let response = Request::from_http(&upgrade(), None).expect("it opens").reject(&reject).into_http().expect("small");
+    let reject = Reject::new(426).map(|reject| reject.body("upgrade!")).expect("the status is a rejection");
+    let response = Request::from_http(&upgrade(), None)
+        .expect("the handshake succeeds")
+        .reject(&reject)
+        .into_http()
+        .expect("small");
     assert_eq!((response.status().as_u16(), &response.body()[..]), (426, b"upgrade!".as_slice()));
     assert_eq!(response.headers()["upgrade"], "websocket");
     assert_eq!(response.headers()["connection"], "Upgrade");
-    let request = Request::from_http(&connect(Version::HTTP_2), Some("websocket")).expect("it opens");
+    let request = Request::from_http(&connect(Version::HTTP_2), Some("websocket")).expect("the handshake succeeds");
     let response = request.reject(&Reject::forbidden()).into_http().expect("small");
     assert_eq!((response.status().as_u16(), response.headers().len()), (403, 0));
 }
@@ -207,15 +212,15 @@ fn client_and_server_agree() {
         (client().upgrade(&config, [1; 16]), None, "GET", "/chat?a=b"),
         (client().extended_connect(&config), Some("websocket"), "CONNECT", "https://server.example.com/chat?a=b"),
     ] {
-        let handshake = handshake.expect("it can be sent");
+        let handshake = handshake.expect("the request is valid");
         let sent = handshake.to_http().expect("small");
         assert_eq!((sent.method().as_str(), sent.uri().to_string().as_str()), (method, uri));
-        let request = Request::from_http(&sent, protocol).expect("it opens");
+        let request = Request::from_http(&sent, protocol).expect("the handshake succeeds");
         assert_eq!((request.host(), request.resource()), ("server.example.com", "/chat?a=b"));
         assert_eq!(request.bootstrap(), handshake.bootstrap());
         assert_eq!(request.headers().get("x-latin"), Some(b"caf\xe9".as_slice()));
         let (response, as_server) = accept(request);
-        let (opened, as_client) = handshake.check_http(&response).expect("it opens");
+        let (opened, as_client) = handshake.check_http(&response).expect("the handshake succeeds");
         assert_eq!((opened.status(), opened.headers().get_all("Set-Cookie").count()), (response.status().as_u16(), 2));
         assert_eq!((as_server.subprotocol(), &as_server), (Some("chat"), &as_client));
     }
@@ -223,7 +228,7 @@ fn client_and_server_agree() {
 
 #[test]
 fn a_client_rejects_invalid_responses() {
-    let upgrade = || client().upgrade(&Config::new(), [1; 16]).expect("it can be sent");
+    let upgrade = || client().upgrade(&Config::new(), [1; 16]).expect("the request is valid");
     let good = || {
         let key = upgrade().headers().get("Sec-WebSocket-Key").expect("it has a key").to_vec();
         let response = HttpResponse::builder().status(101).header("upgrade", "websocket");
@@ -244,7 +249,7 @@ fn a_client_rejects_invalid_responses() {
         without.headers_mut().remove(name);
         assert_eq!(check(upgrade(), without), Some(kind));
     }
-    let connect = client().extended_connect(&Config::new()).expect("it can be sent");
+    let connect = client().extended_connect(&Config::new()).expect("the request is valid");
     assert_eq!(check(connect, good()), Some(HandshakeErrorKind::Rejected(101)));
     let mut ok = good();
     *ok.status_mut() = StatusCode::OK;
@@ -258,14 +263,14 @@ fn headers_too_large_for_the_http_crate_are_errors() {
     let with = |accept: Accept, name: String| accept.header(name, "").expect("a valid header");
     let many = (0..40_000).fold(Accept::new(), |accept, number| with(accept, format!("x-{number}")));
     for accept in [with(Accept::new(), long.clone()), many] {
-        let request = Request::from_http(&upgrade(), None).expect("it opens");
-        let (answer, _) = request.accept(&accept, &Config::new()).expect("nothing to refuse");
+        let request = Request::from_http(&upgrade(), None).expect("the handshake succeeds");
+        let (answer, _) = request.accept(&accept, &Config::new()).expect("the answer is valid");
         assert!(answer.into_http().is_err());
     }
     let named = client().header(long.as_str(), "").expect("a valid header");
     for request in [named, ClientRequest::new(format!("ws://h/{long}"))] {
-        assert!(request.upgrade(&Config::new(), [1; 16]).expect("it can be sent").to_http().is_err());
-        assert!(request.extended_connect(&Config::new()).expect("it can be sent").to_http().is_err());
+        assert!(request.upgrade(&Config::new(), [1; 16]).expect("the request is valid").to_http().is_err());
+        assert!(request.extended_connect(&Config::new()).expect("the request is valid").to_http().is_err());
     }
 }
 
@@ -278,12 +283,12 @@ fn status_lines_have_registered_reason_phrases() {
         let head = String::from_utf8(output.copy_to_bytes(output.len()).to_vec()).expect("text");
         head.lines().next().expect("a line").to_owned()
     };
-    let request = || Request::from_http(&upgrade(), None).expect("it opens");
-    let (opened, _) = request().accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+    let request = || Request::from_http(&upgrade(), None).expect("the handshake succeeds");
+    let (opened, _) = request().accept(&Accept::new(), &Config::new()).expect("the answer is valid");
     assert_eq!(first_line(&opened), "HTTP/1.1 101 Switching Protocols");
     let mut named = Vec::new();
     for status in (300..600).filter(|status| *status != 304) {
-        let line = first_line(&request().reject(&Reject::new(status).expect("it rejects")));
+        let line = first_line(&request().reject(&Reject::new(status).expect("the status is a rejection")));
         let phrase = line.strip_prefix(&format!("HTTP/1.1 {status} ")).expect("the status, and a space in any case");
         if !phrase.is_empty() {
             assert_eq!(StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()), Some(phrase));

@@ -1,20 +1,19 @@
-//! Connections of both roles, with compressors of their own and with shared ones, take turns at one `Output`; none of
-//! them, nor its peer, notices the others.
+//! Connections of both roles, with own and with shared compressors, take turns at one `Output`; no connection and no
+//! peer notices the others.
 #![cfg(feature = "deflate")]
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::isolation::operation::{
-    BINARY, BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED,
-    RECEIVE, RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
-};
-use harness::isolation::peer_message::{self, COMPRESSED, FRAME};
-use harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
-use harness::isolation::{MEMBERS, isolation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use shared::harness::isolation::operation::{
+    BINARY, BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED,
+    RECEIVE, RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
+};
+use shared::harness::isolation::peer_message::{self, COMPRESSED, FRAME};
+use shared::harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
+use shared::harness::isolation::{MEMBERS, isolation};
 
 /// Most connections compress, and most of those share.
 fn traits() -> impl Strategy<Value = u8> {
@@ -26,7 +25,7 @@ fn traits() -> impl Strategy<Value = u8> {
     (compression, others).prop_map(|(compression, others)| compression | others)
 }
 
-/// What repeats itself, so that there is something to refer back to, or not.
+/// Strings with and without repetitions, to which a compressor may refer.
 fn string() -> impl Strategy<Value = Vec<u8>> {
     let content = prop_oneof![3 => vec(0..3u8, 0..60), 1 => vec(any::<u8>(), 0..60), 1 => vec(0..3u8, 70..200)];
     content.prop_map(|content| [&[content.len() as u8], &content[..]].concat())
@@ -44,7 +43,7 @@ fn sending() -> impl Strategy<Value = Vec<u8>> {
     (kind, string()).prop_map(|(kind, payload)| [vec![kind], payload].concat())
 }
 
-fn hearing() -> impl Strategy<Value = Vec<u8>> {
+fn receiving_strategy() -> impl Strategy<Value = Vec<u8>> {
     let how = (any::<bool>(), prop::bool::weighted(0.8), prop::bool::weighted(0.2), 0..4u8);
     let how = how.prop_map(|(is_binary, is_compressed, has_ping, frames)| {
         let flags = [(is_binary, peer_message::BINARY), (is_compressed, COMPRESSED), (has_ping, peer_message::PING)];
@@ -53,7 +52,7 @@ fn hearing() -> impl Strategy<Value = Vec<u8>> {
     (how, string()).prop_map(|(how, payload)| [vec![PEER_MESSAGE, how], payload].concat())
 }
 
-/// What brings a connection to its end, and another in its place.
+/// Operations that end a connection, and one that replaces it.
 fn ending() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         select(vec![1000, 1001, 4999]).prop_map(|code: u16| [vec![CLOSE], code.to_be_bytes().to_vec()].concat()),
@@ -67,19 +66,19 @@ fn ending() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// What connections with these traits do.
+/// The weights of a schedule's traits, and its operations.
 type Schedule = (BoxedStrategy<u8>, BoxedStrategy<Steps>);
 
-/// Operations that one connection does one after the other.
+/// Operations that one connection executes one after the other.
 type Steps = Vec<Vec<u8>>;
 
-/// Everything, with these weights for pings and for ends.
+/// All operations, with these weights for pings and for ends.
 fn all_sorts(ping: u32, end: u32) -> Schedule {
     let receiving = select(vec![WRITE, RECEIVE, RECEIVE, RECEIVE | MORE]);
     let controls = select(vec![PEER_CONTROL | MORE, CONTROL, CONTROL | MORE]);
     let operation = prop_oneof![
         60 => sending(),
-        60 => hearing(),
+        60 => receiving_strategy(),
         100 => (receiving, size()).prop_map(|(kind, size)| vec![kind, size]),
         ping => size().prop_map(|len| vec![PEER_CONTROL, len]),
         5 => (controls, size()).prop_map(|(kind, len)| vec![kind, len]),
@@ -89,7 +88,7 @@ fn all_sorts(ping: u32, end: u32) -> Schedule {
     (traits().boxed(), operation.prop_map(|operation| vec![operation]).boxed())
 }
 
-/// What is held by reference, with other frames before and behind it, and writers that take little.
+/// Payloads kept by reference between other frames, and writers that take few bytes.
 fn references() -> Schedule {
     let traits = select(vec![0, 0, DIRECT, EAGER, DIRECT | EAGER, SHARED]);
     let operation = prop_oneof![
@@ -102,7 +101,7 @@ fn references() -> Schedule {
     (traits.boxed(), operation.boxed())
 }
 
-/// Pongs that take the place of others, if it is theirs: in a backlog too, of which a part is written.
+/// Pongs that replace earlier ones of the same connection, also in a backlog that is partly written.
 fn pongs() -> Schedule {
     let operation = prop_oneof![
         8 => (0..9u8).prop_map(pinged),
@@ -131,22 +130,22 @@ fn by_each((traits, steps): Schedule) -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn messages_of_many_do_not_mix(schedule in by_each(all_sorts(10, 2))) {
+    fn messages_of_several_connections_do_not_mix(schedule in by_each(all_sorts(10, 2))) {
         isolation(&schedule);
     }
 
     #[test]
-    fn ends_are_their_own(schedule in by_each(all_sorts(20, 40))) {
+    fn an_end_affects_no_other_connection(schedule in by_each(all_sorts(20, 40))) {
         isolation(&schedule);
     }
 
     #[test]
-    fn references_keep_their_place(schedule in by_each(references())) {
+    fn references_keep_their_order(schedule in by_each(references())) {
         isolation(&schedule);
     }
 
     #[test]
-    fn pongs_replace_only_their_own(schedule in by_each(pongs())) {
+    fn a_pong_replaces_only_its_own_connections_pongs(schedule in by_each(pongs())) {
         isolation(&schedule);
     }
 }

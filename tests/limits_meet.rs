@@ -1,4 +1,4 @@
-//! Where two features meet: a limit and a timer, browser rules and fragments, counters and the end.
+//! Combinations of features: a limit and a timer, browser rules and fragments, counters and the end.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn a_keep_alive_ping_ignores_the_output_limit() {
     assert_eq!(&output.chunk()[before..][..2], b"\x89\x08");
 }
 
-/// Under browser rules, fragments sent too late are no error either, and count as buffered.
+/// Under browser rules, fragments after closing are no error, and count as buffered.
 #[test]
 fn fragments_after_closing_follow_browser_rules() {
     for (browser_rules, sent, buffered) in [(true, Ok(()), 2), (false, Err(SendError::Closing), 0)] {
@@ -62,7 +62,7 @@ fn a_fault_found_at_eof_sends_no_close() {
     assert_eq!((server.counters().sent.wire_bytes, output.len()), (0, 0));
 }
 
-/// The end is reported wherever in a frame the timeout comes.
+/// A timeout at any offset of a frame is the last event.
 #[test]
 fn a_timeout_in_the_middle_of_a_frame_is_the_last_event() {
     for cut in 1..=10 {

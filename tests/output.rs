@@ -1,12 +1,13 @@
 //! [`Output`] between a connection and a writer that takes any number of bytes.
 
+mod shared;
+
 use std::io::{self, ErrorKind, Write};
 
 use bytes::{Buf, Bytes};
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, MessageKind, Output, State};
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+use shared::handshake::REQUEST;
+use shared::wired::{self, receive};
+use websocket_proto::{ClientRequest, Config, Connection, Event, Input, MessageKind, Output, Role};
 
 /// A masked ping with the key 0.
 fn ping(byte: u8) -> [u8; 7] {
@@ -23,23 +24,7 @@ fn server() -> (Connection, Output) {
 
 /// An open client.
 fn client() -> Connection {
-    let (mut requests, mut responses) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://localhost/");
-    let mut ws = Connection::client(&request, Config::new(), [0; 32], &mut requests).unwrap();
-    receive(&mut Connection::server(Config::new()), requests.chunk(), &mut responses);
-    receive(&mut ws, responses.chunk(), &mut requests);
-    assert_eq!(ws.state(), State::Open);
-    ws
-}
-
-fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) {
-    let mut bytes = bytes.to_vec();
-    let mut input = Input::new(&mut bytes);
-    while let Some(event) = ws.receive(&mut input, output) {
-        if let Event::Request(request) = event {
-            ws.accept(request, output);
-        }
-    }
+    wired::open(Role::Client, Config::new(), Config::new()).0
 }
 
 /// A writer that takes at most `most` bytes a call, and first fails with the errors in `failures`.
@@ -86,7 +71,7 @@ fn partial_writes_keep_the_order() {
 }
 
 #[test]
-fn a_writer_that_fails_loses_nothing() {
+fn a_failed_write_loses_no_bytes() {
     let (mut ws, mut output) = server();
     ws.send_text("hello", &mut output).unwrap();
     let mut writer = Writer { most: 3, written: Vec::new(), failures: vec![ErrorKind::WouldBlock] };
@@ -101,7 +86,7 @@ fn a_writer_that_fails_loses_nothing() {
     assert_eq!(writer.written, b"\x81\x05hello");
 }
 
-/// A driver for TCP and TLS has one of two writers behind a pointer.
+/// A driver for TCP and TLS uses one of two writers through a pointer.
 #[test]
 fn a_writer_may_be_a_trait_object() {
     let (mut ws, mut output) = server();
@@ -179,7 +164,7 @@ fn append_moves_everything_and_keeps_the_order() {
 
 /// Over the budget, a waiting pong is replaced by the next, also in a backlog; a partly written one never is.
 #[test]
-fn appended_pongs_are_replaced_only_while_they_are_whole() {
+fn an_appended_pong_is_replaced_only_before_it_is_partly_written() {
     let (mut ws, mut output) = server();
     let mut backlog = Output::new();
     ws.send_binary(b"data", &mut backlog).unwrap();
@@ -244,7 +229,7 @@ fn check_every_cut(open: impl Fn() -> Connection, streams: &[Vec<u8>]) {
         }
         let mut output = Output::new();
         receive(&mut open(), stream, &mut output);
-        assert!(!output.is_empty(), "{stream:x?} calls for something");
+        assert!(!output.is_empty(), "{stream:x?} has an answer");
     }
 }
 

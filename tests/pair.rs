@@ -1,17 +1,17 @@
 //! Two endpoints over random schedules: sends, partial writes and reads, decisions, close races, lost transports.
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::opening::part::{ORIGIN, SUBPROTOCOL};
-use harness::pair::FEW_PONGS;
-use harness::pair::operation::{
-    BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
-    SERVER, SHARED, TEXT, TEXT_FRAGMENT, TIME_OUT, WRITE,
-};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use shared::harness;
+use shared::harness::opening::part::{ORIGIN, SUBPROTOCOL};
+use shared::harness::pair::FEW_PONGS;
+use shared::harness::pair::operation::{
+    BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
+    SERVER, SHARED, TEXT, TEXT_FRAGMENT, TIME_OUT, WRITE,
+};
 
 /// An operation's argument, with its length in front.
 fn string() -> impl Strategy<Value = Vec<u8>> {

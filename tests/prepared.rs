@@ -1,37 +1,21 @@
 //! Messages sent by reference: they arrive unchanged under any negotiated parameters, and payloads are copied only
 //! where necessary.
 
-mod wired;
+mod shared;
 
 use bytes::{Buf, Bytes};
+use shared::data::noise;
+use shared::events::{binary, text};
+use shared::wired::{ROLES, drain, open, receive};
 use websocket_proto::{
     CloseCode, Config, Connection, Event, Input, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
-use wired::{ROLES, drain, open, receive};
 
 /// From this length on, a server keeps `Bytes` by reference.
 const SHARED_MIN: usize = 16 << 10;
 
-/// Bytes without a pattern, which no compressor makes shorter.
-fn noise(len: usize) -> Vec<u8> {
-    let mut seed = 1_u32;
-    let mut next = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 24) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
 fn plain(role: Role) -> (Connection, Connection) {
     open(role, Config::new(), Config::new())
-}
-
-fn text(text: &str) -> Event<'static> {
-    Event::Text(text.to_owned().into())
-}
-
-fn binary(data: &[u8]) -> Event<'static> {
-    Event::Binary(data.to_vec().into())
 }
 
 /// The address of the next bytes to be written.
@@ -44,7 +28,7 @@ fn prepared_messages_and_bytes_arrive() {
     let lengths = [0, 1, 61, 62, 63, 64, 125, 126, SHARED_MIN - 1, SHARED_MIN, 65_535, 65_536];
     for (role, len) in ROLES.into_iter().flat_map(|role| lengths.map(|len| (role, len))) {
         let (mut sender, mut receiver) = plain(role);
-        let (mut output, data) = (Output::new(), noise(len));
+        let (mut output, data) = (Output::new(), noise(len, 1));
         let ascii: String = data.iter().map(|byte| char::from(byte & 0x7f)).collect();
         let prepared = [PreparedMessage::text(&ascii), PreparedMessage::binary(&data)];
         for message in &prepared {
@@ -63,7 +47,7 @@ fn prepared_messages_and_bytes_arrive() {
 
 #[test]
 fn a_server_sends_prepared_messages_by_reference() {
-    let message = PreparedMessage::binary(&noise(200));
+    let message = PreparedMessage::binary(&noise(200, 1));
     let [first, second] = [(); 2].map(|()| {
         let (mut server, mut output) = (plain(Role::Server).0, Output::new());
         server.send_prepared(&message, &mut output).unwrap();
@@ -89,13 +73,14 @@ fn a_server_sends_large_bytes_by_reference() {
     }
 }
 
-/// A reference would take as much memory as a frame of up to 64 bytes; and a client masks each frame with its own key.
+/// Frames of up to 64 bytes are copied, because a reference would need the same memory; a client's frames are copied,
+/// because each has its own key.
 #[test]
 fn short_frames_and_clients_frames_are_copied() {
     for (role, len, is_shared) in
         [(Role::Server, 62, false), (Role::Server, 63, true), (Role::Client, 200, false), (Role::Client, 20_000, false)]
     {
-        let (message, mut output) = (PreparedMessage::binary(&noise(len)), Output::new());
+        let (message, mut output) = (PreparedMessage::binary(&noise(len, 1)), Output::new());
         let mut sender = plain(role).0;
         sender.send_prepared(&message, &mut output).unwrap();
         let header = output.len() - len;
@@ -103,9 +88,9 @@ fn short_frames_and_clients_frames_are_copied() {
         assert_eq!(address(&output) == message.payload().as_ptr(), is_shared, "{role:?}, {len}");
     }
     let (mut client, mut output) = (plain(Role::Client).0, Output::new());
-    let data = Bytes::from(noise(SHARED_MIN));
+    let data = Bytes::from(noise(SHARED_MIN, 1));
     client.send_bytes(MessageKind::Binary, data.clone(), &mut output).unwrap();
-    assert_eq!(output.chunk().len(), output.len(), "nothing is spliced in");
+    assert_eq!(output.chunk().len(), output.len(), "no payload is kept by reference");
     assert_ne!(output.chunk()[output.len() - SHARED_MIN..].as_ptr(), data.as_ptr());
 }
 
@@ -201,7 +186,7 @@ mod compressed {
             for (takeover, shared) in takeovers {
                 let (mut sender, mut receiver) = agreed(role, bits, takeover, shared);
                 let (mut output, mut answers) = (Output::new(), Output::new());
-                let data = noise(700);
+                let data = noise(700, 1);
                 // P: prepared, T: text, F: in fragments, B: binary, U: prepared, sent uncompressed, L: large bytes.
                 for (round, kind) in "PTPTTPPTFPFTTUTPBPBTLTPLPT".chars().enumerate() {
                     let words = similar(round % 5);
@@ -301,7 +286,7 @@ mod compressed {
     /// Each window takes one compression, whichever connections and threads come first.
     #[test]
     fn each_window_is_compressed_once() {
-        let message = PreparedMessage::binary(&noise(500));
+        let message = PreparedMessage::binary(&noise(500, 1));
         let send = |bits, message: &PreparedMessage| {
             let ((mut server, _), mut output) =
                 (agreed(Role::Server, bits, DeflateParameter::Allow, false), Output::new());

@@ -1,9 +1,9 @@
 //! Inputs that once broke a property; each test is named after the bug.
 
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets, of which each test uses a part")]
-mod harness;
+mod shared;
 
-use harness::stream::input;
+use shared::harness;
+use shared::harness::stream::input;
 
 const CHUNKED: &[u8] = b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
 

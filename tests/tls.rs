@@ -1,6 +1,7 @@
-//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers here.
+//! `rustls_server` and the client's `wss`, as programs over loopback, against each other and against peers of this
+//! test.
 
-mod program;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,19 +10,20 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use program::{Program, example, listening};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use shared::program::{Program, example, listening};
+use shared::sockets;
 use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, State};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the client says, line by line, and whether it succeeded.
-type Said = (Vec<String>, bool);
+/// The client's output by lines, and whether it succeeded.
+type ClientOutput = (Vec<String>, bool);
 
-/// The server, where it listens, and its certificate.
+/// The server, its address, and its certificate.
 struct Server {
     _program: Program,
     port: u16,
@@ -29,7 +31,7 @@ struct Server {
 }
 
 impl Server {
-    /// The test's name keeps its file apart from others'.
+    /// The test's name is in the name of its certificate file.
     fn start(test: &str) -> Self {
         let cert_file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
         let mut command = example("rustls_server");
@@ -40,20 +42,19 @@ impl Server {
     }
 
     fn tcp(&self) -> TcpStream {
-        let tcp = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp
+        sockets::connect(("127.0.0.1", self.port), PATIENCE)
     }
 
     /// A TLS stream that trusts the server's certificate and offers these protocols.
     fn tls(&self, alpn: &[&str]) -> StreamOwned<ClientConnection, TcpStream> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&self.cert_file).expect("it wrote it")).expect("a certificate");
+        roots
+            .add(CertificateDer::from_pem_file(&self.cert_file).expect("the server wrote its certificate"))
+            .expect("a certificate");
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
-        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a good config"), self.tcp())
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("the configuration is valid"), self.tcp())
     }
 
     fn open(&self) -> Client {
@@ -66,7 +67,7 @@ impl Server {
     }
 
     /// Runs the example client to its end.
-    fn client(&self, arguments: &[&str]) -> Said {
+    fn client(&self, arguments: &[&str]) -> ClientOutput {
         run_client(&format!("wss://localhost:{}/", self.port), arguments)
     }
 
@@ -75,7 +76,7 @@ impl Server {
     }
 }
 
-fn run_client(url: &str, arguments: &[&str]) -> Said {
+fn run_client(url: &str, arguments: &[&str]) -> ClientOutput {
     let output = example("client").arg(url).args(arguments).output().expect("cargo test builds the examples");
     let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
     (lines, output.status.success())
@@ -91,16 +92,16 @@ struct Client {
 impl Client {
     fn start(tls: StreamOwned<ClientConnection, TcpStream>, port: u16) -> Self {
         let (request, mut output) = (ClientRequest::new(format!("wss://localhost:{port}/")), Output::new());
-        let ws = Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request");
+        let ws = Connection::client(&request, Config::new(), [7; 32], &mut output).expect("the request is valid");
         Self { tls, ws, output }
     }
 
-    /// Writes what waits, reads once, and tells of what that brought. An end without a goodbye is an error: rustls's
-    /// `UnexpectedEof`.
+    /// Writes the output, reads once, and passes the events to `tell`. An end without `close_notify` is an error:
+    /// rustls's `UnexpectedEof`.
     fn turn(&mut self, mut tell: impl FnMut(Event<'_>)) {
-        self.output.write_to(&mut self.tls).expect("it reads");
+        self.output.write_to(&mut self.tls).expect("the peer reads");
         let mut buffer = vec![0; 16 << 10];
-        let n = self.tls.read(&mut buffer).expect("something comes in time");
+        let n = self.tls.read(&mut buffer).expect("bytes arrive in time");
         let Self { ws, output, .. } = self;
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
@@ -109,7 +110,7 @@ impl Client {
     }
 
     fn echo(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         let mut echoed = None;
         while echoed.is_none() {
             self.turn(|event| match event {
@@ -132,7 +133,7 @@ fn the_client_and_the_server_talk_over_tls() {
 }
 
 #[test]
-fn large_messages_come_back() {
+fn large_messages_are_echoed() {
     let server = Server::start("large");
     let mut client = server.open();
     client.echo("");
@@ -141,22 +142,22 @@ fn large_messages_come_back() {
 }
 
 /// RFC 6455 §4.1, 5: "If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail
-/// the WebSocket Connection_". Another server's certificate is not this one's, though it says the same; and the
-/// platform knows neither.
+/// the WebSocket Connection_". Another server's certificate with the same names is not accepted, and the platform
+/// trusts neither.
 #[test]
-fn a_server_that_is_not_trusted_is_not_spoken_to() {
+fn the_client_rejects_an_untrusted_server() {
     let (server, other) = (Server::start("trusted"), Server::start("other"));
     for (ca, why) in [(&other.ca()[..], "BadSignature"), (&[], "UnknownIssuer")] {
         let expected = vec![format!("FAILED invalid peer certificate: {why}")];
         assert_eq!(server.client(ca), (expected, false));
     }
-    // None of them has done it any harm.
+    // The server works on after these clients.
     assert!(server.client(&[&server.ca()[..], &["--send", "x"]].concat()).1);
 }
 
 /// RFC 8446 §6.1: "Each party MUST send a "`close_notify`" alert before closing its write side of the connection".
 #[test]
-fn the_server_says_goodbye_after_its_close() {
+fn the_server_sends_close_notify_after_its_close() {
     let server = Server::start("goodbye");
     let mut client = server.open();
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
@@ -174,35 +175,35 @@ fn the_server_says_goodbye_after_its_close() {
 }
 
 #[test]
-fn a_goodbye_and_a_cut_without_a_close_are_answered() {
+fn an_end_without_a_close_is_handled_with_and_without_close_notify() {
     let server = Server::start("cut");
     for says_goodbye in [true, false] {
         let Client { mut tls, .. } = server.open();
         if says_goodbye {
             tls.conn.send_close_notify();
-            tls.flush().expect("it reads");
+            tls.flush().expect("the peer reads");
         } else {
-            tls.sock.shutdown(Shutdown::Write).expect("an open socket");
+            tls.sock.shutdown(Shutdown::Write).expect("the socket is open");
         }
         let mut rest = Vec::new();
-        tls.read_to_end(&mut rest).expect("a goodbye");
+        tls.read_to_end(&mut rest).expect("close_notify arrives");
         assert_eq!(rest, b"", "there is nothing to answer in WebSocket's terms");
     }
 }
 
-/// RFC 8446 §6.2: a peer that cannot go on sends an alert, here of the content type 21.
+/// RFC 8446 §6.2: a peer that cannot continue sends an alert, here of the content type 21.
 #[test]
-fn garbage_is_answered_by_an_alert() {
+fn garbage_is_answered_with_an_alert() {
     let server = Server::start("garbage");
     let mut witness = server.open();
     for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &vec![0; 70_000], &[0xff; 5]] {
         let mut tcp = server.tcp();
-        tcp.write_all(garbage).expect("it reads on");
+        tcp.write_all(garbage).expect("the peer continues to read");
         let mut answer = Vec::new();
-        tcp.read_to_end(&mut answer).expect("it ends, without a reset");
+        tcp.read_to_end(&mut answer).expect("the stream ends without a reset");
         assert_eq!(answer.first(), Some(&21), "{answer:x?}");
     }
-    // Some say nothing, or stop in the middle of their ClientHello.
+    // Some clients send nothing, or stop in the middle of their ClientHello.
     for beginning in [&b""[..], b"\x16\x03\x01\x02"] {
         drop(server.tcp().write_all(beginning));
     }
@@ -213,88 +214,89 @@ fn garbage_is_answered_by_an_alert() {
 /// RFC 7301 §3.2: "In the event that the server supports no protocols that the client advertises, then the server SHALL
 /// respond with a fatal "`no_application_protocol`" alert."
 #[test]
-fn who_speaks_only_http2_is_told_so() {
+fn a_client_without_http1_gets_an_alert() {
     let server = Server::start("alpn");
     let error = server.tls(&["h2"]).read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
 
-/// A client that has sent a frame without a meaning, and sends on, is told so all the same, in order.
+/// A client that sends an invalid frame and continues to send gets the Close, and a clean end of the stream.
 #[test]
-fn who_sends_on_after_a_fault_is_told() {
+fn a_client_that_sends_on_after_its_fault_gets_the_close() {
     let server = Server::start("fault");
     let Client { mut tls, .. } = server.open();
-    tls.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    tls.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        tls.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tls.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     let mut rest = Vec::new();
-    tls.read_to_end(&mut rest).expect("a goodbye, and no reset");
+    tls.read_to_end(&mut rest).expect("close_notify arrives, and no reset");
     assert_eq!(rest, b"\x88\x02\x03\xea");
 }
 
 #[test]
-fn who_takes_nothing_is_given_up() {
+fn a_client_that_reads_nothing_is_dropped() {
     let server = Server::start("stall");
     let Client { mut tls, .. } = server.open();
     let start = Instant::now();
     while tls.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).is_ok() {
-        assert!(start.elapsed() < 3 * PATIENCE, "it takes everything and gives nothing up");
+        assert!(start.elapsed() < 3 * PATIENCE, "the server reads without end");
     }
     server.open().echo("at home");
 }
 
-/// From the first byte of TCP on.
+/// The time counts from the TCP connection.
 #[test]
-fn an_opening_has_its_time() {
+fn the_tls_and_websocket_handshakes_time_out() {
     let server = Server::start("opening");
     let (mut silent, mut halfway) = (server.tcp(), server.tcp());
-    halfway.write_all(b"\x16\x03\x01\x02").expect("it reads");
+    halfway.write_all(b"\x16\x03\x01\x02").expect("the peer reads");
     for tcp in [&mut silent, &mut halfway] {
-        tcp.read_to_end(&mut Vec::new()).expect("it ends, without a reset");
+        tcp.read_to_end(&mut Vec::new()).expect("the stream ends without a reset");
     }
 }
 
-/// A server here: the client, which is run against it and trusts its certificate, and the stream to it.
+/// A server in this test: starts the client, which trusts its certificate, and returns the stream to it.
 fn serve_client(
     test: &str,
     name: &str,
     arguments: &'static [&str],
-) -> (JoinHandle<Said>, StreamOwned<ServerConnection, TcpStream>) {
+) -> (JoinHandle<ClientOutput>, StreamOwned<ServerConnection, TcpStream>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let ca = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{test}.pem"));
-    std::fs::write(&ca, made.cert.pem()).expect("there is room");
+    std::fs::write(&ca, made.cert.pem()).expect("the room is open");
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("a good pair");
+    let config =
+        config.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("the key fits the certificate");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("wss://localhost:{}/", listener.local_addr().expect("it is bound").port());
+    let url = format!("wss://localhost:{}/", listener.local_addr().expect("the listener is bound").port());
     let client = thread::spawn(move || run_client(&url, &[&["--ca", ca.to_str().expect("text")], arguments].concat()));
-    let (tcp, _) = listener.accept().expect("the client comes");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("a good config"), tcp))
+    let (tcp, _) = listener.accept().expect("a client connects");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+    (client, StreamOwned::new(ServerConnection::new(Arc::new(config)).expect("the configuration is valid"), tcp))
 }
 
-/// RFC 9525 §6: whoever signed it, a certificate is good for the names that stand in it.
+/// RFC 9525 §6: a certificate is valid only for the names in it, whatever its issuer.
 #[test]
-fn a_certificate_for_another_name_is_refused() {
+fn a_certificate_for_another_name_is_rejected() {
     let (client, mut tls) = serve_client("other-name", "example.org", &[]);
-    // RFC 8446 §6.2: an alert, and not a byte of a request.
+    // RFC 8446 §6.2: an alert, and no byte of a request.
     let error = tls.read(&mut [0]).expect_err("an alert");
     assert!(error.to_string().contains("BadCertificate"), "{error}");
-    let (lines, succeeded) = client.join().expect("it ends");
+    let (lines, succeeded) = client.join().expect("it ends in time");
     assert!(lines.len() == 1 && !succeeded, "{lines:?}");
     assert!(lines[0].starts_with("FAILED invalid peer certificate: certificate not valid for name \"localhost\""));
     assert!(lines[0].contains("example.org"), "{lines:?}");
 }
 
 #[test]
-fn the_client_says_goodbye_after_the_close() {
+fn the_client_sends_close_notify_after_the_close() {
     let (client, mut tls) = serve_client("client-goodbye", "localhost", &[]);
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), [0; 4096]);
     while !ws.is_closed() {
-        let n = tls.read(&mut buffer).expect("something comes in time");
+        let n = tls.read(&mut buffer).expect("bytes arrive in time");
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
             if let Event::Request(request) = event {
@@ -302,18 +304,18 @@ fn the_client_says_goodbye_after_the_close() {
                 ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
             }
         }
-        output.write_to(&mut tls).expect("it reads");
+        output.write_to(&mut tls).expect("the peer reads");
     }
     // RFC 6455 §7.1.1: the server closes first.
     tls.conn.send_close_notify();
-    tls.flush().expect("it reads");
+    tls.flush().expect("the peer reads");
     // rustls would call an end without it UnexpectedEof.
-    assert_eq!(tls.read(&mut buffer).expect("a goodbye"), 0);
-    let said = client.join().expect("it ends");
+    assert_eq!(tls.read(&mut buffer).expect("close_notify arrives"), 0);
+    let said = client.join().expect("it ends in time");
     assert_eq!(said, (vec!["OPEN".into(), "CLOSED 1000".into()], true));
 }
 
-/// It has sent more than sockets hold before it reads anything, and gets all of it back.
+/// The client sends more than sockets buffer before it reads, and gets every echo.
 #[test]
 fn the_client_reads_while_it_writes() {
     const COUNT: usize = 45;
@@ -321,7 +323,7 @@ fn the_client_reads_while_it_writes() {
     let (mut ws, mut output, mut buffer) = (Connection::server(Config::new()), Output::new(), vec![0; 64 << 10]);
     let (message, mut echoed, mut is_open) = (vec![7; 1_000_000], 0, false);
     while !ws.is_closed() {
-        let n = tls.read(&mut buffer).expect("something comes in time");
+        let n = tls.read(&mut buffer).expect("bytes arrive in time");
         let mut input = Input::new(&mut buffer[..n]);
         while let Some(event) = ws.receive(&mut input, &mut output) {
             match event {
@@ -336,14 +338,14 @@ fn the_client_reads_while_it_writes() {
         if !is_open && ws.state() == State::Open {
             is_open = true;
             for _ in 0..COUNT {
-                ws.send_binary(&message, &mut output).expect("it is open");
+                ws.send_binary(&message, &mut output).expect("the connection is open");
             }
             ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
         }
-        output.write_to(&mut tls).expect("it reads on");
+        output.write_to(&mut tls).expect("the peer continues to read");
     }
     assert_eq!(echoed, COUNT);
     drop(tls);
-    let (lines, succeeded) = client.join().expect("it ends");
+    let (lines, succeeded) = client.join().expect("it ends in time");
     assert_eq!((lines.len(), lines.last().map(String::as_str), succeeded), (COUNT + 2, Some("CLOSED 1000"), true));
 }

@@ -3,5 +3,9 @@
 
 #[cfg(feature = "peers")]
 pub mod differential;
-#[path = "../../tests/harness/mod.rs"]
+#[path = "../../tests/shared/handshake.rs"]
+pub mod handshake;
+#[path = "../../tests/shared/harness/mod.rs"]
 pub mod harness;
+#[path = "../../tests/shared/wired.rs"]
+pub mod wired;

@@ -1,4 +1,4 @@
-//! Messages of permessage-deflate that become a thousand times as much.
+//! Compressed messages (permessage-deflate) that inflate to a thousand times their size.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,22 +6,24 @@ use std::time::{Duration, Instant};
 use websocket_proto::{Config, Deflate};
 
 use crate::PATIENCE;
-use crate::peer::{Noise, Peer, frame, frames, send_all, sum_up};
+use crate::peer::{Peer, frame, frames, send_all, sum_up};
+use crate::shared::compression::{self, sync_flushed};
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally};
 
 /// `Config::max_message_size`, by default.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// What the documentation allows a connection to hold: a message that grows, a decompressor, and all that others use.
+/// The documented bound on a connection's memory: a message that grows, a decompressor, and all other buffers.
 pub(crate) const HELD: usize = Config::new().deflate(Deflate::new()).max_memory();
 
-/// What waits beside it for one who does not read: the server's limit, the echo of one message more and of what one
-/// read of a compressed kilobyte brings, in a buffer with room for twice that.
+/// The output of a peer that reads nothing: the server's limit, the echo of one more message, and the answer to one
+/// read of compressed data. Its buffer may have twice that capacity.
 pub(crate) const BACKLOG: usize = 2 * ((256 << 10) + 2 * MAX_MESSAGE);
 
-/// Many megabytes in one message: RFC 6455 §7.4.1, 1009, as soon as there is one byte too many.
+/// A message of many megabytes: RFC 6455 §7.4.1, 1009, on the first byte above the limit.
 pub(crate) fn bombs_beyond_the_limit(stage: &Stage) -> Report {
-    let bomb = frame(0xc2, &sync_flushed(&vec![0; MAX_MESSAGE]).repeat(stage.scale(3, 64)));
+    let bomb = frame(0xc2, &sync_flushed(&vec![0; MAX_MESSAGE], 9).repeat(stage.scale(3, 64)));
     let mut peers: Vec<_> = (0..stage.scale(10, 500)).map(|_| Peer::open_compressed(stage)).collect();
     send_all(&mut peers, &bomb);
     peers.iter_mut().for_each(Peer::read_to_end);
@@ -30,9 +32,9 @@ pub(crate) fn bombs_beyond_the_limit(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: HELD, got }
 }
 
-/// As much as a message may have, in a fragment, and then nothing: until nothing is said for too long.
+/// A fragment that inflates to the largest message, and then silence, until the keep-alive times out.
 pub(crate) fn bombs_that_stop_at_the_limit(stage: &Stage) -> Report {
-    let fragment = frame(0x42, &sync_flushed(&vec![0; MAX_MESSAGE]));
+    let fragment = frame(0x42, &sync_flushed(&vec![0; MAX_MESSAGE], 9));
     let mut peers: Vec<_> = (0..stage.scale(10, 200)).map(|_| Peer::open_compressed(stage)).collect();
     send_all(&mut peers, &fragment);
     stage.wait_for_the_end(&mut peers);
@@ -41,27 +43,27 @@ pub(crate) fn bombs_that_stop_at_the_limit(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: HELD, got }
 }
 
-/// A message of the largest size in a kilobyte, again and again, by many at once: each is echoed, and compressed for
-/// that. (In small, of an eighth of that.)
+/// Many peers repeat a kilobyte that inflates to the largest message: each message is echoed, compressed again. (At
+/// small scale, an eighth of the size.)
 pub(crate) fn bombs_within_the_limit(stage: &Stage) -> Report {
     bombard(stage, &message(&vec![0; stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE)]))
 }
 
-/// The same by such as repeat themselves so far back that the server's window does not see it: the echo is a hundred
-/// times what came.
+/// The same with messages that repeat themselves at a greater distance than the server's window: the echo is a hundred
+/// times as long as the message.
 pub(crate) fn bombs_that_do_not_shrink_again(stage: &Stage) -> Report {
     let block = Noise(7).bytes(5000).repeat(stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE) / 5000);
     bombard(stage, &message(&block))
 }
 
-/// Half of them read, half do not. After a while they go, in the middle of a message.
+/// Half of the peers read, half do not. At the end they leave in the middle of a message.
 fn bombard(stage: &Stage, message: &[u8]) -> Report {
     let span = stage.scale(Duration::from_secs(2), Duration::from_secs(20));
     let volley = message.repeat(1 + (16 << 10) / message.len());
     let mut peers: Vec<_> = (0..stage.scale(4, 100)).map(|_| (Peer::open_compressed(stage), 0)).collect();
     let (mut echoes, start) = (0, Instant::now());
     while start.elapsed() < span || echoes == 0 {
-        assert!(start.elapsed() < span + PATIENCE, "nothing comes back");
+        assert!(start.elapsed() < span + PATIENCE, "no echo arrives");
         let mut taken = 0;
         for (at, (peer, place)) in peers.iter_mut().enumerate() {
             let n = peer.push(&volley[*place..]);
@@ -85,8 +87,8 @@ fn bombard(stage: &Stage, message: &[u8]) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: HELD + BACKLOG, got }
 }
 
-/// One message of the largest size in a kilobyte from each connection, which ends then: all that the server can know of
-/// such a peer comes too late. (In small, of an eighth of that.)
+/// Each connection sends one kilobyte that inflates to the largest message, and ends: the server can never know such a
+/// peer beforehand. (At small scale, an eighth of the size.)
 pub(crate) fn bombs_from_newcomers(stage: &Stage) -> Report {
     let bomb = message(&vec![0; stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE)]);
     let (at_once, span) = stage.scale((8, Duration::from_secs(2)), (100, Duration::from_secs(20)));
@@ -104,19 +106,19 @@ pub(crate) fn bombs_from_newcomers(stage: &Stage) -> Report {
     };
     let connections = thread::scope(|scope| {
         let bombers: Vec<_> = (0..at_once).map(|_| scope.spawn(bomber)).collect();
-        bombers.into_iter().map(|bomber| bomber.join().expect("its bomb comes back")).sum()
+        bombers.into_iter().map(|bomber| bomber.join().expect("the message is echoed")).sum()
     });
     let mut got = Tally::default();
     (0..connections).for_each(|_| got.add("an echo"));
     Report { connections, at_once, sent: connections * bomb.len(), each: HELD + BACKLOG, got }
 }
 
-/// The window stays, and so do a connection's compressor and decompressor, as large as the docs of `Deflate` say; the
-/// limit counts each message from zero.
+/// With context takeover a connection keeps its compressor and decompressor, as large as the docs of `Deflate` say; the
+/// limit applies to each message.
 pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
     const CODECS: usize = (161 + 47) << 10;
     let zeros = vec![0; MAX_MESSAGE];
-    let (message, bomb) = (message(&zeros), frame(0xc2, &sync_flushed(&zeros).repeat(2)));
+    let (message, bomb) = (message(&zeros), frame(0xc2, &sync_flushed(&zeros, 9).repeat(2)));
     let mut peers: Vec<_> = (0..stage.scale(2, 200)).map(|_| Peer::open_compressed(stage)).collect();
     for bytes in [message.repeat(3), bomb] {
         send_all(&mut peers, &bytes);
@@ -133,17 +135,5 @@ pub(crate) fn bombs_in_a_window_that_is_kept(stage: &Stage) -> Report {
 
 /// RFC 7692 §7.2.1: a message ends without the last four bytes of the empty block.
 pub(crate) fn message(payload: &[u8]) -> Vec<u8> {
-    let mut compressed = sync_flushed(payload);
-    compressed.truncate(compressed.len() - 4);
-    frame(0xc2, &compressed)
-}
-
-/// Compressed as far as can be, up to the end of an empty block: repeated, it becomes as many times as much.
-fn sync_flushed(payload: &[u8]) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut compressed = vec![0; payload.len() / 10];
-    deflate.compress(payload, &mut compressed, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), payload.len() as u64);
-    compressed.truncate(deflate.total_out() as usize);
-    compressed
+    frame(0xc2, &compression::message(payload, 9))
 }

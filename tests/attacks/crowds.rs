@@ -1,5 +1,5 @@
-//! Crowds: many peers that keep to the protocol and keep the server busy. Beside one, newcomers are served, deadlines are
-//! kept, and a heavy message is not held against the peer that sent it.
+//! Crowds: many peers that follow the protocol and keep the server busy. Meanwhile new peers are served, deadlines are
+//! kept, and a peer that sent a heavy message is not served worse afterwards.
 
 use std::io::{ErrorKind, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -11,23 +11,25 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use websocket_proto::{Config, Deflate};
 
+use crate::PATIENCE;
 use crate::bombs::{BACKLOG, HELD, message};
-use crate::client::Client;
-use crate::peer::{Noise, Peer, frame, frames};
+use crate::peer::{Peer, frame, frames};
+use crate::shared::client::Client;
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally, leave, visit};
 
-/// 16 bytes from each of 400 peers, again as soon as they come back.
+/// 400 peers send 16 bytes each, again after each echo.
 pub(crate) fn many_light_peers(stage: &Stage) -> Report {
-    newcomers_beside(stage, Crowd::light(stage), Duration::from_secs(1))
+    newcomers_during(stage, Crowd::light(stage), Duration::from_secs(1))
 }
 
-/// 1.3 KB from each of 100 peers, which the server inflates to 110 KB and compresses again.
+/// 100 peers send 1.3 KB each, which the server inflates to 110 KB and compresses again.
 pub(crate) fn many_compressed_messages(stage: &Stage) -> Report {
-    newcomers_beside(stage, Crowd::compressed(stage), Duration::from_secs(2))
+    newcomers_during(stage, Crowd::compressed(stage), Duration::from_secs(2))
 }
 
-/// Beside a crowd, newcomers are served within this time, half of them within a third of it.
-fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report {
+/// Asserts that new peers are served within `limit` during the crowd's traffic, half of them within a third of it.
+fn newcomers_during(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report {
     let calm = newcomers(stage);
     let (visits, round_trips) = crowd.beside(stage, || {
         let (start, mut visits) = (Instant::now(), Vec::new());
@@ -36,7 +38,7 @@ fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report 
         }
         sorted(visits)
     });
-    // In small, the server is a debug build on a machine that is busy with other tests.
+    // At small scale the server is a debug build on a machine that runs other tests.
     let slack = stage.scale(4 * longest(&calm) + 4 * median(&round_trips), Duration::ZERO);
     assert!(longest(&visits) < limit + slack, "visits of up to {:?}; without a crowd {calm:?}", longest(&visits));
     assert!(median(&visits) < limit / 3 + slack, "visits of {visits:?}; without a crowd {calm:?}");
@@ -52,7 +54,8 @@ fn newcomers_beside(stage: &Stage, mut crowd: Crowd, limit: Duration) -> Report 
     Report { connections, at_once, sent, each: HELD + BACKLOG, got }
 }
 
-/// The times in which 60 newcomers at once (in small, 120) open a connection, have a message echoed, and close, sorted.
+/// The time that each of 60 new peers at once (120 at small scale) needs to connect, have a message echoed, and close;
+/// sorted.
 fn newcomers(stage: &Stage) -> Vec<Duration> {
     let newcomer = || {
         let start = Instant::now();
@@ -61,16 +64,16 @@ fn newcomers(stage: &Stage) -> Vec<Duration> {
     };
     thread::scope(|scope| {
         let newcomers: Vec<_> = (0..stage.scale(120, 60)).map(|_| scope.spawn(newcomer)).collect();
-        sorted(newcomers.into_iter().map(|newcomer| newcomer.join().expect("it is served")))
+        sorted(newcomers.into_iter().map(|newcomer| newcomer.join().expect("the newcomer is served")))
     })
 }
 
-/// Beside a crowd of heavy messages, a peer sends a heavy one and then light ones, which do not wait like those of the
-/// crowd.
+/// During a crowd of heavy messages, a peer sends a heavy message and then light ones, which do not wait like the
+/// crowd's.
 pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
     let mut crowd = Crowd::compressed(stage);
     let (light, round_trips) = crowd.beside(stage, || {
-        let mut client = Client::open(&stage.address, Config::new().deflate(Deflate::new()));
+        let mut client = Client::open(&stage.address, Config::new().deflate(Deflate::new()), PATIENCE);
         client.echo(&"x".repeat(stage.scale(1 << 17, 1 << 20)));
         let light = sorted((0..50).map(|_| {
             let start = Instant::now();
@@ -91,11 +94,11 @@ pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
     Report { connections: at_once, at_once, sent, each: HELD + BACKLOG, got }
 }
 
-/// Silent sockets beside a crowd, first of one sort and then of the other: each is told 408 when its time is over.
+/// Silent sockets during each of the two crowds: each gets 408 when its time is over.
 pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
     let (mut connections, mut at_once, mut sent, mut got) = (0, 0, 0, Tally::default());
-    for gather in [Crowd::light, Crowd::compressed] {
-        let mut crowd = gather(stage);
+    for open in [Crowd::light, Crowd::compressed] {
+        let mut crowd = open(stage);
         let (late, round_trips) = crowd.beside(stage, || late_answers(stage));
         let slack = stage.scale(5 * median(&round_trips), Duration::ZERO);
         assert!(longest(&late) < Duration::from_millis(500) + slack, "up to {:?} late", longest(&late));
@@ -109,7 +112,7 @@ pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
     Report { connections, at_once, sent, each: HELD + BACKLOG, got }
 }
 
-/// How late silent sockets are answered, sorted.
+/// The delays after the deadline with which silent sockets are answered, sorted.
 fn late_answers(stage: &Stage) -> Vec<Duration> {
     let patience = stage.scale(Duration::from_millis(500), Duration::from_secs(10));
     let connect = |_| (Instant::now(), Peer::connect(stage));
@@ -122,7 +125,7 @@ fn late_answers(stage: &Stage) -> Vec<Duration> {
                 return true;
             }
             assert_eq!(peer.verdict(), "408");
-            late.push(start.elapsed().checked_sub(patience).expect("nobody is answered early"));
+            late.push(start.elapsed().checked_sub(patience).expect("no socket is answered early"));
             false
         });
         silent.is_empty()
@@ -148,7 +151,7 @@ fn longest(sorted: &[Duration]) -> Duration {
     sorted[sorted.len() - 1]
 }
 
-/// Peers of which each sends the same message again as soon as it has come back.
+/// Peers that send the same message again after each echo.
 struct Crowd {
     members: Vec<Member>,
     message: Vec<u8>,
@@ -179,9 +182,10 @@ impl Crowd {
         Self { members: peers.map(member).collect(), message }
     }
 
-    /// Keeps the server busy, and once every member has had an echo, calls `act` beside it. Returns the round trips, too, sorted.
+    /// Keeps the server busy, and calls `act` as soon as every member has had an echo. Also returns the round trips,
+    /// sorted.
     fn beside<T>(&mut self, stage: &Stage, act: impl FnOnce() -> T) -> (T, Vec<Duration>) {
-        // On several threads, so that it is the server that cannot keep up.
+        // Several threads, so that the server is the bottleneck.
         const THREADS: usize = 8;
         let (is_over, known) = (AtomicBool::new(false), AtomicUsize::new(0));
         let Self { members, message } = self;
@@ -195,7 +199,7 @@ impl Crowd {
                 act()
             }));
             is_over.store(true, Ordering::Relaxed);
-            let round_trips = shares.into_iter().flat_map(|share| share.join().expect("the crowd is served"));
+            let round_trips = shares.into_iter().flat_map(|share| share.join().expect("every member has had an echo"));
             let round_trips = sorted(round_trips);
             (done.unwrap_or_else(|panicked| panic::resume_unwind(panicked)), round_trips)
         })
@@ -206,7 +210,7 @@ fn echo_until(members: &mut [Member], message: &[u8], known: &AtomicUsize, is_ov
     let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(1024));
     let mut round_trips = Vec::new();
     for (key, member) in members.iter_mut().enumerate() {
-        poll.registry().register(&mut member.tcp, Token(key), Interest::READABLE).expect("a socket");
+        poll.registry().register(&mut member.tcp, Token(key), Interest::READABLE).expect("the socket is open");
         member.send(message);
     }
     while !is_over.load(Ordering::Relaxed) {
@@ -214,7 +218,7 @@ fn echo_until(members: &mut [Member], message: &[u8], known: &AtomicUsize, is_ov
         for event in &events {
             let member = &mut members[event.token().0];
             member.read();
-            // A ping may come, too.
+            // A ping may arrive as well.
             if frames(&member.received).0.iter().any(|(first, _)| first & 0x0f == 2) {
                 round_trips.push(member.sent.elapsed());
                 member.send(message);
@@ -231,7 +235,7 @@ impl Member {
     fn send(&mut self, message: &[u8]) {
         self.sent = Instant::now();
         self.received.clear();
-        self.tcp.write_all(message).expect("there is room for a message");
+        self.tcp.write_all(message).expect("the socket takes a message");
     }
 
     fn read(&mut self) {
@@ -240,7 +244,7 @@ impl Member {
             match self.tcp.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Ok(0) => panic!("the server closes: {}", self.received.escape_ascii()),
-                read => self.received.extend(&buffer[..read.expect("the server stays")]),
+                read => self.received.extend(&buffer[..read.expect("the server does not close")]),
             }
         }
     }

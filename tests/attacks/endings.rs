@@ -1,6 +1,7 @@
 //! Connections that end at unexpected points, and peers that never end theirs.
 
-use crate::peer::{Peer, REQUEST, frame, sum_up};
+use crate::peer::{Peer, frame, sum_up};
+use crate::shared::handshake::REQUEST;
 use crate::stage::{Report, Stage, Tally};
 
 /// A session: the request, text, a fragmented message with a ping inside, a Close.
@@ -69,7 +70,7 @@ pub(crate) fn reset_at_every_byte(stage: &Stage) -> Report {
     Report { connections, at_once: 1, sent, each: 0, got }
 }
 
-/// After its Close, or after its fault, a peer goes on sending and does not close its side: the server does not wait
+/// After its Close, or after its fault, a peer continues to send and does not close its side: the server does not wait
 /// for it.
 pub(crate) fn never_closing_the_transport(stage: &Stage) -> Report {
     let ends = [frame(0x88, b"\x03\xe8"), frame(0x83, b"reserved"), frame(0x81, b"\xff"), b"\x81\x05plain".to_vec()];

@@ -1,4 +1,5 @@
-//! Floods after the opening: of frames that call for answers which nobody reads, of fragments, and of nothing.
+//! Floods after the handshake: frames whose answers the peer does not read, fragments, and announced payloads that never
+//! arrive.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,19 +11,19 @@ use crate::stage::{Report, Stage};
 const MAX_MESSAGE: usize = 1 << 20;
 const MAX_FRAGMENTS: usize = 1 << 17;
 
-/// What waits for one who never reads: the server's limit, beyond which it reads no more, what two reads of 64 KiB and
-/// less call for, in a buffer with room for twice that.
+/// The output of a peer that never reads: the server's limit, at which it stops reading, and the answers to two reads
+/// of 64 KiB. Its buffer may have twice that capacity.
 const BACKLOG: usize = 2 * ((256 << 10) + 2 * (64 << 10));
 
-/// The keep-alive ends them: nothing that the server sends is taken.
-pub(crate) fn pings_to_one_who_never_reads(stage: &Stage) -> Report {
+/// The peers read nothing that the server sends, so the keep-alive ends them.
+pub(crate) fn pings_to_a_peer_that_never_reads(stage: &Stage) -> Report {
     let pings = [frame(0x89, &[b'p'; 125]), frame(0x89, b"")].concat().repeat(500);
     let mut peers: Vec<_> = (0..stage.scale(4, 100)).map(|_| Peer::open(stage)).collect();
     flood(stage, &mut peers, &pings);
     for peer in &peers {
-        // RFC 6455 §5.5.3: the ping's own payload. The server's own ping has eight bytes.
+        // RFC 6455 §5.5.3: a pong has the ping's payload. The server's own ping has eight bytes.
         let (frames, _) = frames(&peer.received);
-        let is_due = |frame: &(u8, &[u8])| match frame {
+        let is_due = |frame: &(u8, Vec<u8>)| match frame {
             (0x8a, payload) => payload.is_empty() || *payload == [b'p'; 125],
             (first, payload) => *first == 0x89 && payload.len() == 8,
         };
@@ -33,8 +34,8 @@ pub(crate) fn pings_to_one_who_never_reads(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: BACKLOG, got }
 }
 
-/// Half of them with large messages, half with small ones.
-pub(crate) fn messages_to_one_who_never_reads(stage: &Stage) -> Report {
+/// Half of the peers send large messages, half send small ones.
+pub(crate) fn messages_to_a_peer_that_never_reads(stage: &Stage) -> Report {
     let long = vec![b'l'; 60_000];
     let (large, small) = (frame(0x82, &long), frame(0x82, b"s").repeat(10_000));
     let mut peers: Vec<_> = (0..stage.scale(4, 100)).map(|_| Peer::open(stage)).collect();
@@ -46,19 +47,19 @@ pub(crate) fn messages_to_one_who_never_reads(stage: &Stage) -> Report {
     });
     for peer in &peers {
         let (frames, _) = frames(&peer.received);
-        let is_due = |frame: &(u8, &[u8])| match frame {
-            (0x82, payload) => *payload == long || *payload == b"s",
+        let is_due = |frame: &(u8, Vec<u8>)| match frame {
+            (0x82, payload) => *payload == long || payload == b"s",
             (first, payload) => *first == 0x89 && payload.len() == 8,
         };
         assert!(frames.len() > 1 && frames.iter().all(is_due), "{} frames", frames.len());
     }
     let (sent, got) = sum_up(&peers);
     got.is_only(&["cut off"]);
-    // A message that is being gathered, too.
+    // Includes a message that is being reassembled.
     Report { connections: peers.len(), at_once: peers.len(), sent, each: BACKLOG + 2 * long.len(), got }
 }
 
-/// Sends the same again and again and reads nothing, until the server has ended them all; then takes what is left.
+/// Repeats `bytes` and reads nothing, until the server has ended every peer; then reads the rest.
 fn flood(stage: &Stage, peers: &mut [Peer], bytes: &[u8]) {
     let mut places = vec![0; peers.len()];
     stage.wait_for("they are given up", || {
@@ -82,7 +83,7 @@ pub(crate) fn fragments_of_a_byte(stage: &Stage) -> Report {
 fn fragments(stage: &Stage, payload: &[u8]) -> Report {
     let allowed = [frame(0x01, payload), frame(0x00, payload).repeat(MAX_FRAGMENTS - 2)].concat();
     let mut peers: Vec<_> = (0..stage.scale(2, 32)).map(|_| Peer::open(stage)).collect();
-    // Whole, the message comes back.
+    // Complete, the message is echoed.
     let mut whole = Peer::open(stage);
     whole.send(&[&allowed[..], &frame(0x80, payload)].concat());
     let echo = if payload.is_empty() { vec![0x81, 0] } else { vec![0x81, 127, 0, 0, 0, 0, 0, 2, 0, 0] };
@@ -109,24 +110,24 @@ pub(crate) fn messages_without_end(stage: &Stage) -> Report {
     peers.iter_mut().for_each(Peer::read_to_end);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["1009"]);
-    Report { connections: peers.len(), at_once: peers.len(), sent, each: gathered(), got }
+    Report { connections: peers.len(), at_once: peers.len(), sent, each: reassembly_memory(), got }
 }
 
-/// As much of a message as may be, all but its last byte, and then nothing: until nothing is said for too long.
+/// All of the largest message except its last byte, and then silence, until the keep-alive times out.
 pub(crate) fn messages_that_stop_at_the_limit(stage: &Stage) -> Report {
     let message = &frame(0x81, &vec![b'x'; MAX_MESSAGE]);
     let mut peers: Vec<_> = (0..stage.scale(10, 200)).map(|_| Peer::open(stage)).collect();
     send_all(&mut peers, &message[..message.len() - 1]);
-    timed_out(stage, &mut peers, gathered())
+    timed_out(stage, &mut peers, reassembly_memory())
 }
 
-/// What a message takes while it is gathered, by the sum in `Config`'s docs.
-fn gathered() -> usize {
+/// The memory of a message during reassembly, as `Config`'s docs state it.
+fn reassembly_memory() -> usize {
     MAX_MESSAGE * 3 / 2
 }
 
-/// Of every message's first frame, the header: nothing is filled for what it announces. (That nothing is reserved,
-/// either, is counted in `footprint`.)
+/// The header of a message's first frame: the server fills no buffer for the announced payload. (`footprint` counts
+/// that it reserves none.)
 pub(crate) fn announced_and_never_sent(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::open(stage)).collect();
     for (at, peer) in peers.iter_mut().enumerate() {
@@ -135,7 +136,7 @@ pub(crate) fn announced_and_never_sent(stage: &Stage) -> Report {
     timed_out(stage, &mut peers, 0)
 }
 
-/// The registry's 3008, "Timeout".
+/// The registered code 3008, "Timeout".
 fn timed_out(stage: &Stage, peers: &mut [Peer], each: usize) -> Report {
     stage.wait_for_the_end(peers);
     let (sent, got) = sum_up(peers);
@@ -143,7 +144,7 @@ fn timed_out(stage: &Stage, peers: &mut [Peer], each: usize) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each, got }
 }
 
-/// One byte more than a message may have, and 2^62 of them: refused on the header, at once.
+/// Announces one byte more than the limit, and 2^62 bytes: rejected on the header, at once.
 pub(crate) fn announced_too_large(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 500)).map(|_| Peer::open(stage)).collect();
     let start = Instant::now();
@@ -153,6 +154,6 @@ pub(crate) fn announced_too_large(stage: &Stage) -> Report {
     peers.iter_mut().for_each(Peer::read_to_end);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["1009"]);
-    assert!(start.elapsed() < Duration::from_secs(20), "they need not wait for anything");
+    assert!(start.elapsed() < Duration::from_secs(20), "no peer waits for a timeout");
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 0, got }
 }

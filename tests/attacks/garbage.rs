@@ -1,10 +1,11 @@
-//! Random bytes, and sessions in which a few bytes are wrong.
+//! Random bytes, and sessions in which a few bytes are changed.
 
 use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, Config, Deflate};
 
-use crate::peer::{Noise, Peer, frame, header, offering_compression};
+use crate::peer::{Peer, frame, header, offering_compression};
+use crate::shared::data::Noise;
 use crate::stage::{Report, Stage, Tally};
 
 const REJECTIONS: [&str; 6] = ["400", "405", "414", "426", "431", "505"];
@@ -13,8 +14,8 @@ const FAULTS: [&str; 4] = ["1002", "1007", "1008", "1009"];
 /// The most memory that the documentation allows for one connection.
 const MAX_MEMORY: usize = Config::new().deflate(Deflate::new()).max_memory();
 
-/// Random bytes from a hundred connections, each replaced when it ends: from the first byte on, after the handshake, or
-/// in frames.
+/// A hundred connections send random bytes, each replaced when it ends: from the first byte, after the handshake, or in
+/// frames.
 pub(crate) fn random_bytes(stage: &Stage) -> Report {
     let (at_once, seconds) = stage.scale((40, 2), (100, 60));
     let (mut noise, start) = (Noise(42), Instant::now());
@@ -43,11 +44,11 @@ pub(crate) fn random_bytes(stage: &Stage) -> Report {
 
 #[derive(Clone, Copy, Debug)]
 enum Babble {
-    /// Random bytes from the first byte on.
+    /// Random bytes from the first byte.
     Raw,
     Opened,
     Compressed,
-    /// Legal headers, except for one now and then, with random payloads.
+    /// Valid headers, with an occasional invalid one, and random payloads.
     Framed,
 }
 
@@ -111,8 +112,8 @@ pub(crate) fn mutated_sessions(stage: &Stage) -> Report {
         peer.half_close();
         peer.read_to_end();
         let verdict = peer.verdict();
-        // Some changes are legal, in a name or in a payload; a truncated session gets no answer; and a Close comes
-        // back, with a code that may have changed.
+        // Some changes are legal, in a name or in a payload; a truncated session gets no answer; and a Close is
+        // answered with its code, which may have been changed.
         let is_known = REJECTIONS.contains(&&*verdict) || FAULTS.contains(&&*verdict) || verdict == "the end";
         let may_travel = |code| CloseCode::new(code).is_some();
         assert!(is_known || verdict == "an empty Close" || verdict.parse().is_ok_and(may_travel), "{verdict}");

@@ -1,15 +1,12 @@
-//! Attacks on `examples/mio_server.rs` over loopback: each in small by `cargo test`, and all in full, with a table, by
-//! the command in the README's section on security.
+//! Attacks on `examples/mio_server.rs` over loopback. `cargo test` runs each at small scale; the command in the
+//! README's section on security runs all at full scale and prints a table.
 //!
-//! While one goes on, a client that keeps to the protocol is served. After it the server has the connections and the
-//! memory that it had before, and it never had more memory than its limits say. What the attackers are told is what is
-//! documented.
-// What a process holds is read from /proc.
+//! During an attack, a client that follows the protocol is served. After it the server uses the connections and the
+//! memory of before, and its peak memory is within its limits. Attackers get the documented answers.
+// Memory and descriptors of a process are read from /proc.
 #![cfg(target_os = "linux")]
 
 mod bombs;
-#[path = "../drivers/client.rs"]
-mod client;
 mod crowds;
 mod endings;
 mod floods;
@@ -17,15 +14,15 @@ mod garbage;
 mod mio_server;
 mod opening;
 mod peer;
-#[path = "../program/mod.rs"]
-mod program;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod stage;
 
 use std::time::Duration;
 
 use stage::{Report, Stage};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Attack {
@@ -34,7 +31,7 @@ struct Attack {
     takes_context: bool,
 }
 
-/// Each of these in small, and in the list of all.
+/// Makes each attack a test at small scale and an entry of the list.
 macro_rules! attacks {
     ($($module:ident::$name:ident)* ; with context takeover: $($other:ident::$takeover:ident)*) => {
         const ATTACKS: &[Attack] = &[
@@ -52,8 +49,8 @@ attacks! {
     opening::trickled_openings
     opening::openings_that_stop_at_the_limit
     opening::oversized_heads
-    floods::pings_to_one_who_never_reads
-    floods::messages_to_one_who_never_reads
+    floods::pings_to_a_peer_that_never_reads
+    floods::messages_to_a_peer_that_never_reads
     floods::empty_fragments
     floods::fragments_of_a_byte
     floods::messages_without_end
@@ -80,13 +77,13 @@ attacks! {
 }
 
 fn in_small(name: &str) {
-    let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("it is in the list");
+    let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("the attack is in the list");
     let mut stage = Stage::small(attack.takes_context);
     println!("{}", stage.perform(attack));
 }
 
-/// One server stands them all, with its default timeouts, and another those that it does not negotiate. `ATTACK=bombs` in
-/// the environment chooses the attacks that have this in their name.
+/// One server with default timeouts runs all attacks without context takeover, another those with it. `ATTACK=bombs` in
+/// the environment chooses the attacks whose names contain it.
 #[test]
 #[ignore = "ten minutes; opens 2,000 sockets: run it alone, in a release build, with `ulimit -n 5000`"]
 fn in_full() {

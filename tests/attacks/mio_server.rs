@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{Program, example, listening};
+use crate::shared::program::{Program, example, listening};
 
 impl Program {
     /// Starts `mio_server`; returns it with its address.
@@ -16,7 +16,7 @@ impl Program {
     }
 
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(self.file("fd")).expect("it runs").count()
+        fs::read_dir(self.file("fd")).expect("the process runs").count()
     }
 
     /// The memory of the process that is not backed by a file, in bytes.
@@ -30,11 +30,11 @@ impl Program {
     }
 
     pub(crate) fn forget_peak(&self) {
-        fs::write(self.file("clear_refs"), "5").expect("its owner may");
+        fs::write(self.file("clear_refs"), "5").expect("the owner may write it");
     }
 
     fn kibibytes(&self, file: &str, key: &str) -> usize {
-        let text = fs::read_to_string(self.file(file)).expect("it runs");
+        let text = fs::read_to_string(self.file(file)).expect("the process runs");
         let value = text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
         value.unwrap_or_else(|| panic!("{key} in {text}"))
     }

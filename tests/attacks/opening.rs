@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::Config;
 
-use crate::peer::{Peer, REQUEST, send_all, sum_up};
+use crate::peer::{Peer, send_all, sum_up};
+use crate::shared::handshake::REQUEST;
 use crate::stage::{Report, Stage};
 
 /// `Config::max_head_size`, by default.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Nothing is sent. RFC 9110 §15.5.9: 408, "the server did not receive a complete request message within the time that
-/// it was prepared to wait".
+/// Sends nothing. RFC 9110 §15.5.9: 408, "the server did not receive a complete request message within the time that it
+/// was prepared to wait".
 pub(crate) fn silent_openings(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
     stage.wait_for_the_end(&mut peers);
@@ -21,8 +22,8 @@ pub(crate) fn silent_openings(stage: &Stage) -> Report {
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 0, got }
 }
 
-/// A byte a second; no byte extends the deadline. (At small scale ten bytes a second; the request would take 19
-/// seconds.)
+/// Sends a byte per second; no byte extends the deadline. (At small scale ten bytes per second; the request would take
+/// 19 seconds.)
 pub(crate) fn trickled_openings(stage: &Stage) -> Report {
     let pause = stage.scale(Duration::from_millis(100), Duration::from_secs(1));
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
@@ -30,7 +31,7 @@ pub(crate) fn trickled_openings(stage: &Stage) -> Report {
         let start = Instant::now();
         for peer in peers.iter_mut().filter(|peer| !peer.is_over()) {
             peer.push(&[*byte]);
-            // A peer goes on after it was answered, until the server closes the connection.
+            // A peer continues after it was answered, until the server closes the connection.
             peer.poll();
         }
         if peers.iter().all(Peer::is_over) {
@@ -41,12 +42,12 @@ pub(crate) fn trickled_openings(stage: &Stage) -> Report {
     stage.wait_for_the_end(&mut peers);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["408"]);
-    assert!(sent < REQUEST.len() * peers.len(), "nobody was heard to the end");
+    assert!(sent < REQUEST.len() * peers.len(), "no peer could send its whole request");
     // For a head, the server buffers at most twice the bytes received.
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 2 * REQUEST.len(), got }
 }
 
-/// The longest head that the limit allows, without its last byte, and then nothing.
+/// The longest head that the limit allows, without its last byte, and then silence.
 pub(crate) fn openings_that_stop_at_the_limit(stage: &Stage) -> Report {
     let start = [&REQUEST[..REQUEST.len() - 2], b"X: "].concat();
     let head = [&start[..], &vec![b'x'; MAX_HEAD - start.len() - 4], b"\r\n\r"].concat();
@@ -56,7 +57,7 @@ pub(crate) fn openings_that_stop_at_the_limit(stage: &Stage) -> Report {
     stage.wait_for_the_end(&mut peers);
     let (sent, got) = sum_up(&peers);
     got.is_only(&["408"]);
-    // While the buffer grows for the last time, both the old and the new one exist.
+    // While the buffer grows for the last time, both the old and the new buffer exist.
     Report { connections: peers.len(), at_once: peers.len(), sent, each: 3 * MAX_HEAD, got }
 }
 

@@ -1,38 +1,32 @@
-//! [`Peer`]: a socket that keeps to nothing, and what it is told.
+//! [`Peer`]: a socket that need not follow the protocol, and the server's answers to it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
-
-use socket2::SockRef;
 
 use crate::PATIENCE;
+use crate::shared::frames::{self, ZERO_KEY, decode_some, encode, first_byte};
+use crate::shared::handshake::{OFFER, REQUEST, request_with};
+use crate::shared::sockets;
 use crate::stage::{Stage, Tally};
-
-pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// A socket to the server.
 pub(crate) struct Peer {
     tcp: TcpStream,
     pub(crate) sent: usize,
     pub(crate) received: Vec<u8>,
-    /// Whether the server closed the socket while something was unread, or while more came.
+    /// Whether the server closed the socket while bytes were unread or still arriving.
     was_reset: bool,
-    /// Whether there is nothing more to read.
+    /// Whether the stream has ended.
     has_ended: bool,
 }
 
 impl Peer {
     pub(crate) fn connect(stage: &Stage) -> Self {
-        let tcp = TcpStream::connect(&stage.address).expect("it listens");
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+        let tcp = sockets::connect(&stage.address, PATIENCE);
         Self { tcp, sent: 0, received: Vec::new(), was_reset: false, has_ended: false }
     }
 
-    /// Behind the opening handshake, whose answer is not among what was received.
+    /// A peer after the opening handshake; the response is not part of `received`.
     pub(crate) fn open(stage: &Stage) -> Self {
         Self::open_with(stage, REQUEST)
     }
@@ -53,7 +47,7 @@ impl Peer {
         peer
     }
 
-    /// Sends it all, if the server stays for it.
+    /// Sends all bytes, unless the server closes the connection.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match self.tcp.write_all(bytes) {
             Ok(()) => self.sent += bytes.len(),
@@ -61,14 +55,14 @@ impl Peer {
         }
     }
 
-    /// Sends what the socket takes at once, and returns how much that was.
+    /// Sends the bytes that the socket takes without waiting; returns their number.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
         let taken = self.at_once(|tcp| tcp.write(bytes)).unwrap_or(0);
         self.sent += taken;
         taken
     }
 
-    /// Takes what is there, without waiting for more.
+    /// Reads the available bytes, without waiting for more.
     pub(crate) fn poll(&mut self) {
         let mut buffer = [0; 16 << 10];
         while let Some(n) = self.at_once(|tcp| tcp.read(&mut buffer)) {
@@ -80,7 +74,7 @@ impl Peer {
         }
     }
 
-    /// Waits for so many more bytes, or the end.
+    /// Waits for `count` more bytes, or the end of the stream.
     pub(crate) fn read(&mut self, count: usize) {
         let before = self.received.len();
         match Read::by_ref(&mut self.tcp).take(count as u64).read_to_end(&mut self.received) {
@@ -97,40 +91,40 @@ impl Peer {
         self.read(usize::MAX >> 1);
     }
 
-    /// Whether the server has ended it, as far as was seen.
+    /// Whether this peer has seen the server end the connection.
     pub(crate) fn is_over(&self) -> bool {
         self.was_reset || self.has_ended
     }
 
-    /// Whether the server has not waited for this side to be closed.
+    /// Whether the server closed without waiting for this side to close.
     pub(crate) fn was_reset(&self) -> bool {
         self.was_reset
     }
 
     pub(crate) fn half_close(&self) {
-        // It may be over already.
+        // Fails if the connection is over.
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
-    /// Ends with a reset, whatever is unread.
+    /// Resets the connection, even with unread bytes.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        sockets::reset_on_close(&self.tcp);
     }
 
-    /// What it was told, in a word: an HTTP status, or the code of a Close; or how else it ended.
+    /// The server's answer in a word: an HTTP status, the code of a Close, or the way the connection ended.
     pub(crate) fn verdict(&self) -> String {
         let mut rest = &self.received[..];
         if rest.starts_with(b"HTTP/1.1 ") {
-            let (status, behind) = split_answer(rest);
+            let (status, rest_of_stream) = split_response(rest);
             if status != "101" {
-                assert!(behind.is_empty(), "{:?} behind the answer", behind.escape_ascii());
+                assert!(rest_of_stream.is_empty(), "{:?} after the answer", rest_of_stream.escape_ascii());
                 return status;
             }
-            rest = behind;
+            rest = rest_of_stream;
         }
         let (frames, cut) = frames(rest);
         if let Some((0x88, payload)) = frames.last() {
-            assert!(cut.is_empty(), "{:?} behind the Close", cut.escape_ascii());
+            assert!(cut.is_empty(), "{:?} after the Close", cut.escape_ascii());
             let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             return code.map_or_else(|| "an empty Close".to_owned(), |code| code.to_string());
         }
@@ -144,17 +138,17 @@ impl Peer {
         how.to_owned()
     }
 
-    /// The socket, for an event loop.
+    /// The socket for an event loop.
     pub(crate) fn into_mio(self) -> mio::net::TcpStream {
-        self.tcp.set_nonblocking(true).expect("a socket");
+        self.tcp.set_nonblocking(true).expect("the socket is open");
         mio::net::TcpStream::from_std(self.tcp)
     }
 
-    /// `None` if that would have to wait, or the connection is over.
+    /// `None` if `act` would have to wait, or the connection is over.
     fn at_once(&mut self, act: impl FnOnce(&mut TcpStream) -> io::Result<usize>) -> Option<usize> {
-        self.tcp.set_nonblocking(true).expect("a socket");
+        self.tcp.set_nonblocking(true).expect("the socket is open");
         let done = act(&mut self.tcp);
-        self.tcp.set_nonblocking(false).expect("a socket");
+        self.tcp.set_nonblocking(false).expect("the socket is open");
         match done {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             done => done.inspect_err(|error| self.fails(error)).ok(),
@@ -168,24 +162,24 @@ impl Peer {
     }
 }
 
-/// Sends it all, from one after the other, to a server that reads.
+/// Sends the bytes from one peer after the other, to a server that reads.
 pub(crate) fn send_all(peers: &mut [Peer], bytes: &[u8]) {
     for peer in peers {
         peer.send(bytes);
     }
 }
 
-/// What all of them sent, and the verdicts on them.
+/// The number of bytes that all peers sent, and their verdicts.
 pub(crate) fn sum_up(peers: &[Peer]) -> (usize, Tally) {
     (peers.iter().map(|peer| peer.sent).sum(), peers.iter().map(Peer::verdict).collect())
 }
 
 pub(crate) fn offering_compression() -> Vec<u8> {
-    [&REQUEST[..REQUEST.len() - 2], b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"].concat()
+    request_with(OFFER)
 }
 
-/// The status of an HTTP answer, and what is behind the answer.
-fn split_answer(bytes: &[u8]) -> (String, &[u8]) {
+/// The status of an HTTP response, and the bytes after the response.
+fn split_response(bytes: &[u8]) -> (String, &[u8]) {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
     let head = str::from_utf8(&bytes[..end]).expect("text");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
@@ -193,59 +187,20 @@ fn split_answer(bytes: &[u8]) -> (String, &[u8]) {
     (head[9..12].to_owned(), &bytes[end + length..])
 }
 
-/// The first byte and the payload of each frame from the server, and of what a cut left: RFC 6455 §5.1, not masked.
-pub(crate) fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, &[u8]) {
-    let mut frames = Vec::new();
-    while let Some((first, payload, rest)) = split_frame(bytes) {
-        frames.push((first, payload));
-        bytes = rest;
-    }
-    (frames, bytes)
-}
-
-fn split_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[first, len], rest) = bytes.split_first_chunk()?;
-    let (len, rest) = match len {
-        0..126 => (len.into(), rest),
-        126 => rest.split_first_chunk().map(|(len, rest)| (u16::from_be_bytes(*len).into(), rest))?,
-        127 => rest.split_first_chunk().map(|(len, rest)| (u64::from_be_bytes(*len), rest))?,
-        128.. => panic!("a masked frame"),
-    };
-    let (payload, rest) = rest.split_at_checked(len.try_into().ok()?)?;
-    Some((first, payload, rest))
+/// The first byte and the payload of each whole frame from the server, and the incomplete frame after them. RFC 6455
+/// §5.1: "A server MUST NOT mask any frames that it sends to the client."
+pub(crate) fn frames(bytes: &[u8]) -> (Vec<(u8, Vec<u8>)>, &[u8]) {
+    let (frames, rest) = decode_some(bytes);
+    assert!(frames.iter().all(|(header, _)| header.mask.is_none()), "a masked frame");
+    (frames.into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect(), rest)
 }
 
 /// A frame whose mask key is zero, which masks nothing.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    [&header(first, payload.len() as u64)[..], payload].concat()
+    encode(first, Some(ZERO_KEY), payload)
 }
 
-/// The header of a frame, whether or not it comes.
+/// The header of such a frame. The payload need not follow.
 pub(crate) fn header(first: u8, len: u64) -> Vec<u8> {
-    let (short, extended) = match len {
-        0..126 => (len as u8, vec![]),
-        126..0x1_0000 => (126, (len as u16).to_be_bytes().to_vec()),
-        _ => (127, len.to_be_bytes().to_vec()),
-    };
-    [&[first, 0x80 | short][..], &extended, &[0; 4]].concat()
-}
-
-/// Noise that is the same in every run (xorshift64*).
-pub(crate) struct Noise(pub(crate) u64);
-
-impl Noise {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
+    frames::header(first, Some(ZERO_KEY), len)
 }

@@ -1,4 +1,4 @@
-//! [`Stage`]: a server, an attack on it, and a well-behaved client beside it.
+//! [`Stage`]: a server, an attack on it, and a well-behaved client during the attack.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,17 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, Config, Deflate};
 
-use crate::client::Client;
 use crate::peer::Peer;
-use crate::program::Program;
+use crate::shared::client::Client;
+use crate::shared::program::Program;
 use crate::{Attack, PATIENCE};
 
-/// A place in the server's table of connections, in its alarms and its queues, which keep their size. A `Connection` is
-/// 128 bytes, the rest of an entry two or three times that; a table that grows is there twice.
+/// A place in the server's table of connections, in its alarms and its queues, which keep their capacity. A
+/// `Connection` is 128 bytes, the rest of an entry two or three times that; while a table grows, two copies exist.
 const ENTRY: usize = 2 << 10;
 
-/// What a server keeps that has served anybody: its `Output` up to 128 KiB, a compressor and a decompressor of 208 KiB,
-/// what the allocator holds in pieces; and what it has at once for whoever's turn it is: one message, decompressed, and
-/// its echo.
+/// The memory that a server keeps after its first peer: an `Output` of up to 128 KiB, a compressor and a decompressor
+/// of 208 KiB, and fragmentation in the allocator; and during a turn, one decompressed message and its echo.
 const KEPT: usize = 1 << 20;
 const AT_WORK: usize = 6 << 20;
 
@@ -28,31 +27,32 @@ pub(crate) struct Stage {
     server: Program,
     pub(crate) address: String,
     is_full: bool,
-    /// What the server held when nobody had done anything to it.
+    /// The server's descriptors and memory before any attack.
     descriptors: usize,
     memory: usize,
-    /// How many attackers there were at a time, at most.
+    /// The most attackers at a time.
     places: usize,
 }
 
-/// What an attack tells of itself.
+/// The result of an attack.
 pub(crate) struct Report {
-    /// All of them, and how many there were at a time.
+    /// The number of connections, and the most at a time.
     pub(crate) connections: usize,
     pub(crate) at_once: usize,
     pub(crate) sent: usize,
-    /// The most memory that a connection may have cost, by the documented limits.
+    /// The documented bound on the memory of a connection.
     pub(crate) each: usize,
     pub(crate) got: Tally,
 }
 
 impl Stage {
-    /// With timeouts of half a second.
+    /// A server with timeouts of half a second.
     pub(crate) fn small(takes_context: bool) -> Self {
         Self::new(false, takes_context, &["--timeout", "500"])
     }
 
-    /// With the default timeouts: 10 seconds for the opening, 30 until a silent peer is pinged, 20 for its pong.
+    /// A server with the default timeouts: 10 seconds for the handshake, 30 until a silent peer is pinged, 20 for its
+    /// pong.
     pub(crate) fn full(takes_context: bool) -> Self {
         Self::new(true, takes_context, &[])
     }
@@ -60,7 +60,7 @@ impl Stage {
     fn new(is_full: bool, takes_context: bool, timeouts: &[&str]) -> Self {
         let takeover: &[_] = if takes_context { &["--context-takeover"] } else { &[] };
         let (server, address) = Program::start(&[timeouts, takeover].concat());
-        // So that the first attack does not find less than there is to keep.
+        // Makes the server allocate the memory that it keeps, so that the first attack starts with it.
         visit(&address, &"x".repeat(100_000));
         let mut stage = Self { server, address, is_full, descriptors: 0, memory: 0, places: 0 };
         stage.descriptors = stage.settled_descriptors();
@@ -68,12 +68,12 @@ impl Stage {
         stage
     }
 
-    /// How much of something there is, in small and in full.
+    /// One of two values, by the scale.
     pub(crate) fn scale<T>(&self, small: T, full: T) -> T {
         if self.is_full { full } else { small }
     }
 
-    /// Waits until the server has ended them all, though they do not close their side, and has no connection but the
+    /// Waits until the server has ended all peers, which do not close their side, and has no connection but the
     /// well-behaved client's.
     pub(crate) fn wait_for_the_end(&self, peers: &mut [Peer]) {
         self.wait_for("the attackers are ended", || {
@@ -83,7 +83,7 @@ impl Stage {
         self.wait_for("their sockets are closed", || self.server.descriptors() <= self.descriptors + 1);
     }
 
-    /// Attacks, and holds the server to what it promises.
+    /// Runs an attack, and asserts the bounds on the server's memory and descriptors.
     pub(crate) fn perform(&mut self, attack: &Attack) -> Performance {
         self.server.forget_peak();
         let witness = Witness::new(&self.address);
@@ -99,7 +99,7 @@ impl Stage {
         Performance { name: attack.name, report, before: self.memory, peak, after, service }
     }
 
-    /// Waits until it is so, for as long as the server's timeouts and a busy machine may take.
+    /// Waits for a condition, at most as long as the server's timeouts and a busy machine may take.
     pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let patience = PATIENCE + self.scale(Duration::ZERO, Duration::from_secs(60));
         let start = Instant::now();
@@ -110,7 +110,7 @@ impl Stage {
         }
     }
 
-    /// How many there are when the last connection has gone.
+    /// The number of descriptors after the last connection has gone.
     fn settled_descriptors(&self) -> usize {
         let (mut last, mut since) = (0, Instant::now());
         while since.elapsed() < Duration::from_millis(100) {
@@ -124,9 +124,9 @@ impl Stage {
     }
 }
 
-/// Comes, has its message echoed, and goes in order.
+/// Connects, has a message echoed, and closes cleanly.
 pub(crate) fn visit(address: &str, text: &str) {
-    let mut client = Client::open(address, Config::new().deflate(Deflate::new()));
+    let mut client = Client::open(address, Config::new().deflate(Deflate::new()), PATIENCE);
     client.echo(text);
     leave(client);
 }
@@ -137,16 +137,17 @@ pub(crate) fn leave(mut client: Client) {
     assert!(closed.was_clean() && closed.error().is_none(), "{closed:?}");
 }
 
-/// Well-behaved clients, one that stays and others that come and go: nobody closes on them, and every echo is right.
+/// Well-behaved clients, one that stays and others that come and go: the server closes on none, and every echo is
+/// right.
 struct Witness {
     is_over: Arc<AtomicBool>,
-    /// A thread each: the one that stays answers the server's pings, however long a visit takes.
+    /// One thread each: the staying client answers the server's pings even during a long visit.
     staying: JoinHandle<(usize, Duration)>,
     visiting: JoinHandle<Duration>,
 }
 
-/// How it was served: how often, the longest round trip of the one who stays, and the longest visit of another:
-/// opening, round trip and closing.
+/// How the server served them: the number of echoes and visits, the longest round trip of the client that stays, and
+/// the longest visit of another (handshake, round trip and closing).
 struct Service {
     round_trips: usize,
     round_trip: Duration,
@@ -156,7 +157,7 @@ struct Service {
 impl Witness {
     fn new(address: &str) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
-        let mut client = Client::open(address, Config::new());
+        let mut client = Client::open(address, Config::new(), PATIENCE);
         let (address, visits_are_over) = (address.to_owned(), is_over.clone());
         let visiting = thread::spawn(move || {
             let (mut visits, mut longest) = (0, Duration::ZERO);
@@ -172,7 +173,7 @@ impl Witness {
         let stay_is_over = is_over.clone();
         let staying = thread::spawn(move || {
             let (mut round_trips, mut longest) = (0, Duration::ZERO);
-            // One round trip beside nothing would say nothing.
+            // The attack may be short: at least five round trips.
             while !stay_is_over.load(Ordering::Relaxed) || round_trips < 5 {
                 let start = Instant::now();
                 client.echo(&text(round_trips));
@@ -199,7 +200,7 @@ fn text(number: usize) -> String {
     format!("{number:05} ").repeat(1 + number % 500)
 }
 
-/// What attackers got, and how many of them.
+/// The attackers' verdicts, and the number of each.
 #[derive(Default)]
 pub(crate) struct Tally(BTreeMap<String, usize>);
 
@@ -208,17 +209,20 @@ impl Tally {
         *self.0.entry(what.into()).or_default() += 1;
     }
 
-    /// Nobody got anything else.
+    /// Asserts that every verdict is one of these.
     #[track_caller]
     pub(crate) fn is_only(&self, allowed: &[&str]) {
-        assert!(self.0.keys().all(|what| allowed.contains(&what.as_str())), "{self} where {allowed:?} are due");
-        assert!(!self.0.is_empty(), "nobody told what it got");
+        assert!(
+            self.0.keys().all(|what| allowed.contains(&what.as_str())),
+            "{self}, but only {allowed:?} are expected"
+        );
+        assert!(!self.0.is_empty(), "no attacker has a verdict");
     }
 
-    /// Somebody got this.
+    /// Asserts that some attacker got this verdict.
     #[track_caller]
     pub(crate) fn has(&self, what: &str) {
-        assert!(self.0.contains_key(what), "nobody got {what}: {self}");
+        assert!(self.0.contains_key(what), "no attacker got {what}: {self}");
     }
 }
 

@@ -10,8 +10,7 @@ use crate::script::{Lcg, Writer, xor};
 use crate::sut::{Sut, echo};
 use crate::vectors::{Deflated, deflated};
 
-/// Longer messages are cut to this many bytes: a few of them already exceed the largest window, which is what longer
-/// ones test.
+/// Longer messages are cut to this length: a few of them already exceed the largest window.
 const MOST: usize = 16 << 10;
 
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -53,7 +52,7 @@ fn replay(section: &str, role: Role) {
         for message in 0..count {
             let payload = data.window(message * len, len, case.is_text);
             let echoed = fuzzer.exchange(case.is_text, &payload, case.fragment);
-            assert!(echoed == payload, "{} as {role:?}, message {message}: another came back", case.id);
+            assert!(echoed == payload, "{} as {role:?}, message {message}: another message was echoed", case.id);
         }
         fuzzer.close();
     }

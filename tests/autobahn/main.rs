@@ -14,6 +14,8 @@ mod fuzzer;
 mod judge;
 mod script;
 mod self_check;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod sut;
 mod vectors;
 

@@ -1,5 +1,6 @@
 //! Tests of the fuzzer and the judge: they detect errors, and such cases do not pass.
 
+use crate::shared::wired::ROLES;
 use websocket_proto::{CloseCode, Connection, Event, Output, Role};
 
 use crate::fuzzer::{Close, Delivery, Outcome, Reader, play};
@@ -7,8 +8,6 @@ use crate::judge::{Verdict, judge};
 use crate::script::script;
 use crate::sut::{Application, echo};
 use crate::vectors::{Case, Seen, case};
-
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 #[test]
 fn wrong_applications_do_not_pass() {
@@ -36,26 +35,26 @@ fn wrong_applications_do_not_pass() {
 
 fn shout(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
     if let Event::Text(text) = event {
-        ws.send_text(&text.to_uppercase(), output).expect("it is open");
+        ws.send_text(&text.to_uppercase(), output).expect("the connection is open");
     }
 }
 
 fn answer_in_binary(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
     if let Event::Text(text) = event {
-        ws.send_binary(text.as_bytes(), output).expect("it is open");
+        ws.send_binary(text.as_bytes(), output).expect("the connection is open");
     }
 }
 
 fn answer_twice(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
     if let Event::Text(text) = event {
-        ws.send_text(&text, output).expect("it is open");
-        ws.send_text(&text, output).expect("it is open");
+        ws.send_text(&text, output).expect("the connection is open");
+        ws.send_text(&text, output).expect("the connection is open");
     }
 }
 
 fn ping(ws: &mut Connection, event: Event<'_>, output: &mut Output) {
     if let Event::Text(_) = event {
-        ws.ping(b"", output).expect("it is open");
+        ws.ping(b"", output).expect("the connection is open");
     }
     echo(ws, event, output);
 }

@@ -1,7 +1,7 @@
 //! The system under test: a connection of the crate, with an application and a simulated transport.
 
-use bytes::Buf;
-use websocket_proto::handshake::accept_key;
+use crate::shared::handshake::{request_with, response_to};
+use crate::shared::wired::drain;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, Output, Role, State};
 
 /// The application's reaction to an event.
@@ -46,13 +46,12 @@ impl Sut {
     ) -> (Self, Vec<u8>) {
         let mut output = Output::new();
         let (ws, mut head) = match role {
-            Role::Server => (Connection::server(config), format!("{REQUEST}{offer}\r\n").into_bytes()),
+            Role::Server => (Connection::server(config), request_with(offer)),
             Role::Client => {
                 let request = ClientRequest::new("ws://localhost/");
                 let ws = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
-                let request = output.copy_to_bytes(output.remaining());
-                let request = str::from_utf8(&request).expect("a request is text");
-                (ws, response_to(request, &answer(request)))
+                let request = String::from_utf8(drain(&mut output)).expect("a request is text");
+                (ws, response_to(&request, &answer(&request)))
             }
         };
         let mut sut = Self { ws, application, output, closed: None };
@@ -79,9 +78,7 @@ impl Sut {
 
     /// The bytes written since the last call.
     pub(crate) fn written(&mut self) -> Vec<u8> {
-        let mut written = vec![0; self.output.remaining()];
-        self.output.copy_to_slice(&mut written);
-        written
+        drain(&mut self.output)
     }
 
     /// Whether it has closed its transport.
@@ -93,24 +90,9 @@ impl Sut {
     pub(crate) fn hang_up(mut self) -> Closed {
         if let Some(event) = self.ws.receive_eof() {
             let Event::Closed(closed) = event else { panic!("{event:?} at the end of the stream") };
-            assert!(self.closed.replace(closed).is_none(), "the end was told twice");
+            assert!(self.closed.replace(closed).is_none(), "the end was reported twice");
         }
         assert!(self.ws.is_closed());
-        self.closed.expect("the end is told")
+        self.closed.expect("the end is reported")
     }
-}
-
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
-
-fn response_to(request: &str, lines: &str) -> Vec<u8> {
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let mut response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: "
-        .to_vec();
-    response.extend(accept_key(key.as_bytes()));
-    response.extend(b"\r\n");
-    response.extend(lines.as_bytes());
-    response.extend(b"\r\n");
-    response
 }

@@ -1,4 +1,4 @@
-//! Reads the vectors: what the fuzzer sends in each case, and what it expects.
+//! Reads the vectors: the fuzzer's steps in each case, and the expected events.
 
 use std::fmt;
 
@@ -298,5 +298,5 @@ fn flag(object: &Map<String, Value>, key: &str, default: bool) -> bool {
 /// Whether the string is the first of the two allowed ones.
 fn is_first(value: &Value, either: [&str; 2]) -> bool {
     let index = either.iter().position(|one| string(value) == *one);
-    index.unwrap_or_else(|| panic!("{value} is none of {either:?}")) == 0
+    index.unwrap_or_else(|| panic!("{value} is neither of {either:?}")) == 0
 }

@@ -85,7 +85,7 @@ fn the_server_receives_the_pages_close_code() {
         [("ws.close(4001, 'enough €')", 4001, "enough €"), ("ws.close()", 1005, ""), ("location.reload()", 1001, "")];
     for (close, code, reason) in cases {
         browser.evaluate(&tab, &format!("ws = new WebSocket('ws://{address}/'); ws.onopen = () => {{ {close} }}; 0"));
-        let closed = ends.recv_timeout(PATIENCE).expect("it ends");
+        let closed = ends.recv_timeout(PATIENCE).expect("it ends in time");
         assert_eq!((closed.code(), closed.reason()), (code, reason), "{close}");
     }
 }
@@ -93,7 +93,7 @@ fn the_server_receives_the_pages_close_code() {
 /// A server that reports the end of each connection that was opened.
 fn serve() -> (SocketAddr, Receiver<Closed>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the listener is bound");
     let (sender, ends) = mpsc::channel();
     thread::spawn(move || {
         for tcp in listener.incoming() {
@@ -253,7 +253,7 @@ fn a_message_that_arrives_twice_is_shown_once() {
     browser.wait_for(&tab, "document.querySelectorAll('#people li').length === 1");
     let (mut bob, _) = chat.join("Bob", "rust");
     bob.say("one");
-    bob.hear();
+    bob.next_broadcast();
     // Into a room, out of it and into it again before any answer: both welcomes contain all messages.
     let script = "const enter = room => {
           document.getElementById('new-room').value = room;

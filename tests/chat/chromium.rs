@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use websocket_proto::ClientRequest;
 
 use crate::live::{Client, connect, wait_until};
-use crate::program::Program;
+use crate::shared::program::Program;
 
 /// Chromium, with a profile of its own.
 pub(crate) struct Browser {
@@ -47,7 +47,7 @@ impl Browser {
         let (port, path) = active.split_once('\n').expect("two lines");
         let address = format!("127.0.0.1:{port}");
         let request = ClientRequest::new(format!("ws://{address}{path}"));
-        let client = Client::open(connect(&address), &request).expect("it is let in");
+        let client = Client::open(connect(&address), &request).expect("the chat accepts the client");
         Self { process, profile, client, calls: 0 }
     }
 

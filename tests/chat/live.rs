@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use websocket_proto::handshake::Response;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Deflate, Event, Input, Output};
 
-use crate::program::{Program, example, listening};
+use crate::shared::program::{Program, example, listening};
+use crate::shared::sockets;
 
 /// The longest time that any step may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -71,19 +72,19 @@ impl Chat {
 
     /// Sends 108 messages to a room, more than its history keeps.
     pub(crate) fn fill(&self, room: &str, text: impl Fn(usize) -> String) {
-        // Each client sends as many messages at once as the rate limit allows.
+        // Each client sends the number of messages that the rate limit allows at once.
         for speaker in 0..12 {
             let (mut client, _) = self.join("Speaker", room);
             for n in 0..9 {
                 client.say(&text(speaker * 9 + n));
-                client.hear();
+                client.next_broadcast();
             }
         }
     }
 
     /// A client that has not joined a room.
     pub(crate) fn client(&self) -> Client<TcpStream> {
-        Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("it is let in")
+        Client::open(connect(&self.address), &ClientRequest::new(self.url())).expect("the chat accepts the client")
     }
 }
 
@@ -91,7 +92,7 @@ impl Chat {
 /// whenever it joins.
 pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
     const TALKERS: usize = 8;
-    // As many as the rate limit allows at once; together they fit in the history.
+    // The number that the rate limit allows at once; together they fit in the history.
     const EACH: usize = 9;
     let heard = thread::scope(|scope| {
         for talker in 0..TALKERS {
@@ -111,7 +112,7 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
                 thread::sleep(Duration::from_millis(n));
                 let welcome = client.join(&token, "rust", None);
                 let mut heard: Vec<_> = welcome["messages"].as_array().expect("a list").clone();
-                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.hear()));
+                heard.extend((heard.len()..TALKERS * EACH).map(|_| client.next_broadcast()));
                 heard.iter().map(|said| said["id"].to_string()).collect::<Vec<_>>()
             })
         });
@@ -129,10 +130,10 @@ pub(crate) fn join_while_others_talk(talkers: &Chat, joiners: &Chat) {
 
 /// A user sends a message through one node, does not learn that it was broadcast, and sends it again through another;
 /// meanwhile the room received more messages than its history keeps.
-pub(crate) fn said_again(first: &Chat, then: &Chat) {
+pub(crate) fn repeat_through_another_node(first: &Chat, then: &Chat) {
     let (mut ada, _) = first.join("Ada", "rust");
     ada.say_with("a-key", "once");
-    assert_eq!(ada.hear()["key"], "a-key");
+    assert_eq!(ada.next_broadcast()["key"], "a-key");
     drop(ada);
     first.fill("rust", |n| n.to_string());
     let (mut ada, welcome) = then.join("Ada", "rust");
@@ -141,22 +142,19 @@ pub(crate) fn said_again(first: &Chat, then: &Chat) {
     let answer = ada.next(|message| ["said", "known", "refused"].iter().any(|kind| message["type"] == **kind));
     assert_eq!(answer, json!({ "type": "known", "key": "a-key" }));
     ada.say_with("another-key", "once more");
-    assert_eq!(ada.hear()["text"], "once more");
+    assert_eq!(ada.next_broadcast()["text"], "once more");
 }
 
 /// A socket with a timeout, so that a test fails instead of hanging.
 pub(crate) fn connect(address: &str) -> TcpStream {
-    let tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.set_nodelay(true).expect("an open socket");
-    tcp
+    sockets::connect(address, PATIENCE)
 }
 
 /// One HTTP request, whose answer ends with the connection.
 pub(crate) fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, body: &str) -> (String, String) {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let _ = write!(request, "Content-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(request.as_bytes()).expect("the peer reads");
     let mut answer = Vec::new();
     // TLS peers may end without a close_notify.
     let _ = stream.read_to_end(&mut answer);
@@ -183,7 +181,7 @@ impl<S: Read + Write> Client<S> {
         let mut output = Output::new();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the system has randomness");
-        let ws = Connection::client(request, config, seed, &mut output).expect("a valid request");
+        let ws = Connection::client(request, config, seed, &mut output).expect("the request is valid");
         let mut client = Self { stream, ws, output, events: VecDeque::new() };
         match client.event() {
             Event::Open(_) => Ok(client),
@@ -215,7 +213,7 @@ impl<S: Read + Write> Client<S> {
         }
         // The reply to what was received: a pong, a Close.
         let _ = self.output.write_to(&mut self.stream);
-        self.events.pop_front().expect("there is one")
+        self.events.pop_front().expect("an event has arrived")
     }
 
     /// The last event; events before it are skipped.
@@ -234,7 +232,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         self.output.write_to(&mut self.stream).expect("the server reads");
     }
 
@@ -252,7 +250,7 @@ impl<S: Read + Write> Client<S> {
                 Event::Closed(closed) => panic!("{closed}"),
                 _ => {}
             }
-            assert!(Instant::now() < deadline, "it does not come");
+            assert!(Instant::now() < deadline, "no such message arrives");
         }
     }
 
@@ -272,7 +270,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// The next message that is broadcast in the room.
-    pub(crate) fn hear(&mut self) -> Value {
+    pub(crate) fn next_broadcast(&mut self) -> Value {
         self.next(|message| message["type"] == "said")
     }
 
@@ -292,7 +290,7 @@ pub(crate) fn texts(welcome: &Value) -> Vec<&str> {
 pub(crate) fn wait_until(what: &str, mut is_it: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_it() {
-        assert!(Instant::now() < deadline, "it does not come to be: {what}");
+        assert!(Instant::now() < deadline, "it never happens: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }

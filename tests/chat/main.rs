@@ -1,14 +1,14 @@
-//! The chat in examples/, run as its documentation says, over loopback. What needs more than this machine's compiler,
-//! or half a minute, is ignored unless it is asked for, by `cargo test --test chat -- --ignored`: its page in Chromium,
-//! two nodes that share a Redis behind nginx, over TLS, and a client that reads slowly.
+//! The chat in examples/ over loopback, run as its documentation says. Tests that need other programs, or half a
+//! minute, are ignored by default and run with `cargo test --test chat -- --ignored`: the page in Chromium, two nodes
+//! that share a Redis and have nginx as their proxy, over TLS, and a client that reads slowly.
 
 mod browser;
 mod chromium;
 mod live;
 mod nodes;
 mod plain_http;
-#[path = "../program/mod.rs"]
-mod program;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use websocket_proto::{ClientRequest, Config, Event};
 
-use live::{Chat, Client, connect, join_while_others_talk, said_again, texts, wait_until};
+use live::{Chat, Client, connect, join_while_others_talk, repeat_through_another_node, texts, wait_until};
 
 #[test]
-fn what_one_says_the_others_hear_and_whoever_joins_later() {
+fn messages_reach_a_room_and_later_members() {
     let chat = Chat::start(&[]);
     let (mut ada, welcome) = chat.join("Ada", "lobby");
     assert_eq!((&welcome["name"], &welcome["room"], texts(&welcome)), (&json!("Ada"), &json!("lobby"), vec![]));
@@ -30,27 +30,27 @@ fn what_one_says_the_others_hear_and_whoever_joins_later() {
     let (mut eve, _) = chat.join("Eve", "elsewhere");
     ada.say("  hello,\n<b>Bob</b> \u{1f600} ");
     for client in [&mut ada, &mut bob] {
-        let said = client.hear();
+        let said = client.next_broadcast();
         assert_eq!((&said["name"], &said["text"]), (&json!("Ada"), &json!("hello,\n<b>Bob</b> \u{1f600}")));
     }
     bob.say("hello, Ada");
-    assert_eq!(ada.hear()["name"], "Bob");
+    assert_eq!(ada.next_broadcast()["name"], "Bob");
     let (_carol, welcome) = chat.join("Carol", "lobby");
     assert_eq!(texts(&welcome), ["hello,\n<b>Bob</b> \u{1f600}", "hello, Ada"]);
     assert_eq!(welcome["missing"], false);
-    // What was said in a room stays in it: the first that is heard elsewhere was said there.
+    // Messages stay in their room: the first message in the other room was sent there.
     eve.say("is anybody here?");
-    assert_eq!(eve.hear()["name"], "Eve");
+    assert_eq!(eve.next_broadcast()["name"], "Eve");
 }
 
 #[test]
-fn everybody_sees_who_comes_and_goes() {
+fn joins_and_leaves_are_announced() {
     let chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.until_present(&["Ada"]);
     let (mut bob, _) = chat.join("Bob", "lobby");
     ada.until_present(&["Ada", "Bob"]);
-    // Out of one room and into another, which everybody learns of.
+    // Leaving one room and entering another is announced to all.
     bob.join(&chat.token("Bob"), "bobs-place", None);
     ada.until_present(&["Ada"]);
     let rooms = ada.next(|message| message["type"] == "rooms");
@@ -63,7 +63,7 @@ fn everybody_sees_who_comes_and_goes() {
 }
 
 #[test]
-fn pages_of_other_sites_are_refused() {
+fn pages_of_other_origins_are_rejected() {
     let chat = Chat::start(&[]);
     let open = |chat: &Chat, origin: &str| {
         let request = ClientRequest::new(chat.url()).origin(origin).expect("a valid origin");
@@ -73,7 +73,7 @@ fn pages_of_other_sites_are_refused() {
     for origin in ["http://evil.example", &format!("http://{}.evil.example", chat.address), "null"] {
         assert_eq!(open(&chat, origin), Err(403), "{origin}");
     }
-    // A server behind TLS is told what its pages' origin is, and then takes no other.
+    // A server whose TLS proxy has another origin is configured with that origin, and accepts no other.
     let behind = Chat::start(&["--origin", "https://chat.example"]);
     assert_eq!(open(&behind, "https://chat.example"), Ok(()));
     assert_eq!(open(&behind, &format!("http://{}", behind.address)), Err(403));
@@ -82,7 +82,7 @@ fn pages_of_other_sites_are_refused() {
 }
 
 #[test]
-fn nobody_joins_without_a_token_of_the_servers() {
+fn joining_requires_a_token_of_the_server() {
     let chat = Chat::start(&[]);
     let token = chat.token("Ada");
     let (claim, signature) = token.rsplit_once('.').expect("it is signed");
@@ -100,13 +100,13 @@ fn nobody_joins_without_a_token_of_the_servers() {
 }
 
 #[test]
-fn names_rooms_and_messages_have_bounds() {
+fn names_rooms_and_messages_are_validated() {
     let chat = Chat::start(&[]);
     let log_in = |name: &str| chat.http("POST", "/login", &json!({ "name": name }).to_string()).0[9..12].to_owned();
     for name in ["Ada", "Żółw 2", "o'Neill", "한글", &"x".repeat(24)] {
         assert_eq!(log_in(name), "200", "{name}");
     }
-    // U+202E turns the direction of writing; U+3164 is a letter that cannot be seen, as are the three after it.
+    // U+202E reverses the writing direction; U+3164 is an invisible letter, as are the three after it.
     let unseen = ["\u{3164}", "A\u{115f}da", "A\u{1160}da", "A\u{ffa0}da"];
     for name in ["", " ", "<b>", "two\nlines", "a\u{202e}b", &"x".repeat(25)].into_iter().chain(unseen) {
         assert_eq!(log_in(name), "400", "{name:?}");
@@ -124,14 +124,14 @@ fn names_rooms_and_messages_have_bounds() {
     }
     for text in ["if so:\n\tindented", &"€".repeat(1000)] {
         ada.say(text);
-        assert_eq!(ada.hear()["text"], text);
+        assert_eq!(ada.next_broadcast()["text"], text);
     }
     ada.say(&"x".repeat(20_000));
     assert_eq!(ada.end().code(), 1009);
 }
 
 #[test]
-fn who_talks_too_fast_is_not_passed_on() {
+fn messages_above_the_rate_are_not_broadcast() {
     let chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     let began = Instant::now();
@@ -140,16 +140,17 @@ fn who_talks_too_fast_is_not_passed_on() {
     }
     let answers = (0..30).map(|_| ada.next(|message| message["type"] == "said" || message["type"] == "refused"));
     let heard = answers.filter(|answer| answer["type"] == "said").count();
-    // One of the ten was for joining; two more a second.
+    // One of the ten was used for joining; two more per second are allowed.
     let allowed = 9 + 2 * (began.elapsed().as_secs() as usize + 1);
     assert!((9..=allowed).contains(&heard), "{heard} of at most {allowed}");
 }
 
 #[test]
-fn who_goes_on_regardless_is_sent_away() {
+fn a_client_far_above_the_rate_is_disconnected() {
     let chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
-    // What the rate allows, what it refuses, and what it does not even refuse; valid or not.
+    // Messages within the rate are broadcast, those above it rejected, and those far above it not even rejected; valid
+    // or not.
     for n in 0..200 {
         ada.say(if n % 2 == 0 { "again" } else { "" });
     }
@@ -157,7 +158,7 @@ fn who_goes_on_regardless_is_sent_away() {
 }
 
 #[test]
-fn who_is_sent_away_does_not_come_in_by_the_same_connection() {
+fn a_disconnected_client_cannot_join_on_the_same_connection() {
     let chat = Chat::start(&[]);
     let token = chat.token("Ghost");
     let (mut bob, _) = chat.join("Bob", "lobby");
@@ -171,35 +172,35 @@ fn who_is_sent_away_does_not_come_in_by_the_same_connection() {
 }
 
 #[test]
-fn who_comes_back_gets_what_was_missed_and_nothing_twice() {
+fn a_returning_client_gets_the_missed_messages_once() {
     let chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     let (mut bob, _) = chat.join("Bob", "lobby");
     ada.say("one");
-    let last = bob.hear()["id"].clone();
+    let last = bob.next_broadcast()["id"].clone();
     drop(bob);
     for text in ["two", "three"] {
         ada.say(text);
-        ada.hear();
+        ada.next_broadcast();
     }
     let mut bob = chat.client();
     let welcome = bob.join(&chat.token("Bob"), "lobby", Some(&last));
     assert_eq!((texts(&welcome), &welcome["missing"]), (vec!["one", "two", "three"][1..].to_vec(), &json!(false)));
     ada.say("four");
-    assert_eq!(bob.hear()["text"], "four");
-    // What the room has never had, it cannot go on from.
+    assert_eq!(bob.next_broadcast()["text"], "four");
+    // A message that the room has never had is no starting point.
     let welcome = chat.client().join(&chat.token("Bob"), "lobby", Some(&json!("1-0")));
     assert_eq!((texts(&welcome).len(), &welcome["missing"]), (4, &json!(true)));
 }
 
 #[test]
-fn whenever_one_joins_nothing_is_lost_or_comes_twice() {
+fn joining_during_messages_loses_and_repeats_nothing() {
     let chat = Chat::start(&[]);
     join_while_others_talk(&chat, &chat);
 }
 
 #[test]
-fn a_room_holds_its_last_hundred_messages() {
+fn a_room_keeps_its_last_hundred_messages() {
     let chat = Chat::start(&[]);
     chat.fill("rust", |n| n.to_string());
     let (_, welcome) = chat.join("Ada", "rust");
@@ -208,9 +209,9 @@ fn a_room_holds_its_last_hundred_messages() {
 }
 
 #[test]
-fn what_is_said_again_is_passed_on_once() {
+fn a_repeated_message_is_broadcast_once() {
     let chat = Chat::start(&[]);
-    said_again(&chat, &chat);
+    repeat_through_another_node(&chat, &chat);
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn prices_are_pushed() {
 }
 
 #[test]
-fn the_keep_alive_tells_the_latency() {
+fn the_keep_alive_reports_the_latency() {
     let chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     let latency = ada.next(|message| message["type"] == "latency");
@@ -238,28 +239,28 @@ fn the_keep_alive_tells_the_latency() {
 }
 
 #[test]
-fn who_does_not_read_is_dropped_and_the_others_are_served() {
-    // What is said and the prices, more of them than a socket's buffers take in a second.
+fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
+    // Messages and prices, more than a socket's buffers take in a second.
     let chat = Chat::start(&["--tick", "1"]);
     let (mut slow, _) = chat.join("Slow", "lobby");
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.until_present(&["Ada", "Slow"]);
     let began = Instant::now();
-    // Prices and people come while nobody reads for the slow one; it leaves the room because it is dropped.
+    // Prices and joins are sent while the slow client does not read; it leaves the room when it is dropped.
     ada.until_present(&["Ada"]);
-    assert!(began.elapsed() > Duration::from_secs(4), "it had five seconds to take something");
+    assert!(began.elapsed() > Duration::from_secs(4), "it was dropped too early");
     ada.say("still here");
-    assert_eq!(ada.hear()["text"], "still here");
-    // Without a Close, which would have waited behind the rest.
+    assert_eq!(ada.next_broadcast()["text"], "still here");
+    // Without a Close, which would have waited after the other output.
     let closed = slow.end();
     assert_eq!(closed.code(), 1006, "{closed}");
 }
 
 #[test]
 #[ignore = "takes half a minute"]
-fn who_reads_slowly_but_steadily_stays() {
+fn a_slow_steady_reader_stays_connected() {
     let chat = Chat::start(&[]);
-    // As long as messages may be, and not compressed: the welcome takes longer than the keep-alive waits for anything.
+    // Messages of the maximum length, uncompressed: the welcome takes longer than the keep-alive timeout.
     chat.fill("rust", |_| "\u{1f600}".repeat(1000));
     let (mut slow, token) = (Slow::client(&chat), chat.token("Slow"));
     let began = Instant::now();
@@ -267,12 +268,12 @@ fn who_reads_slowly_but_steadily_stays() {
     assert_eq!(texts(&welcome).len(), 100);
     assert!(began.elapsed() > Duration::from_secs(27), "{:?} is not slow", began.elapsed());
     slow.say("that was long");
-    assert_eq!(slow.hear()["text"], "that was long");
+    assert_eq!(slow.next_broadcast()["text"], "that was long");
 }
 
 #[test]
 #[ignore = "takes half a minute"]
-fn who_falls_behind_the_room_is_dropped() {
+fn a_client_too_slow_for_the_room_is_dropped() {
     let chat = Chat::start(&[]);
     chat.fill("rust", |_| "\u{1f600}".repeat(1000));
     let (mut ada, _) = chat.join("Ada", "rust");
@@ -282,7 +283,7 @@ fn who_falls_behind_the_room_is_dropped() {
         slow.end()
     });
     ada.next(|message| message["type"] == "present" && message["names"].to_string().contains("Slow"));
-    // More than 256 messages, while the welcome is on its way.
+    // More than 256 messages, while the welcome is being sent.
     for _ in 0..3 {
         chat.fill("rust", |n| n.to_string());
     }
@@ -297,10 +298,10 @@ impl Slow {
     /// Without compression.
     fn client(chat: &Chat) -> Client<Self> {
         let request = ClientRequest::new(chat.url());
-        Client::open_with(Self::connect(&chat.address), &request, Config::new()).expect("it is let in")
+        Client::open_with(Self::connect(&chat.address), &request, Config::new()).expect("the chat accepts the client")
     }
 
-    /// With a small buffer: a large one would take at once what it then takes nothing more for.
+    /// With a small receive buffer: a large one would take much at once and then nothing for a long time.
     fn connect(address: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
         let tcp = runtime.block_on(async {
@@ -308,8 +309,8 @@ impl Slow {
             socket.set_recv_buffer_size(8 << 10)?;
             socket.connect(address.parse().expect("an address")).await?.into_std()
         });
-        let tcp = tcp.expect("it listens");
-        tcp.set_nonblocking(false).expect("an open socket");
+        let tcp = tcp.expect("the server listens");
+        tcp.set_nonblocking(false).expect("the socket is open");
         Self(tcp)
     }
 }
@@ -332,37 +333,35 @@ impl Write for Slow {
 }
 
 #[test]
-fn who_never_joins_is_sent_away() {
+fn a_client_that_never_joins_is_disconnected() {
     let chat = Chat::start(&[]);
     assert_eq!(chat.client().end().code(), 3008);
 }
 
 #[test]
-fn clients_are_told_to_come_again_when_the_server_ends() {
+fn a_stopping_server_tells_clients_to_reconnect() {
     let mut chat = Chat::start(&[]);
     let (mut ada, _) = chat.join("Ada", "lobby");
-    let terminated =
-        std::process::Command::new("sh").args(["-c", "kill $0", &chat.process.0.id().to_string()]).status();
-    assert!(terminated.expect("there is kill").success());
+    chat.process.signal("TERM");
     assert_eq!(ada.end().code(), 1012);
-    assert!(chat.process.0.wait().expect("it ends").success());
+    assert!(chat.process.0.wait().expect("it ends in time").success());
 }
 
 #[test]
-fn the_page_and_nothing_else_is_served() {
+fn only_the_page_is_served() {
     let chat = Chat::start(&[]);
     for (path, media_type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
         let (head, body) = chat.http("GET", path, "");
         assert!(head.starts_with("HTTP/1.1 200 ") && !body.is_empty(), "{path}: {head}");
         assert!(head.contains(&format!("\r\nContent-Type: {media_type}; charset=utf-8\r\n")), "{head}");
-        // Nothing inline, nothing from elsewhere: markup that slipped in would not run.
+        // The page has no inline scripts and no foreign ones: injected markup would not run.
         assert!(head.contains("default-src 'none'; script-src 'self';") && !head.contains("unsafe"), "{head}");
     }
     let status = |method: &str, path: &str| chat.http(method, path, "").0[9..12].to_owned();
     assert_eq!(status("GET", "/../Cargo.toml"), "404");
     assert_eq!(status("DELETE", "/"), "405");
     assert_eq!(status("POST", "/login"), "400");
-    // Whatever comes instead of a request, the next one is answered.
+    // After garbage instead of a request, the server answers the next one.
     for garbage in [b"\x16\x03\x01\r\n\r\n".as_slice(), b"GET / HTTP/1.1\r\n", "x".repeat(40_000).as_bytes()] {
         let _ = connect(&chat.address).write_all(garbage);
     }
@@ -370,10 +369,10 @@ fn the_page_and_nothing_else_is_served() {
 }
 
 #[test]
-fn the_echo_echoes_and_closes_as_it_is_asked() {
+fn the_echo_echoes_and_closes_on_request() {
     let chat = Chat::start(&[]);
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let mut client = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     for text in ["hello", "", "close", "close 1005 not a code to send", &"x".repeat(10_000)] {
         client.send_text(text);
         assert_eq!(client.event(), Event::Text(text.into()));
@@ -384,28 +383,28 @@ fn the_echo_echoes_and_closes_as_it_is_asked() {
 }
 
 #[test]
-fn the_echo_has_places_for_a_hundred() {
+fn the_echo_serves_at_most_a_hundred() {
     let chat = Chat::start(&[]);
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
     let open = || Client::open(connect(&chat.address), &request);
-    let mut clients: Vec<_> = (0..100).map(|_| open().expect("there is a place")).collect();
-    assert_eq!(open().map(|_| ()).expect_err("there is none").status(), 503);
-    // The chat has others.
+    let mut clients: Vec<_> = (0..100).map(|_| open().expect("the echo has room")).collect();
+    assert_eq!(open().map(|_| ()).expect_err("the echo is full").status(), 503);
+    // The chat has room of its own.
     chat.join("Ada", "lobby");
     clients.pop();
-    wait_until("there is a place again", || open().is_ok());
+    wait_until("the echo has room again", || open().is_ok());
 }
 
-/// Its frame has no meaning: the Close that says so arrives, whatever else the client sends.
+/// An invalid frame is answered with a Close, which arrives even if the client continues to send.
 #[test]
-fn who_sends_on_after_a_fault_is_told() {
+fn a_client_that_sends_on_after_its_fault_gets_the_close() {
     let chat = Chat::start(&[]);
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let at_echo = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let at_echo = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     for mut client in [at_echo, chat.client()] {
-        client.stream.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+        client.stream.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
         for _ in 0..4 {
-            client.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+            client.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(client.end().code(), 1002);
@@ -413,10 +412,10 @@ fn who_sends_on_after_a_fault_is_told() {
 }
 
 #[test]
-fn nobody_keeps_a_place_at_the_echo_by_talking() {
+fn the_echo_limits_the_duration_of_a_connection() {
     let (chat, began) = (Chat::start(&["--echo", "1000"]), Instant::now());
     let request = ClientRequest::new(format!("ws://{}/echo", chat.address));
-    let mut client = Client::open(connect(&chat.address), &request).expect("it is let in");
+    let mut client = Client::open(connect(&chat.address), &request).expect("the chat accepts the client");
     let mut talking = client.stream.try_clone().expect("a descriptor");
     thread::spawn(move || {
         while talking.write_all(b"\x81\x82\0\0\0\0hi").is_ok() {
@@ -429,7 +428,7 @@ fn nobody_keeps_a_place_at_the_echo_by_talking() {
 }
 
 #[test]
-fn there_are_a_hundred_rooms_and_no_more_while_somebody_is_in_each() {
+fn at_most_a_hundred_rooms_are_occupied() {
     let chat = Chat::start(&[]);
     let token = chat.token("Ada");
     let enter = |room: &str| {
@@ -437,12 +436,12 @@ fn there_are_a_hundred_rooms_and_no_more_while_somebody_is_in_each() {
         client.send(&json!({ "type": "join", "token": token, "room": room }));
         (!matches!(client.event(), Event::Closed(_))).then_some(client)
     };
-    // With the three that are always there.
-    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("there is room")).collect();
+    // In addition to the three permanent rooms.
+    let mut people: Vec<_> = (0..97).map(|n| enter(&format!("room-{n}")).expect("the room is open")).collect();
     let mut refused = chat.client();
     refused.send(&json!({ "type": "join", "token": token, "room": "one-more" }));
     assert_eq!(refused.end().code(), 1013);
-    // The others are there for whoever comes.
+    // The existing rooms are still open to new users.
     for room in ["lobby", "room-0"] {
         chat.join("Bob", room);
     }

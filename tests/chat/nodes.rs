@@ -1,4 +1,4 @@
-//! Two nodes that share a Redis, behind nginx with `examples/chat/nginx.conf`, and clients that use TLS.
+//! Two nodes that share a Redis, with nginx as their proxy (`examples/chat/nginx.conf`), and clients that use TLS.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -14,8 +14,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use websocket_proto::{ClientRequest, Event};
 
-use crate::live::{Chat, Client, connect, exchange, join_while_others_talk, said_again, texts, wait_until};
-use crate::program::Program;
+use crate::live::{
+    Chat, Client, connect, exchange, join_while_others_talk, repeat_through_another_node, texts, wait_until,
+};
+use crate::shared::program::Program;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -44,13 +46,13 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     }
     ada.say("hello over there");
     bob.say("hello yourself");
-    let heard = [&mut ada, &mut bob].map(|client| [client.hear(), client.hear()]);
-    assert_eq!(heard[0], heard[1], "the same, in the same order, whoever hears it where");
+    let heard = [&mut ada, &mut bob].map(|client| [client.next_broadcast(), client.next_broadcast()]);
+    assert_eq!(heard[0], heard[1], "clients differ in messages or order");
     let mut said: Vec<_> = heard[0].iter().map(|said| (said["name"].as_str(), said["text"].as_str())).collect();
     said.sort_unstable();
     assert_eq!(said, [(Some("Ada"), Some("hello over there")), (Some("Bob"), Some("hello yourself"))]);
 
-    // Bob's node dies. Only that node knows Bob, and Carol, who will not come back.
+    // Bob's node is killed. Only that node knows of Bob and Carol; Carol does not come back.
     let of_bob = nodes.iter().position(|node| node.join("Carol", "lobby").1["node"] == bob_is_on).expect("one is");
     let (_carol, _) = nodes[of_bob].join("Carol", "lobby");
     ada.until_present(&["Ada", "Bob", "Carol"]);
@@ -58,15 +60,15 @@ fn nodes_share_their_rooms_and_a_killed_one_loses_nothing() {
     assert_eq!(bob.end().code(), 1006);
     for text in ["one", "two", "three"] {
         ada.say(text);
-        ada.hear();
+        ada.next_broadcast();
     }
     // The same address and token lead to the other node, which has the messages sent while Bob was away.
     let (mut bob, welcome) = nginx.join(&token, Some(&heard[1][1]["id"]));
     assert_eq!((&welcome["node"], &welcome["name"], &welcome["missing"]), (&ada_is_on, &json!("Bob"), &json!(false)));
     assert_eq!(texts(&welcome), ["one", "two", "three"]);
     bob.say("back again");
-    assert_eq!(ada.hear()["text"], "back again");
-    // After a while Carol is gone, too.
+    assert_eq!(ada.next_broadcast()["text"], "back again");
+    // Later the node forgets Carol.
     ada.until_present(&["Ada", "Bob"]);
 
     // The access log contains no token.
@@ -82,7 +84,7 @@ fn clients_are_disconnected_while_redis_is_down() {
     let chat = Chat::start_unheard(&["--redis", &redis.url]);
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say("before");
-    ada.hear();
+    ada.next_broadcast();
     redis.process.kill();
     assert_eq!(ada.end().code(), 1012);
     // The client is rejected: in a room it would receive no messages.
@@ -92,7 +94,7 @@ fn clients_are_disconnected_while_redis_is_down() {
     redis.restart();
     let mut ada = let_in(&chat);
     ada.say("after");
-    assert_eq!(ada.hear()["text"], "after");
+    assert_eq!(ada.next_broadcast()["text"], "after");
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn nodes_agree_on_a_new_secret_after_redis_was_emptied() {
     }
 }
 
-/// A client that the node accepts, after as many attempts as necessary.
+/// A client that the node accepts, after some attempts if necessary.
 fn let_in(node: &Chat) -> Client<TcpStream> {
     let mut attempt = None;
     wait_until("the chat lets people in", || {
@@ -155,7 +157,8 @@ fn other_nodes_learn_at_once_when_a_user_leaves() {
         Some(rooms.iter().filter(|room| room[0] != "lobby" && room[1] != 0).count())
     };
     ada.next(|message| people_elsewhere(message) == Some(70));
-    // For more than four seconds, after which a node repeats who is present: some users leave just before that.
+    // For more than four seconds, because a node repeats its list of users every four: some users leave just before
+    // that.
     while people.pop().is_some() {
         thread::sleep(Duration::from_millis(70));
     }
@@ -173,14 +176,14 @@ fn redis_keeps_no_more_rooms_than_a_node() {
     let token = chat.token("Ada");
     let (mut ada, _) = chat.join("Ada", "lobby");
     ada.say_with("first", "first of all");
-    ada.hear();
-    // Each client opens as many rooms as it may at once: 120 in all, more than the hundred of a node.
+    ada.next_broadcast();
+    // Each client opens the maximum number of rooms at once: 120 in all, more than a node's hundred.
     for maker in 0..24 {
         let mut client = chat.client();
         for room in 0..5 {
             client.join(&token, &format!("room-{maker}-{room}"), None);
             client.say_with(&room.to_string(), "here");
-            client.hear();
+            client.next_broadcast();
         }
     }
     // A history and a set of keys for each room, the list of rooms, and the nodes' secret.
@@ -196,7 +199,7 @@ fn redis_keeps_no_more_rooms_than_a_node() {
 fn a_message_repeated_through_another_node_is_broadcast_once() {
     let redis = Redis::start("again");
     let arguments = ["--redis", &redis.url];
-    said_again(&Chat::start(&arguments), &Chat::start(&arguments));
+    repeat_through_another_node(&Chat::start(&arguments), &Chat::start(&arguments));
 }
 
 /// A Redis of the test's own, on a socket in a directory of the test's own.
@@ -306,7 +309,7 @@ impl Nginx {
         let host = format!("localhost:{}", self.address.rsplit_once(':').expect("a port").1);
         let request = ClientRequest::new(format!("wss://{host}/chat")).origin(format!("https://{host}"));
         let request = request.expect("a valid origin");
-        let mut client = Client::open(self.connect(), &request).expect("it is let in");
+        let mut client = Client::open(self.connect(), &request).expect("the chat accepts the client");
         let welcome = client.join(token, "lobby", last);
         (client, welcome)
     }
@@ -321,5 +324,5 @@ impl Nginx {
 /// A free port; nginx could not report one that it chose.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    listener.local_addr().expect("the listener is bound").port()
 }

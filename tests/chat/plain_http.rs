@@ -63,7 +63,7 @@ fn head_gets_the_same_headers_as_get() {
     }
 }
 
-/// Whatever else is wrong with a HEAD request, the answer has no content.
+/// No error of a HEAD request is answered with content.
 #[test]
 fn no_answer_to_head_has_content() {
     let chat = Chat::start(&[]);
@@ -89,7 +89,7 @@ fn no_answer_to_head_has_content() {
         let (head, content) = answer(&chat, &[&request]);
         assert_eq!((&head[9..12], content.as_str()), (expected, ""), "{:.100}", request.escape_debug());
         let (head, content) = answer(&chat, &[&request.replacen("HEAD", "POST", 1)]);
-        assert!(!content.is_empty(), "{head}: other methods are told why");
+        assert!(!content.is_empty(), "{head}: other methods get an explanation");
     }
 }
 
@@ -183,8 +183,8 @@ fn bytes_after_the_content_are_rejected() {
     // Less content than announced gets no token at the end of the stream.
     let mut tcp = connect(&chat.address);
     let [head, content] = login("Content-Length: 15\r\n", ADA);
-    tcp.write_all(format!("{head}{content}").as_bytes()).expect("it reads");
-    tcp.shutdown(std::net::Shutdown::Write).expect("an open socket");
+    tcp.write_all(format!("{head}{content}").as_bytes()).expect("the peer reads");
+    tcp.shutdown(std::net::Shutdown::Write).expect("the socket is open");
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).expect("the server closes it");
     assert!(!answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());

@@ -7,19 +7,20 @@ use websocket_proto::{
     SendError, State, Timeout,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{
     assert_failed, client, connecting, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping,
     response_to, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Calls `close(code, reason)` as a script does; returns the body of the one Close frame that is sent.
 fn script_close(code: Option<u16>, reason: &str) -> Result<Vec<u8>, ScriptCloseError> {
     let (mut ws, mut output) = (client(), Output::new());
     let result = ws.close_from_script(code, reason, &mut output);
     assert_eq!(ws.state(), if result.is_ok() { State::Closing } else { State::Open });
-    assert_eq!(result.is_ok(), !output.is_empty(), "refused, and yet something was sent");
+    assert_eq!(result.is_ok(), !output.is_empty(), "an error, but a frame was sent");
     result.map(|()| frames(&drain(&mut output)).remove(0).1)
 }
 
@@ -35,7 +36,7 @@ fn scripts_may_send_1000_and_3000_to_4999() {
 }
 
 #[test]
-fn scripts_have_123_bytes_for_a_reason() {
+fn a_scripts_reason_has_at_most_123_bytes() {
     rows!("WS-CLOSE-2");
     for (fits, does_not) in [("a".repeat(123), "a".repeat(124)), ("€".repeat(41), "€".repeat(41) + "a")] {
         assert_eq!(script_close(Some(1000), &fits).unwrap()[2..], *fits.as_bytes());
@@ -47,7 +48,7 @@ fn scripts_have_123_bytes_for_a_reason() {
 /// WHATWG: "If code is null and reason is the empty string, the WebSocket Close frame must not have a body. If reason
 /// is non-empty but code is null, then set code to 1000 ("Normal Closure")."
 #[test]
-fn scripts_need_not_give_a_code() {
+fn the_code_is_optional_for_scripts() {
     rows!("WS-CLOSE-5");
     assert_eq!(script_close(None, "").unwrap(), b"");
     assert_eq!(script_close(None, "bye").unwrap(), b"\x03\xe8bye");
@@ -136,7 +137,7 @@ fn the_ready_state_is_closing_until_the_end_is_reported() {
 }
 
 #[test]
-fn messages_sent_before_go_out_before_the_close() {
+fn messages_sent_earlier_precede_the_close() {
     rows!("WS-CLOSE-7", "WS-CLOSE-11");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());

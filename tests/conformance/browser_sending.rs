@@ -6,10 +6,11 @@ use websocket_proto::{
     CloseCode, Config, Connection, ConnectionError, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{assert_failed, connecting, drain, every_cut_with, feed, frames, from_peer_of, pong};
 use crate::http::offering;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The output limit of these tests, in bytes.
 const LIMIT: usize = 100;
@@ -227,8 +228,8 @@ fn buffered_bytes_are_counted_before_compression() {
     let config = || Config::new().browser_rules(true).deflate(websocket_proto::Deflate::new());
     let agreed = crate::deflate::extensions("permessage-deflate");
     for mut ws in [
-        crate::harness::server_asked(config(), &crate::http::add(crate::harness::REQUEST, &agreed)),
-        crate::harness::client_told(config(), &agreed),
+        crate::harness::server_for_request(config(), &crate::http::add(crate::harness::REQUEST, &agreed)),
+        crate::harness::client_for_response(config(), &agreed),
     ] {
         assert!(ws.uses_deflate());
         let mut output = Output::new();

@@ -149,14 +149,14 @@ fn subprotocols_are_unique() {
     assert_eq!(written(&offering(&["a", "A"])).only("Sec-WebSocket-Protocol"), "a, A");
 }
 
-/// What is not offered is not there.
+/// Without an offer the header is missing.
 #[test]
-fn no_extension_unless_offered() {
+fn no_extension_is_offered_without_configuration() {
     rows!("6455-4.1-r14");
     assert!(written(&offering(&["chat"])).all("Sec-WebSocket-Extensions").is_empty());
     let (mut client, mut output) = (client(), Output::new());
-    client.send_text("Hello", &mut output).expect("it is open");
-    client.send_binary(&[0; 1000], &mut output).expect("it is open");
+    client.send_text("Hello", &mut output).expect("the connection is open");
+    client.send_binary(&[0; 1000], &mut output).expect("the connection is open");
     let sent = frames(&drain(&mut output));
     assert_eq!(sent.iter().map(|(header, _)| header.rsv).collect::<Vec<_>>(), [0, 0]);
 }

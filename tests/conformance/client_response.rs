@@ -81,7 +81,7 @@ fn accept_must_match_the_key() {
     rows!("6455-4.1-v4", "WS-HS-3");
     let request = offering(&[]);
     let good = response(&request);
-    let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it").to_owned();
+    let accept = header(&good, "Sec-WebSocket-Accept").expect("the response has the header").to_owned();
     let lower_case = accept.to_ascii_lowercase();
     let unpadded = accept.trim_end_matches('=');
     // The first is the RFC's example, which belongs to another key.
@@ -100,7 +100,7 @@ fn a_second_accept_header_fails() {
     rows!("6455-11.3.3-1");
     let request = offering(&[]);
     let good = response(&request);
-    let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it");
+    let accept = header(&good, "Sec-WebSocket-Accept").expect("the response has the header");
     let again = format!("Sec-WebSocket-Accept: {accept}\r\n");
     assert_fails(&request, add(&good, &again), HandshakeErrorKind::InvalidAccept);
     assert_fails(&request, add(&good, "Sec-WebSocket-Accept: x\r\n"), HandshakeErrorKind::InvalidAccept);
@@ -119,7 +119,7 @@ fn extensions() {
 }
 
 #[test]
-fn the_subprotocol_must_be_one_that_was_offered() {
+fn the_subprotocol_must_be_an_offered_one() {
     rows!("6455-4.1-v6", "6455-4.1-v7", "6455-11.3.4-2", "6455-8.1-1");
     let two = offering(&["a", "b"]);
     for selected in ["a", "b"] {
@@ -136,7 +136,7 @@ fn the_subprotocol_must_be_one_that_was_offered() {
     }
     let lines = "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b\r\n";
     assert_fails(&two, add(&response(&two), lines), HandshakeErrorKind::InvalidSubprotocol);
-    // What is no UTF-8 was not offered.
+    // Invalid UTF-8 matches no offered subprotocol.
     let not_text = with_byte(0xff, &response(&two), "Sec-WebSocket-Protocol: a?\r\n");
     assert_fails(&two, not_text, HandshakeErrorKind::InvalidSubprotocol);
 }
@@ -188,8 +188,8 @@ fn a_browser_checks_the_response_as_well() {
     }
     // Any other status fails it, and no redirect is followed.
     for status in ["200", "302", "401"] {
-        let refusal = add(&good.replace(" 101 ", &format!(" {status} ")), "Content-Length: 0\r\n");
-        let outcome = every_cut(make, refusal.as_bytes());
+        let rejection = add(&good.replace(" 101 ", &format!(" {status} ")), "Content-Length: 0\r\n");
+        let outcome = every_cut(make, rejection.as_bytes());
         let kind = HandshakeErrorKind::Rejected(status.parse().expect("a number"));
         assert_eq!((handshake_error(&outcome), outcome.output.len(), outcome.state), (Some(kind), 0, State::Closed));
     }
@@ -325,14 +325,14 @@ fn head_limits_are_exact_in_bytes_and_lines() {
     assert_eq!(handshake_error(&every_cut(make(small), with_interim(301).as_bytes())), too_large);
 }
 
-/// Each byte of a head is looked at once: to begin again with every read would come to no end here.
+/// Each byte of a head is read once: starting again with every read would take too long here.
 #[test]
 fn a_head_in_single_bytes_costs_no_more_than_its_length() {
     rows!("6455-4.1-v11");
     let config = Config::new().max_head_size(2 << 20).max_headers(40_000);
     let request = offering(&[]);
     let mut ws = connecting(&request, config).0;
-    // One long line, and many short ones, without an end in sight and then with one.
+    // One long line, and many short ones, without an end and with one.
     let filler = format!("X: {}\r\n", "y".repeat(500_000)) + &"X: 0123456789\r\n".repeat(30_000);
     let response = add(&response(&request), &filler);
     let outcome = feed(&mut ws, response.as_bytes().chunks(1));

@@ -4,9 +4,10 @@ use websocket_proto::{
     CloseCode, CloseStatus, Closed, Config, Event, Output, ProtocolErrorKind, Role, ScriptCloseError,
 };
 
-use crate::faults::{ROLES, assert_fault, open, rule, run, short_header_len};
+use crate::faults::{assert_fault, open, rule, run, short_header_len};
 use crate::harness::{client, code, drain, feed, frames, from_peer_of, hex};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Asserts that both roles answer a Close that has this code with the same code, and report it.
 #[track_caller]
@@ -41,8 +42,8 @@ fn assert_rejected(number: u16) {
         let outcome = run(role, &Config::new(), &[(0x88, &number.to_be_bytes())]);
         assert_fault(role, &outcome, &[], ProtocolErrorKind::InvalidCloseCode(number), 0);
         let mut output = Output::new();
-        let refused = open(role, &Config::new()).close_from_script(Some(number), "", &mut output);
-        assert_eq!((refused, output.len()), (Err(ScriptCloseError::InvalidAccess), 0));
+        let rejected = open(role, &Config::new()).close_from_script(Some(number), "", &mut output);
+        assert_eq!((rejected, output.len()), (Err(ScriptCloseError::InvalidAccess), 0));
     }
     assert_eq!(CloseCode::new(number), None);
 }

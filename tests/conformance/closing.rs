@@ -6,13 +6,14 @@ use websocket_proto::{
     Timeout,
 };
 
-use crate::faults::{ROLES, open, run};
+use crate::faults::{open, run};
 use crate::harness::{
     Outcome, client, code, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
-/// Receives the frames and then the end of the stream; returns what the last event reports.
+/// Receives the frames and then the end of the stream; returns the last event's report.
 ///
 /// A server reports it as soon as both Closes were exchanged, and closes the transport first; a client waits for that.
 #[track_caller]
@@ -52,7 +53,7 @@ fn a_close_is_answered_once_and_at_once_with_its_code() {
             assert_only_close(&run(role, &Config::new(), &[(0x88, &body)]), &body);
             assert_only_close(&run(role, &Config::new(), &[(0x88, &reason)]), &body);
             assert_only_close(&run(role, &Config::new(), &[(0x88, &reason), (0x88, &body)]), &body);
-            // The answer is there when the call that took the Close returns, whatever else was read.
+            // The answer is in the output when the call that received the Close returns, even with more input.
             let mut input = from_peer_of(role, &[(0x88, &body), (0x89, b"late")]);
             let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
             let event = ws.receive(&mut Input::new(&mut input), &mut output);
@@ -116,7 +117,7 @@ fn a_client_may_stop_waiting_for_the_server() {
     feed(&mut waiting, [hex("88 02 03 e8").as_slice()]);
     let Some(Event::Closed(closed)) = waiting.receive_eof() else { panic!("no end") };
     assert!(closed.was_clean() && waiting.is_closed());
-    // Or says that it took too long, before the server's Close or after it.
+    // Or reports a timeout, before the server's Close or after it.
     for (close, code) in [(&b""[..], 1006), (b"\x88\x02\x03\xe9", 1001)] {
         let (mut waiting, mut output) = (closing(Role::Client), Output::new());
         feed(&mut waiting, [close]);
@@ -126,7 +127,7 @@ fn a_client_may_stop_waiting_for_the_server() {
         let Some(Event::Closed(closed)) = waiting.receive_eof() else { panic!("no end") };
         assert_eq!((closed.code(), closed.was_clean()), (code, code == 1001));
     }
-    // It does so only where that is waited for.
+    // A timeout in a state without this wait has no effect.
     let mut open = client();
     open.time_out(Timeout::Closing, &mut Output::new());
     assert_eq!(open.state(), State::Open);
@@ -171,7 +172,7 @@ fn a_long_reason_is_cut_between_characters() {
 }
 
 #[test]
-fn nothing_but_control_frames_is_sent_after_close() {
+fn no_message_is_sent_after_a_close() {
     rows!("6455-5.5.1-6");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
@@ -188,7 +189,7 @@ fn nothing_but_control_frames_is_sent_after_close() {
 
 /// The reply does not wait for the rest of our own message, which then cannot be sent.
 #[test]
-fn a_close_in_the_middle_of_our_message_is_answered_now() {
+fn a_close_during_a_sent_message_is_answered_at_once() {
     rows!("6455-5.5.1-10");
     for role in ROLES {
         let mut ws = open(role, &Config::new());
@@ -268,7 +269,7 @@ fn messages_arrive_until_the_peers_close() {
     }
 }
 
-/// Closing in response to an event ends in the same way as closing at another time.
+/// Closing in response to an event has the same effect as closing at another time.
 #[test]
 fn a_close_may_be_started_on_an_event() {
     rows!("6455-7.1.3-1", "6455-7.1.4-1");

@@ -5,11 +5,12 @@ use websocket_proto::{
     CloseCode, Config, Connection, Event, MessageKind, Output, ProtocolErrorKind, Role, SendError, State,
 };
 
-use crate::faults::{ROLES, assert_fault, header_from_peer_of, open};
+use crate::faults::{assert_fault, header_from_peer_of, open};
 use crate::harness::{
     both_roles, client, drain, every_cut, every_cut_with, feed, frames, from_peer_of, hex, ping, pong, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The first two bytes of the header are enough.
 #[test]
@@ -116,7 +117,7 @@ fn pings_are_sent_and_answered_until_the_peers_close() {
 }
 
 #[test]
-fn a_pong_may_come_unasked_and_has_no_answer() {
+fn an_unsolicited_pong_is_reported_without_an_answer() {
     rows!("6455-5.5.3-3");
     both_roles(&[(0x8a, b""), (0x8a, b"heartbeat")], |_, outcome| {
         assert_eq!(outcome.events, [pong(b""), pong(b"heartbeat")]);

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Columns: id, who, layer, level, requirement. A copy of the table of requirements for this crate.
+/// Columns: id, actor, layer, level, requirement. A copy of the table of requirements for this crate.
 const TABLE: &str = include_str!("rows.tsv");
 
 /// The tests' source text: a row is covered if a `rows!` in it names the row.
 const SOURCES: &[&str] = &[
     include_str!("browser_closing.rs"),
     include_str!("browser_sending.rs"),
-    include_str!("client_refusal.rs"),
+    include_str!("client_rejection.rs"),
     include_str!("client_request.rs"),
     include_str!("client_response.rs"),
     include_str!("close_codes.rs"),
@@ -43,7 +43,7 @@ const SOURCES: &[&str] = &[
     include_str!("start_line.rs"),
     include_str!("uri.rs"),
     include_str!("vectors.rs"),
-    // An intermediary's, which no connection is.
+    // The row of an intermediary, which no connection is.
     include_str!("../examples/relay.rs"),
 ];
 
@@ -67,8 +67,7 @@ const WITHOUT_TEST: &[(&str, &str)] = &[
 #[cfg(not(feature = "deflate"))]
 const DEFLATE: &str = "permessage-deflate is left out of this build";
 
-/// Rows of the core that belong to parts of the crate that do not exist, or not in this build, by the start of their
-/// ids.
+/// Rows of the core for parts of the crate that do not exist, or are not in this build, by the start of their ids.
 const NOT_BUILT: &[(&str, &str)] = &[
     #[cfg(not(feature = "deflate"))]
     ("6455-4.2.2-17", DEFLATE),
@@ -133,12 +132,12 @@ fn conformance_coverage() {
     let excused: BTreeMap<&str, &str> = WITHOUT_TEST.iter().copied().collect();
     let (mut core, mut tested, mut missing) = (0, 0, Vec::new());
     let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
-    // "C", "C/D", "policy": every layer that the core takes part in.
+    // "C", "C/D", "policy": every layer that includes the core.
     for row in table().filter(|row| row.layer != "A" && row.layer != "D") {
         core += 1;
         if covered.contains(row.id) {
             tested += 1;
-            assert!(!excused.contains_key(row.id), "{} has a test and an excuse", row.id);
+            assert!(!excused.contains_key(row.id), "{} has a test and a reason to have none", row.id);
         } else if let Some((_, why)) = NOT_BUILT.iter().find(|(start, _)| row.id.starts_with(start)) {
             *waiting.entry(why).or_default() += 1;
         } else if !excused.contains_key(row.id) {

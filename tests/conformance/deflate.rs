@@ -1,10 +1,13 @@
-//! Connections with permessage-deflate, and the check of the DEFLATE reader and writer that the tests of it judge zlib by.
+//! Connections with permessage-deflate, and a check of the DEFLATE reader and writer with which the tests judge zlib.
 
+use crate::shared::data::noise;
+use crate::shared::frames::first_byte;
+use crate::shared::wired::ROLES;
 use websocket_proto::{Config, Connection, Deflate, Output, Role};
 
-use crate::harness::{REQUEST, client_told, drain, frames, from_peer_of, server_asked};
+use crate::harness::{REQUEST, client_for_response, drain, frames, from_peer_of, server_for_request};
 use crate::http::{add, some_cuts};
-pub(crate) use crate::rfc1951::{Reader, Writer};
+pub(crate) use crate::shared::harness::rfc1951::{Reader, Writer};
 
 /// "Hello", as RFC 7692 §7.2.3.1 compresses it.
 pub(crate) const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -16,31 +19,28 @@ pub(crate) fn extensions(elements: &str) -> String {
     format!("Sec-WebSocket-Extensions: {elements}\r\n")
 }
 
-/// An open server that was offered this, and accepted.
+/// An open server that accepted this offer.
 #[track_caller]
 pub(crate) fn server(deflate: Deflate, offer: &str) -> Connection {
-    let server = server_asked(Config::new().deflate(deflate), &add(REQUEST, &extensions(offer)));
+    let server = server_for_request(Config::new().deflate(deflate), &add(REQUEST, &extensions(offer)));
     assert!(server.uses_deflate(), "declined {offer}");
     server
 }
 
-/// An open client that was answered this.
+/// An open client that got this answer.
 #[track_caller]
 pub(crate) fn client(deflate: Deflate, answer: &str) -> Connection {
-    let client = client_told(Config::new().deflate(deflate), &extensions(answer));
+    let client = client_for_response(Config::new().deflate(deflate), &extensions(answer));
     assert!(client.uses_deflate(), "{answer}");
     client
 }
 
-/// An open connection of this role that compresses, with these parameters agreed.
+/// An open connection of this role with compression under these parameters.
 #[track_caller]
 pub(crate) fn agreed(role: Role, deflate: &Deflate, parameters: &str) -> Connection {
     let element = format!("permessage-deflate{parameters}");
     if role == Role::Server { server(deflate.clone(), &element) } else { client(deflate.clone(), &element) }
 }
-
-/// Both roles, under test.
-pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// Runs frames against both roles, in every way that `some_cuts` knows.
 #[track_caller]
@@ -54,30 +54,18 @@ pub(crate) fn both_in_pieces(
     }
 }
 
-/// The frames that sending made, as first byte and unmasked payload.
+/// The sent frames, as first byte and unmasked payload.
 pub(crate) fn sent(ws: &mut Connection, send: impl FnOnce(&mut Connection, &mut Output)) -> Vec<(u8, Vec<u8>)> {
     let mut output = Output::new();
     send(ws, &mut output);
-    let first_byte = |header: &websocket_proto::frame::FrameHeader| {
-        u8::from(header.fin) << 7 | header.rsv << 4 | header.opcode as u8
-    };
     let frames = frames(&drain(&mut output));
-    // RFC 6455 §5.1, for what is compressed too.
+    // RFC 6455 §5.1, also for compressed frames.
     assert!(frames.iter().all(|(header, _)| header.mask.is_some() == (ws.role() == Role::Client)), "{frames:?}");
     frames.into_iter().map(|(header, payload)| (first_byte(&header), payload)).collect()
 }
 
-/// Bytes without a pattern.
-pub(crate) fn noise(len: usize, mut seed: u32) -> Vec<u8> {
-    let mut next = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 24) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
 #[test]
-fn writer_and_reader_agree() {
+fn the_reader_reads_the_writers_stream_and_the_rfcs_example() {
     let data = noise(300, 1);
     let message = Writer::default()
         .stored(false, &data)

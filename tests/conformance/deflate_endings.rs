@@ -1,16 +1,21 @@
-//! The end of a compressed message: what its last bytes become is looked at as everything before, whether they come out
-//! with the last byte of the payload, later, or only with the four bytes that do not travel (RFC 7692 §7.2.2).
+//! The last bytes of a compressed message are checked like all others, whether they are inflated with the payload's
+//! last byte, later, or only with the four bytes that are not sent (RFC 7692 §7.2.2).
 
 use websocket_proto::{Config, Connection, Deflate, Event, Role};
 
-use crate::deflate::{HELLO, ROLES, Reader, Writer, extensions};
-use crate::harness::{Outcome, REQUEST, client_told, every_cut, feed, from_peer_of, server_asked, text};
+use crate::deflate::{HELLO, Reader, Writer, extensions};
+use crate::harness::{Outcome, REQUEST, client_for_response, every_cut, feed, from_peer_of, server_for_request, text};
 use crate::http::add;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 fn open(role: Role, config: &Config) -> Connection {
     let (config, line) = (config.clone().deflate(Deflate::new()), extensions("permessage-deflate"));
-    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+    if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    }
 }
 
 /// Whole messages, and parts of these sizes.
@@ -20,7 +25,7 @@ fn config(part_size: usize) -> Config {
     if part_size > 0 { Config::new().part_size(part_size) } else { Config::new() }
 }
 
-/// What was delivered of the only message that is not "Hello", whether it is whole, and the rest of the outcome.
+/// The delivered bytes of the only message other than "Hello", whether it is complete, and the rest of the outcome.
 fn delivered(outcome: &Outcome) -> (Vec<u8>, bool) {
     let (mut bytes, mut is_whole) = (Vec::new(), false);
     for event in outcome.before_end() {
@@ -38,7 +43,7 @@ fn delivered(outcome: &Outcome) -> (Vec<u8>, bool) {
     (bytes, is_whole)
 }
 
-/// As [`every_cut`], but for parts, which follow the cuts: what they come to is the same.
+/// Like [`every_cut`], but for parts, which depend on the cuts: their concatenation does not.
 #[track_caller]
 fn at_every_cut(role: Role, config: &Config, part_size: usize, input: &[u8]) -> Outcome {
     if part_size == 0 {
@@ -56,7 +61,7 @@ fn at_every_cut(role: Role, config: &Config, part_size: usize, input: &[u8]) -> 
     whole
 }
 
-/// The same bytes in three sorts of blocks, the last of which says more than there is room for, if room is short.
+/// The same bytes in four kinds of blocks; the last one inflates to more than the buffer if the buffer is small.
 fn spellings(bytes: &[u8]) -> [Vec<u8>; 4] {
     let (head, tail) = bytes.split_at(bytes.len() - 1);
     [
@@ -68,7 +73,7 @@ fn spellings(bytes: &[u8]) -> [Vec<u8>; 4] {
 }
 
 #[test]
-fn text_that_ends_wrong() {
+fn text_with_an_invalid_end_fails() {
     rows!("7692-6-9", "6455-8.1-1");
     let endings: [&[u8]; 6] = [b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xed\xa0", b"\xe2\x82x"];
     for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
@@ -86,7 +91,7 @@ fn text_that_ends_wrong() {
                 );
                 assert!(part_size > 0 || text.is_empty());
                 outcome.assert_fails(1007, outcome.before_end());
-                // No fault in binary.
+                // Binary data with the same bytes is valid.
                 let outcome =
                     at_every_cut(role, &config(part_size), part_size, &from_peer_of(role, &[(0xc2, &payload)]));
                 assert_eq!((delivered(&outcome), outcome.closed()), ((bytes.clone(), true), None));
@@ -95,10 +100,10 @@ fn text_that_ends_wrong() {
     }
 }
 
-/// Messages whose last bytes are one match of three to 258 bytes: of all sizes around each size of the parts, and around
-/// the limit.
+/// Messages whose last bytes are one match of three to 258 bytes, for all sizes around each part size and around the
+/// limit.
 #[test]
-fn the_limit_is_reached_by_the_last_bytes() {
+fn the_limit_holds_for_the_last_bytes() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
         for matches in [1, 2, 5, 6, 33, 100] {
@@ -122,12 +127,13 @@ fn the_limit_is_reached_by_the_last_bytes() {
     }
 }
 
-/// A long match needs a few bits and becomes 258 bytes, for which there may be no room when the last bit was read.
+/// A match needs a few bits and becomes up to 258 bytes, for which the buffer may be too short after the last bit was
+/// read.
 #[test]
-fn what_is_still_to_come_when_everything_was_read() {
+fn bytes_inflated_after_the_last_read_are_delivered() {
     rows!("7692-7.2.2-1", "7692-7.2.2-10");
     let zeros = |count: usize| {
-        // 285 is a length of 258, here from one byte back.
+        // 285 is the code of a length of 258, here at a distance of one byte.
         let bits = (0..count).fold(Bits::default().number(0b010, 3).code(0x30 + 0x61, 8), |bits, _| {
             bits.code(0xc0 + 285 - 280, 8).code(0, 5)
         });
@@ -150,7 +156,7 @@ fn what_is_still_to_come_when_everything_was_read() {
     }
 }
 
-/// DEFLATE bit by bit, as [`Writer`] has no codes of its own.
+/// DEFLATE bit by bit, because [`Writer`] has no codes of its own.
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
@@ -163,7 +169,7 @@ impl Bits {
             if self.len.is_multiple_of(8) {
                 self.bytes.push(0);
             }
-            *self.bytes.last_mut().expect("pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
+            *self.bytes.last_mut().expect("a byte was pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
             self.len += 1;
         }
         self
@@ -174,8 +180,8 @@ impl Bits {
         self.number(code.reverse_bits() >> (32 - bits), bits)
     }
 
-    /// Begins a block with codes of its own (RFC 1951 §3.2.7): those of the literals 'a' to 'n' have 1 to 14 bits, all
-    /// ones and then a zero; those of 'o' and of the end have 15, and the end's are all ones.
+    /// Starts a block with its own codes (RFC 1951 §3.2.7): the codes of the literals 'a' to 'n' have 1 to 14 bits, all
+    /// ones and then a zero; those of 'o' and of the end have 15 bits, and the end's are all ones.
     fn own_codes(self) -> Self {
         const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
@@ -184,7 +190,7 @@ impl Bits {
             lengths[usize::from(symbol)] = len;
         }
         lengths[256] = 15;
-        // 257 literals and one distance, whose code is not used; the lengths by 13 codes of four bits and six of five.
+        // 257 literals and one distance, whose code is unused; the lengths by 13 codes of four bits and six of five.
         let header = self.number(0b100, 3).number(0, 5).number(0, 5).number(15, 4);
         let header = ORDER.iter().fold(header, |bits, symbol| bits.number(if *symbol < 13 { 4 } else { 5 }, 3));
         lengths.iter().chain(&[0]).fold(header, |bits, len| match len {
@@ -203,20 +209,20 @@ impl Bits {
     }
 }
 
-/// In a block with such codes, the four bytes that do not travel are sixteen times 'a' and the end, and a bit of them is
-/// left. A message that is cut there does not end where a block does, though zlib stops at the end of a block, with all
-/// four bytes read: to take it for whole would lose the sixteen, and to take those would be to look at them.
+/// In a block with such codes, the four bytes that are not sent decode to sixteen times 'a' and the end, with one bit
+/// left over. A message that is cut there does not end at the end of a block, although zlib stops at one, with all four
+/// bytes read: accepting it would lose the sixteen bytes, or deliver bytes that were not sent.
 #[test]
-fn what_only_the_tail_brings_is_no_end() {
+fn an_end_inside_the_removed_tail_is_invalid() {
     rows!("7692-7.2.2-1", "7692-7.2.1-3", "7692-7.2.2-6");
     for fill in 0..8 {
-        // As many as bring it to the border of a byte.
+        // The literals that fill the last byte.
         let written = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
         if !written.is_aligned() {
             continue;
         }
         let payload = written.bytes;
-        // That all this is so, says the other implementation, of what would end well: the end's code, a stored block.
+        // The independent reader confirms this for a valid ending: the end's code, and a stored block.
         let ended = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
         let ended = (0..16).fold(ended, |bits, _| bits.own_literal(b'a')).code((1 << 15) - 1, 15).number(0, 3).bytes;
         assert_eq!(Reader::default().message(&ended), vec![b'a'; fill + 16]);
@@ -238,9 +244,9 @@ fn what_only_the_tail_brings_is_no_end() {
     panic!("no number of literals ends at the border of a byte");
 }
 
-/// A last block may end the payload, and then the four bytes begin another.
+/// A payload may end with a last block; then the four bytes start another one.
 #[test]
-fn a_last_block_at_the_end() {
+fn a_payload_may_end_with_a_last_block() {
     rows!("7692-7.2.2-1", "7692-7.2.1-5");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
         for bytes in ["x", "text", "né, né, né, né, né"] {
@@ -248,7 +254,7 @@ fn a_last_block_at_the_end() {
             let input = from_peer_of(role, &[(0xc1, &good)]);
             let outcome = at_every_cut(role, &config(part_size), part_size, &input);
             assert_eq!((delivered(&outcome), outcome.closed()), ((bytes.as_bytes().to_vec(), true), None));
-            // Without the first bits of the block that the four bytes are of, those are no block.
+            // Without the first bits of the block that the four bytes complete, they form no block.
             let cut = &good[..good.len() - 1];
             let outcome = at_every_cut(role, &config(part_size), part_size, &from_peer_of(role, &[(0xc1, cut)]));
             outcome.assert_fails(1007, outcome.before_end());

@@ -10,7 +10,7 @@ use crate::rows;
 
 const SETTINGS: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 
-/// The extensions that a server with this configuration answers to the offers; it opens in any case.
+/// The extensions with which a server of this configuration answers the offers; the handshake succeeds in any case.
 #[track_caller]
 fn answer(deflate: &Deflate, offers: &str) -> Option<String> {
     let request = add(REQUEST, &extensions(offers));
@@ -172,7 +172,7 @@ fn a_server_answers_every_offer_by_its_settings() {
             let most = offer.client_bits.map(|bits| bits.unwrap_or(15).min(10));
             match client_bits {
                 Refuse => assert_eq!(answer.client_bits, None, "{what}"),
-                // Without a value, the client asks for nothing: it only says that it could limit its window.
+                // Without a value, the parameter only allows the server to limit the client's window.
                 Allow if offer.client_bits == Some(None) => assert_eq!(answer.client_bits, None, "{what}"),
                 Allow | Prefer | Require => assert_eq!(answer.client_bits, most.map(Some), "{what}"),
             }
@@ -181,7 +181,7 @@ fn a_server_answers_every_offer_by_its_settings() {
 }
 
 #[test]
-fn a_server_takes_the_first_acceptable_offer() {
+fn a_server_accepts_the_first_acceptable_offer() {
     rows!("7692-5-2", "7692-5-3", "7692-7.1.3-1", "7692-7.1.2.2-1", "6455-9-4");
     let deflate = Deflate::new().window_bits(15).peer_window_bits(15).client_max_window_bits(Allow);
     for (offers, expected) in [
@@ -209,11 +209,11 @@ fn a_server_takes_the_first_acceptable_offer() {
     let outcome = every_cut(|| Connection::server(Config::new().deflate(deflate.clone())), request.as_bytes());
     let expected = Some("permessage-deflate; server_max_window_bits=8".to_owned());
     assert_eq!(read_answer(&outcome, &request), expected);
-    // A server that rejects the first element takes the second.
-    let refusing = Deflate::new().server_max_window_bits(Refuse);
+    // A server that cannot accept the first element accepts the second.
+    let rejecting = Deflate::new().server_max_window_bits(Refuse);
     let both = "permessage-deflate; server_max_window_bits=10, permessage-deflate";
-    assert_eq!(answer(&refusing, both).as_deref(), Some("permessage-deflate"));
-    assert_eq!(answer(&refusing, "permessage-deflate; server_max_window_bits=10"), None);
+    assert_eq!(answer(&rejecting, both).as_deref(), Some("permessage-deflate"));
+    assert_eq!(answer(&rejecting, "permessage-deflate; server_max_window_bits=10"), None);
 }
 
 /// Parameters that no element may have.
@@ -301,19 +301,19 @@ fn illegal_answers_fail_the_client() {
 }
 
 #[test]
-fn every_wish_and_every_answer() {
+fn a_client_accepts_exactly_the_answers_that_its_settings_allow() {
     rows!("7692-7.1.1.1-5", "7692-7.1.2.1-5", "7692-7.1.2.2-4", "7692-7-8", "7692-5-8", "6455-9.1-8");
     let answers = Element::all(&[None, Some(8), Some(10), Some(15)], &[None, Some(Some(8)), Some(Some(15))]);
     for settings @ [server_no_takeover, _, server_bits, client_bits] in all_settings() {
         let deflate = configured(settings);
         for answer in &answers {
-            // A required parameter is missing, or its window is larger than asked for; or the answer limits the
-            // client's window, which the client did not offer.
+            // A required parameter is missing, or its window is larger than requested; or the answer limits the
+            // client's window without an offer.
             let wrong = server_no_takeover == Require && !answer.server_no_takeover
                 || server_bits == Require && answer.server_bits.is_none_or(|bits| bits > 10)
                 || client_bits < Prefer && answer.client_bits.is_some()
                 || client_bits == Require && answer.client_bits.is_none();
-            // A window that is larger than the first offer asks for answers the second, which asks for none.
+            // A window that is larger than the first offer requests can only answer the second one.
             assert_eq!(opens_on(&deflate, &extensions(&answer.text()), false), !wrong, "{settings:?}, {answer:?}");
         }
         assert!(opens_on(&deflate, "", false), "{settings:?}");
@@ -321,7 +321,7 @@ fn every_wish_and_every_answer() {
 }
 
 #[test]
-fn a_client_offers_what_its_settings_say() {
+fn a_clients_offers_follow_its_settings() {
     rows!("7692-5-1", "7692-7.1.1.1-1", "7692-7.1.1.2-1", "7692-7.1.2.1-1", "7692-7.1.2.2-1", "6455-9-1", "6455-9.1-4");
     assert_eq!(Deflate::default(), Deflate::new());
     // Values out of range become the nearest one in range.
@@ -346,7 +346,7 @@ fn a_client_offers_what_its_settings_say() {
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10, \
              permessage-deflate; server_no_context_takeover",
         ),
-        // Windows are from 8 to 15 bits, whatever is asked for.
+        // Windows have 8 to 15 bits; values out of range become the nearest one.
         (nothing().server_max_window_bits(Require).peer_window_bits(7), "permessage-deflate; server_max_window_bits=8"),
         (
             nothing().server_max_window_bits(Require).peer_window_bits(16),

@@ -1,36 +1,46 @@
-//! What was agreed on permessage-deflate is obeyed, as the bytes on the wire show: every wish of the caller's against
+//! The negotiated parameters of permessage-deflate are obeyed, as the bytes on the wire show: every setting against
 //! every answer and every offer, and each window to the byte.
 
 use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
 use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, extensions, noise, sent};
-use crate::harness::{REQUEST, client_told, feed, from_peer_of, server_asked, text};
+use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, extensions, sent};
+use crate::harness::{REQUEST, client_for_response, feed, from_peer_of, server_for_request, text};
 use crate::http::add;
 use crate::rows;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
 
-/// A connection of this role, after the peer has offered or answered this; `None` if that was declined.
+/// A connection of this role after this offer or answer; `None` if it was declined.
 fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
     let (config, line) = (Config::new().deflate(deflate.clone()), extensions(element));
-    let ws = if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+    let ws = if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    };
     ws.uses_deflate().then_some(ws)
 }
 
-/// Whether each message starts with an empty window: the same text twice, read by one who forgets everything.
+/// Whether each message starts with an empty window: the same text twice, read by a decompressor without context.
 #[track_caller]
 fn forgets(ws: &mut Connection, what: &str) -> bool {
     let words = "Hello, hello, and once more the same words";
-    let payloads = [(); 2].map(|()| sent(ws, |ws, output| ws.send_text(words, output).expect("open")).remove(0).1);
+    let payloads = [(); 2]
+        .map(|()| sent(ws, |ws, output| ws.send_text(words, output).expect("the connection is open")).remove(0).1);
     let mut reader = Reader::default();
     assert!(payloads.iter().all(|payload| reader.message(payload) == words.as_bytes()), "{what}");
     let is_same = payloads[0] == payloads[1];
-    assert!(is_same || payloads[1].len() < payloads[0].len() / 2, "{what}: neither forgotten nor referred to");
+    assert!(
+        is_same || payloads[1].len() < payloads[0].len() / 2,
+        "{what}: neither without context nor with a reference"
+    );
     is_same
 }
 
-/// Whether a message of the peer's may refer to the one before it.
+/// Whether the peer's messages may refer to the message before.
 #[track_caller]
 fn expects_context(ws: &mut Connection, what: &str) -> bool {
     let frames = from_peer_of(ws.role(), &[(0xc1, HELLO), (0xc1, HELLO_AGAIN)]);
@@ -46,7 +56,7 @@ fn expects_context(ws: &mut Connection, what: &str) -> bool {
     }
 }
 
-/// What a peer may say of the context, as an offer or as an answer.
+/// The peer's context parameters, in an offer or an answer.
 const FRESH: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
 fn element((server, client): (bool, bool)) -> String {
@@ -66,13 +76,13 @@ fn wishing((server, client, shared): (DeflateParameter, DeflateParameter, bool))
 }
 
 #[test]
-fn a_server_keeps_to_what_it_answered() {
+fn a_server_obeys_its_answer() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-7", "7692-7.1.1.1-3", "7692-7.1.1.2-3", "7692-7.2.2-4", "7692-7.2.2-5");
     for (wish, offered) in every_wish().flat_map(|wish| FRESH.map(|offered| (wish, offered))) {
         let ((server, client, shared), what) = (wish, format!("{wish:?}, offered {offered:?}"));
         let make = || open(Role::Server, &wishing(wish), &element(offered));
         let Some(mut ws) = make() else {
-            // It shares what forgets, and so it agrees.
+            // A shared compressor keeps no context, so the server agrees.
             assert!(server == Refuse && offered.0 && !shared, "{what}: declined");
             continue;
         };
@@ -84,41 +94,41 @@ fn a_server_keeps_to_what_it_answered() {
 }
 
 #[test]
-fn a_client_keeps_to_what_it_was_answered_and_to_its_own_wish() {
+fn a_client_obeys_the_answer_and_its_own_settings() {
     rows!("7692-7.1.1.2-5", "7692-7.1.1.2-6", "7692-7.1.1.1-5", "7692-7.2.2-4", "7692-7.2.2-5");
     for (wish, answered) in every_wish().flat_map(|wish| FRESH.map(|answered| (wish, answered))) {
         let ((server, client, shared), what) = (wish, format!("{wish:?}, answered {answered:?}"));
-        // Without what it requires of the server, it does not open.
+        // Without a parameter that it requires of the server, the client fails.
         if (server == Require || shared) && !answered.0 {
             continue;
         }
         let make = || open(Role::Client, &wishing(wish), &element(answered)).expect("it was answered");
-        // RFC 7692 §7.1.1.2: a client may give up its own context, whatever the server says of it.
+        // RFC 7692 §7.1.1.2: a client may give up its own context, whatever the server answers.
         let is_fresh = shared || client == Require || answered.1;
         assert_eq!(forgets(&mut make(), &what), is_fresh, "{what}");
         assert_eq!(expects_context(&mut make(), &what), !answered.0, "{what}");
     }
 }
 
-/// Whether fragments, and what is prepared, forget as whole messages do.
+/// Fragments and prepared messages follow the parameters like whole messages.
 #[test]
-fn however_it_is_sent() {
+fn fragments_and_prepared_messages_obey_the_parameters() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5", "7692-6-5");
     let words = "Hello, hello, and once more the same words";
     for (role, shared) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
         let make = || open(role, &wishing((Require, Require, shared)), &element((true, true))).expect("agreed");
         let fragments = |ws: &mut Connection, output: &mut Output| {
             let (head, tail) = words.split_at(20);
-            ws.send_fragment(MessageKind::Text, head.as_bytes(), false, output).expect("open");
-            ws.send_fragment(MessageKind::Text, tail.as_bytes(), true, output).expect("open");
+            ws.send_fragment(MessageKind::Text, head.as_bytes(), false, output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, tail.as_bytes(), true, output).expect("the connection is open");
         };
         let prepared = PreparedMessage::text(words);
         let mut ws = make();
         for round in 0..6 {
             let frames = sent(&mut ws, |ws, output| match round % 3 {
-                0 => ws.send_text(words, output).expect("open"),
+                0 => ws.send_text(words, output).expect("the connection is open"),
                 1 => fragments(ws, output),
-                _ => ws.send_prepared(&prepared, output).expect("open"),
+                _ => ws.send_prepared(&prepared, output).expect("the connection is open"),
             });
             let payload: Vec<u8> = frames.into_iter().flat_map(|(_, payload)| payload).collect();
             assert_eq!(Reader::default().message(&payload), words.as_bytes(), "{role:?}, shared: {shared}, {round}");
@@ -126,7 +136,7 @@ fn however_it_is_sent() {
     }
 }
 
-/// How the window of a connection came to have so many bits.
+/// The ways in which the window of a connection gets `bits` bits.
 fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     let (own, other) = if role == Role::Server { ("server", "client") } else { ("client", "server") };
     let fresh = "; server_no_context_takeover; client_no_context_takeover";
@@ -141,7 +151,7 @@ fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     ];
     if role == Role::Server {
         ways.push(("told unasked", configured.server_max_window_bits(Require), String::new()));
-        // The peer's window is its own.
+        // The limit on the peer's window does not affect this side's.
         ways.push(("beside another", largest, format!("; server_max_window_bits={bits}; {other}_max_window_bits=15")));
     } else {
         let other = format!("; client_max_window_bits={bits}; {other}_max_window_bits=15");
@@ -150,24 +160,24 @@ fn ways(role: Role, bits: u8) -> Vec<(String, Connection)> {
     ways.into_iter().map(|(way, deflate, element)| (way.to_owned(), agreed(role, &deflate, &element))).collect()
 }
 
-/// Bytes without a pattern, of which the first sixty come again after this many.
+/// Bytes without a pattern, whose first sixty are repeated at this distance.
 fn again(distance: usize) -> Vec<u8> {
     let mut data = noise(distance, 77);
     data.extend_from_within(..60);
     data
 }
 
-/// RFC 7692 §7.1.2.1: "the LZ77 sliding window size", to the byte: what lies a byte beyond it is not referred to, and
-/// what lies well within it is.
+/// RFC 7692 §7.1.2.1: "the LZ77 sliding window size", to the byte: no reference exceeds it, and data well within it is
+/// referred to.
 #[test]
-fn a_window_is_exactly_as_large_as_agreed() {
+fn no_reference_exceeds_the_negotiated_window() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5", "7692-7.1.2-8", "7692-7.1.2.1-3");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=15).map(move |bits| (role, bits))) {
         let window = 1_usize << bits;
         // zlib leaves 262 bytes of its window unused, and uses one of 9 bits for 8.
         let within = (1 << bits.max(9)) - 262;
         for (way, mut ws) in ways(role, bits) {
-            // Nothing of what comes next is in it.
+            // The following data repeats nothing in it.
             let filler = noise(1 << 15, bits.into());
             for (distance, is_near) in
                 [(within, true), (within / 2, true), (window + 1, false), (window + window / 4, false)]
@@ -176,22 +186,23 @@ fn a_window_is_exactly_as_large_as_agreed() {
                 let mut reader = Reader::default();
                 let payloads = [&filler, &data].map(|message| {
                     let payload =
-                        sent(&mut ws, |ws, output| ws.send_binary(message, output).expect("open")).remove(0).1;
+                        sent(&mut ws, |ws, output| ws.send_binary(message, output).expect("the connection is open"))
+                            .remove(0)
+                            .1;
                     assert!(reader.message(&payload) == *message, "{what}");
                     payload
                 });
                 assert!(reader.farthest <= window, "{what}: {}", reader.farthest);
-                // Without the repetition, nothing makes it shorter.
+                // Without the repetition, the data does not compress.
                 assert_eq!(payloads[1].len() < data.len(), is_near, "{what}");
             }
         }
     }
 }
 
-/// The window goes on over fragments, and over messages if they may refer to those before them, and ends where it was
-/// agreed.
+/// The window spans fragments, and messages with context takeover, and ends at the negotiated size.
 #[test]
-fn a_window_spans_what_it_may() {
+fn the_window_spans_fragments_and_messages_with_takeover() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5", "7692-7.2.1-7", "7692-7.1.1.1-6");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=15).map(move |bits| (role, bits))) {
         let own = if role == Role::Server { "server" } else { "client" };
@@ -206,7 +217,7 @@ fn a_window_spans_what_it_may() {
                 let (head, tail) = data.split_at(distance);
                 let frames = sent(&mut ws, |ws, output| {
                     for (part, fin) in [(head, !is_fragmented), (tail, true)] {
-                        ws.send_fragment(MessageKind::Binary, part, fin, output).expect("open");
+                        ws.send_fragment(MessageKind::Binary, part, fin, output).expect("the connection is open");
                     }
                 });
                 let payloads: Vec<Vec<u8>> = frames.into_iter().map(|(_, payload)| payload).collect();
@@ -222,9 +233,9 @@ fn a_window_spans_what_it_may() {
     }
 }
 
-/// Every level and every memory level, to the byte beyond the window.
+/// Every level and every memory level, one byte beyond the window.
 #[test]
-fn a_window_at_every_level() {
+fn the_window_holds_at_every_level() {
     rows!("7692-7.1.2.1-6", "7692-7.1.2.2-5");
     for (role, bits) in ROLES.into_iter().flat_map(|role| (8..=14).map(move |bits| (role, bits))) {
         let own = if role == Role::Server { "server" } else { "client" };
@@ -234,7 +245,7 @@ fn a_window_at_every_level() {
             let mut reader = Reader::default();
             for distance in [(1 << bits) + 1, (1 << bits) + 64, (1 << (bits + 1)) - 262] {
                 let data = again(distance);
-                let frames = sent(&mut ws, |ws, output| ws.send_binary(&data, output).expect("open"));
+                let frames = sent(&mut ws, |ws, output| ws.send_binary(&data, output).expect("the connection is open"));
                 assert!(reader.message(&frames[0].1) == data);
             }
             assert!(reader.farthest <= 1 << bits, "{role:?}, {bits} bits, level {level}: {} back", reader.farthest);

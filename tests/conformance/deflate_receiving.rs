@@ -2,12 +2,15 @@
 
 use websocket_proto::{Config, Connection, ConnectionError, Deflate, Event, ProtocolErrorKind, Role, State};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Writer, agreed, both_in_pieces, client, extensions, noise, server};
+use crate::deflate::{HELLO, HELLO_AGAIN, Writer, agreed, both_in_pieces, client, extensions, server};
 use crate::harness::{
-    Outcome, REQUEST, binary, client_told, every_cut, feed, from_peer_of, ping, pong, server_asked, text,
+    Outcome, REQUEST, binary, client_for_response, every_cut, feed, from_peer_of, ping, pong, server_for_request, text,
 };
 use crate::http::add;
 use crate::rows;
+use crate::shared::compression::bomb;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 /// Both parameters that forbid context takeover.
 const NO_TAKEOVER: &str = "; client_no_context_takeover; server_no_context_takeover";
@@ -47,7 +50,7 @@ fn hello() -> Event<'static> {
 }
 
 #[test]
-fn whole_messages() {
+fn compressed_messages_are_received_at_every_cut() {
     rows!("7692-6-1", "7692-6-4", "7692-7.2.1-4", "7692-7.2.1-5", "7692-7.2.2-1");
     let blocks: [(&str, &[u8]); 4] = [
         ("V11", HELLO),
@@ -91,11 +94,11 @@ fn context_is_taken_over_unless_agreed_otherwise() {
             let outcome = every_cut(|| agreed(role, &Deflate::new(), parameters), &from_peer_of(role, frames));
             assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
         }
-        // Without takeover the second message refers to nothing.
+        // Without takeover the second message has nothing to refer to.
         let outcome = every_cut(|| without_takeover(role), &from_peer_of(role, frames));
         outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
     }
-    // A hint that the server did not follow: the client still takes over.
+    // The server ignored a hint: the client still takes over.
     let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::DeflateParameter::Refuse);
     let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
     let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
@@ -147,7 +150,7 @@ fn invalid_deflate_data_fails() {
         b"\0\x05",
         // LEN and NLEN are not complements.
         b"\0\x05\0\xfa\xfeHello\0",
-        // The tail is there twice, except for its first byte.
+        // The tail twice, except for its first byte.
         b"\0\0\0\xff\xff",
         // Junk after a last block, and after the end of the message.
         b"\xf3\x48\xcd\xc9\xc9\x07\0\xff\xff",
@@ -183,12 +186,12 @@ fn rsv1_is_only_for_the_first_frame_of_a_message() {
 }
 
 #[test]
-fn what_was_not_agreed_is_not_received() {
+fn a_compressed_frame_without_agreement_fails() {
     rows!("7692-6-3");
     for role in ROLES {
         let make = || match role {
-            Role::Server => server_asked(Config::new().deflate(Deflate::new()), REQUEST),
-            Role::Client => client_told(Config::new().deflate(Deflate::new()), ""),
+            Role::Server => server_for_request(Config::new().deflate(Deflate::new()), REQUEST),
+            Role::Client => client_for_response(Config::new().deflate(Deflate::new()), ""),
         };
         assert!(!make().uses_deflate());
         every_cut(make, &from_peer_of(role, &[(0xc1, HELLO)])).assert_fails(1002, &[]);
@@ -245,16 +248,6 @@ fn back_references_reach_32768_bytes() {
     both_in_pieces(make, frames, |outcome| assert_eq!(outcome.events, [binary(&data), binary(&data[..3])]));
 }
 
-/// A compressed message of `zeros` zero bytes, at about a thousandth of their size.
-pub(crate) fn bomb(zeros: usize) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut out = vec![0; zeros / 500 + 100];
-    deflate.compress(&vec![0; zeros], &mut out, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), zeros as u64);
-    out.truncate(usize::try_from(deflate.total_out()).expect("small") - 4);
-    out
-}
-
 #[test]
 fn the_size_limit_holds_while_inflating() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
@@ -276,14 +269,18 @@ fn the_size_limit_holds_while_inflating() {
 fn limited(role: Role, limit: usize) -> Connection {
     let config = Config::new().max_message_size(limit).deflate(Deflate::new());
     let line = extensions("permessage-deflate");
-    if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) }
+    if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    }
 }
 
 #[test]
 fn the_size_limit_is_exact() {
     rows!("7692-7.2.2-10", "7692-7.2.2-11");
     for role in ROLES {
-        // A message whose compressed form is longer than the limit is not rejected for that.
+        // A compressed form that is longer than the limit is no reason to reject a message.
         for frames in [&[(0xc1, HELLO)][..], &[(0x41, &HELLO[..4]), (0x80, &HELLO[4..])]] {
             let input = from_peer_of(role, frames);
             assert_eq!(every_cut(|| limited(role, 5), &input).events, [hello()]);
@@ -339,15 +336,18 @@ fn a_compressed_frame_too_long_for_the_limit_fails_at_its_header() {
 
 /// A message that hardly compresses is longer on the wire than one decompression step; it still arrives in parts.
 #[test]
-fn much_in_one_read_comes_in_parts() {
+fn a_large_read_is_delivered_in_parts() {
     rows!("7692-7.2.2-1");
     let data = noise(20_000, 5);
     let message = data.chunks(7000).fold(Writer::default(), |writer, data| writer.stored(false, data)).message();
     for (role, size) in ROLES.into_iter().flat_map(|role| [(role, 1000), (role, 6000), (role, 1 << 20)]) {
         let config = Config::new().part_size(size).deflate(Deflate::new());
         let line = extensions("permessage-deflate");
-        let mut ws =
-            if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+        let mut ws = if role == Role::Server {
+            server_for_request(config, &add(REQUEST, &line))
+        } else {
+            client_for_response(config, &line)
+        };
         let outcome = feed(&mut ws, [&from_peer_of(role, &[(0xc2, &message), (0xc1, HELLO)])[..]]);
         let (mut parts, mut ends, mut texts) = (Vec::new(), 0, 0);
         for event in outcome.events {

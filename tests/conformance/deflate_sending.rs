@@ -2,20 +2,22 @@
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, Reader, agreed, client, noise, sent, server};
-use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_asked, text};
+use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, client, sent, server};
+use crate::harness::{self, REQUEST, drain, frames, from_peer_of, server_for_request, text};
 use crate::rows;
+use crate::shared::data::noise;
+use crate::shared::wired::ROLES;
 
 fn open(role: Role, parameters: &str) -> Connection {
     agreed(role, &Deflate::new().threshold(0), parameters)
 }
 
 fn send_text(ws: &mut Connection, text: &str) -> Vec<(u8, Vec<u8>)> {
-    sent(ws, |ws, output| ws.send_text(text, output).expect("open"))
+    sent(ws, |ws, output| ws.send_text(text, output).expect("the connection is open"))
 }
 
 fn send_binary(ws: &mut Connection, data: &[u8]) -> Vec<u8> {
-    let mut frames = sent(ws, |ws, output| ws.send_binary(data, output).expect("open"));
+    let mut frames = sent(ws, |ws, output| ws.send_binary(data, output).expect("the connection is open"));
     assert_eq!((frames.len(), frames[0].0), (1, 0xc2));
     frames.remove(0).1
 }
@@ -23,14 +25,15 @@ fn send_binary(ws: &mut Connection, data: &[u8]) -> Vec<u8> {
 fn send_fragments(ws: &mut Connection, fragments: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
     sent(ws, |ws, output| {
         for (i, fragment) in fragments.iter().enumerate() {
-            ws.send_fragment(MessageKind::Text, fragment, i + 1 == fragments.len(), output).expect("open");
-            ws.ping(b"p", output).expect("open");
+            ws.send_fragment(MessageKind::Text, fragment, i + 1 == fragments.len(), output)
+                .expect("the connection is open");
+            ws.ping(b"p", output).expect("the connection is open");
         }
     })
 }
 
 #[test]
-fn the_rfcs_examples() {
+fn the_rfcs_examples_are_sent_byte_for_byte() {
     rows!("7692-6-1", "7692-6-4", "7692-7.2.1-3", "7692-7.1.1.1-6", "7692-7.1.1.2-5", "6455-6.1-7");
     for role in ROLES {
         let mut keeps = open(role, "");
@@ -63,7 +66,7 @@ fn fragmented_messages_are_compressed() {
             let (mut ws, mut reader) = (open(role, parameters), Reader::default());
             for fragments in fragmented.iter().cycle().take(20) {
                 if !parameters.is_empty() {
-                    // One that knows of no message before this one.
+                    // A reader without context.
                     reader = Reader::default();
                 }
                 let frames = send_fragments(&mut ws, fragments);
@@ -119,10 +122,10 @@ fn short_and_uncompressed_messages_stay_out_of_the_context() {
         assert_eq!(send_text(&mut ws, "Hello"), [(0xc1, HELLO.to_vec())]);
         // Uncompressed messages do not become part of the context.
         let plain = sent(&mut ws, |ws, output| {
-            ws.send_text_uncompressed("Hello, secret", output).expect("open");
-            ws.send_binary_uncompressed(&[7; 1000], output).expect("open");
-            ws.ping(&[7; 125], output).expect("open");
-            ws.pong(&[7; 125], output).expect("open");
+            ws.send_text_uncompressed("Hello, secret", output).expect("the connection is open");
+            ws.send_binary_uncompressed(&[7; 1000], output).expect("the connection is open");
+            ws.ping(&[7; 125], output).expect("the connection is open");
+            ws.pong(&[7; 125], output).expect("the connection is open");
         });
         let expected = [(0x81, b"Hello, secret".to_vec()), (0x82, vec![7; 1000])];
         assert_eq!(plain, [&expected[..], &[(0x89, vec![7; 125]), (0x8a, vec![7; 125])]].concat());
@@ -144,7 +147,7 @@ fn many_small_fragments_are_within_the_limit() {
     }
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     let request = format!("{}{offer}", REQUEST.trim_end_matches("\r\n").to_owned() + "\r\n");
-    let (mut server, mut answer) = (server_asked(limited, &request), Output::new());
+    let (mut server, mut answer) = (server_for_request(limited, &request), Output::new());
     let mut bytes = drain(&mut output);
     let event = server.receive(&mut Input::new(&mut bytes), &mut answer);
     assert_eq!(event.map(Event::into_owned), Some(text(&"x".repeat(1000))));
@@ -227,7 +230,7 @@ fn incompressible_and_large_messages_round_trip() {
 }
 
 #[test]
-fn shared_compressors_give_the_same_bytes_as_own_ones() {
+fn shared_compressors_produce_the_same_bytes_as_own_ones() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5");
     let fresh = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let shared = Deflate::new().threshold(0).shared();
@@ -247,10 +250,11 @@ fn shared_compressors_give_the_same_bytes_as_own_ones() {
         for (ws, mut alone) in connections.iter_mut().zip(make()) {
             let messages: [&[u8]; 3] = [b"Hello", &data, b""];
             for message in messages {
-                ws.send_binary(message, &mut output).expect("open");
+                ws.send_binary(message, &mut output).expect("the connection is open");
                 let frames = frames(&drain(&mut output));
                 // Each connection's own level and window apply, as if the compressor were not shared.
-                let by_itself = sent(&mut alone, |ws, output| ws.send_binary(message, output).expect("open"));
+                let by_itself =
+                    sent(&mut alone, |ws, output| ws.send_binary(message, output).expect("the connection is open"));
                 assert!(frames[0].1 == by_itself[0].1, "round {round}");
                 // No context is taken over from earlier messages, of this connection or another.
                 assert!(Reader::default().message(&frames[0].1) == message, "round {round}");
@@ -270,7 +274,7 @@ fn fragments_of_two_shared_connections_may_interleave() {
     let (mut output, mut payloads) = (Output::new(), [const { Vec::new() }; 2]);
     for (fragment, fin) in [("Hello, ", false), ("Hello, ", false), ("Hello", true)] {
         for (ws, payload) in connections.iter_mut().zip(&mut payloads) {
-            ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output).expect("open");
+            ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output).expect("the connection is open");
             payload.extend(frames(&drain(&mut output)).remove(0).1);
         }
     }
@@ -289,7 +293,7 @@ fn messages_can_be_recompressed_for_another_connection() {
     let mut input = Input::new(&mut frames);
     while let Some(event) = outer.receive(&mut input, &mut Output::new()) {
         let Event::Text(text) = event else { panic!("{event:?}") };
-        inner.send_text(&text, &mut output).expect("open");
+        inner.send_text(&text, &mut output).expect("the connection is open");
     }
     let passed_on = harness::frames(&drain(&mut output));
     assert!(passed_on.iter().map(|(_, payload)| &payload[..]).eq([HELLO, HELLO]), "{passed_on:x?}");

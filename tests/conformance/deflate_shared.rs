@@ -1,26 +1,31 @@
-//! Connections that share a compressor and a decompressor (`Deflate::shared`): nothing of one comes out at another,
-//! wherever the one pauses while the other goes on.
+//! Connections that share a compressor and a decompressor (`Deflate::shared`): no data of one appears at another,
+//! wherever one pauses while the other continues.
 
 use websocket_proto::{Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
 
-use crate::deflate::{ROLES, Reader, Writer, extensions};
-use crate::harness::{REQUEST, client_told, drain, frames, from_peer_of, server_asked};
+use crate::deflate::{Reader, Writer, extensions};
+use crate::harness::{REQUEST, client_for_response, drain, frames, from_peer_of, server_for_request};
 use crate::http::add;
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 const FRESH: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// Parts of this size; 0 for whole messages.
+/// An open connection that delivers parts of this size; 0 for whole messages.
 fn open(role: Role, part_size: usize) -> Connection {
     let config = Config::new().deflate(Deflate::new().threshold(0).shared());
     let config = if part_size > 0 { config.part_size(part_size) } else { config };
     let line = extensions(FRESH);
-    let ws = if role == Role::Server { server_asked(config, &add(REQUEST, &line)) } else { client_told(config, &line) };
+    let ws = if role == Role::Server {
+        server_for_request(config, &add(REQUEST, &line))
+    } else {
+        client_for_response(config, &line)
+    };
     assert!(ws.uses_deflate());
     ws
 }
 
-/// A connection, and what it received of the message under way.
+/// A connection, and the received bytes of its message in progress.
 struct Receiver {
     ws: Connection,
     message: Vec<u8>,
@@ -60,7 +65,7 @@ impl Receiver {
 /// The first byte and the payload of each frame.
 type Frames<'f> = &'f [(u8, &'f [u8])];
 
-/// Messages that refer to themselves, in one frame and in several, and what they say.
+/// Messages that refer to themselves, in one frame and in several, with their contents.
 fn messages(role: Role) -> [(Vec<u8>, Vec<u8>); 4] {
     let first = Writer::default().fixed(false).literals(b"alpha").three_from(3).three_from(5).end().message();
     let second = Writer::default().fixed(false).literals(b"BRAVO-").three_from(6).three_from(1).end().message();
@@ -75,9 +80,9 @@ fn messages(role: Role) -> [(Vec<u8>, Vec<u8>); 4] {
     frames.map(|(frames, payload)| (from_peer_of(role, frames), Reader::default().message(payload)))
 }
 
-/// At every cut of one message and every cut of the other, the connections take turns.
+/// Two connections take turns, at every cut of one message and every cut of the other.
 #[test]
-fn two_messages_at_every_two_cuts() {
+fn two_interleaved_messages_arrive_at_every_pair_of_cuts() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5", "7692-6-8");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| [0, 4, 7].map(|size| (role, size))) {
         let messages = messages(role);
@@ -99,9 +104,9 @@ fn two_messages_at_every_two_cuts() {
     }
 }
 
-/// Three connections, a byte of each in turn, and one that is gone in the middle of its message.
+/// Three connections receive a byte each in turn; one of them goes away in the middle of its message.
 #[test]
-fn byte_by_byte_in_turns() {
+fn three_messages_arrive_byte_by_byte_in_turns() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5");
     for (role, part_size) in ROLES.into_iter().flat_map(|role| [0, 5].map(|size| (role, size))) {
         let messages = messages(role);
@@ -124,9 +129,9 @@ fn byte_by_byte_in_turns() {
     }
 }
 
-/// The application answers a part of one connection's message while it is under way, and reads of another.
+/// During a message the application reacts to a part with a read of another connection.
 #[test]
-fn a_full_part_is_a_pause_too() {
+fn another_connection_can_receive_between_two_parts() {
     rows!("7692-7.2.2-3", "7692-7.2.2-5");
     for role in ROLES {
         let messages = messages(role);
@@ -146,9 +151,9 @@ fn a_full_part_is_a_pause_too() {
     }
 }
 
-/// A connection whose message is broken leaves nothing to the next.
+/// A connection with an invalid message leaves no data to the next one.
 #[test]
-fn a_fault_stays_where_it_is() {
+fn a_fault_does_not_affect_other_connections() {
     rows!("7692-7.2.2-6", "7692-7.2.2-5");
     let broken: [&[u8]; 4] = [
         b"\xf2\x48\xcd",
@@ -178,16 +183,16 @@ fn a_fault_stays_where_it_is() {
 
 /// Sends the next fragment, and returns its payload.
 fn send(ws: &mut Connection, fragment: &[u8], fin: bool, output: &mut Output) -> Vec<u8> {
-    ws.send_fragment(MessageKind::Binary, fragment, fin, output).expect("open");
+    ws.send_fragment(MessageKind::Binary, fragment, fin, output).expect("the connection is open");
     let [(header, payload)] = &frames(&drain(output))[..] else { panic!("one frame") };
     assert_eq!(header.fin, fin);
     payload.clone()
 }
 
-/// Fragments of one connection between those of another, and whole messages, which say the same or not: nothing refers to
-/// what another's peer got.
+/// Fragments of one connection between those of another, and whole messages, with equal and with different contents:
+/// nothing refers to data of another connection.
 #[test]
-fn fragments_of_one_between_those_of_another() {
+fn interleaved_fragments_do_not_refer_to_each_other() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5", "7692-6-5");
     let words: [&[u8]; 3] = [b"the words of one, the words of one", b"another's words, quite other words", b""];
     for role in ROLES {
@@ -196,7 +201,7 @@ fn fragments_of_one_between_those_of_another() {
             let (mut output, mut sent) = (Output::new(), [const { Vec::new() }; 2]);
             for fin in [false, false, true] {
                 sent[0].extend(send(&mut first, one, fin, &mut output));
-                third.send_binary(one, &mut output).expect("open");
+                third.send_binary(one, &mut output).expect("the connection is open");
                 let whole = frames(&drain(&mut output)).remove(0).1;
                 assert_eq!(Reader::default().message(&whole), one, "a whole message in between");
                 sent[1].extend(send(&mut second, other, fin, &mut output));
@@ -209,25 +214,25 @@ fn fragments_of_one_between_those_of_another() {
     }
 }
 
-/// What one connection sends does not depend on what others sent: a length that did would tell of their messages.
+/// The bytes that a connection sends do not depend on others' messages: their length would reveal something of these.
 #[test]
-fn lengths_tell_nothing_of_others() {
+fn a_messages_length_does_not_depend_on_other_connections() {
     rows!("7692-8-1", "7692-7.1.1.1-6");
     let secret = "a secret of some length, and another one";
     for role in ROLES {
         let alone = {
             let (mut ws, mut output) = (open(role, 0), Output::new());
-            ws.send_text(secret, &mut output).expect("open");
+            ws.send_text(secret, &mut output).expect("the connection is open");
             frames(&drain(&mut output)).remove(0).1
         };
         for fragments in [&[secret][..], &["a secret of", " some length"], &[]] {
             let (mut other, mut ws, mut output) = (open(role, 0), open(role, 0), Output::new());
             for (index, fragment) in fragments.iter().enumerate() {
-                // The last one may still be to come.
+                // The last message may be incomplete.
                 let fin = fragments.len() == 1 && index == 0;
                 send(&mut other, fragment.as_bytes(), fin, &mut output);
             }
-            ws.send_text(secret, &mut output).expect("open");
+            ws.send_text(secret, &mut output).expect("the connection is open");
             assert_eq!(frames(&drain(&mut output)).remove(0).1, alone, "{role:?}, after {fragments:?}");
         }
     }

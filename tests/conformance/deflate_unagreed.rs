@@ -1,19 +1,21 @@
-//! What is offered and not agreed on, and what is agreed on by whom: the extensions of RFC 6455 §9 as permessage-deflate
-//! has them.
+//! Extensions that are offered and not negotiated, and the side that decides (RFC 6455 §9), with permessage-deflate as
+//! the example.
 
 use websocket_proto::{
     ClientRequest, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, HandshakeErrorKind,
     MessageKind, Output, PreparedMessage, Role, State,
 };
 
-use crate::deflate::{HELLO, ROLES, Reader, agreed, client, extensions, sent};
+use crate::deflate::{HELLO, Reader, agreed, client, extensions, sent};
 use crate::harness::{
-    REQUEST, client_told, connecting, drain, every_cut, feed, from_peer_of, header, response_to, server_asked,
+    REQUEST, client_for_response, connecting, drain, every_cut, feed, from_peer_of, header, response_to,
+    server_for_request,
 };
 use crate::http::{Head, add};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
-/// Wishes that ask for everything.
+/// Settings that require every parameter.
 fn insisting() -> Deflate {
     Deflate::new()
         .threshold(0)
@@ -23,7 +25,7 @@ fn insisting() -> Deflate {
 }
 
 #[test]
-fn a_server_answers_nothing_that_was_not_offered() {
+fn a_server_answers_only_offered_extensions() {
     rows!("6455-4.2.2-10", "6455-4.2.2-11", "6455-9-3");
     let others = add(REQUEST, &extensions("x-foo; permessage-deflate, permessage-bzip2"));
     for deflate in [Deflate::new(), insisting(), Deflate::new().shared()] {
@@ -32,9 +34,12 @@ fn a_server_answers_nothing_that_was_not_offered() {
             let outcome = every_cut(make, request.as_bytes());
             assert_eq!(outcome.state, State::Open);
             assert!(Head::parse(&outcome.output).all("Sec-WebSocket-Extensions").is_empty());
-            let mut server = server_asked(Config::new().deflate(deflate.clone()), request);
+            let mut server = server_for_request(Config::new().deflate(deflate.clone()), request);
             assert!(!server.uses_deflate());
-            assert_eq!(sent(&mut server, |ws, output| ws.send_text("Hello", output).expect("open"))[0].0, 0x81);
+            assert_eq!(
+                sent(&mut server, |ws, output| ws.send_text("Hello", output).expect("the connection is open"))[0].0,
+                0x81
+            );
         }
     }
 }
@@ -48,7 +53,7 @@ fn a_server_answers_in_one_line() {
         let make = || Connection::server(Config::new().deflate(deflate.clone()));
         let outcome = every_cut(make, add(REQUEST, &offers).as_bytes());
         let answer = Head::parse(&outcome.output).only("Sec-WebSocket-Extensions").to_owned();
-        // Of what was offered, what it knows, and once.
+        // The known extension of the offer, once.
         assert!(
             answer.starts_with("permessage-deflate") && !answer.contains("x-") && !answer.contains(','),
             "{answer}"
@@ -61,7 +66,7 @@ fn request(deflate: &Deflate) -> String {
 }
 
 #[test]
-fn a_client_offers_if_it_is_told_to() {
+fn a_client_offers_compression_if_configured() {
     rows!("6455-4.1-r14", "6455-9-1", "WS-HS-4");
     let usual = request(&Deflate::new());
     // "permessage-deflate; client_max_window_bits" is what browsers offer.
@@ -75,17 +80,17 @@ fn a_client_offers_if_it_is_told_to() {
 }
 
 #[test]
-fn a_client_does_not_use_what_was_not_accepted() {
+fn a_client_does_not_use_an_unaccepted_extension() {
     rows!("6455-9.1-6", "6455-5.2-2");
     for deflate in [Deflate::new().threshold(0), insisting(), Deflate::new().threshold(0).shared()] {
-        let mut silent = client_told(Config::new().deflate(deflate), "");
+        let mut silent = client_for_response(Config::new().deflate(deflate), "");
         assert!(!silent.uses_deflate());
         let frames = sent(&mut silent, |ws, output| {
-            ws.send_text("Hello", output).expect("open");
-            ws.send_binary(&[0; 1000], output).expect("open");
-            ws.send_fragment(MessageKind::Text, b"Hel", false, output).expect("open");
-            ws.send_fragment(MessageKind::Text, b"lo", true, output).expect("open");
-            ws.send_prepared(&PreparedMessage::text("Hello"), output).expect("open");
+            ws.send_text("Hello", output).expect("the connection is open");
+            ws.send_binary(&[0; 1000], output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, b"Hel", false, output).expect("the connection is open");
+            ws.send_fragment(MessageKind::Text, b"lo", true, output).expect("the connection is open");
+            ws.send_prepared(&PreparedMessage::text("Hello"), output).expect("the connection is open");
         });
         assert_eq!(frames.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [0x81, 0x82, 0x01, 0x80, 0x81]);
         let compressed = from_peer_of(Role::Client, &[(0xc1, HELLO)]);
@@ -93,7 +98,7 @@ fn a_client_does_not_use_what_was_not_accepted() {
     }
 }
 
-/// A client that offers, so that it is the form that is wrong, and not that there is an answer.
+/// The client offers the extension, so that the malformed answer is the fault, and not an unexpected answer.
 #[test]
 fn a_malformed_answer_fails() {
     rows!("6455-9.1-2", "6455-11.3.2-2");
@@ -120,7 +125,7 @@ fn a_malformed_answer_fails() {
     ] {
         assert_extensions_fail(&answered(&extensions(malformed)), malformed);
     }
-    // Not more than once, even if the lines together are a list that would do.
+    // A repeated header fails, even if the joined lines would be a valid list.
     for other in ["", ",", "permessage-deflate"] {
         let two = [extensions("permessage-deflate"), extensions(other)];
         assert_extensions_fail(&answered(&two.concat()), other);
@@ -137,9 +142,9 @@ fn assert_extensions_fail(outcome: &crate::harness::Outcome, what: &str) {
     assert!(outcome.output.is_empty() && outcome.state == State::Closed, "{what}");
 }
 
-/// The WebSocket API's `extensions`: known from the opening on, and never another.
+/// The WebSocket API's `extensions`: known from the handshake on, and constant.
 #[test]
-fn what_is_agreed_stays_to_the_end() {
+fn the_negotiated_extensions_never_change() {
     rows!("6455-4.1-v9", "WS-STATE-4");
     let config = || Config::new().deflate(Deflate::new());
     let request = ClientRequest::new("ws://server.example.com/chat");
@@ -159,9 +164,9 @@ fn what_is_agreed_stays_to_the_end() {
     }
 }
 
-/// RFC 7692 §7.1.1.2: a server's word binds the client, whatever the client wished.
+/// RFC 7692 §7.1.1.2: the server's answer binds the client, whatever its own settings.
 #[test]
-fn a_client_told_so_starts_every_message_anew() {
+fn client_no_context_takeover_in_the_answer_binds_the_client() {
     use DeflateParameter::{Allow, Prefer, Refuse, Require};
 
     rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
@@ -170,14 +175,16 @@ fn a_client_told_so_starts_every_message_anew() {
         let second_by = |answer: &str| {
             let mut ws = client(deflate.clone(), answer);
             let message = |ws: &mut _| {
-                let mut frames = sent(ws, |ws: &mut Connection, output| ws.send_text("Hello", output).expect("open"));
+                let mut frames = sent(ws, |ws: &mut Connection, output| {
+                    ws.send_text("Hello", output).expect("the connection is open");
+                });
                 frames.remove(0).1
             };
             assert_eq!(message(&mut ws), HELLO);
             message(&mut ws)
         };
         assert_eq!(second_by("permessage-deflate; client_no_context_takeover"), HELLO, "{wish:?}");
-        // A hint does not bind it; what it requires, it does by itself.
+        // A hint does not bind the client; a setting that requires the parameter does.
         let silent = second_by("permessage-deflate");
         assert_eq!(silent == HELLO, wish == Require, "{wish:?}");
         let mut reader = Reader::default();
@@ -185,9 +192,9 @@ fn a_client_told_so_starts_every_message_anew() {
     }
 }
 
-/// Each message, in fragments too, is read by a decompressor that knows of none before it.
+/// A decompressor without context reads each message, also in fragments.
 #[test]
-fn fragments_start_anew_where_that_was_agreed() {
+fn fragmented_messages_keep_no_context_without_takeover() {
     rows!("7692-7.1.1.1-6", "7692-7.1.1.2-5");
     for role in ROLES {
         let fresh = "; server_no_context_takeover; client_no_context_takeover";
@@ -196,7 +203,8 @@ fn fragments_start_anew_where_that_was_agreed() {
             let mut output = Output::new();
             for (index, fragment) in fragments.iter().enumerate() {
                 let fin = index + 1 == fragments.len();
-                ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output).expect("open");
+                ws.send_fragment(MessageKind::Text, fragment.as_bytes(), fin, &mut output)
+                    .expect("the connection is open");
             }
             let frames = crate::harness::frames(&drain(&mut output)).into_iter();
             let payload: Vec<u8> = frames.flat_map(|(_, payload)| payload).collect();

@@ -6,9 +6,10 @@ use websocket_proto::{
     ProtocolErrorKind, Role, State,
 };
 
-use crate::faults::{ROLES, assert_fault, handshake_len, header_from_peer_of, open};
+use crate::faults::{assert_fault, handshake_len, header_from_peer_of, open};
 use crate::harness::{REQUEST, assert_failed, connecting, drain, every_cut, feed, from_peer_of, response_to, text};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[track_caller]
 fn assert_ends_by(error: &ConnectionError, event: Option<Event<'static>>) {
@@ -17,13 +18,13 @@ fn assert_ends_by(error: &ConnectionError, event: Option<Event<'static>>) {
 }
 
 #[test]
-fn a_lost_transport_is_1006() {
+fn a_lost_transport_ends_with_1006() {
     rows!("6455-7.1.4-1", "6455-7.1.5-3", "6455-7.2.1-2", "WS-CLOSE-9");
     for role in ROLES {
         let mut ws = open(role, &Config::new());
         assert_ends_by(&ConnectionError::TransportLost, ws.receive_eof());
         assert!(ws.is_closed() && ws.receive_eof().is_none());
-        // Our own Close alone is no closing handshake.
+        // An own Close without the peer's is no closing handshake.
         let mut closing = open(role, &Config::new());
         closing.close(CloseCode::NORMAL_CLOSURE, "bye", &mut Output::new());
         assert_ends_by(&ConnectionError::TransportLost, closing.receive_eof());
@@ -36,7 +37,7 @@ const SESSION: &[(u8, &[u8])] =
 
 /// Wherever the stream ends, the end is reported once, and it is clean only after the whole closing handshake.
 #[test]
-fn one_end_is_reported_wherever_the_stream_ends() {
+fn the_end_is_reported_once_wherever_the_stream_ends() {
     rows!("6455-7.1.4-1", "6455-7.1.4-2", "6455-7.1.5-3");
     for role in ROLES {
         for closing_first in [false, true] {
@@ -60,7 +61,7 @@ fn one_end_is_reported_wherever_the_stream_ends() {
                 assert!(ws.is_closed(), "{role:?} cut off at {end}");
                 let ends: Vec<&Closed> = events.iter().filter_map(closed).collect();
                 let [closed] = ends[..] else { panic!("{role:?} cut off at {end}: {events:?}") };
-                assert!(matches!(events.last(), Some(Event::Closed(_))), "something after the end: {events:?}");
+                assert!(matches!(events.last(), Some(Event::Closed(_))), "an event after the end: {events:?}");
                 if end == session.len() {
                     assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1000, true, None));
                 } else {
@@ -122,7 +123,7 @@ fn nothing_is_processed_after_a_failure() {
 
 /// RFC 6455 §5.5.1: only one Close is sent, even if the connection fails after it.
 #[test]
-fn a_failure_after_our_close_sends_no_second() {
+fn a_failure_after_an_own_close_sends_no_second_close() {
     rows!("6455-7.1.7-5");
     for role in ROLES {
         let make = || {
@@ -162,7 +163,7 @@ fn only_unclean_ends_have_an_error() {
 }
 
 #[test]
-fn a_client_fails_when_its_handshake_does() {
+fn a_failed_handshake_fails_the_client() {
     rows!("6455-7.1.4-2", "6455-7.1.7-1", "6455-7.2.1-1");
     let request = ClientRequest::new("ws://server.example.com/chat");
     let (_, sent) = connecting(&request, Config::new());

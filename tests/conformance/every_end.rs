@@ -1,16 +1,17 @@
-//! Every way in which a connection can end: the end is clean, or it has an error (WHATWG: then `error` fires before
-//! `close`), and the state is `Closing` until it is reported.
+//! Every way in which a connection can end: the end is clean or has an error (WHATWG: then `error` fires before
+//! `close`), and the state is `Closing` until the end is reported.
 
 use websocket_proto::{
     ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
     ProtocolErrorKind, Reject, Role, State, Timeout,
 };
 
-use crate::faults::{ROLES, header_from_peer_of, open};
+use crate::faults::{header_from_peer_of, open};
 use crate::harness::{REQUEST, assert_failed, connecting, feed, frame, from_peer_of};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
-/// Why a connection ended.
+/// The cause of an end.
 #[derive(Clone, Debug, PartialEq)]
 enum Why {
     ClosingHandshake,
@@ -20,7 +21,7 @@ enum Why {
 }
 
 impl Why {
-    /// As the last event says. An end is clean, or has an error.
+    /// The cause that the last event reports. An end is clean or has an error.
     #[track_caller]
     fn of(closed: &Closed) -> Self {
         if closed.was_clean() {
@@ -36,7 +37,7 @@ impl Why {
     }
 }
 
-/// A connection that is ended, or about to be when its stream does, with the events that it has given.
+/// A connection that has ended, or ends with its stream, and its events.
 struct Ended {
     ws: Connection,
     output: Output,
@@ -69,16 +70,16 @@ impl Ended {
         self.check_state();
     }
 
-    /// RFC 6455 and WHATWG: CLOSED is the state of a connection whose end is known.
+    /// RFC 6455 and WHATWG: CLOSED is the state of a connection whose end has been reported.
     fn check_state(&self) {
         let is_reported = matches!(self.events.last(), Some(Event::Closed(_)));
         assert_eq!(self.ws.state() == State::Closed, is_reported);
         assert!(self.ws.is_closed() || !is_reported);
-        // Over, and not reported.
+        // The connection has ended, but the end is not reported.
         assert!(!self.ws.is_closed() || self.ws.state() >= State::Closing);
     }
 
-    /// The end of the stream is the end at the latest.
+    /// The end of the stream ends the connection at the latest.
     fn why(mut self) -> Why {
         while let Some(event) = self.ws.receive_eof() {
             self.events.push(event);
@@ -94,7 +95,7 @@ impl Ended {
     }
 }
 
-/// What happens to a connection that is not open yet.
+/// The ends of a connection that is not open yet.
 fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, Why)> {
     use HandshakeErrorKind::{EarlyDataTooLarge, IncompleteHead, MissingRequest, MissingUpgrade, Rejected};
     let request = ClientRequest::new("ws://server.example.com/chat");
@@ -123,7 +124,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ),
     ];
     if role == Role::Client {
-        let refused = |head: &'static [u8], waits: bool| {
+        let rejected = |head: &'static [u8], waits: bool| {
             after(&move |ended| {
                 ended.receives(head);
                 if waits {
@@ -134,10 +135,10 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         let whole = b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n";
         let half = b"HTTP/1.1 503 \r\nContent-Length: 9\r\n\r\nback";
         ends.extend([
-            ("a wrong response", refused(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(MissingUpgrade)),
-            ("a refusal", refused(whole, false), Why::Handshake(Rejected(503))),
-            ("a refusal that is cut short", refused(half, false), Why::Handshake(Rejected(503))),
-            ("a refusal that took too long", refused(half, true), Why::Handshake(Rejected(503))),
+            ("a wrong response", rejected(b"HTTP/1.1 101 \r\n\r\n", false), Why::Handshake(MissingUpgrade)),
+            ("a rejection", rejected(whole, false), Why::Handshake(Rejected(503))),
+            ("a rejection that is cut short", rejected(half, false), Why::Handshake(Rejected(503))),
+            ("a rejection that took too long", rejected(half, true), Why::Handshake(Rejected(503))),
         ]);
         return ends;
     }
@@ -176,7 +177,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
     ends
 }
 
-/// What happens to a connection that is open.
+/// The ends of an open connection.
 fn when_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, Why)> {
     use ProtocolErrorKind::{InvalidCloseCode, InvalidUtf8, ReservedOpcode};
     let after = |ends: &dyn Fn(&mut Ended)| Ended::after(open(role, config), ends);
@@ -256,7 +257,8 @@ fn an_end_is_clean_or_has_an_error() {
     }
 }
 
-/// What came before the decision is received after it, and may be a fault or a Close, when the stream has ended, too.
+/// Early data is received after the decision and may contain a fault or a Close, also when the stream has already
+/// ended.
 #[test]
 fn an_end_by_early_data_is_clean_or_has_an_error() {
     rows!("6455-7.1.4-1", "6455-4.2.1-16", "WS-CLOSE-9");

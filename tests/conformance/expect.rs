@@ -4,7 +4,7 @@ use websocket_proto::handshake::{Bootstrap, parse_extended_connect};
 use websocket_proto::{Accept, Config, Event, HandshakeErrorKind, Output, Reject, State};
 
 use crate::harness::{REQUEST, drain, every_cut, every_cut_with};
-use crate::http::{Head, add, assert_opens, assert_refused, parsed, replace, waiting};
+use crate::http::{Head, add, assert_opens, assert_request_rejected, parsed, replace, waiting};
 use crate::rows;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -77,9 +77,9 @@ fn no_100_before_a_rejection() {
 fn no_100_for_an_invalid_request() {
     rows!("6455-4.2.1-0");
     let expecting = add(REQUEST, EXPECTING[0]);
-    assert_refused(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersionTooOld);
-    assert_refused(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::MissingUpgrade);
-    assert_refused(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::UnexpectedBody);
+    assert_request_rejected(expecting.replace("HTTP/1.1", "HTTP/1.0"), HandshakeErrorKind::HttpVersionTooOld);
+    assert_request_rejected(replace(&expecting, "Upgrade", ""), HandshakeErrorKind::MissingUpgrade);
+    assert_request_rejected(add(&expecting, "Content-Length: 5\r\n"), HandshakeErrorKind::UnexpectedBody);
 }
 
 /// For a request that the caller parsed: the answer's own bytes include the 100; its status and headers, for an HTTP
@@ -87,7 +87,7 @@ fn no_100_for_an_invalid_request() {
 #[test]
 fn an_answer_is_written_with_its_100() {
     rows!("6455-4.2.2-12");
-    let answer = |request: &str| parsed(request).accept(&Accept::new(), &Config::new()).expect("nothing to refuse").0;
+    let answer = |request: &str| parsed(request).accept(&Accept::new(), &Config::new()).expect("the answer is valid").0;
     let plain = answer(REQUEST);
     for lines in EXPECTING {
         let expected = answer(&add(REQUEST, lines));
@@ -112,9 +112,9 @@ fn an_extended_connect_has_no_100() {
         ("sec-websocket-version", "13"),
         ("expect", "100-continue"),
     ];
-    let request = parse_extended_connect(fields).expect("it opens");
+    let request = parse_extended_connect(fields).expect("the handshake succeeds");
     assert_eq!(request.bootstrap(), Bootstrap::ExtendedConnect);
-    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("the answer is valid");
     assert!(!written(&answer).starts_with(CONTINUE) && answer.status() == 200);
 }
 

@@ -84,12 +84,12 @@ pub(crate) fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> F
 
 /// The fields that a client sends for the request.
 fn sent(request: &ClientRequest) -> Fields {
-    owned(request.extended_connect(&Config::new()).expect("it can be sent").headers().iter())
+    owned(request.extended_connect(&Config::new()).expect("the request is valid").headers().iter())
 }
 
 /// How a client that offered these subprotocols judges the response.
 pub(crate) fn checked(subprotocols: &[&str], status: u16, headers: &Fields) -> Result<Negotiated, HandshakeErrorKind> {
-    let handshake = offering(subprotocols).extended_connect(&Config::new()).expect("it can be sent");
+    let handshake = offering(subprotocols).extended_connect(&Config::new()).expect("the request is valid");
     handshake.check(status, headers.iter().cloned()).map(|(response, negotiated)| {
         assert_eq!((response.status(), response.subprotocol()), (status, negotiated.subprotocol()));
         negotiated
@@ -167,11 +167,11 @@ fn connection_specific_headers_are_neither_sent_nor_accepted() {
     assert_eq!(sent(&request), sent(&offering(&[])));
     let accept = Accept::new().header("Keep-Alive", "timeout=5").and_then(|accept| accept.header("X-Own", "y"));
     let accept = accept.expect("valid headers");
-    let (answer, _) = parse(&rfc_request()).accept(&accept, &Config::new()).expect("nothing to refuse");
+    let (answer, _) = parse(&rfc_request()).accept(&accept, &Config::new()).expect("the answer is valid");
     assert_eq!(owned(answer.headers().iter()), fields(&[("x-own", "y")]));
-    let required = Reject::new(426).expect("it rejects").header("Keep-Alive", "timeout=5").expect("a valid header");
+    let required = Reject::new(426).expect("the status is a rejection").header("Keep-Alive", "timeout=5").expect("a valid header");
     let answer = parse(&rfc_request()).reject(&required);
-    assert_eq!(answer.status(), 400, "RFC 9110 §15.5.22: 426 asks for an upgrade, which there is none of");
+    assert_eq!(answer.status(), 400, "RFC 9110 §15.5.22: 426 asks for an upgrade, which HTTP/2 does not have");
     assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-version", "13")]));
 }
 
@@ -229,7 +229,7 @@ fn the_authority_is_the_host() {
     }
     let twice = and(&and(&rfc_request(), "host", "server.example.com"), "host", "server.example.com");
     assert_rejected(&twice, HandshakeErrorKind::InvalidHost, 400);
-    // No Host in the place of :authority.
+    // Host does not replace :authority.
     let host = and(&without(&rfc_request(), ":authority"), "host", "server.example.com");
     assert_rejected(&host, HandshakeErrorKind::InvalidHost, 400);
 }
@@ -242,7 +242,7 @@ fn key_and_accept_are_neither_sent_nor_checked() {
     assert!(!own.contains(&"sec-websocket-key".to_owned()) && !own.contains(&"host".to_owned()), "{own:?}");
     for key in ["dGhlIHNhbXBsZSBub25jZQ==", "no key"] {
         let request = parse(&and(&rfc_request(), "sec-websocket-key", key));
-        let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+        let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("the answer is valid");
         assert_eq!((answer.status(), answer.headers().iter().count()), (200, 0));
     }
     for accept in ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "wrong", ""] {
@@ -296,8 +296,10 @@ fn other_headers_are_checked_as_in_http1() {
     assert!(same.is_same_origin(true) && !same.is_same_origin(false));
     assert!(!parse(&rfc_request()).is_same_origin(true));
     // RFC 6455 §4.2.2, 4, and the caller's own headers.
-    let refused = |accept: &Accept| parse(&rfc_request()).accept(accept, &Config::new()).expect_err("it cannot be");
-    let error: AcceptError = refused(&Accept::new().subprotocol("other"));
+    let rejected = |accept: &Accept| {
+        parse(&rfc_request()).accept(accept, &Config::new()).expect_err("the list cannot be accepted")
+    };
+    let error: AcceptError = rejected(&Accept::new().subprotocol("other"));
     assert_eq!(error.into_request(), parse(&rfc_request()));
     for (name, value, error) in [
         ("x", "a\r\nb", HeaderError::Value),
@@ -326,7 +328,7 @@ fn malformed_lists_are_rejected() {
     for name in ["", " ", "a b", "a:b", "a\r\nb", "a\0", "\u{e9}", "a\n"] {
         malformed(&and(&rfc_request(), name, "x"));
     }
-    // Values that would start lines of their own if they were written as HTTP/1.1.
+    // Values that would start new lines in HTTP/1.1.
     for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\u{7f}", " a", "a\t", "\r\n\r\nGET / HTTP/1.1"] {
         malformed(&and(&rfc_request(), "x-own", value));
         for name in [":path", ":authority", ":protocol", ":method", "sec-websocket-protocol", "origin"] {

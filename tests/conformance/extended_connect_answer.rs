@@ -9,10 +9,10 @@ use websocket_proto::{
 };
 
 use crate::extended_connect::{Fields, checked, fields, owned, parse, rfc_request};
-use crate::faults::ROLES;
 use crate::harness::{self, REQUEST, assert_failed, drain, feed, frames, from_peer_of, text};
 use crate::http::{offering, parsed, waiting};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
 fn any_2xx_opens() {
@@ -23,7 +23,7 @@ fn any_2xx_opens() {
     for status in [0, 100, 101, 103, 199, 300, 302, 401, 403, 404, 426, 501, 503, 599, u16::MAX] {
         assert_eq!(checked(&[], status, &Fields::new()), Err(HandshakeErrorKind::Rejected(status)));
     }
-    // Errors that only clients have are answered with 400, should a server answer with them.
+    // Client errors are mapped to 400, in case a server answers with them.
     for bootstrap in [Bootstrap::Upgrade, Bootstrap::ExtendedConnect] {
         assert_eq!(
             [101, 200, 302].map(|status| HandshakeErrorKind::Rejected(status).answer(bootstrap, "GET").status()),
@@ -34,16 +34,16 @@ fn any_2xx_opens() {
     let decoded = fields(&[(":status", "200"), ("sec-websocket-protocol", "a")]);
     assert_eq!(checked(&["a"], 200, &decoded), Ok(Negotiated::with_subprotocol("a")));
     // For an upgrade, only 101 opens.
-    let upgrade = || offering(&[]).upgrade(&Config::new(), [1; 16]).expect("it can be sent");
+    let upgrade = || offering(&[]).upgrade(&Config::new(), [1; 16]).expect("the request is valid");
     for status in [200, 204, 426] {
-        let refused = upgrade().check(status, [("Upgrade", "websocket")]);
-        assert_eq!(refused.err(), Some(HandshakeErrorKind::Rejected(status)));
+        let rejected = upgrade().check(status, [("Upgrade", "websocket")]);
+        assert_eq!(rejected.err(), Some(HandshakeErrorKind::Rejected(status)));
     }
 }
 
 /// `client_response.rs` has the same checks for HTTP/1.1.
 #[test]
-fn the_response_is_checked() {
+fn the_response_is_checked_as_in_http1() {
     rows!("8441-5-8");
     let selected = |name: &str| fields(&[("sec-websocket-protocol", name)]);
     for name in ["a", "b"] {
@@ -60,22 +60,22 @@ fn the_response_is_checked() {
         assert_eq!(checked(&[], 200, &answered), Err(HandshakeErrorKind::InvalidExtensions), "{value}");
     }
     assert_eq!(checked(&["a"], 200, &Fields::new()), Ok(Negotiated::default()));
-    let browser = offering(&["a"]).extended_connect(&Config::new().browser_rules(true)).expect("it can be sent");
+    let browser = offering(&["a"]).extended_connect(&Config::new().browser_rules(true)).expect("the request is valid");
     assert_eq!(browser.check(200, Fields::new()).err(), Some(HandshakeErrorKind::MissingSubprotocol));
 }
 
 #[test]
 fn a_rejection_carries_its_status_headers_and_body() {
     rows!("9220-3-4", "8441-5-7");
-    let problem = Reject::new(501).expect("it rejects").header("Content-Type", "application/problem+json");
+    let problem = Reject::new(501).expect("the status is a rejection").header("Content-Type", "application/problem+json");
     let answer = parse(&rfc_request()).reject(&problem.expect("a valid header").body("{}"));
     assert_eq!((answer.status(), answer.body()), (501, b"{}".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("content-type", "application/problem+json")]));
-    let refused = checked(&[], answer.status(), &owned(answer.headers().iter()));
-    assert_eq!(refused, Err(HandshakeErrorKind::Rejected(501)));
+    let rejected = checked(&[], answer.status(), &owned(answer.headers().iter()));
+    assert_eq!(rejected, Err(HandshakeErrorKind::Rejected(501)));
 }
 
-/// A connection that reads HTTP/1.1 itself takes neither a request from HTTP/2 nor one that the caller parsed.
+/// A connection that reads HTTP/1.1 itself accepts neither a request from HTTP/2 nor a request from the parser.
 #[test]
 fn a_connection_answers_its_own_request() {
     rows!("8441-5-7");
@@ -85,8 +85,10 @@ fn a_connection_answers_its_own_request() {
     for mut server in [deciding, waiting(), harness::server(), upgraded(Role::Server)] {
         let state = server.state();
         for request in [parse(&rfc_request()), parsed(REQUEST)] {
-            let refused = server.accept_with(request, &Accept::new(), &mut output).expect_err("not its own");
-            server.reject(refused.into_request(), &Reject::forbidden(), &mut output);
+            let rejected = server
+                .accept_with(request, &Accept::new(), &mut output)
+                .expect_err("the request is another connection's");
+            server.reject(rejected.into_request(), &Reject::forbidden(), &mut output);
         }
         assert_eq!((server.state(), output.is_empty()), (state, true));
         if let Some(Event::Request(own)) = events.pop() {
@@ -100,8 +102,8 @@ fn a_connection_answers_its_own_request() {
 /// A connection of this role over a stream that an extended CONNECT opened.
 fn upgraded(role: Role) -> Connection {
     let negotiated = match role {
-        Role::Server => parse(&rfc_request()).accept(&Accept::new(), &Config::new()).expect("nothing to refuse").1,
-        Role::Client => checked(&[], 200, &Fields::new()).expect("it opens"),
+        Role::Server => parse(&rfc_request()).accept(&Accept::new(), &Config::new()).expect("the answer is valid").1,
+        Role::Client => checked(&[], 200, &Fields::new()).expect("the handshake succeeds"),
     };
     Connection::upgraded(role, negotiated, Config::new(), [7; 32])
 }
@@ -113,7 +115,7 @@ fn an_upgraded_connection_exchanges_frames() {
         let mut ws = upgraded(role);
         assert_eq!((ws.role(), ws.state(), ws.subprotocol()), (role, State::Open, None));
         let mut output = Output::new();
-        ws.send_text("Hello", &mut output).expect("it is open");
+        ws.send_text("Hello", &mut output).expect("the connection is open");
         let outcome = feed(&mut ws, [&from_peer_of(role, &[(0x81, b"Hello"), (0x89, b"?"), (0x88, b"\x03\xe8")])[..]]);
         assert_eq!(outcome.events[..2], [text("Hello"), harness::ping(b"?")]);
         let sent = frames(&[drain(&mut output), outcome.output].concat());
@@ -128,13 +130,13 @@ fn an_upgraded_connection_exchanges_frames() {
 
 /// RFC 6455 §5.3: "The masking key needs to be unpredictable", and a fresh one for each frame.
 #[test]
-fn an_upgraded_client_masks_by_its_seed() {
+fn an_upgraded_client_draws_its_keys_from_the_seed() {
     rows!("6455-5.3-3", "8441-5-9");
     let keys = |seed| {
         let mut client = Connection::upgraded(Role::Client, Negotiated::default(), Config::new(), [seed; 32]);
         let mut output = Output::new();
         for _ in 0..8 {
-            client.send_text("Hello", &mut output).expect("it is open");
+            client.send_text("Hello", &mut output).expect("the connection is open");
         }
         let sent = frames(&drain(&mut output)).into_iter();
         sent.map(|(header, _)| header.mask.expect("it is a client")).collect::<Vec<_>>()
@@ -169,7 +171,7 @@ fn the_end_of_the_stream_ends_the_connection() {
         let Some(Event::Closed(closed)) = last else { panic!("not closed, as {role:?}") };
         assert_eq!((closed.code(), closed.was_clean(), closed.error()), (1000, true, None));
         assert!(ws.is_closed());
-        // One that fails may be reset: it has an error that says so, and one that ends in order has none.
+        // A failed connection may be reset: it has an error, and a cleanly ended one has none.
         let outcome = feed(&mut upgraded(role), [&from_peer_of(role, &[(0xc1, b"x")])[..]]);
         assert!(outcome.closed().is_some_and(|closed| closed.error().is_some()), "{outcome:?}");
     }
@@ -183,10 +185,10 @@ fn compression_is_negotiated() {
     rows!("8441-5-6", "8441-5-8", "8441-5-9");
     let config = Config::new().deflate(Deflate::new());
     let request = ClientRequest::new("wss://server.example.com/chat");
-    let handshake = request.extended_connect(&config).expect("it can be sent");
+    let handshake = request.extended_connect(&config).expect("the request is valid");
     let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &config);
-    let (answer, as_server) = accepted.expect("nothing to refuse");
-    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("it opens");
+    let (answer, as_server) = accepted.expect("the answer is valid");
+    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("the handshake succeeds");
     assert!(as_server.uses_deflate() && as_client.uses_deflate());
     let mut server = Connection::upgraded(Role::Server, as_server, config.clone(), [0; 32]);
     let mut client = Connection::upgraded(Role::Client, as_client, config, [7; 32]);
@@ -194,15 +196,15 @@ fn compression_is_negotiated() {
     let (long, mut output) = ("Hello ".repeat(100), Output::new());
     for (from, to) in [(0, 1), (1, 0), (0, 1)] {
         let sides = [&mut server, &mut client];
-        sides[from].send_text(&long, &mut output).expect("it is open");
+        sides[from].send_text(&long, &mut output).expect("the connection is open");
         assert!(output.len() < long.len());
         assert_eq!(feed(sides[to], [&drain(&mut output)[..]]).events, [text(&long)]);
     }
     // A server without compression declines the offer.
-    let handshake = request.extended_connect(&Config::new().deflate(Deflate::new())).expect("it can be sent");
+    let handshake = request.extended_connect(&Config::new().deflate(Deflate::new())).expect("the request is valid");
     let accepted = parse(&owned(handshake.headers().iter())).accept(&Accept::new(), &Config::new());
-    let (answer, as_server) = accepted.expect("nothing to refuse");
-    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("it opens");
+    let (answer, as_server) = accepted.expect("the answer is valid");
+    let (_, as_client) = handshake.check(answer.status(), answer.headers().iter()).expect("the handshake succeeds");
     assert!(!as_server.uses_deflate() && !as_client.uses_deflate());
     assert_eq!((as_server, as_client), (Negotiated::default(), Negotiated::default()));
 }

@@ -1,12 +1,11 @@
-//! How a peer's fault shows from outside: its kind, its offset, its section, and the Close sent to the peer.
+//! The visible effects of a peer's fault: its kind, its offset, its section, and the Close sent to the peer.
 
 use websocket_proto::{ClientRequest, Closed, Config, Connection, ConnectionError, Event, ProtocolErrorKind, Role};
 
 use crate::harness::{
     KEY, Outcome, REQUEST, client_with, connecting, every_cut, from_peer_of, response_to, server_with,
 };
-
-pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
+use crate::shared::wired::ROLES;
 
 /// An open connection of this role that has received no frame.
 pub(crate) fn open(role: Role, config: &Config) -> Connection {

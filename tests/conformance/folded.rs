@@ -6,7 +6,7 @@ use websocket_proto::handshake::Response;
 use websocket_proto::{Config, ConnectionError, Event, HandshakeErrorKind, State};
 
 use crate::harness::{Outcome, REQUEST, connecting, every_cut, header};
-use crate::http::{add, answered, assert_fails, assert_refused, offering, replace, response, waiting};
+use crate::http::{add, answered, assert_fails, assert_request_rejected, offering, replace, response, waiting};
 use crate::rows;
 
 /// The response of the client's first event.
@@ -59,10 +59,12 @@ fn a_fold_becomes_one_space() {
             format!("Content-Length: 2\r\nX: y\r\n z\r\nwww-authenticate:{folded}\r\n"),
         ] {
             let outcome = answered(&offering(&[]), format!("HTTP/1.1 401 Unauthorized\r\n{lines}\r\nno"));
-            let [Event::Rejected(refusal), Event::Closed(closed)] = &outcome.events[..] else { panic!("{outcome:?}") };
-            assert_eq!((refusal.status(), refusal.body()), (401, &b"no"[..]));
-            assert_eq!(refusal.headers().get("WWW-Authenticate"), Some(value), "{folded:?}");
-            assert_no_line_ends(refusal);
+            let [Event::Rejected(rejection), Event::Closed(closed)] = &outcome.events[..] else {
+                panic!("{outcome:?}")
+            };
+            assert_eq!((rejection.status(), rejection.body()), (401, &b"no"[..]));
+            assert_eq!(rejection.headers().get("WWW-Authenticate"), Some(value), "{folded:?}");
+            assert_no_line_ends(rejection);
             // The offset counts received bytes, not the bytes after unfolding.
             let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
             assert_eq!(error.offset(), ("HTTP/1.1 401 Unauthorized\r\n\r\n".len() + lines.len()) as u64);
@@ -76,10 +78,10 @@ fn a_folded_challenge_is_unfolded() {
     rows!("6455-4.1-v1");
     let folded = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n realm=\"a\"\r\nContent-Length: 0\r\n\r\n";
     let outcome = answered(&offering(&[]), folded);
-    let refusal = first_response(&outcome);
-    let headers: Vec<_> = refusal.headers().iter().collect();
+    let rejection = first_response(&outcome);
+    let headers: Vec<_> = rejection.headers().iter().collect();
     assert_eq!(headers, [("WWW-Authenticate", &b"Basic realm=\"a\""[..]), ("Content-Length", b"0")]);
-    assert_eq!((refusal.status(), outcome.state, outcome.events.len()), (401, State::Closed, 2));
+    assert_eq!((rejection.status(), outcome.state, outcome.events.len()), (401, State::Closed, 2));
 }
 
 /// The headers that decide about opening are read unfolded.
@@ -88,7 +90,7 @@ fn folds_are_read_in_an_opening_response() {
     rows!("6455-4.1-v7", "6455-4.1-v2", "6455-4.1-v3", "6455-4.1-v4", "6455-4.1-v9", "6455-4.1-v10");
     let request = offering(&["a", "b"]);
     let good = response(&request);
-    let accept = header(&good, "Sec-WebSocket-Accept").expect("a response has it");
+    let accept = header(&good, "Sec-WebSocket-Accept").expect("the response has the header");
     for (name, folded) in [
         ("Upgrade", "Upgrade:\r\n websocket\r\n"),
         ("Upgrade", "Upgrade: websocket\r\n \r\n"),
@@ -121,7 +123,8 @@ fn folds_are_read_in_an_opening_response() {
     }
     // A header folded into another one does not count as a header.
     for name in ["Upgrade", "Connection", "Sec-WebSocket-Accept"] {
-        let line = good.split_inclusive("\r\n").find(|line| line.starts_with(name)).expect("a response has it");
+        let line =
+            good.split_inclusive("\r\n").find(|line| line.starts_with(name)).expect("the response has the header");
         let hidden = add(&replace(&good, name, ""), &format!("X: y\r\n {line}"));
         let failed = answered(&request, &hidden);
         assert!(matches!(failed.events[..], [Event::Closed(_)]) && failed.state == State::Closed, "{hidden}");
@@ -150,9 +153,9 @@ fn folds_are_read_in_a_rejections_headers() {
     rows!("6455-4.4-2", "6455-11.3.5-2");
     let lines = "Retry-After:\r\n 7\r\nSec-WebSocket-Version: 13,\r\n 8\r\n , 7\r\nContent-Length: 0\r\n";
     let outcome = answered(&offering(&[]), format!("HTTP/1.1 426 Upgrade Required\r\n{lines}\r\n"));
-    let refusal = first_response(&outcome);
-    assert_eq!(refusal.retry_after(), Some(Duration::from_secs(7)));
-    assert_eq!(refusal.versions().collect::<Vec<u8>>(), [13, 8, 7]);
+    let rejection = first_response(&outcome);
+    assert_eq!(rejection.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(rejection.versions().collect::<Vec<u8>>(), [13, 8, 7]);
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn other_white_space_is_malformed() {
     rows!("6455-4.1-v7");
     let request = offering(&[]);
     let good = response(&request);
-    let (first, rest) = good.split_once("\r\n").expect("it has lines");
+    let (first, rest) = good.split_once("\r\n").expect("the head has lines");
     for space in [" ", "\t"] {
         for line in ["", "X: y", "websocket"] {
             let malformed = format!("{first}\r\n{space}{line}\r\n{rest}");
@@ -232,12 +235,12 @@ fn a_fold_in_a_request_is_rejected() {
     for (folded, _) in FOLDED {
         let request = add(REQUEST, &format!("X-A: {folded}\r\n"));
         let fold = request.find("\r\n ").into_iter().chain(request.find("\r\n\t")).min().expect("it is folded");
-        assert_eq!(assert_refused(&request, HandshakeErrorKind::MalformedHttp), fold as u64 + 2);
+        assert_eq!(assert_request_rejected(&request, HandshakeErrorKind::MalformedHttp), fold as u64 + 2);
     }
     // Each of the request's own headers.
     for (at, _) in REQUEST.match_indices(": ") {
         let folded = format!("{}:\r\n {}", &REQUEST[..at], &REQUEST[at + 2..]);
-        assert_eq!(assert_refused(folded, HandshakeErrorKind::MalformedHttp), at as u64 + 3);
+        assert_eq!(assert_request_rejected(folded, HandshakeErrorKind::MalformedHttp), at as u64 + 3);
     }
     // The start of the fold is enough.
     let fold = every_cut(waiting, format!("{}X: y\r\n ", &REQUEST[..REQUEST.len() - 2]).as_bytes());

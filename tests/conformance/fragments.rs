@@ -1,4 +1,4 @@
-//! RFC 6455 §5.4, §5.6, §6 and §8.1: fragmented messages, text and binary, and the order of frames that are sent.
+//! RFC 6455 §5.4, §5.6, §6 and §8.1: fragmented messages, text and binary, and the order of sent frames.
 
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
 use websocket_proto::mask::{apply_mask, rotate_key};
@@ -7,12 +7,13 @@ use websocket_proto::{
     ProtocolErrorKind, Role, SendError,
 };
 
-use crate::faults::{ROLES, assert_fault, both_fail_at_last, open, run, short_header_len};
+use crate::faults::{assert_fault, both_fail_at_last, open, run, short_header_len};
 use crate::harness::{
     Outcome, REQUEST, binary, both_roles, connecting, drain, every_cut, feed, frame, frames, from_peer_of, hex, ping,
     text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
 fn messages_arrive_whole_or_in_fragments() {
@@ -271,7 +272,7 @@ fn every_unicode_scalar_value_is_text() {
 
 /// A message that ends inside a character fails at the offset after its last byte.
 #[test]
-fn a_character_may_not_be_left_unfinished() {
+fn a_message_may_not_end_inside_a_character() {
     rows!("6455-5.6-3");
     for unfinished in ["6f 6b c3", "6f 6b e2 82", "f0 9f 98", "f0"] {
         let bytes = hex(unfinished);
@@ -321,7 +322,7 @@ fn text_fragments_sent_must_be_utf8() {
         let mut fragment = |bytes: &[u8], fin| {
             let before = output.len();
             let result = ws.send_fragment(MessageKind::Text, bytes, fin, &mut output);
-            assert!(result.is_ok() || output.len() == before, "refused, and yet something was sent");
+            assert!(result.is_ok() || output.len() == before, "an error, but a frame was sent");
             result
         };
         for (bytes, index) in INVALID {

@@ -1,17 +1,18 @@
-//! RFC 6455 §5.1 and §5.2: what a header may say, and whose frames may be masked.
+//! RFC 6455 §5.1 and §5.2: valid frame headers, and which side masks.
 
 use websocket_proto::frame::Opcode;
 use websocket_proto::{CloseCode, Closed, Config, Connection, Input, Output, ProtocolErrorKind, Role, SendError};
 
-use crate::faults::{ROLES, assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
+use crate::faults::{assert_fault, both_fail_at_last, handshake_len, header_from_peer_of, open};
 use crate::harness::{
     REQUEST, binary, both_roles, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, ping, pong,
     server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 #[test]
-fn a_server_refuses_what_is_not_masked() {
+fn a_server_rejects_unmasked_frames() {
     rows!("6455-5.1-2", "6455-5.1-3");
     for first_byte in [0x81, 0x82, 0x01, 0x88, 0x89, 0x8a] {
         let outcome = every_cut(server, &frame(Role::Server, first_byte, b"Hello"));
@@ -21,7 +22,7 @@ fn a_server_refuses_what_is_not_masked() {
 }
 
 #[test]
-fn a_client_refuses_what_is_masked() {
+fn a_client_rejects_masked_frames() {
     rows!("6455-5.1-5", "6455-5.1-6");
     for first_byte in [0x81, 0x82, 0x01, 0x88, 0x89, 0x8a] {
         let outcome = every_cut(client, &frame(Role::Client, first_byte, b"Hello"));
@@ -33,7 +34,7 @@ fn a_client_refuses_what_is_masked() {
 }
 
 #[test]
-fn data_may_go_out_from_opening_to_close() {
+fn messages_can_be_sent_from_the_handshake_to_the_close() {
     rows!("6455-5.1-7");
     for role in ROLES {
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());
@@ -47,9 +48,9 @@ fn data_may_go_out_from_opening_to_close() {
     }
 }
 
-/// RFC 6455 §5.7, in the direction in which it gives each of them.
+/// RFC 6455 §5.7, each in the direction that the RFC gives.
 #[test]
-fn the_examples_of_the_rfc() {
+fn the_rfcs_example_frames_are_received() {
     rows!("6455-5.2-1", "6455-5.2-10", "6455-5.2-12", "6455-5.4-12", "6455-6.2-1", "6455-6.2-6");
     let from_server = [hex("81 05 48 65 6c 6c 6f"), hex("01 03 48 65 6c 80 02 6c 6f")];
     for input in from_server {
@@ -65,9 +66,9 @@ fn the_examples_of_the_rfc() {
     assert_eq!(feed(&mut client(), [&long[..]]).events, [binary(&whole)]);
 }
 
-/// All that can be on a connection, cut into three at every pair of places.
+/// All kinds of frames, cut into three at every pair of offsets.
 #[test]
-fn any_two_cuts_are_legal() {
+fn frames_cut_at_any_two_offsets_have_the_same_outcome() {
     rows!("6455-5.2-12");
     let session: &[(u8, &[u8])] =
         &[(0x81, b"a\xc3\xa9"), (0x02, b"b"), (0x89, b"p"), (0x80, b""), (0x8a, b""), (0x88, b"\x03\xe8bye")];
@@ -111,7 +112,7 @@ fn an_extension_not_negotiated_may_not_be_used() {
     assert!(error.contains(&format!("at byte {} ", request.len())), "{error}");
 }
 
-/// The header alone decides: no payload is waited for.
+/// The header alone is enough; the payload is not awaited.
 #[test]
 fn reserved_opcodes_fail_on_the_header() {
     rows!("6455-5.2-4");
@@ -124,10 +125,10 @@ fn reserved_opcodes_fail_on_the_header() {
     }
 }
 
-/// Every first byte with each kind of second, and zeros for the rest of the frame: legal or not, and the same fault
-/// whether the bytes come together or one by one.
+/// Every first byte with every kind of second byte, and zeros for the rest of the frame: valid or not, the outcome is
+/// the same whole and byte by byte.
 #[test]
-fn all_there_is_in_the_first_two_bytes() {
+fn every_pair_of_first_bytes_is_accepted_or_rejected_by_the_rfc() {
     rows!("6455-5.2-3", "6455-5.2-4", "6455-5.2-9", "6455-5.2-12", "6455-5.4-3", "6455-5.4-6", "6455-5.5-1");
     for role in ROLES {
         let seconds = [0, 1, 2, 125, 126, 127].into_iter().flat_map(|len| [len, 0x80 | len]);
@@ -139,7 +140,7 @@ fn all_there_is_in_the_first_two_bytes() {
             let bytewise = feed(&mut open(role, &Config::new()), frame.chunks(1));
             assert!(bytewise == whole, "{frame:x?} byte by byte: {bytewise:?}\nwhole: {whole:?}");
 
-            // No message is under way that could go on, and a code of 0 does not exist.
+            // No message is in progress that could continue, and a close code of 0 does not exist.
             let known = matches!(first, 0x01 | 0x02 | 0x81 | 0x82 | 0x89 | 0x8a) || first == 0x88 && len == 0;
             let legal = known && len < 126 && masked == (role == Role::Server);
             if legal {
@@ -151,7 +152,7 @@ fn all_there_is_in_the_first_two_bytes() {
     }
 }
 
-/// Every length form at its borders: the second byte of a server's header, and what follows it.
+/// Every length form at its borders: the second byte of a server's header, and the bytes of the extended length.
 const LENGTHS: [(usize, &[u8]); 9] = [
     (0, &[0]),
     (1, &[1]),
@@ -227,7 +228,7 @@ fn lengths_not_in_their_minimal_form_fail() {
     for form in longer_than_need_be {
         for (role, first_byte) in [(Role::Server, 0x81), (Role::Server, 0x02), (Role::Client, 0x81)] {
             let header = header_from_peer_of(role, &[&[first_byte], form].concat());
-            // It fails without the payload, and is not saved by it.
+            // It fails without the payload as well as with it.
             for payload in [0, 125] {
                 let input = [&header, &vec![b'a'; payload][..]].concat();
                 let outcome = every_cut(|| open(role, &Config::new()), &input);
@@ -237,7 +238,7 @@ fn lengths_not_in_their_minimal_form_fail() {
     }
 }
 
-/// A second frame's fault is counted from the very first byte of the connection.
+/// The offset of a second frame's fault counts from the first byte of the connection.
 #[test]
 fn offsets_count_from_the_start_of_the_connection() {
     rows!("6455-7.1.7-5");
@@ -258,9 +259,9 @@ fn offsets_count_from_the_start_of_the_connection() {
     assert_eq!(handshake_len(Role::Server), REQUEST.len());
 }
 
-/// An event takes its frame off the input and no more: the rest can go elsewhere.
+/// An event consumes its frame and no more: the remaining input is available to others.
 #[test]
-fn what_is_behind_a_frame_stays() {
+fn bytes_after_a_frame_stay_in_the_input() {
     for role in ROLES {
         let mut input = from_peer_of(role, &[(0x81, b"one"), (0x82, b"two")]);
         let (mut ws, mut output) = (open(role, &Config::new()), Output::new());

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::parse_request;
 use websocket_proto::{
@@ -10,8 +9,11 @@ use websocket_proto::{
     Role, State,
 };
 
-/// The key of the masked vectors in RFC 6455 §5.7.
-pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) use crate::shared::data::hex;
+pub(crate) use crate::shared::events::{binary, ping, pong, text};
+pub(crate) use crate::shared::frames::{KEY, decode as frames, frame, from_peer_of};
+pub(crate) use crate::shared::handshake::{accept_for, response_to};
+pub(crate) use crate::shared::wired::drain;
 
 /// A valid request with no optional header.
 pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
@@ -57,7 +59,7 @@ impl Outcome {
         assert!(closes <= 1, "more than one Close: {frames:?}");
         let (header, payload) = frames.last()?;
         if closes == 1 {
-            assert_eq!(header.opcode, Opcode::Close, "something behind the Close: {frames:?}");
+            assert_eq!(header.opcode, Opcode::Close, "a frame after the Close: {frames:?}");
             return Some(payload.first_chunk().map(|code| u16::from_be_bytes(*code)));
         }
         None
@@ -90,7 +92,7 @@ pub(crate) fn server() -> Connection {
 }
 
 pub(crate) fn server_with(config: Config) -> Connection {
-    server_asked(config, REQUEST)
+    server_for_request(config, REQUEST)
 }
 
 thread_local! {
@@ -101,10 +103,10 @@ thread_local! {
 }
 
 /// An open server whose handshake was this request.
-pub(crate) fn server_asked(config: Config, request: &str) -> Connection {
+pub(crate) fn server_for_request(config: Config, request: &str) -> Connection {
     if UPGRADED.get() {
-        let parsed = parse_request(request.as_bytes()).expect("it opens");
-        let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("nothing to refuse");
+        let parsed = parse_request(request.as_bytes()).expect("the handshake succeeds");
+        let (_, negotiated) = parsed.accept(&Accept::new(), &config).expect("the answer is valid");
         return Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
     }
     HEAD.set(request.len());
@@ -127,17 +129,17 @@ pub(crate) fn client() -> Connection {
 }
 
 pub(crate) fn client_with(config: Config) -> Connection {
-    client_told(config, "")
+    client_for_response(config, "")
 }
 
 /// An open client whose response had these additional header lines, each ended by CRLF.
-pub(crate) fn client_told(config: Config, further: &str) -> Connection {
+pub(crate) fn client_for_response(config: Config, further: &str) -> Connection {
     let request = ClientRequest::new("ws://server.example.com/chat");
     if UPGRADED.get() {
         let handshake = request.extended_connect(&config).expect("the request is valid");
         let lines = further.lines().map(|line| line.split_once(": ").expect("a header line"));
         let lines = lines.map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (_, negotiated) = handshake.check(200, lines).expect("it opens");
+        let (_, negotiated) = handshake.check(200, lines).expect("the handshake succeeds");
         return Connection::upgraded(Role::Client, negotiated, config, [7; 32]);
     }
     let (mut client, request) = connecting(&request, config);
@@ -163,60 +165,11 @@ pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     line.map(|line| line.split_once(':').expect("it has a colon").1.trim())
 }
 
-/// The 101 response to a client's request, with additional header lines, each ended by CRLF.
-pub(crate) fn response_to(request: &str, further: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: {}\r\n{further}\r\n",
-        accept_for(request)
-    )
-    .into_bytes()
-}
-
-pub(crate) fn accept_for(request: &str) -> String {
-    let key = header(request, "Sec-WebSocket-Key").expect("a request has a key");
-    String::from_utf8(websocket_proto::handshake::accept_key(key.as_bytes()).to_vec()).expect("base64 is text")
-}
-
-/// One frame as a peer of role `sender` encodes it: masked if it is a client.
-pub(crate) fn frame(sender: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = (sender == Role::Client).then_some(KEY);
-    let opcode = Opcode::new(first_byte & 0xf).expect("a known opcode; others are written out");
-    let (fin, rsv) = (first_byte & 0x80 != 0, first_byte >> 4 & 7);
-    let header = FrameHeader { fin, rsv, opcode, mask, payload_len: payload.len() as u64 };
-    let mut frame = header.encode().as_ref().to_vec();
-    frame.extend(payload.iter().enumerate().map(|(i, byte)| byte ^ mask.map_or(0, |key| key[i % 4])));
-    frame
-}
-
-/// The frames as the peer of a connection of this role sends them.
-pub(crate) fn from_peer_of(role: Role, frames: &[(u8, &[u8])]) -> Vec<u8> {
-    let sender = if role == Role::Server { Role::Client } else { Role::Server };
-    frames.iter().flat_map(|(first_byte, payload)| frame(sender, *first_byte, payload)).collect()
-}
-
 /// Receives the frames on an open connection of each role, at every cut, and passes both outcomes to `check`.
 #[track_caller]
 pub(crate) fn both_roles(frames: &[(u8, &[u8])], check: impl Fn(Role, Outcome)) {
     check(Role::Server, every_cut(server, &from_peer_of(Role::Server, frames)));
     check(Role::Client, every_cut(client, &from_peer_of(Role::Client, frames)));
-}
-
-/// Decodes the frames of an output, unmasked.
-pub(crate) fn frames(mut output: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while !output.is_empty() {
-        let (header, len) = FrameHeader::decode(output).expect("legal").expect("whole");
-        let end = len + usize::try_from(header.payload_len).expect("it is in memory");
-        let key = header.mask.unwrap_or_default();
-        frames.push((header, output[len..end].iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect()));
-        output = &output[end..];
-    }
-    frames
-}
-
-pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 /// Feeds the pieces to the connection; accepts requests, and records all other events.
@@ -314,26 +267,4 @@ fn assert_same_sent(http1: &Outcome, upgraded: &Outcome) {
 /// The close code with this number, which must be one that may be sent.
 pub(crate) fn code(code: u16) -> CloseCode {
     CloseCode::new(code).expect("may travel")
-}
-
-pub(crate) fn text(text: &str) -> Event<'static> {
-    Event::Text(text.to_owned().into())
-}
-
-pub(crate) fn binary(data: &[u8]) -> Event<'static> {
-    Event::Binary(data.to_vec().into())
-}
-
-pub(crate) fn ping(data: &[u8]) -> Event<'static> {
-    Event::Ping(data.to_vec().into())
-}
-
-pub(crate) fn pong(data: &[u8]) -> Event<'static> {
-    Event::Pong(data.to_vec().into())
-}
-
-/// Bytes from hex with white space.
-pub(crate) fn hex(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

@@ -1,5 +1,5 @@
 //! Requests with the method HEAD. RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
-//! send content in the response." So no answer to such a request has a body, whatever was wrong with it.
+//! send content in the response." So no answer to such a request has a body, whatever its error.
 
 use websocket_proto::handshake::{Bootstrap, parse_extended_connect, parse_request};
 use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Output, Timeout};
@@ -39,7 +39,7 @@ fn assert_without_content_at_every_cut(make: fn() -> Connection, request: &[u8],
     let what = request.escape_ascii().to_string();
     let post = feed(&mut make(), [&as_post(request)[..]]);
     assert_rejected_the_same(&every_cut(make, request), &post, kind, &what);
-    assert!(!Head::parse(&post.output).body.is_empty(), "{what}: what other methods get says why");
+    assert!(!Head::parse(&post.output).body.is_empty(), "{what}: the answer to other methods has an explanation");
 }
 
 #[track_caller]

@@ -38,7 +38,7 @@ impl Head {
     /// The value of the only line called `name`.
     #[track_caller]
     pub(crate) fn only(&self, name: &str) -> &str {
-        let [value] = self.all(name)[..] else { panic!("not one {name}: {:?}", self.lines) };
+        let [value] = self.all(name)[..] else { panic!("not exactly one {name}: {:?}", self.lines) };
         value
     }
 }
@@ -83,6 +83,7 @@ pub(crate) fn some_cuts(make: impl Fn() -> Connection, input: &[u8]) -> Outcome 
 }
 
 /// # The server's side
+///
 /// A server that waits for a request.
 pub(crate) fn waiting() -> Connection {
     Connection::server(Config::new())
@@ -110,15 +111,15 @@ pub(crate) fn assert_opens(request: &str) -> Head {
 
 /// Asserts that a server rejects the request at every cut, with the status for this kind; returns the error's offset.
 #[track_caller]
-pub(crate) fn assert_refused(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
+pub(crate) fn assert_request_rejected(request: impl AsRef<[u8]>, kind: HandshakeErrorKind) -> u64 {
     let request = request.as_ref();
-    assert_refusal(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request))
+    assert_rejection(&every_cut(waiting, request), kind, &String::from_utf8_lossy(request))
 }
 
 /// Asserts REJECT of the table: one HTTP response and the end, no event before it, no frame; returns the error's
 /// offset.
 #[track_caller]
-pub(crate) fn assert_refusal(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
+pub(crate) fn assert_rejection(outcome: &Outcome, kind: HandshakeErrorKind, what: &str) -> u64 {
     let offset = assert_handshake_failed(outcome, kind, what);
     let head = Head::parse(&outcome.output);
     let (status, further) = match kind {
@@ -153,6 +154,7 @@ pub(crate) fn assert_handshake_failed(outcome: &Outcome, kind: HandshakeErrorKin
 }
 
 /// # The client's side
+///
 /// A request that offers these subprotocols.
 pub(crate) fn offering(subprotocols: &[&str]) -> ClientRequest {
     let request = ClientRequest::new("ws://server.example.com/chat");

@@ -2,9 +2,10 @@
 
 use websocket_proto::{Config, Event, Output, ProtocolErrorKind, Role, State};
 
-use crate::faults::{ROLES, assert_fault, header_from_peer_of, open, run};
+use crate::faults::{assert_fault, header_from_peer_of, open, run};
 use crate::harness::{KEY, binary, every_cut, feed, from_peer_of, ping, text};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 type Frames<'f> = &'f [(u8, &'f [u8])];
 
@@ -199,10 +200,10 @@ fn no_memory_is_reserved_for_announced_bytes() {
             let input = [header, nuls].concat();
             let outcome = every_cut(|| open(role, &config), &input);
             assert_eq!((outcome.events.len(), outcome.state), (0, State::Open), "{outcome:x?}");
-            // All that are open at once, so that they could not have it together either.
+            // Open at the same time, so that reservations would add up.
             let mut many: Vec<_> = (0..40).map(|_| open(role, &config)).collect();
             assert!(many.iter_mut().all(|ws| feed(ws, [&input[..]]).state == State::Open));
-            // More than that fits into no memory, and is refused on the header.
+            // A longer message would not fit into memory, and is rejected on the header.
             for len in [1 << (usize::BITS - 2), i64::MAX as u64] {
                 let outcome =
                     every_cut(|| open(role, &config), &header_from_peer_of(role, &announced(first_byte, len)));
@@ -212,7 +213,7 @@ fn no_memory_is_reserved_for_announced_bytes() {
     }
 }
 
-/// Limiting what is sent is left to the caller.
+/// The caller limits sent messages.
 #[test]
 fn limits_do_not_apply_to_sending() {
     rows!("6455-10.4-1");

@@ -4,7 +4,7 @@
 
 mod browser_closing;
 mod browser_sending;
-mod client_refusal;
+mod client_rejection;
 mod client_request;
 mod client_response;
 mod close_codes;
@@ -46,17 +46,15 @@ mod pong_budget;
 mod received_close;
 mod request;
 mod request_identity;
-#[cfg(feature = "deflate")]
-#[expect(unreachable_pub, reason = "shared with the library of the fuzz targets")]
-#[path = "../harness/rfc1951.rs"]
-mod rfc1951;
 mod server_answer;
 mod server_request;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod start_line;
 mod uri;
 mod vectors;
 
-/// Says which rows of the table the test shows. Every id has to be in the table.
+/// Names the rows of the table that the test shows. Every id must be in the table.
 macro_rules! rows {
     ($($id:literal),+ $(,)?) => {
         for id in [$($id),+] {

@@ -1,4 +1,4 @@
-//! RFC 6455 §5.1, §5.3 and §10.3: what is masked, with which keys, and how.
+//! RFC 6455 §5.1, §5.3 and §10.3: the masked frames, their keys, and the algorithm.
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
@@ -9,15 +9,16 @@ use websocket_proto::{
     ClientRequest, CloseCode, Config, Connection, Input, MessageKind, Output, PreparedMessage, Role, State, Timeout,
 };
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{
     KEY, binary, client, drain, every_cut, feed, frame, frames, from_peer_of, header, hex, response_to, server, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
-/// One frame of each kind that a connection can be made to send, the answers to its peer included, by three
-/// connections: one that its peer closes, one that closes, and one that fails.
-fn everything_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u8>)>; 3] {
+/// One frame of each kind that a connection can send, including answers to its peer, from three connections: the first
+/// is closed by its peer, the second closes, the third fails.
+fn every_kind_of_frame_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u8>)>; 3] {
     let [ws, closing, failing] = &mut connections;
     let (role, mut output) = (ws.role(), Output::new());
     ws.send_text("text", &mut output).unwrap();
@@ -34,25 +35,25 @@ fn everything_sent(mut connections: [Connection; 3]) -> [Vec<(FrameHeader, Vec<u
     sent.extend(feed(ws, [from_peer_of(role, &[(0x89, b"answered"), (0x88, b"\x03\xe8")]).as_slice()]).output);
     closing.close(CloseCode::GOING_AWAY, "close", &mut output);
     let closed = drain(&mut output);
-    // Not one of the bits that an extension could define.
+    // A reserved bit that no extension defines.
     let failed = feed(failing, [from_peer_of(role, &[(0x91, b"")]).as_slice()]).output;
     [sent, closed, failed].map(|bytes| frames(&bytes))
 }
 
-/// The opcodes of that.
+/// The opcodes of these frames.
 const EVERYTHING: [&[u8]; 3] = [&[1, 2, 1, 2, 1, 1, 0, 0, 9, 10, 10, 8], &[8], &[8]];
 
-/// What every frame carries, if nothing is compressed.
+/// The payloads of these frames, without compression.
 fn payloads(role: Role) -> [Vec<Vec<u8>>; 3] {
     let connections = [(); 3].map(|()| open(role, &Config::new()));
-    everything_sent(connections).map(|frames| frames.into_iter().map(|(_, payload)| payload).collect())
+    every_kind_of_frame_sent(connections).map(|frames| frames.into_iter().map(|(_, payload)| payload).collect())
 }
 
 #[test]
-fn a_client_masks_everything_and_a_server_nothing() {
+fn a_client_masks_every_frame_and_a_server_none() {
     rows!("6455-5.1-1", "6455-5.1-4", "6455-5.2-2", "6455-5.3-1", "6455-5.5.1-5", "6455-6.1-6");
     for role in ROLES {
-        let sent = everything_sent([(); 3].map(|()| open(role, &Config::new())));
+        let sent = every_kind_of_frame_sent([(); 3].map(|()| open(role, &Config::new())));
         let opcodes =
             sent.each_ref().map(|sent| sent.iter().map(|(header, _)| header.opcode as u8).collect::<Vec<_>>());
         assert_eq!(opcodes, EVERYTHING);
@@ -61,7 +62,7 @@ fn a_client_masks_everything_and_a_server_nothing() {
             assert_eq!(header.rsv, 0, "{header:?}");
         }
     }
-    // The mask is one that can be taken off.
+    // The unmasked payloads are equal.
     assert!(payloads(Role::Client) == payloads(Role::Server));
     let mut timed_out = client();
     let mut output = Output::new();
@@ -72,22 +73,22 @@ fn a_client_masks_everything_and_a_server_nothing() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_compressed_is_masked_too() {
+fn compressed_frames_are_masked() {
     rows!("6455-5.1-1", "6455-5.1-4", "6455-6.1-6");
     for role in ROLES {
         let wish = websocket_proto::Deflate::new().threshold(0);
-        let sent = everything_sent([(); 3].map(|()| crate::deflate::agreed(role, &wish, "")));
+        let sent = every_kind_of_frame_sent([(); 3].map(|()| crate::deflate::agreed(role, &wish, "")));
         let opcodes =
             sent.each_ref().map(|sent| sent.iter().map(|(header, _)| header.opcode as u8).collect::<Vec<_>>());
         assert_eq!(opcodes, EVERYTHING);
         let compressed = sent.iter().flatten().filter(|(header, _)| header.rsv == 4).count();
-        // All messages but the one that is not to be.
+        // All messages except the one sent uncompressed.
         assert_eq!(compressed, 5, "{sent:x?}");
         assert!(sent.iter().flatten().all(|(header, _)| header.mask.is_some() == (role == Role::Client)), "{sent:x?}");
     }
 }
 
-/// What a client with this seed puts out: the nonce of its request, and then the key of every frame.
+/// The values drawn from a client's seed: the nonce of its request, and then the key of each frame.
 fn keys_sent(
     config: &Config,
     seed: [u8; 32],
@@ -108,7 +109,7 @@ fn keys_sent(
     (header(&request, "Sec-WebSocket-Key").unwrap().to_owned(), keys)
 }
 
-/// Draws as many keys as there are frames, of every kind, and the Close last; returns how many.
+/// Sends a frame of each kind, the Close last; returns the number of frames, each of which draws a key.
 fn send_one_of_each(client: &mut Connection, output: &mut Output) -> usize {
     client.send_text("", output).unwrap();
     client.send_text_uncompressed("x", output).unwrap();
@@ -127,13 +128,13 @@ fn send_one_of_each(client: &mut Connection, output: &mut Output) -> usize {
     13
 }
 
-/// Four bytes of the stream for every frame, whatever it is, and none for anything else.
+/// Each frame draws four bytes of the stream, and nothing else draws any.
 #[test]
 fn every_frame_has_a_key_of_its_own_from_a_csprng() {
     rows!("6455-5.3-2", "6455-5.3-3", "6455-5.3-4", "6455-10.3-1", "6455-4.1-r7", "6455-4.1-r8");
     let seed = std::array::from_fn(|i| i as u8 * 7);
     let mut stream = ChaCha20Rng::from_seed(seed);
-    // The nonce of the opening handshake comes first.
+    // The handshake's nonce is drawn first.
     let mut nonce = [0; 16];
     stream.fill_bytes(&mut nonce);
     let expected: Vec<[u8; 4]> = (0..13).map(|_| stream.next_u32().to_le_bytes()).collect();
@@ -149,7 +150,7 @@ fn every_frame_has_a_key_of_its_own_from_a_csprng() {
         assert_ne!(request, other_request);
         assert!(keys.iter().all(|key| !other_keys.contains(key)));
     }
-    // Whoever chooses the data has no influence on the keys.
+    // The payload has no influence on the keys.
     let same_frames = |data: &'static [u8]| {
         move |ws: &mut Connection, out: &mut Output| {
             (0..6).for_each(|_| ws.send_binary(data, out).unwrap());
@@ -160,9 +161,9 @@ fn every_frame_has_a_key_of_its_own_from_a_csprng() {
     assert_eq!(keys_sent(&Config::new(), seed, same_frames(b"chosen to look like HTTP")).1, expected[..6]);
 }
 
-/// The Close that is nobody's wish has a key of its own like any other frame: an answer, a fault's, a timeout's.
+/// A Close that the application did not ask for has a key of its own: a reply, after a fault, after a timeout.
 #[test]
-fn closes_have_keys_of_their_own() {
+fn each_close_has_a_key_of_its_own() {
     rows!("6455-5.3-2", "6455-5.5.1-5");
     let hear = |bytes: &'static [u8]| {
         move |client: &mut Connection, output: &mut Output| {
@@ -183,9 +184,9 @@ fn closes_have_keys_of_their_own() {
     assert_eq!(keys_sent(&Config::new(), [5; 32], time_out).1, answered);
 }
 
-/// What is put out is final: the frame's length and bytes, under a key that nothing later uses.
+/// A sent frame is final: its length and bytes do not change, and its key is not used again.
 #[test]
-fn a_fragment_is_fixed_once_it_is_sent() {
+fn a_sent_fragment_never_changes() {
     rows!("6455-10.3-2");
     let (mut ws, mut output) = (client(), Output::new());
     let (mut sent, mut keys): (Vec<u8>, Vec<_>) = (Vec::new(), Vec::new());
@@ -203,7 +204,7 @@ fn a_fragment_is_fixed_once_it_is_sent() {
 
 /// Octet `i` of the payload is `XORed` with octet `i mod 4` of the key, over any cut and at any alignment.
 #[test]
-fn masks_carry_on_over_cuts() {
+fn a_mask_continues_across_cuts() {
     rows!("6455-5.3-5");
     let plain: Vec<u8> = (0..4099_u32).map(|i| (i * 31 % 251) as u8).collect();
     let masked = frame(Role::Client, 0x82, &plain);
@@ -226,7 +227,7 @@ fn masks_carry_on_over_cuts() {
 }
 
 #[test]
-fn a_key_of_zeros_is_legal() {
+fn a_key_of_zeros_is_accepted() {
     rows!("6455-5.3-6");
     assert_eq!(every_cut(server, &hex("81 85 00 00 00 00 48 65 6c 6c 6f")).events, [text("Hello")]);
 }

@@ -12,10 +12,10 @@ use crate::harness::{accept_for, connecting, every_cut_with, header};
 use crate::harness::{every_cut, feed};
 use crate::http::{Head, answered, assert_fails, offering, replace, waiting};
 
-/// The names of the files that begin with `start`, each with the heads in it.
+/// The names of the files that start with `start`, each with its heads.
 fn captured(start: &str) -> Vec<(String, Vec<String>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/handshakes");
-    let files = fs::read_dir(directory).expect("the captures are there").map(|file| file.expect("it is listed"));
+    let files = fs::read_dir(directory).expect("the captures can be read").map(|file| file.expect("it is listed"));
     let named = files.map(|file| (file.file_name().into_string().expect("a plain name"), file.path()));
     let files = named.filter(|(name, _)| name.starts_with(start));
     files
@@ -71,7 +71,7 @@ fn every_captured_response_opens_a_client() {
                     feed(&mut client, [response.as_bytes()]);
                     assert!(client.uses_deflate(), "{name}");
                 }
-                // They answered requests that offered permessage-deflate: without the offer, it has to fail.
+                // These servers answered an offer of permessage-deflate: without the offer, the client must fail.
                 assert_fails(&request, &response, HandshakeErrorKind::InvalidExtensions);
                 response = replace(&response, "Sec-WebSocket-Extensions", "");
             }

@@ -1,13 +1,14 @@
-//! RFC 6455 §5.5.3: every ping is answered, until more pongs wait than [`Config::max_pending_pong_bytes`] allows; from then
-//! on the latest one is.
+//! RFC 6455 §5.5.3: every ping is answered, until more bytes of pongs wait than [`Config::max_pending_pong_bytes`];
+//! from then on, the latest ping is.
 
 use bytes::{Buf, Bytes};
 use websocket_proto::frame::Opcode;
 use websocket_proto::{Config, Connection, Event, Input, MessageKind, Output, Role};
 
-use crate::faults::{ROLES, open};
+use crate::faults::open;
 use crate::harness::{both_roles, drain, frames, from_peer_of};
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// Receives one ping, whose payload is its number, into an output that others may have used before.
 fn receive_ping(ws: &mut Connection, number: u32, output: &mut Output) {
@@ -29,7 +30,7 @@ fn pongs(output: &[u8]) -> Vec<u32> {
     pongs.map(|(_, payload)| u32::from_be_bytes(*payload.first_chunk().unwrap())).collect()
 }
 
-/// The numbers that the pongs answer; there has to be nothing else.
+/// The numbers that the pongs answer; every frame must be a pong.
 fn numbers(output: &[u8]) -> Vec<u32> {
     let number = |(header, payload): &(websocket_proto::frame::FrameHeader, Vec<u8>)| {
         assert_eq!(header.opcode, Opcode::Pong);
@@ -76,9 +77,9 @@ fn a_flood_of_pings_costs_no_more_than_the_budget() {
     }
 }
 
-/// What a run without a budget would have put out, less pongs that later ones stand for.
+/// The output without a budget, minus the pongs that later ones replace.
 #[test]
-fn nothing_else_is_lost_or_reordered() {
+fn only_replaced_pongs_are_missing() {
     rows!("6455-5.5.3-2");
     for role in ROLES {
         let run = |budget, every| {
@@ -108,7 +109,7 @@ fn nothing_else_is_lost_or_reordered() {
     }
 }
 
-/// A pong of which a part is written cannot be replaced any more; one that is whole can.
+/// A partly written pong cannot be replaced; a whole one can.
 #[test]
 fn a_partly_written_output_is_never_corrupted() {
     rows!("6455-5.5.3-2");
@@ -129,7 +130,7 @@ fn a_partly_written_output_is_never_corrupted() {
     }
 }
 
-/// The budget is for pongs that wait: what was written makes room again, though the output was never quite empty.
+/// The budget is for waiting pongs: written bytes make room, even if the output is never quite empty.
 #[test]
 fn written_pongs_do_not_count() {
     rows!("6455-5.5.3-2");
@@ -141,7 +142,7 @@ fn written_pongs_do_not_count() {
         for number in 0..100 {
             receive_ping(&mut ws, 2 * number, &mut output);
             receive_ping(&mut ws, 2 * number + 1, &mut output);
-            // One byte always stays behind.
+            // Leaves one byte in the output.
             wire.extend_from_slice(&output.copy_to_bytes(output.len() - 1));
         }
         wire.extend(drain(&mut output));
@@ -149,22 +150,22 @@ fn written_pongs_do_not_count() {
     }
 }
 
-/// However many bytes of the pongs are written, those that wait are counted, to the byte.
+/// The waiting bytes of the pongs are counted exactly, however many bytes are written.
 #[test]
-fn pongs_are_counted_to_the_byte() {
+fn waiting_pong_bytes_are_counted_exactly() {
     rows!("6455-5.5.3-2");
     for (role, by_reference) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
         let pong_len = pong_len(role);
         for budget in [0, 1, pong_len, 2 * pong_len - 1, 2 * pong_len, 2 * pong_len + 1] {
             for written in 0..4 * pong_len {
                 let (mut ws, mut output) = (open(role, &Config::new().max_pending_pong_bytes(budget)), Output::new());
-                // Four pongs, apart by messages, so that all of them wait whatever the budget.
+                // Four pongs, separated by messages, so that all of them wait whatever the budget.
                 for number in 0..4 {
                     receive_ping(&mut ws, number, &mut output);
                     let message = Bytes::from(vec![7; if by_reference { 16 << 10 } else { 100 }]);
                     ws.send_bytes(MessageKind::Binary, message, &mut output).unwrap();
                 }
-                // So many bytes of the pongs, and what lies between them.
+                // The writer takes `written` bytes of the pongs, and the messages between them.
                 let message_len = (output.len() - 4 * pong_len) / 4;
                 let mut wire = output.copy_to_bytes(written + written / pong_len * message_len).to_vec();
                 let mut waiting = 4 * pong_len - written;
@@ -185,9 +186,9 @@ fn pongs_are_counted_to_the_byte() {
     }
 }
 
-/// A message that waits after pongs that are written takes nothing of the budget.
+/// A message that waits after written pongs does not count against the budget.
 #[test]
-fn a_message_that_waits_is_no_pong() {
+fn a_waiting_message_does_not_count_as_a_pong() {
     rows!("6455-5.5.3-2");
     for role in ROLES {
         for budget in [16 << 10, 10 * pong_len(role)] {
@@ -213,7 +214,7 @@ struct Waiting {
     taken: usize,
 }
 
-/// An output, and what has to be in it.
+/// An output, and its expected frames.
 #[derive(Default)]
 struct Modelled {
     output: Output,
@@ -243,10 +244,10 @@ impl Modelled {
     }
 }
 
-/// Pings, messages, writes of any length, and moves from one output to another: the pongs that wait, and no others, count
-/// against the budget, and each that fits is sent.
+/// Pings, messages, writes of any length, and moves from one output to another: exactly the waiting pongs count against
+/// the budget, and each pong that fits is sent.
 #[test]
-fn the_budget_is_for_the_pongs_that_wait() {
+fn the_budget_limits_the_waiting_pongs() {
     rows!("6455-5.5.3-2");
     let mut noise = 42_u64;
     let mut below = |end: usize| {
@@ -287,7 +288,7 @@ fn the_budget_is_for_the_pongs_that_wait() {
         for Modelled { mut output, frames } in outputs {
             for frame in frames {
                 let bytes = output.copy_to_bytes(frame.len - frame.taken);
-                // What is left of a frame that was partly written is none.
+                // The rest of a partly written frame does not count as a frame.
                 if frame.taken == 0 {
                     assert_eq!(pongs(&bytes), Vec::from_iter(frame.pong), "{role:?}, round {round}");
                 }

@@ -9,11 +9,12 @@ use websocket_proto::{
     ClientRequest, CloseCode, CloseStatus, Config, Connection, Event, Input, Output, Role, SendError, State, Timeout,
 };
 
-use crate::faults::{ROLES, header_from_peer_of, open};
+use crate::faults::{header_from_peer_of, open};
 use crate::harness::{
     REQUEST, assert_failed, code, connecting, every_cut, every_cut_with, feed, from_peer_of, response_to, text,
 };
 use crate::rows;
+use crate::shared::wired::ROLES;
 
 /// The status and the reason of a Close frame.
 type Contents<'c> = (CloseStatus, &'c str);
@@ -53,7 +54,7 @@ fn assert_received(ws: &mut Connection, contents: Contents<'_>, output: &mut Out
     assert_eq!(ws.received_close(), Some(contents));
 }
 
-/// The frame may come between messages or in the middle of one, before our own Close or after it.
+/// The frame may arrive between messages or in the middle of one, before an own Close or after it.
 #[test]
 fn the_close_is_known_when_it_is_received() {
     rows!("6455-7.1.3-1", "6455-7.1.5-1", "6455-7.1.5-2", "6455-7.1.6-1", "6455-5.5.1-16", "6455-5.5.1-17");
@@ -174,7 +175,7 @@ fn a_close_before_the_decision_is_received_after_it() {
             assert!(matches!(&events[..], [Event::Text(_)] | [Event::TextPart { .. }, ..]), "{events:?}");
             assert_received(&mut server, contents, &mut output);
         }
-        // Without an acceptance it is never read.
+        // Without an acceptance the connection never reads it.
         let (mut server, request) = undecided(Config::new(), &ahead);
         let Some(Event::Closed(closed)) = server.receive_eof() else { panic!("{server:?}") };
         assert_failed(&closed);

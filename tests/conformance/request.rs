@@ -52,7 +52,7 @@ fn requests_with_the_same_content_are_equal() {
         (REQUEST, &*again),
         (&*again, &*add(REQUEST, "X-A: c\r\n")),
         (&*again, &*add(REQUEST, "X-B: b\r\n")),
-        // The same headers; only a target with a host says something else.
+        // Equal headers; only a target with another host differs.
         (REQUEST, &*asking_for("http://other/chat")),
     ] {
         assert_ne!(parsed(one), parsed(other));
@@ -78,7 +78,7 @@ fn a_request_has_at_most_one_origin() {
     }
 }
 
-/// `parse_request` takes exactly one head, and is as strict as a connection.
+/// `parse_request` accepts exactly one head, and is as strict as a connection.
 #[test]
 fn parse_request_takes_exactly_one_head() {
     rows!("6455-4.2.1-15");

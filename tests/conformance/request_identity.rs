@@ -35,7 +35,8 @@ fn assert_not_its_own(server: &mut Connection, request: impl Fn() -> Request) {
     server.accept(request(), &mut output);
     server.reject(request(), &Reject::forbidden().body("no"), &mut output);
     let before = request();
-    let error = server.accept_with(request(), &Accept::new(), &mut output).expect_err("not its own");
+    let error =
+        server.accept_with(request(), &Accept::new(), &mut output).expect_err("the request is another connection's");
     assert_eq!((error.kind(), error.into_request()), (AcceptErrorKind::NotDeciding, before));
     assert_eq!((server.state(), output.is_empty()), (state, true));
 }
@@ -51,11 +52,11 @@ fn equal_keys_do_not_confuse_connections() {
     let (mut offering, its_own) = deciding_with(config.clone(), &add(REQUEST, OFFERING));
     let (mut plain, plains_own) = deciding_with(config, REQUEST);
     let (chat, mut output) = (Accept::new().subprotocol("chat"), Output::new());
-    let refused = plain.accept_with(its_own, &chat, &mut output).expect_err("another's");
-    assert_eq!((refused.kind(), plain.state()), (AcceptErrorKind::NotDeciding, State::Connecting));
+    let rejected = plain.accept_with(its_own, &chat, &mut output).expect_err("the request is another connection's");
+    assert_eq!((rejected.kind(), plain.state()), (AcceptErrorKind::NotDeciding, State::Connecting));
     assert!(output.is_empty());
     // The request is still valid for its own connection.
-    assert_eq!(offering.accept_with(refused.into_request(), &chat, &mut output), Ok(()));
+    assert_eq!(offering.accept_with(rejected.into_request(), &chat, &mut output), Ok(()));
     assert_eq!((offering.state(), offering.subprotocol()), (State::Open, Some("chat")));
     let head = Head::parse(&drain(&mut output));
     assert_eq!(head.all("Sec-WebSocket-Extensions").len(), usize::from(cfg!(feature = "deflate")));
@@ -68,11 +69,11 @@ fn equal_keys_do_not_confuse_connections() {
 
 /// Not even a request parsed from the same bytes.
 #[test]
-fn a_parsed_request_belongs_to_no_connection() {
+fn a_request_from_the_parser_belongs_to_no_connection() {
     rows!("6455-4.2.2-12");
     let (mut server, own) = deciding(REQUEST);
-    assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("it opens"));
-    assert_eq!(own, parse_request(REQUEST.as_bytes()).expect("it opens"), "equal and another");
+    assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("the handshake succeeds"));
+    assert_eq!(own, parse_request(REQUEST.as_bytes()).expect("the handshake succeeds"), "equal and another");
     server.accept(own, &mut Output::new());
     assert_eq!(server.state(), State::Open);
 }
@@ -84,7 +85,7 @@ fn swapped_requests_keep_their_connections() {
     let ((mut one, mut ones), (mut other, mut others)) = (deciding(REQUEST), deciding(REQUEST));
     mem::swap(&mut ones, &mut others);
     let mut output = Output::new();
-    let error = one.accept_with(ones, &Accept::new(), &mut output).expect_err("another's");
+    let error = one.accept_with(ones, &Accept::new(), &mut output).expect_err("the request is another connection's");
     other.accept(error.into_request(), &mut output);
     mem::swap(&mut one, &mut other);
     assert_eq!((one.state(), other.state()), (State::Open, State::Connecting));
@@ -100,7 +101,7 @@ fn a_dropped_request_is_not_replaced() {
     drop(own);
     // An allocator that has just freed the request is likely to give the next one the same address.
     assert_not_its_own(&mut server, || deciding(REQUEST).1);
-    assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("it opens"));
+    assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("the handshake succeeds"));
     let mut output = Output::new();
     server.time_out(Timeout::Opening, &mut output);
     assert_eq!(Head::parse(&drain(&mut output)).first_line, "HTTP/1.1 503 Service Unavailable");
@@ -123,7 +124,9 @@ fn a_request_outlives_its_connection_without_effect() {
         assert_eq!((error.kind(), output.is_empty()), (AcceptErrorKind::NotDeciding, true));
         drop(server);
         let (mut next, nexts) = deciding(REQUEST);
-        let error = next.accept_with(error.into_request(), &Accept::new(), &mut output).expect_err("an older one's");
+        let error = next
+            .accept_with(error.into_request(), &Accept::new(), &mut output)
+            .expect_err("the request is an older connection's");
         assert_eq!(
             (error.kind(), output.is_empty(), next.state()),
             (AcceptErrorKind::NotDeciding, true, State::Connecting)
@@ -167,8 +170,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize)>> {
 }
 
 proptest! {
-    /// Whatever is tried with the requests of many connections whose clients sent the same bytes: each connection is
-    /// decided only by its own request, once.
+    /// Any sequence of steps with the requests of several connections whose clients sent the same bytes: each
+    /// connection is decided only by its own request, once.
     #[test]
     fn shuffled_requests_decide_about_their_own_connections(count in 2..6_usize, steps in steps()) {
         let mut served = 0;

@@ -70,7 +70,7 @@ fn a_response_has_the_required_headers_and_no_others() {
     assert_eq!(head.first_line, "HTTP/1.1 101 Switching Protocols");
     assert_eq!((head.only("Upgrade"), head.only("Connection")), ("websocket", "Upgrade"));
     assert_eq!(head.only("Sec-WebSocket-Accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    assert_eq!(head.lines.len(), 3, "nothing that was not asked for: {:?}", head.lines);
+    assert_eq!(head.lines.len(), 3, "an unrequested header: {:?}", head.lines);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn no_subprotocol_is_answered_unless_selected() {
 fn assert_not_accepted(request: &str, accept: &Accept, kind: AcceptErrorKind) {
     let mut output = Output::new();
     let (mut server, token) = deciding(request);
-    let error = server.accept_with(token, accept, &mut output).expect_err("it cannot be accepted so");
+    let error = server.accept_with(token, accept, &mut output).expect_err("the request cannot be accepted");
     assert_eq!((error.kind(), server.state()), (kind, State::Connecting));
     assert!(output.is_empty());
     let given_back = error.into_request();
@@ -144,9 +144,9 @@ fn assert_not_accepted(request: &str, accept: &Accept, kind: AcceptErrorKind) {
     assert_eq!(Head::parse(&drain(&mut output)).first_line, "HTTP/1.1 500 Internal Server Error");
 }
 
-/// The server has none to agree on; `deflate_unagreed` has one that has.
+/// The server has no extension to negotiate; `deflate_unagreed` tests one that has.
 #[test]
-fn no_extension_unless_offered() {
+fn no_extension_is_answered_without_an_offer() {
     rows!("6455-4.2.2-10", "6455-4.2.2-11");
     for lines in ["", "Sec-WebSocket-Extensions: x-foo\r\nSec-WebSocket-Extensions: x-bar; x=1\r\n"] {
         assert!(assert_opens(&add(REQUEST, lines)).all("Sec-WebSocket-Extensions").is_empty());
@@ -166,21 +166,21 @@ fn further_headers_are_written_if_valid() {
     assert_eq!(further, "Set-Cookie: a=b\r\nset-cookie: c=d\r\nX-Empty: \r\n\r\n");
     assert_eq!(Head::parse(format!("{own}\r\n").as_bytes()).lines.len(), 3);
 
-    let refused = |name: &str, value: &str, error: HeaderError| {
+    let rejected = |name: &str, value: &str, error: HeaderError| {
         assert_eq!(Accept::new().header(name, value).err(), Some(error), "{name}: {value:?}");
         assert_eq!(Reject::forbidden().header(name, value).err(), Some(error), "{name}: {value:?}");
     };
     for value in ["a\r\nb", "a\rb", "a\nb", "a\0b", "a\x7f", " a", "a\t", "\r\n\r\n<html>"] {
-        refused("X-Header", value, HeaderError::Value);
+        rejected("X-Header", value, HeaderError::Value);
     }
     for name in ["", "X Y", "X:", "X\r\nY", "é"] {
-        refused(name, "a", HeaderError::Name);
+        rejected(name, "a", HeaderError::Name);
     }
     for name in ["Upgrade", "connection", "CONTENT-LENGTH", "Transfer-Encoding"] {
-        refused(name, "a", HeaderError::Reserved);
+        rejected(name, "a", HeaderError::Reserved);
     }
     for name in ["Key", "Accept", "Version", "Protocol", "Extensions"] {
-        refused(&format!("Sec-WebSocket-{name}"), "a", HeaderError::Reserved);
+        rejected(&format!("Sec-WebSocket-{name}"), "a", HeaderError::Reserved);
     }
 }
 
@@ -202,18 +202,21 @@ fn rejections_are_written_exactly() {
     let expected = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"chat\"\r\nConnection: close\r\n\
         Content-Length: 12\r\n\r\nlog in first";
     assert_eq!(
-        rejected_with(&login.expect("it rejects").expect("a valid header").body("log in first")),
+        rejected_with(&login.expect("the status is a rejection").expect("a valid header").body("log in first")),
         expected.as_bytes()
     );
 
     let elsewhere = Reject::new(302).map(|elsewhere| elsewhere.header("Location", "wss://other.example/chat"));
     let expected = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/chat\r\nConnection: close\r\n\
         Content-Length: 0\r\n\r\n";
-    assert_eq!(rejected_with(&elsewhere.expect("it rejects").expect("a valid header")), expected.as_bytes());
+    assert_eq!(rejected_with(&elsewhere.expect("the status is a rejection").expect("a valid header")), expected.as_bytes());
 
     // A status without a known reason phrase keeps the space before it (RFC 9112 §4).
     let expected = "HTTP/1.1 599 \r\nConnection: close\r\nContent-Length: 3\r\n\r\n\x00\r\n";
-    assert_eq!(rejected_with(&Reject::new(599).expect("it rejects").body(*b"\0\r\n")), expected.as_bytes());
+    assert_eq!(
+        rejected_with(&Reject::new(599).expect("the status is a rejection").body(*b"\0\r\n")),
+        expected.as_bytes()
+    );
 }
 
 #[test]
@@ -383,7 +386,7 @@ fn a_rejection_ends_the_connection_once() {
     assert_eq!((server.receive_eof(), feed(&mut server, [&b"x"[..]]).events), (None, vec![]));
 }
 
-/// Neither another connection's request, nor a second decision after frames were buffered.
+/// Another connection's request, and a second decision, have no effect, also after frames were buffered.
 #[test]
 fn a_server_answers_its_own_request_and_only_once() {
     rows!("6455-4.2.2-12", "6455-4.2.2-15");
@@ -419,7 +422,7 @@ fn a_426_names_the_protocol_and_version() {
     rows!("6455-4.4-1", "6455-4.2.2-6");
     let (mut server, request) = deciding(REQUEST);
     let mut output = Output::new();
-    server.reject(request, &Reject::new(426).expect("it rejects"), &mut output);
+    server.reject(request, &Reject::new(426).expect("the status is a rejection"), &mut output);
     let head = String::from_utf8(drain(&mut output)).expect("text");
     for line in ["Upgrade: websocket", "Connection: Upgrade", "Connection: close", "Sec-WebSocket-Version: 13"] {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
@@ -435,8 +438,8 @@ fn a_request_has_no_effect_without_a_decision_to_make() {
         let state = other.state();
         let requests = || deciding(REQUEST).1;
         other.accept(requests(), &mut output);
-        let refused = other.accept_with(requests(), &Accept::new(), &mut output).expect_err("nothing to decide");
-        assert_eq!((refused.kind(), refused.into_request().path()), (AcceptErrorKind::NotDeciding, "/chat"));
+        let rejected = other.accept_with(requests(), &Accept::new(), &mut output).expect_err("nothing to decide");
+        assert_eq!((rejected.kind(), rejected.into_request().path()), (AcceptErrorKind::NotDeciding, "/chat"));
         other.reject(requests(), &Reject::forbidden(), &mut output);
         assert_eq!((other.state(), output.is_empty()), (state, true));
         let mut nothing = Input::default();

@@ -5,7 +5,8 @@ use websocket_proto::{Config, Connection, HandshakeErrorKind as Kind, Role, Stat
 
 use crate::harness::{REQUEST, every_cut, frame, text};
 use crate::http::{
-    Head, add, asking_for, assert_opens, assert_refusal, assert_refused, parsed, replace, some_cuts, waiting, with_byte,
+    Head, add, asking_for, assert_opens, assert_rejection, assert_request_rejected, parsed, replace, some_cuts,
+    waiting, with_byte,
 };
 use crate::rows;
 
@@ -13,7 +14,7 @@ use crate::rows;
 #[track_caller]
 fn assert_each_rejected(name: &str, lines: &[&str], kind: Kind) {
     for lines in lines {
-        assert_refused(replace(REQUEST, name, lines), kind);
+        assert_request_rejected(replace(REQUEST, name, lines), kind);
     }
 }
 
@@ -28,9 +29,9 @@ fn assert_each_opens(name: &str, lines: &[&str]) {
 fn method_must_be_get_and_version_1_1() {
     rows!("6455-4.2.1-0", "6455-4.2.1-1", "6455-10.7-4");
     for method in ["POST", "OPTIONS", "CONNECT", "get", "GETS"] {
-        assert_refused(REQUEST.replace("GET", method), Kind::UnsupportedMethod);
+        assert_request_rejected(REQUEST.replace("GET", method), Kind::UnsupportedMethod);
     }
-    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
+    assert_request_rejected(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn the_target_is_a_path_or_an_absolute_uri() {
     }
     for target in ["*", "chat", "ftp://h/chat", "http:///chat", "http://u@h/", "http:chat", "h:80", "/a#b", "/a\x7f"] {
         let kind = if target.contains('\x7f') { Kind::MalformedHttp } else { Kind::InvalidRequestTarget };
-        assert_refused(asking_for(target), kind);
+        assert_request_rejected(asking_for(target), kind);
     }
     // Bytes beyond ASCII are rejected, valid UTF-8 or not.
     for byte in [&b"\xff"[..], "é".as_bytes()] {
@@ -76,7 +77,7 @@ fn host_is_required_once() {
     assert_each_rejected("Host", &wrong, Kind::InvalidHost);
     assert_each_opens("Host", &["host:h\r\n", "Host: h:80\r\n", "Host: 127.0.0.1:9001\r\n", "HOST: [::1]:9001\r\n"]);
     // In the absolute form it has to be there all the same.
-    assert_refused(replace(&asking_for("http://h/"), "Host", ""), Kind::InvalidHost);
+    assert_request_rejected(replace(&asking_for("http://h/"), "Host", ""), Kind::InvalidHost);
 }
 
 #[test]
@@ -118,11 +119,11 @@ fn the_key_must_be_sixteen_bytes_in_base64() {
         "dGhlIHNhbXBsZSBub25jZ\u{e9}=",
     ] {
         let line = format!("Sec-WebSocket-Key: {wrong}\r\n");
-        assert_refused(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::InvalidKey);
+        assert_request_rejected(replace(REQUEST, "Sec-WebSocket-Key", &line), Kind::InvalidKey);
     }
     let twice = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n".repeat(2);
     assert_each_rejected("Sec-WebSocket-Key", &["", &twice], Kind::InvalidKey);
-    // Bits beyond the sixteenth byte, as in the RFC's own example, are no reason.
+    // Bits after the sixteenth byte, as in the RFC's own example, are accepted.
     let rfcs = "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n";
     let head = assert_opens(&replace(REQUEST, "Sec-WebSocket-Key", rfcs));
     assert_eq!(head.only("Sec-WebSocket-Accept"), "OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
@@ -134,12 +135,12 @@ fn the_version_must_be_13() {
     let other = [0, 1, 7, 8, 12, 14, 25, 99, 100, 130, 199, 200, 255];
     for version in other {
         let line = format!("Sec-WebSocket-Version: {version}\r\n");
-        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::UnsupportedVersion);
+        assert_request_rejected(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::UnsupportedVersion);
     }
     for wrong in ["013", "00", "256", "1000", "-1", "+13", "13.0", "0x0d", "13, 8", "13,", "13;", "thirteen", "", "é"]
     {
         let line = format!("Sec-WebSocket-Version: {wrong}\r\n");
-        assert_refused(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::InvalidVersion);
+        assert_request_rejected(replace(REQUEST, "Sec-WebSocket-Version", &line), Kind::InvalidVersion);
     }
     let thirteen = "Sec-WebSocket-Version: 13\r\n";
     let eight_too = format!("{thirteen}Sec-WebSocket-Version: 8\r\n");
@@ -163,29 +164,35 @@ fn subprotocols_are_a_list_of_unique_tokens() {
         assert_eq!(parsed(&request).subprotocols().collect::<Vec<_>>(), offered, "{lines}");
     }
     for wrong in ["a b,;", "a b", "a;b", "a/b", ",", "", " , ", "a, a", "\"a\"", "a=b", "é"] {
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Protocol: {wrong}\r\n")), Kind::InvalidSubprotocol);
+        assert_request_rejected(
+            add(REQUEST, &format!("Sec-WebSocket-Protocol: {wrong}\r\n")),
+            Kind::InvalidSubprotocol,
+        );
     }
     let repeated = "Sec-WebSocket-Protocol: a\r\n".repeat(2);
-    assert_refused(add(REQUEST, &repeated), Kind::InvalidSubprotocol);
-    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Protocol: a?\r\n"), Kind::InvalidSubprotocol);
-    assert_refused(with_byte(0xff, REQUEST, "Sec-WebSocket-Extensions: a?\r\n"), Kind::InvalidExtensions);
+    assert_request_rejected(add(REQUEST, &repeated), Kind::InvalidSubprotocol);
+    assert_request_rejected(with_byte(0xff, REQUEST, "Sec-WebSocket-Protocol: a?\r\n"), Kind::InvalidSubprotocol);
+    assert_request_rejected(with_byte(0xff, REQUEST, "Sec-WebSocket-Extensions: a?\r\n"), Kind::InvalidExtensions);
 }
 
 #[test]
 fn extensions() {
     rows!("6455-4.2.1-13", "6455-9.1-1");
     for offer in ["permessage-deflate; client_max_window_bits", "x-foo", "a; b; c=\"d\", e"] {
-        // An offer that the server does not take is ignored.
+        // The server ignores an offer that it does not support.
         let head = assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Extensions: {offer}\r\n")));
         assert!(head.all("Sec-WebSocket-Extensions").is_empty());
     }
     for wrong in ["permessage-deflate; =1", "permessage-deflate;;=", ";x", "a b", ",", "", "a;", "a; b=", "a; b c", "é"]
     {
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {wrong}\r\n")), Kind::InvalidExtensions);
+        assert_request_rejected(
+            add(REQUEST, &format!("Sec-WebSocket-Extensions: {wrong}\r\n")),
+            Kind::InvalidExtensions,
+        );
     }
 }
 
-/// What the values of Sec-WebSocket-Extensions say.
+/// The extensions in these values of Sec-WebSocket-Extensions, or an error.
 fn extensions_in(values: &[&str]) -> Result<String, MalformedHeader> {
     parse_extensions(values.iter().map(|value| value.as_bytes())).map(|extensions| shown(&extensions))
 }
@@ -203,7 +210,7 @@ fn shown(extensions: &[Extension]) -> String {
 }
 
 #[test]
-fn the_grammar_of_extensions() {
+fn extensions_are_parsed_by_their_grammar() {
     rows!("6455-4.2.1-11", "6455-4.3-1", "6455-4.3-3", "6455-4.3-4", "6455-9.1-3", "6455-11.3.2-1");
     for (values, meaning) in [
         (&["foo, bar; baz=2"][..], "foo,bar;baz=2"),
@@ -220,7 +227,7 @@ fn the_grammar_of_extensions() {
         let lines = values.iter().map(|value| format!("Sec-WebSocket-Extensions: {value}\r\n"));
         let request = add(REQUEST, &lines.collect::<Vec<_>>().concat());
         assert_opens(&request);
-        // The application is given all that the request offers, in whatever lines.
+        // The application gets every offered extension, from one line or several.
         assert_eq!(shown(parsed(&request).extensions()), meaning, "{values:?}");
     }
     for malformed in [
@@ -248,14 +255,17 @@ fn the_grammar_of_extensions() {
     ] {
         assert!(extensions_in(&[malformed]).is_err(), "{malformed}");
         assert_eq!(extensions_in(&["good", malformed]).is_ok(), matches!(malformed, "" | ","), "{malformed}");
-        assert_refused(add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")), Kind::InvalidExtensions);
+        assert_request_rejected(
+            add(REQUEST, &format!("Sec-WebSocket-Extensions: {malformed}\r\n")),
+            Kind::InvalidExtensions,
+        );
     }
 }
 
 #[test]
 fn order_case_and_unknown_headers_do_not_matter() {
     rows!("6455-4.2.1-12");
-    let (first, rest) = REQUEST.split_once("\r\n").expect("it has lines");
+    let (first, rest) = REQUEST.split_once("\r\n").expect("the head has lines");
     let mut lines: Vec<&str> = rest.split_inclusive("\r\n").filter(|line| *line != "\r\n").collect();
     lines.extend(["X-Foo: 1\r\n", "Sec-WebSocket-Foo: ;;\r\n", "X-Empty:\r\n", "Cookie: \u{e9}=\"1\"; b\r\n"]);
     for _ in 0..lines.len() {
@@ -271,9 +281,9 @@ fn order_case_and_unknown_headers_do_not_matter() {
     }
 }
 
-/// A parser that tells names apart by their length must compare the rest of them, too.
+/// A parser that distinguishes names by their length must compare the remaining bytes as well.
 #[test]
-fn names_of_the_same_length_are_told_apart() {
+fn headers_with_other_names_of_the_same_length_are_ignored() {
     rows!("6455-4.2.1-12");
     let stranger = |name: &str| format!("{:x<1$}", "X-", name.len());
     for name in [
@@ -293,25 +303,25 @@ fn names_of_the_same_length_are_told_apart() {
     for (name, value, kind) in
         [("Upgrade", "websocket", Kind::MissingUpgrade), ("Connection", "Upgrade", Kind::MissingConnectionUpgrade)]
     {
-        assert_refused(replace(REQUEST, name, &format!("{}: {value}\r\n", stranger(name))), kind);
+        assert_request_rejected(replace(REQUEST, name, &format!("{}: {value}\r\n", stranger(name))), kind);
     }
 }
 
 /// No honest peer lists a hundred elements in one header, and each takes more memory than its bytes.
 #[test]
-fn lists_are_bounded() {
+fn lists_in_headers_are_bounded() {
     rows!("6455-4.2.1-14", "6455-4.3-4");
     let extensions = |count: usize| format!("Sec-WebSocket-Extensions: {}\r\n", vec!["a;b"; count].join(","));
     assert_opens(&add(REQUEST, &extensions(50)));
-    assert_refused(add(REQUEST, &extensions(51)), Kind::InvalidExtensions);
-    assert_refused(add(REQUEST, &extensions(26).repeat(2)), Kind::InvalidExtensions);
+    assert_request_rejected(add(REQUEST, &extensions(51)), Kind::InvalidExtensions);
+    assert_request_rejected(add(REQUEST, &extensions(26).repeat(2)), Kind::InvalidExtensions);
     let subprotocols: Vec<String> = (0..101).map(|number| number.to_string()).collect();
     assert_opens(&add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols[1..].join(","))));
-    assert_refused(
+    assert_request_rejected(
         add(REQUEST, &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(","))),
         Kind::InvalidSubprotocol,
     );
-    // Nor in as many headers, which are one list.
+    // The same in several headers, which form one list.
     let lines = subprotocols.iter().map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).collect::<Vec<_>>();
     assert!(parse_request(add(REQUEST, &lines[1..].concat()).as_bytes()).is_ok());
     assert_eq!(parse_request(add(REQUEST, &lines.concat()).as_bytes()), Err(Kind::InvalidSubprotocol));
@@ -319,10 +329,10 @@ fn lists_are_bounded() {
 
 /// RFC 9112 §2.2: one empty line before the request line is ignored; a second ends a head without a request.
 #[test]
-fn an_empty_line_may_lead() {
+fn one_empty_line_before_the_request_is_ignored() {
     rows!("6455-4.2.1-15");
     assert_opens(&format!("\r\n{REQUEST}"));
-    assert_refused(format!("\r\n\r\n{REQUEST}"), Kind::MalformedHttp);
+    assert_request_rejected(format!("\r\n\r\n{REQUEST}"), Kind::MalformedHttp);
 }
 
 #[test]
@@ -344,9 +354,9 @@ fn malformed_http_is_rejected() {
         "X-A: \x7f\r\n",
         "X-\u{e9}: b\r\n",
     ] {
-        assert_refused(add(REQUEST, line), Kind::MalformedHttp);
+        assert_request_rejected(add(REQUEST, line), Kind::MalformedHttp);
     }
-    let (first, rest) = REQUEST.split_once("\r\n").expect("it has lines");
+    let (first, rest) = REQUEST.split_once("\r\n").expect("the head has lines");
     for first in [
         "GET /chat",
         "GET",
@@ -356,19 +366,19 @@ fn malformed_http_is_rejected() {
         "GET / http/1.1",
         "(GET) / HTTP/1.1",
     ] {
-        assert_refused(format!("{first}\r\n{rest}"), Kind::MalformedHttp);
+        assert_request_rejected(format!("{first}\r\n{rest}"), Kind::MalformedHttp);
     }
-    assert_refused(format!("GET / HTTP/2.0\r\n{rest}"), Kind::UnsupportedHttpVersion);
+    assert_request_rejected(format!("GET / HTTP/2.0\r\n{rest}"), Kind::UnsupportedHttpVersion);
     // White space before the first header line is not a fold.
-    assert_refused(format!("{first}\r\n {rest}"), Kind::MalformedHttp);
+    assert_request_rejected(format!("{first}\r\n {rest}"), Kind::MalformedHttp);
     // Every line end in turn as a bare LF and as a bare CR.
     for (at, _) in REQUEST.match_indices("\r\n") {
         let (before, after) = (&REQUEST[..at], &REQUEST[at + 2..]);
-        assert_refused(format!("{before}\n{after}"), Kind::MalformedHttp);
-        assert_refused(format!("{before}\rX{after}"), Kind::MalformedHttp);
+        assert_request_rejected(format!("{before}\n{after}"), Kind::MalformedHttp);
+        assert_request_rejected(format!("{before}\rX{after}"), Kind::MalformedHttp);
     }
     for no_http in [&b"\x16\x03\x01\x02\x00"[..], b"\x82\x05Hello", b"\0", b"\x7f"] {
-        assert_refused(no_http, Kind::MalformedHttp);
+        assert_request_rejected(no_http, Kind::MalformedHttp);
     }
 }
 
@@ -383,9 +393,9 @@ fn a_request_with_a_body_is_rejected() {
         "transfer-encoding: identity\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
     ] {
-        assert_refused(add(REQUEST, line), Kind::UnexpectedBody);
+        assert_request_rejected(add(REQUEST, line), Kind::UnexpectedBody);
     }
-    // A body of no bytes is none; the JDK's client announces one.
+    // A Content-Length of zero announces no body; the JDK's client sends it.
     assert_opens(&add(REQUEST, "Content-Length: 0\r\n"));
 }
 
@@ -399,14 +409,14 @@ fn head_limits_are_exact_in_bytes_and_lines() {
         assert_eq!(some_cuts(waiting, good.as_bytes()).state, State::Open);
     }
     for bad in [lines(101), lines(300), bytes((16 << 10) + 1), bytes(100 << 10)] {
-        assert_refusal(&some_cuts(waiting, bad.as_bytes()), Kind::HeadTooLarge, "the defaults");
+        assert_rejection(&some_cuts(waiting, bad.as_bytes()), Kind::HeadTooLarge, "the defaults");
     }
     let small = || Connection::server(Config::new().max_head_size(300).max_headers(7));
     for good in [lines(7), bytes(300)] {
         assert_eq!(every_cut(small, good.as_bytes()).state, State::Open);
     }
     for bad in [lines(8), bytes(301)] {
-        assert_refusal(&every_cut(small, bad.as_bytes()), Kind::HeadTooLarge, "the caller's");
+        assert_rejection(&every_cut(small, bad.as_bytes()), Kind::HeadTooLarge, "the caller's");
     }
 }
 

@@ -5,8 +5,8 @@ use websocket_proto::{Config, Connection, ConnectionError, Event, HandshakeError
 
 use crate::harness::{REQUEST, connecting, every_cut};
 use crate::http::{
-    Head, answered, asking_for, assert_fails, assert_opens, assert_refusal, assert_refused, offering, parsed, replace,
-    response, some_cuts, waiting,
+    Head, answered, asking_for, assert_fails, assert_opens, assert_rejection, assert_request_rejected, offering,
+    parsed, replace, response, some_cuts, waiting,
 };
 use crate::rows;
 
@@ -44,18 +44,18 @@ const OTHERS: [(&[u8], Kind, u64); 22] = [
 fn a_server_answers_other_protocols_at_their_first_line() {
     rows!("6455-4.2.1-0", "6455-4.2.1-15", "6455-10.7-4");
     for (bytes, kind, offset) in OTHERS {
-        assert_eq!(assert_refused(bytes, kind), offset, "{}", bytes.escape_ascii());
+        assert_eq!(assert_request_rejected(bytes, kind), offset, "{}", bytes.escape_ascii());
         // The bytes up to the offset are enough, and the bytes after it change nothing.
         let end = usize::try_from(offset).expect("it is short") + 1;
-        assert_eq!(assert_refused(&bytes[..end], kind), offset, "{}", bytes.escape_ascii());
-        assert_eq!(assert_refused([bytes, REQUEST.as_bytes()].concat(), kind), offset);
+        assert_eq!(assert_request_rejected(&bytes[..end], kind), offset, "{}", bytes.escape_ascii());
+        assert_eq!(assert_request_rejected([bytes, REQUEST.as_bytes()].concat(), kind), offset);
         // After the one empty line that is ignored.
-        assert_eq!(assert_refused([b"\r\n", bytes].concat(), kind), offset + 2);
+        assert_eq!(assert_request_rejected([b"\r\n", bytes].concat(), kind), offset + 2);
         assert_eq!(every_cut(waiting, &bytes[..end - 1]).state, State::Connecting, "nothing is wrong yet");
         assert_eq!(parse_request(bytes), Err(kind));
     }
     // A second empty line fails at its first byte.
-    assert_eq!(assert_refused(b"\r\n\r\n", Kind::MalformedHttp), 2);
+    assert_eq!(assert_request_rejected(b"\r\n\r\n", Kind::MalformedHttp), 2);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn later_minor_versions_are_read_as_1_1() {
         assert_opens(&format!("\r\n{later}"));
         assert_eq!(parsed(&later), parsed(REQUEST));
         assert_eq!(parse_request(&later.as_bytes()[..later.len() - 1]), Err(Kind::MalformedHttp));
-        assert_refused(replace(&later, "Upgrade", ""), Kind::MissingUpgrade);
+        assert_request_rejected(replace(&later, "Upgrade", ""), Kind::MissingUpgrade);
         // A target, or a header, that looks like a version is left as it is.
         let resource = format!("/{version}?x={version}");
         let looks_so = asking_for(&resource).replace(" HTTP/1.1", &format!(" {version}"));
@@ -139,13 +139,13 @@ fn later_minor_versions_are_read_as_1_1() {
 
         let outcome = answered(&request, response(&request).replace("HTTP/1.1", &version));
         assert!(matches!(outcome.events[..], [Event::Open(_)]) && outcome.state == State::Open, "{outcome:?}");
-        let refusal = format!("{version} 103 \r\n\r\n{version} 403 HTTP/1.{minor}\r\nContent-Length: 2\r\n\r\nno");
-        let outcome = answered(&request, refusal);
-        let Some(Event::Rejected(refusal)) = outcome.events.first() else { panic!("{outcome:?}") };
-        assert_eq!((refusal.status(), refusal.body()), (403, &b"no"[..]));
+        let rejection = format!("{version} 103 \r\n\r\n{version} 403 HTTP/1.{minor}\r\nContent-Length: 2\r\n\r\nno");
+        let outcome = answered(&request, rejection);
+        let Some(Event::Rejected(rejection)) = outcome.events.first() else { panic!("{outcome:?}") };
+        assert_eq!((rejection.status(), rejection.body()), (403, &b"no"[..]));
     }
     // HTTP/1.0 is not at least 1.1.
-    assert_refused(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
+    assert_request_rejected(REQUEST.replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
     assert_fails(&request, response(&request).replace("HTTP/1.1", "HTTP/1.0"), Kind::HttpVersionTooOld);
 }
 
@@ -156,7 +156,7 @@ fn other_major_versions_are_answered_with_505() {
     rows!("6455-4.2.1-1", "6455-4.2.1-0");
     for version in ["HTTP/2.0", "HTTP/3.0", "HTTP/0.9", "HTTP/9.9"] {
         let request = REQUEST.replace("HTTP/1.1", version);
-        assert_refused(&request, Kind::UnsupportedHttpVersion);
+        assert_request_rejected(&request, Kind::UnsupportedHttpVersion);
         let body = Head::parse(&every_cut(waiting, request.as_bytes()).output).body;
         assert!(String::from_utf8_lossy(&body).contains("1.1"), "{body:?}");
         assert_eq!(parse_request(request.as_bytes()), Err(Kind::UnsupportedHttpVersion));
@@ -180,7 +180,7 @@ fn a_request_line_beyond_the_limit_is_answered_with_414() {
     for target in ["/", "/?", "http://h/"] {
         for empty_line in ["", "\r\n"] {
             let room = LIMIT - empty_line.len();
-            let line_end = |request: &str| request.find("\r\n").expect("it has lines") + 2;
+            let line_end = |request: &str| request.find("\r\n").expect("the head has lines") + 2;
             for (len, kind) in [
                 // The line fits, and the rest of the head does not.
                 (room - 1, Kind::HeadTooLarge),
@@ -193,7 +193,7 @@ fn a_request_line_beyond_the_limit_is_answered_with_414() {
                 let request = asking(len, target);
                 assert_eq!(line_end(&request), len);
                 let request = format!("{empty_line}{request}");
-                let offset = assert_refusal(&every_cut(make, request.as_bytes()), kind, &request);
+                let offset = assert_rejection(&every_cut(make, request.as_bytes()), kind, &request);
                 assert_eq!(offset, LIMIT as u64, "the first byte beyond the limit");
             }
             let fits = format!("{empty_line}{}", asking(room - (REQUEST.len() - line_end(REQUEST)), target));
@@ -203,10 +203,10 @@ fn a_request_line_beyond_the_limit_is_answered_with_414() {
     // The default limits, with an endless line: in its target, or before it.
     for endless in ["GET /".to_owned() + &"x".repeat(100 << 10), "X".repeat(100 << 10)] {
         let outcome = some_cuts(waiting, endless.as_bytes());
-        assert_eq!(assert_refusal(&outcome, Kind::RequestLineTooLong, "the defaults"), 16 << 10);
+        assert_eq!(assert_rejection(&outcome, Kind::RequestLineTooLong, "the defaults"), 16 << 10);
     }
     let long = asking_for(&format!("/{}", "x".repeat(16 << 10)));
-    assert_refusal(&some_cuts(waiting, long.as_bytes()), Kind::RequestLineTooLong, "the defaults");
+    assert_rejection(&some_cuts(waiting, long.as_bytes()), Kind::RequestLineTooLong, "the defaults");
     // RFC 9112 §3: "It is RECOMMENDED that all HTTP senders and recipients support, at a minimum, request-line lengths
     // of 8000 octets."
     assert_eq!(some_cuts(waiting, asking(8002, "/").as_bytes()).state, State::Open);

@@ -55,7 +55,7 @@ fn ports_default_by_scheme() {
     assert_leads("wss://h/c", true, "h", 443, "h", "/c");
     assert_leads("ws://h:81/c", false, "h", 81, "h:81", "/c");
     assert_leads("wss://h:65535/c", true, "h", 65535, "h:65535", "/c");
-    // The other scheme's port is no default.
+    // The other scheme's default port is sent.
     assert_leads("ws://h:443/c", false, "h", 443, "h:443", "/c");
     assert_leads("wss://h:80/c", true, "h", 80, "h:80", "/c");
     // "port only when non-default"; RFC 3986 §6.2.3: an empty port is the default one.
@@ -75,7 +75,7 @@ fn resource_names_are_path_and_query() {
     assert_resource("ws://h/a?", "/a");
     assert_resource("ws://h?", "/");
     assert_resource("ws://h/a?x=1&y=/?z", "/a?x=1&y=/?z");
-    // The path is not resolved, decoded or changed in case: it is requested as given.
+    // The path is sent as given: neither resolved nor decoded, and with its case.
     assert_resource("ws://h//a;b=c/%2F%e9/:@!$&'()*+,;=", "//a;b=c/%2F%e9/:@!$&'()*+,;=");
 }
 

@@ -47,11 +47,11 @@ fn deflating() -> Connection {
     unreachable!("not tested without it")
 }
 
-/// The input of a vector that is too long to be written out.
+/// The input of a vector that is too long for the file.
 fn described(name: &str, note: &str) -> Vec<u8> {
     #[cfg(feature = "deflate")]
     if name.starts_with("PMD 16 MiB bomb") {
-        let bomb = crate::deflate_receiving::bomb(16 << 20);
+        let bomb = crate::shared::compression::bomb(16 << 20);
         if name.ends_with("limit 1 MiB") {
             return frame(Role::Client, 0xc2, &bomb);
         }

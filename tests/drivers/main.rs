@@ -1,33 +1,24 @@
 //! Runs the examples for mio and tokio as programs over loopback, against this crate's client on a blocking socket and
 //! against peers that violate the protocol.
 
-mod client;
-#[path = "../program/mod.rs"]
-mod program;
 mod servers;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod tokio_client;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use program::{Program, example, listening};
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+use shared::handshake::{OFFER, request_with};
+use shared::program::{Program, example, listening};
+use shared::sockets::{self, read_head};
 
 /// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Program {
-    #[cfg(unix)]
-    fn interrupt(&self) {
-        let status = Command::new("sh").args(["-c", "kill -INT $0", &self.0.id().to_string()]).status();
-        assert!(status.expect("there is a kill").success());
-    }
-
     /// The memory of the process that is not backed by a file, in KiB.
     fn resident(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
@@ -50,32 +41,15 @@ fn server(name: &str, arguments: &[&str]) -> (Program, String) {
 
 /// A socket that has sent the request and nothing more.
 fn connect(address: &str) -> TcpStream {
-    let mut tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_nodelay(true).expect("an open socket");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
-    tcp.write_all(REQUEST).expect("it reads");
+    let mut tcp = sockets::connect(address, PATIENCE);
+    tcp.write_all(&request_with(OFFER)).expect("the server reads");
     tcp
 }
 
 /// A socket after the opening handshake.
 fn open(address: &str) -> TcpStream {
     let mut tcp = connect(address);
-    read_head(&mut tcp);
+    let head = read_head(&mut tcp);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     tcp
-}
-
-fn read_head(tcp: &mut TcpStream) {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        tcp.read_exact(&mut byte).expect("a whole head comes");
-        head.extend(byte);
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-}
-
-fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
-    bytes
 }

@@ -1,4 +1,4 @@
-//! `echo_server`, `mio_server` and `tokio_server`, which must do the same.
+//! `echo_server`, `mio_server` and `tokio_server`, which must behave alike.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKind, Output};
 
-use crate::client::Client;
-use crate::{PATIENCE, REQUEST, connect, example, open, read_head, read_to_end, server, start};
+use crate::shared::client::Client;
+use crate::shared::handshake::REQUEST;
+use crate::shared::sockets::{read_head, read_to_end};
+use crate::{PATIENCE, connect, example, open, server, start};
 
-/// Each of these, for each server.
+/// Runs each of these tests for each server.
 macro_rules! servers {
     ($($test:ident)*) => {
         mod blocking {
@@ -41,49 +43,49 @@ macro_rules! servers {
 }
 
 servers! {
-    messages_come_back
+    messages_are_echoed
     many_connections_at_once
     a_ping_is_answered
     a_close_is_answered_and_the_transport_closed
-    what_is_too_large_is_refused_without_a_reset
-    a_peer_that_sends_on_after_its_fault_is_told
-    what_is_no_upgrade_is_answered
+    a_message_above_the_limit_is_rejected_without_a_reset
+    a_peer_that_sends_on_after_its_fault_gets_the_close
+    requests_without_upgrade_are_answered
     a_half_closed_peer_gets_its_answer
     a_peer_that_does_not_read_is_not_read_from
     a_slow_reader_is_alive
-    a_peer_that_takes_nothing_is_given_up
-    a_peer_that_never_pauses_starves_nobody
+    a_peer_that_reads_nothing_is_dropped
+    a_peer_that_never_pauses_does_not_starve_others
     a_dead_peer_is_pinged_and_closed
     a_live_peer_is_pinged_and_kept
-    a_slow_opening_ends
-    resets_and_garbage_end_nothing_else
-    without_descriptors_peers_wait
+    a_slow_handshake_times_out
+    resets_and_garbage_affect_no_other_connection
+    peers_wait_while_the_server_has_no_descriptors
 }
 
-fn messages_come_back(name: &str) {
+fn messages_are_echoed(name: &str) {
     let large: String = ('a'..='z').cycle().take(200_000).collect();
     let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let compressed = Config::new().deflate(Deflate::new());
     for (arguments, config) in [(&[][..], &compressed), (&[], &Config::new()), (&["--no-deflate"], &compressed)] {
         let (_server, address) = server(name, arguments);
-        let mut client = Client::open(&address, config.clone());
+        let mut client = Client::open(&address, config.clone(), PATIENCE);
         client.echo("");
         client.echo("€");
         client.echo(&large);
         let Client { ws, output, .. } = &mut client;
-        // All in one go, so that messages lie whole and cut in what the server reads.
+        // Sent at once, so that the server reads whole messages and cut ones.
         for _ in 0..2 {
-            ws.send_text(&large, output).expect("it is open");
-            ws.send_binary(&noise, output).expect("it is open");
+            ws.send_text(&large, output).expect("the connection is open");
+            ws.send_binary(&noise, output).expect("the connection is open");
             for (at, piece) in noise.chunks(25_000).enumerate() {
-                ws.send_fragment(MessageKind::Binary, piece, at == 3, output).expect("it is open");
+                ws.send_fragment(MessageKind::Binary, piece, at == 3, output).expect("the connection is open");
             }
         }
         let (text, binary) = (large.clone().into_bytes(), noise.clone());
         let round = [(MessageKind::Text, text), (MessageKind::Binary, binary.clone()), (MessageKind::Binary, binary)];
         assert!(client.messages(6) == [&round[..], &round].concat());
         let traffic = client.ws.counters().received;
-        // Only text gets shorter: it repeats itself.
+        // Only text gets shorter, because it repeats itself.
         let is_shorter = traffic.wire_bytes < (4 * noise.len() + large.len()) as u64;
         assert_eq!(is_shorter, arguments.is_empty() && config == &compressed, "{traffic:?}");
     }
@@ -91,19 +93,19 @@ fn messages_come_back(name: &str) {
 
 fn many_connections_at_once(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut clients: Vec<_> = (0..150).map(|_| Client::open(&address, Config::new())).collect();
+    let mut clients: Vec<_> = (0..150).map(|_| Client::open(&address, Config::new(), PATIENCE)).collect();
     for round in 0..3 {
         for (at, client) in clients.iter_mut().enumerate() {
             let text = format!("{round} {at}");
-            client.ws.send_text(&text, &mut client.output).expect("it is open");
-            client.output.write_to(&mut client.tcp).expect("it reads");
+            client.ws.send_text(&text, &mut client.output).expect("the connection is open");
+            client.output.write_to(&mut client.tcp).expect("the peer reads");
         }
         for (at, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.messages(1), [(MessageKind::Text, format!("{round} {at}").into_bytes())]);
         }
-        // Those who go make room for those who come.
+        // Leaving clients make room for new ones.
         clients.drain(..50);
-        clients.extend((0..50).map(|_| Client::open(&address, Config::new())));
+        clients.extend((0..50).map(|_| Client::open(&address, Config::new(), PATIENCE)));
     }
 }
 
@@ -111,8 +113,8 @@ fn many_connections_at_once(name: &str) {
 /// the message body of the Ping frame being replied to."
 fn a_ping_is_answered(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut client = Client::open(&address, Config::new());
-    client.ws.ping(b"are you there?", &mut client.output).expect("it is open");
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
+    client.ws.ping(b"are you there?", &mut client.output).expect("the connection is open");
     let mut pong = None;
     while pong.is_none() {
         client.read(|event, _, _| match event {
@@ -127,7 +129,7 @@ fn a_ping_is_answered(name: &str) {
 /// §7.1.1: the server closes the transport first.
 fn a_close_is_answered_and_the_transport_closed(name: &str) {
     let (_server, address) = server(name, &[]);
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     client.echo("x");
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
     let closed = client.closed();
@@ -135,35 +137,35 @@ fn a_close_is_answered_and_the_transport_closed(name: &str) {
     assert_eq!(closed.code(), 4000);
 }
 
-/// The rest of what was refused is on its way: the answer has to arrive all the same.
-fn what_is_too_large_is_refused_without_a_reset(name: &str) {
+/// The rest of the rejected message is on its way: the answer arrives nevertheless.
+fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
     let (_server, address) = server(name, &["--max-message", "1000"]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("it reads");
+    tcp.write_all(b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0").expect("the peer reads");
     for _ in 0..128 {
-        tcp.write_all(&vec![0; 64 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 64 << 10]).expect("the peer continues to read");
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
 }
 
-/// To close while it goes on would be to reset.
-fn a_peer_that_sends_on_after_its_fault_is_told(name: &str) {
+/// Closing the socket during the peer's sending would reset the connection.
+fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
     let (_server, address) = server(name, &[]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+    tcp.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        tcp.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
 }
 
-fn what_is_no_upgrade_is_answered(name: &str) {
+fn requests_without_upgrade_are_answered(name: &str) {
     let (_server, address) = server(name, &[]);
     for (request, status) in [(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], "426"), (b"\x16\x03\x01", "400")] {
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.write_all(request).expect("it reads");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+        tcp.write_all(request).expect("the peer reads");
         let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
@@ -172,28 +174,29 @@ fn what_is_no_upgrade_is_answered(name: &str) {
 fn a_half_closed_peer_gets_its_answer(name: &str) {
     let (_server, address) = server(name, &["--no-deflate"]);
     let mut tcp = open(&address);
-    tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("it reads");
-    tcp.shutdown(Shutdown::Write).expect("an open socket");
+    tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("the peer reads");
+    tcp.shutdown(Shutdown::Write).expect("the socket is open");
     assert_eq!(read_to_end(&mut tcp), b"\x81\x02hi");
 }
 
-/// Its own writes block then, the server's memory does not grow, others are served meanwhile, and nothing is lost.
+/// The peer's writes block then, the server's memory does not grow, other peers are served meanwhile, and nothing is
+/// lost.
 fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     const LEN: usize = 60_000;
     let (program, address) = server(name, &["--no-deflate"]);
-    let mut other = Client::open(&address, Config::new());
+    let mut other = Client::open(&address, Config::new(), PATIENCE);
     other.echo("before");
     let before = program.resident();
 
-    let Client { mut tcp, mut ws, mut output, .. } = Client::open(&address, Config::new());
-    tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("an open socket");
+    let Client { mut tcp, mut ws, mut output, .. } = Client::open(&address, Config::new(), PATIENCE);
+    tcp.set_write_timeout(Some(Duration::from_millis(300))).expect("the socket is open");
     let mut sent = 0_u32;
     loop {
         let mut message = vec![0; LEN];
         message[..4].copy_from_slice(&sent.to_be_bytes());
-        ws.send_binary(&message, &mut output).expect("it is open");
+        ws.send_binary(&message, &mut output).expect("the connection is open");
         sent += 1;
-        assert!(sent < 4000, "{name} took 240 MB and gave nothing back");
+        assert!(sent < 4000, "{name} took 240 MB and echoed nothing");
         let written = output.write_to(&mut tcp);
         if written.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)) {
             break;
@@ -201,11 +204,11 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
     }
     other.echo("meanwhile");
     if let (Some(before), Some(now)) = (before, program.resident()) {
-        // Its limit of 256 KiB, what a turn reads beyond that, and as much again for buffers that grow.
+        // The limit of 256 KiB, the bytes that a turn reads beyond it, and the same for buffers that grow.
         assert!(now < before + 2048, "{name} grew from {before} to {now} KiB");
     }
 
-    tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+    tcp.set_write_timeout(Some(PATIENCE)).expect("the socket is open");
     let mut reader =
         Client { tcp: tcp.try_clone().expect("a descriptor"), ws, output: Output::new(), read: Vec::new() };
     let writer = thread::spawn(move || output.write_to(&mut tcp).map(drop));
@@ -216,64 +219,66 @@ fn a_peer_that_does_not_read_is_not_read_from(name: &str) {
             expected += 1;
         }
     }
-    writer.join().expect("no panic").expect("it reads again");
+    writer.join().expect("no panic").expect("the peer reads again");
 }
 
 const LARGE: usize = 16 << 20;
 
-/// A socket to which a message of 16 MiB is on its way back, which is more than the operating system takes.
-fn behind_a_large_message(address: &str) -> TcpStream {
+/// A socket to which an echo of 16 MiB is on its way, more than the operating system buffers.
+fn with_a_large_echo_on_the_way(address: &str) -> TcpStream {
     let mut tcp = open(address);
-    tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("it reads");
-    tcp.write_all(&vec![0; LARGE]).expect("it reads");
+    tcp.write_all(&[&b"\x82\xff"[..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat()).expect("the peer reads");
+    tcp.write_all(&vec![0; LARGE]).expect("the peer reads");
     tcp
 }
 
-/// It is not read from meanwhile, and no pong can come before it has read the ping.
+/// The server does not read from it meanwhile, and the peer sends no pong before it has read the ping.
 fn a_slow_reader_is_alive(name: &str) {
     let (_server, address) = server(name, &["--no-deflate", "--max-message", "16777216", "--timeout", "500"]);
-    let mut tcp = behind_a_large_message(&address);
+    let mut tcp = with_a_large_echo_on_the_way(&address);
     let mut header = [0; 10];
-    tcp.read_exact(&mut header).expect("it comes back");
+    tcp.read_exact(&mut header).expect("the echo arrives");
     let (start, mut read) = (Instant::now(), 0);
-    // Longer than the server waits for a peer that is silent.
+    // Longer than the server waits for a silent peer.
     while start.elapsed() < Duration::from_millis(1500) {
         tcp.read_exact(&mut vec![0; 256 << 10]).expect("it goes on");
         read += 256 << 10;
         thread::sleep(Duration::from_millis(100));
     }
     assert!(read < LARGE / 2);
-    tcp.read_exact(&mut vec![0; LARGE - read]).expect("all of it comes");
-    tcp.write_all(b"\x81\x81\0\0\0\0x").expect("it reads again");
+    tcp.read_exact(&mut vec![0; LARGE - read]).expect("the whole message arrives");
+    tcp.write_all(b"\x81\x81\0\0\0\0x").expect("the peer reads again");
     let mut ping = [0; 10];
-    tcp.read_exact(&mut ping[..3]).expect("it is open");
+    tcp.read_exact(&mut ping[..3]).expect("the connection is open");
     while ping[..2] == [0x89, 8] {
         tcp.read_exact(&mut ping[3..]).expect("a whole ping");
-        tcp.read_exact(&mut ping[..3]).expect("it is open");
+        tcp.read_exact(&mut ping[..3]).expect("the connection is open");
     }
     assert_eq!(&ping[..3], b"\x81\x01x");
 }
 
-/// First it is pinged, then closed, and then its grace is over. What it sends is no excuse: nobody reads that.
-fn a_peer_that_takes_nothing_is_given_up(name: &str) {
+/// The peer is pinged, then closed, and then the time for closing ends. Bytes that it sends do not help: the server
+/// does not read them.
+fn a_peer_that_reads_nothing_is_dropped(name: &str) {
     let (_server, address) = server(name, &["--no-deflate", "--max-message", "16777216", "--timeout", "200"]);
-    let mut tcp = behind_a_large_message(&address);
+    let mut tcp = with_a_large_echo_on_the_way(&address);
     let start = Instant::now();
-    // To write to a socket that the other side has closed fails, the second time.
+    // Writing to a socket that the other side has closed fails, the second time.
     while tcp.write_all(b"\x8a\x80\0\0\0\0").is_ok() {
         assert!(start.elapsed() < PATIENCE, "{name} still has the message");
         thread::sleep(Duration::from_millis(50));
     }
-    Client::open(&address, Config::new()).echo("alive");
+    Client::open(&address, Config::new(), PATIENCE).echo("alive");
 }
 
-fn a_peer_that_never_pauses_starves_nobody(name: &str) {
+fn a_peer_that_never_pauses_does_not_starve_others(name: &str) {
     let (_server, address) = server(name, &["--no-deflate"]);
     let (done, echoed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    // The server has more to do for them than they have to do themselves: 7 bytes a message.
+    // These messages cost the server more than their senders: 7 bytes each.
     let floods: Vec<_> = (0..2).map(|_| open(&address)).collect();
     for flood in &floods {
-        let (mut writer, mut reader) = (flood.try_clone().expect("a socket"), flood.try_clone().expect("a socket"));
+        let (mut writer, mut reader) =
+            (flood.try_clone().expect("the socket is open"), flood.try_clone().expect("the socket is open"));
         let (done, echoed) = (done.clone(), echoed.clone());
         thread::spawn(move || {
             let chunk = b"\x82\x81\0\0\0\0x".repeat(20_000);
@@ -288,11 +293,11 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     }
     let start = Instant::now();
     while echoed.load(Ordering::Relaxed) < 1 << 20 {
-        assert!(start.elapsed() < PATIENCE, "nothing comes back");
+        assert!(start.elapsed() < PATIENCE, "no echo arrives");
         thread::sleep(Duration::from_millis(1));
     }
     let (start, before) = (Instant::now(), echoed.load(Ordering::Relaxed));
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..10 {
         client.echo(&round.to_string());
     }
@@ -301,10 +306,10 @@ fn a_peer_that_never_pauses_starves_nobody(name: &str) {
     for flood in &floods {
         let _ = flood.shutdown(Shutdown::Both);
     }
-    assert!(took < PATIENCE / 2, "10 echoes took {took:?} and {meanwhile} bytes of others");
+    assert!(took < PATIENCE / 2, "10 echoes took {took:?} and {meanwhile} bytes from the floods");
 }
 
-/// After the timeout a ping, whose payload is the count, after the next one the Close.
+/// After the timeout a ping, whose payload is its number; after the next timeout the Close.
 fn a_dead_peer_is_pinged_and_closed(name: &str) {
     let (_server, address) = server(name, &["--timeout", "200"]);
     let mut tcp = open(&address);
@@ -318,7 +323,7 @@ fn a_dead_peer_is_pinged_and_closed(name: &str) {
 
 fn a_live_peer_is_pinged_and_kept(name: &str) {
     let (_server, address) = server(name, &["--timeout", "400"]);
-    let mut client = Client::open(&address, Config::new());
+    let mut client = Client::open(&address, Config::new(), PATIENCE);
     let (start, mut pings) = (Instant::now(), 0);
     while pings < 3 {
         client.read(|event, _, _| match event {
@@ -330,41 +335,41 @@ fn a_live_peer_is_pinged_and_kept(name: &str) {
     client.echo("still here");
 }
 
-/// RFC 9110 §15.5.9, whatever arrives meanwhile.
-fn a_slow_opening_ends(name: &str) {
+/// RFC 9110 §15.5.9: 408, although bytes arrive.
+fn a_slow_handshake_times_out(name: &str) {
     let (_server, address) = server(name, &["--timeout", "300"]);
-    let mut silent = TcpStream::connect(&address).expect("it listens");
-    let mut slow = TcpStream::connect(&address).expect("it listens");
+    let mut silent = TcpStream::connect(&address).expect("the server listens");
+    let mut slow = TcpStream::connect(&address).expect("the server listens");
     let mut writer = slow.try_clone().expect("a descriptor");
     thread::spawn(move || {
-        for byte in REQUEST.iter().cycle() {
-            if writer.write_all(&[*byte]).is_err() {
+        for byte in REQUEST.iter().copied().cycle() {
+            if writer.write_all(&[byte]).is_err() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));
         }
     });
     for tcp in [&mut silent, &mut slow] {
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
         let mut answer = [0; 13];
         tcp.read_exact(&mut answer).expect("an answer");
         assert_eq!(&answer, b"HTTP/1.1 408 ");
     }
 }
 
-fn resets_and_garbage_end_nothing_else(name: &str) {
+fn resets_and_garbage_affect_no_other_connection(name: &str) {
     let (program, address) = server(name, &[]);
-    let mut witness = Client::open(&address, Config::new());
+    let mut witness = Client::open(&address, Config::new(), PATIENCE);
     for round in 0..20 {
         let mut tcp = open(&address);
-        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("it reads");
+        tcp.write_all(&[&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![0; 65_535]].concat()).expect("the peer reads");
         if round % 2 == 0 {
-            // To close with input unread is to reset.
-            tcp.peek(&mut [0]).expect("the echo comes");
+            // Closing with unread input resets the connection.
+            tcp.peek(&mut [0]).expect("the echo arrives");
         }
         drop(tcp);
         drop(TcpStream::connect(&address));
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
         let _ = tcp.write_all(&REQUEST[..round * 4]);
         drop(tcp);
         let mut tcp = open(&address);
@@ -375,8 +380,8 @@ fn resets_and_garbage_end_nothing_else(name: &str) {
     drop(program);
 }
 
-/// The operating system keeps them until somebody else has gone.
-fn without_descriptors_peers_wait(name: &str) {
+/// The operating system keeps the new connections until another one has gone.
+fn peers_wait_while_the_server_has_no_descriptors(name: &str) {
     if cfg!(not(unix)) {
         return;
     }
@@ -395,46 +400,46 @@ fn ten_thousand_idle_connections(name: &str, at_most: usize) {
     command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(example(name).get_program());
     let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
     let echo = |mut tcp: &TcpStream| {
-        // Long enough that it comes back compressed.
-        tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("it reads");
+        // Long enough to be compressed.
+        tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("the peer reads");
         let mut header = [0; 2];
-        tcp.read_exact(&mut header).expect("it comes back");
+        tcp.read_exact(&mut header).expect("the echo arrives");
         assert_eq!(header[0], 0xc1);
-        tcp.read_exact(&mut vec![0; header[1].into()]).expect("it comes back");
+        tcp.read_exact(&mut vec![0; header[1].into()]).expect("the echo arrives");
     };
     let open_and_echo = || {
         let tcp = open(&address);
         echo(&tcp);
         tcp
     };
-    // What does not depend on how many there are: code, buffers, the compressor.
+    // The memory that does not depend on the number of connections: code, buffers, the compressor.
     drop((0..100).map(|_| open_and_echo()).collect::<Vec<_>>());
-    let before = program.resident().expect("there is /proc");
+    let before = program.resident().expect("/proc can be read");
     let peers: Vec<_> = (0..COUNT).map(|_| open_and_echo()).collect();
-    let each = (program.resident().expect("there is /proc") - before) * 1024 / COUNT;
+    let each = (program.resident().expect("/proc can be read") - before) * 1024 / COUNT;
     println!("{name}: {each} bytes for each of {COUNT} connections, beside {before} KiB");
     assert!(each <= at_most, "{name}: {each} bytes for a connection");
     peers.iter().step_by(100).for_each(echo);
 }
 
-/// RFC 6455 §7.4.1: 1001 for "a server going down". Who does not answer is waited for only so long.
+/// RFC 6455 §7.4.1: 1001 for "a server going down". The time for a peer's answer is limited.
 #[cfg(unix)]
 #[test]
-fn the_tokio_server_ends_in_order() {
+fn the_tokio_server_closes_all_connections_on_interrupt() {
     let (mut program, address) = server("tokio_server", &["--timeout", "1000"]);
-    let mut opening = TcpStream::connect(&address).expect("it listens");
-    opening.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-    opening.write_all(&REQUEST[..20]).expect("it reads");
+    let mut opening = TcpStream::connect(&address).expect("the server listens");
+    opening.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
+    opening.write_all(&REQUEST[..20]).expect("the peer reads");
     let mut silent = open(&address);
-    let client = Client::open(&address, Config::new());
+    let client = Client::open(&address, Config::new(), PATIENCE);
     let start = Instant::now();
-    program.interrupt();
+    program.signal("INT");
     let closed = client.closed();
     assert_eq!((closed.status(), closed.was_clean()), (CloseStatus::Code(CloseCode::GOING_AWAY), true));
     assert_eq!(read_to_end(&mut opening), b"");
     assert_eq!(read_to_end(&mut silent), b"\x88\x02\x03\xe9");
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     drop((silent, opening));
-    assert!(program.0.wait().expect("it ends").success());
+    assert!(program.0.wait().expect("it ends in time").success());
     assert!(TcpStream::connect(&address).is_err());
 }

@@ -1,4 +1,4 @@
-//! `tokio_client`, at its console, against the servers and against a server that is played.
+//! `tokio_client`, at its console, against the servers and against a scripted server.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,7 +6,9 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{PATIENCE, Program, example, read_to_end, server, start};
+use crate::shared::handshake::response_to;
+use crate::shared::sockets::{read_to_end, reset_on_close};
+use crate::{PATIENCE, Program, example, server, start};
 
 /// The client with its standard input and output.
 struct Console {
@@ -20,12 +22,12 @@ impl Console {
         let mut command = example("tokio_client");
         command.arg(url).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut client = command.spawn().expect("cargo test builds the examples");
-        let (input, output) = (client.stdin.take(), client.stdout.take().expect("it is piped"));
+        let (input, output) = (client.stdin.take(), client.stdout.take().expect("the stream is piped"));
         Self { program: Program(client), input, lines: BufReader::new(output).lines() }
     }
 
     fn type_in(&mut self, text: &str) {
-        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("it reads");
+        self.input.as_mut().expect("it is not ended").write_all(text.as_bytes()).expect("the peer reads");
     }
 
     fn line(&mut self) -> String {
@@ -38,37 +40,33 @@ impl Console {
         line.strip_prefix("RETRY ").and_then(|rest| rest.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
-    /// Ends its input; returns what else it says, and whether it succeeded.
+    /// Ends its input; returns its remaining output, and whether it succeeded.
     fn end(mut self) -> (Vec<String>, bool) {
         drop(self.input.take());
         let lines = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (lines, self.program.0.wait().expect("it ends").success())
+        (lines, self.program.0.wait().expect("it ends in time").success())
     }
 }
 
 /// A listener, and its URL.
 fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}/", listener.local_addr().expect("the listener is bound"));
     (listener, url)
 }
 
-/// Takes the next client and its request, and answers with this, or else with 101.
-fn serve(listener: &TcpListener, refusal: Option<&str>) -> TcpStream {
-    let (mut tcp, _) = listener.accept().expect("a client comes");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+/// Accepts the next client and reads its request; answers with `rejection`, or else with 101.
+fn serve(listener: &TcpListener, rejection: Option<&str>) -> TcpStream {
+    let (mut tcp, _) = listener.accept().expect("a client connects");
+    tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
     let mut request = vec![0; 4096];
-    let len = tcp.read(&mut request).expect("a request comes");
-    if let Some(refusal) = refusal {
-        tcp.write_all(refusal.as_bytes()).expect("the client reads");
+    let len = tcp.read(&mut request).expect("a request arrives");
+    if let Some(rejection) = rejection {
+        tcp.write_all(rejection.as_bytes()).expect("the client reads");
         return tcp;
     }
     let request = std::str::from_utf8(&request[..len]).expect("a request is text");
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+    tcp.write_all(&response_to(request, "")).expect("the client reads");
     tcp
 }
 
@@ -85,7 +83,7 @@ fn the_tokio_client_sends_its_input() {
     }
 }
 
-/// One event is one line, and nothing of it is for the terminal, whatever the server chose.
+/// Every event is one line, without control characters for the terminal, even if the server sends some.
 #[test]
 fn the_tokio_client_prints_a_line_for_each_event() {
     let frame = |first: u8, payload: &[u8]| [&[first, u8::try_from(payload.len()).expect("short")], payload].concat();
@@ -114,37 +112,37 @@ fn the_tokio_client_prints_a_line_for_each_event() {
     }
     assert_eq!([client.line(), client.line()], ["BINARY 17", "CLOSED 4000"]);
     client.retry();
-    // A refusal's phrase, headers and body.
+    // The phrase, headers and body of a rejection.
     drop(serve(&listener, Some("HTTP/1.1 403 No\u{9b}2J\u{2028}\r\nX: \u{202e}\r\nContent-Length: 5\r\n\r\n\nOPEN")));
     assert_eq!(client.end(), (vec!["FAILED HTTP status 403".into()], false));
 }
 
-/// More than sockets hold, both ways at once.
+/// More bytes than sockets buffer, both ways at once.
 #[test]
 fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
     for name in ["echo_server", "mio_server", "tokio_server"] {
         let (_server, address) = server(name, &["--no-deflate"]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
-        let mut input = client.input.take().expect("it is piped");
+        let mut input = client.input.take().expect("the stream is piped");
         let line = |at: usize| char::from(b'a' + u8::try_from(at % 26).expect("small")).to_string().repeat(1_000_000);
         let typed = thread::spawn(move || {
-            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("it reads");
+            (0..100).try_for_each(|at| writeln!(input, "{}", line(at))).expect("the peer reads");
             input
         });
         assert_eq!(client.line(), "OPEN");
         for at in 0..100 {
             assert!(client.line().strip_prefix("TEXT ") == Some(&line(at)), "{name}: message {at}");
         }
-        // Only now: the time for the closing has begun when its input ends.
+        // Only now, because the time for closing starts at the end of its input.
         drop(typed.join().expect("no panic"));
         assert_eq!(client.end(), (vec!["CLOSED 1000".into()], true));
     }
 }
 
-/// A server whose frame has no meaning, and which sends on, gets the Close that says so, and a client's `Closed` comes
-/// once.
+/// A server that sends an invalid frame and continues to send gets a Close with the fault's code; the client reports
+/// one `Closed`.
 #[test]
-fn the_tokio_client_tells_a_server_that_sends_on_of_its_fault() {
+fn the_tokio_client_sends_its_close_to_a_server_that_sends_on_after_a_fault() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);
@@ -167,20 +165,20 @@ fn the_tokio_client_reports_a_reset_once() {
     let mut client = Console::start(&url, &[]);
     let tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+    reset_on_close(&tcp);
     drop(tcp);
     assert_eq!(client.line(), "CLOSED 1006");
     client.retry();
 }
 
-/// It answers pings, so that it is alive; but it takes nothing.
+/// The server answers pings, so that it is alive, but reads no messages.
 #[test]
-fn the_tokio_client_gives_a_server_up_that_takes_nothing() {
+fn the_tokio_client_drops_a_server_that_reads_nothing() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "1000"]);
     let mut tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    let mut input = client.input.take().expect("it is piped");
+    let mut input = client.input.take().expect("the stream is piped");
     let typed = thread::spawn(move || {
         let line = "x".repeat(1_000_000);
         while writeln!(input, "{line}").is_ok() {}
@@ -196,7 +194,7 @@ fn the_tokio_client_gives_a_server_up_that_takes_nothing() {
 }
 
 #[test]
-fn the_tokio_client_comes_back_when_its_server_does() {
+fn the_tokio_client_reconnects_after_its_server_restarts() {
     for name in ["mio_server", "tokio_server"] {
         let (program, address) = server(name, &[]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
@@ -206,7 +204,7 @@ fn the_tokio_client_comes_back_when_its_server_does() {
         assert_eq!(client.line(), "CLOSED 1006");
         assert!(client.retry() <= 1000);
         let (_program, _) = start(example(name), &address, &[]);
-        // It may have tried before.
+        // The client may have tried before.
         let mut line = client.line();
         while line.starts_with("FAILED ") {
             client.retry();
@@ -220,20 +218,20 @@ fn the_tokio_client_comes_back_when_its_server_does() {
 }
 
 #[test]
-fn the_tokio_client_waits_as_long_as_it_is_asked_to() {
+fn the_tokio_client_obeys_retry_after() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
-    let refused = Instant::now();
+    let rejected = Instant::now();
     assert_eq!(client.line(), "FAILED HTTP status 503");
     assert!((1000..=2000).contains(&client.retry()));
     let _tcp = serve(&listener, None);
-    assert!(refused.elapsed() >= Duration::from_millis(990), "{:?}", refused.elapsed());
+    assert!(rejected.elapsed() >= Duration::from_millis(990), "{:?}", rejected.elapsed());
     assert_eq!(client.line(), "OPEN");
 }
 
 #[test]
-fn the_tokio_client_ends_when_it_is_refused_for_good() {
+fn the_tokio_client_ends_on_a_permanent_rejection() {
     let (listener, url) = listen();
     let client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")));
@@ -241,7 +239,7 @@ fn the_tokio_client_ends_when_it_is_refused_for_good() {
 }
 
 #[test]
-fn the_tokio_client_gives_a_dead_server_up() {
+fn the_tokio_client_pings_and_closes_a_dead_server() {
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "200"]);
     let mut tcp = serve(&listener, None);
@@ -262,7 +260,7 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
-    client.program.interrupt();
+    client.program.signal("INT");
     let mut close = [0; 8];
     tcp.read_exact(&mut close).expect("a Close comes");
     let code = [close[6] ^ close[2], close[7] ^ close[3]];
@@ -270,12 +268,12 @@ fn the_tokio_client_closes_when_it_is_interrupted() {
     tcp.write_all(b"\x88\x02\x03\xe9").expect("the client reads");
     drop(tcp);
     assert_eq!(client.end(), (vec!["CLOSED 1001".into()], true));
-    // And while it waits to connect again.
+    // The same while it waits to connect again.
     let (listener, url) = listen();
     drop(listener);
     let mut client = Console::start(&url, &[]);
     assert!(client.line().starts_with("FAILED "));
     client.retry();
-    client.program.interrupt();
-    assert!(client.program.0.wait().expect("it ends").success());
+    client.program.signal("INT");
+    assert!(client.program.0.wait().expect("it ends in time").success());
 }

@@ -1,9 +1,9 @@
 //! The programs in examples/, run as their documentation says, over loopback.
 
 mod printing;
-#[path = "../program/mod.rs"]
-mod program;
 mod relay;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod transports;
 
 /// Says which rows of the conformance table the test shows. `tests/conformance/coverage.rs` counts them.
@@ -20,16 +20,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use program::{Program, example};
-use websocket_proto::Input;
-use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+use shared::frames::decode;
+use shared::handshake::response_to;
+use shared::program::{Program, example};
+use shared::sockets::{self, read_to_end};
+use websocket_proto::frame::{FrameHeader, Opcode};
 
 const REQUEST: &[u8] = b"GET /chat?x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Other: passes\r\n\r\n";
 
-/// Starts a program that listens, on a port of its own; returns its address and what else it prints, too.
+/// Starts a server on a free port; returns its address and the rest of its output.
 fn listening(name: &str, arguments: &[&str]) -> (Program, String, BufReader<ChildStdout>) {
-    program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
+    shared::program::listening(example(name).arg("127.0.0.1:0").args(arguments), "ws")
 }
 
 fn echo_server(arguments: &[&str]) -> (Program, String) {
@@ -37,36 +39,21 @@ fn echo_server(arguments: &[&str]) -> (Program, String) {
     (server, address)
 }
 
-/// A listener that accepts nobody, where there is no room to wait for it either, and those who wait.
+/// A listener whose queue is full, with the connections that fill it.
 #[cfg(target_os = "linux")]
 fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    // Again, with another number of places.
+    let address = listener.local_addr().expect("the listener is bound");
+    // Called again, with a shorter queue.
     socket2::SockRef::from(&listener).listen(0).expect("it listens already");
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500));
     let waiting = std::iter::from_fn(|| connect().ok()).collect();
     (listener, waiting)
 }
 
-fn read_to_end(tcp: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("it ends, without a reset");
-    bytes
-}
-
 /// The frames, unmasked.
-fn frames(mut bytes: Vec<u8>) -> Vec<(FrameHeader, Vec<u8>)> {
-    let (mut input, mut reader, mut frames) = (Input::new(&mut bytes), FrameReader::new(), Vec::new());
-    while let Some(piece) = reader.next(&mut input).expect("legal frames") {
-        match (piece, frames.last_mut()) {
-            (FramePiece::Header(header), _) => frames.push((header, Vec::new())),
-            (FramePiece::Payload { bytes, .. }, Some((_, payload))) => payload.extend_from_slice(bytes),
-            (piece, None) => panic!("{piece:?} before a header"),
-        }
-    }
-    assert!(reader.is_between_frames());
-    frames
+fn frames(bytes: &[u8]) -> Vec<(FrameHeader, Vec<u8>)> {
+    decode(bytes)
 }
 
 /// Runs the client to its end; returns its lines and whether it succeeded.
@@ -76,31 +63,27 @@ fn client(url: &str, arguments: &[&str]) -> (Vec<String>, bool) {
     (lines, output.status.success())
 }
 
-/// Serves one connection: reads a request, and answers with what `answer` makes of it.
+/// Serves one connection: reads the request, and passes it to `answer`.
 fn serve_once(answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}/", listener.local_addr().expect("the listener is bound"));
     thread::spawn(move || serve(&listener, answer));
     url
 }
 
 fn serve(listener: &TcpListener, answer: impl FnOnce(&str, &mut TcpStream)) {
-    let (mut tcp, _) = listener.accept().expect("a client comes");
+    let (mut tcp, _) = listener.accept().expect("a client connects");
     let mut request = vec![0; 4096];
-    let len = tcp.read(&mut request).expect("a request comes");
+    let len = tcp.read(&mut request).expect("a request arrives");
     answer(str::from_utf8(&request[..len]).expect("a request is text"), &mut tcp);
 }
 
 fn accept(request: &str, tcp: &mut TcpStream) {
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("it has a key");
-    let accept = websocket_proto::handshake::accept_key(key.as_bytes());
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    tcp.write_all(&[head.as_bytes(), &accept, b"\r\n\r\n"].concat()).expect("the client reads");
+    tcp.write_all(&response_to(request, "")).expect("the client reads");
 }
 
 #[test]
-fn messages_come_back() {
+fn messages_are_echoed() {
     let (_server, address) = echo_server(&[]);
     let url = format!("ws://{address}/");
     let offered = client(&url, &["--subprotocol", "other", "--subprotocol", "chat", "--send", "hi", "--send", "€"]);
@@ -115,7 +98,7 @@ fn messages_come_back() {
 }
 
 #[test]
-fn too_large_a_message_is_refused() {
+fn a_message_above_the_limit_is_rejected() {
     let (_server, address) = echo_server(&["--max-message", "3"]);
     let url = format!("ws://{address}/");
     let expected = vec!["OPEN".into(), "MSG text 3".into(), "CLOSED 1009".into()];
@@ -123,13 +106,13 @@ fn too_large_a_message_is_refused() {
 }
 
 #[test]
-fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
+fn other_requests_are_answered_and_every_peer_is_survived() {
     let (_server, address) = echo_server(&[]);
     let exchange = |bytes: &[u8]| {
-        let mut tcp = TcpStream::connect(&address).expect("it listens");
-        tcp.write_all(bytes).expect("it reads");
+        let mut tcp = TcpStream::connect(&address).expect("the server listens");
+        tcp.write_all(bytes).expect("the peer reads");
         let mut answer = Vec::new();
-        // It may also reset what it has refused.
+        // The server may also reset a connection that it has rejected.
         let _ = tcp.shutdown(Shutdown::Write).and_then(|()| tcp.read_to_end(&mut answer));
         String::from_utf8_lossy(&answer).into_owned()
     };
@@ -139,14 +122,14 @@ fn the_server_answers_what_is_no_upgrade_and_survives_every_peer() {
     assert!(exchange(b"\x16\x03\x01").starts_with("HTTP/1.1 400 "));
     assert_eq!(exchange(b""), "");
     assert_eq!(exchange(b"GET / HT"), "");
-    drop(TcpStream::connect(&address).expect("it listens"));
+    drop(TcpStream::connect(&address).expect("the server listens"));
     assert_eq!(client(&format!("ws://{address}/"), &["--send", "alive"]).0.last().expect("lines"), "CLOSED 1000");
 }
 
-/// RFC 9110 §9.3.2; a server that makes its own answers is `axum_server`, whose test is `tests/axum.rs`, and the chat.
+/// RFC 9110 §9.3.2. The servers that answer other requests themselves are tested in `tests/axum.rs` and `tests/chat`.
 #[test]
 fn no_server_answers_head_with_content() {
-    // The relay's upstream is a port at which nothing should listen: what is no opening does not come so far.
+    // The relay rejects these requests itself: its upstream is a port without a listener.
     for (name, arguments) in [
         ("echo_server", &[][..]),
         ("mio_server", &[]),
@@ -159,8 +142,8 @@ fn no_server_answers_head_with_content() {
         let opening = str::from_utf8(REQUEST).expect("text").replace("GET", "HEAD");
         for request in ["HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &opening, "HEAD / HTTP/1.1\nHost: a\r\n\r\n"] {
             let exchange = |request: &str| {
-                let mut tcp = TcpStream::connect(&address).expect("it listens");
-                tcp.write_all(request.as_bytes()).expect("it reads");
+                let mut tcp = TcpStream::connect(&address).expect("the server listens");
+                tcp.write_all(request.as_bytes()).expect("the peer reads");
                 let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
                 let (head, content) = answer.split_once("\r\n\r\n").expect("a whole head");
                 (head.to_owned(), content.to_owned())
@@ -193,9 +176,9 @@ fn the_client_reports_an_end_without_a_close() {
     assert_eq!(client(&url, &[]), (vec!["OPEN".into(), "CLOSED 1006".into()], true));
 }
 
-/// A server that answers no Close is waited for only so long.
+/// The client's patience with a server that answers no Close is limited.
 #[test]
-fn the_client_has_an_end_to_its_patience() {
+fn the_client_limits_the_wait_for_a_close() {
     let url = serve_once(|request, tcp| {
         accept(request, tcp);
         tcp.write_all(b"\x81\x00").expect("the client reads");
@@ -206,7 +189,7 @@ fn the_client_has_an_end_to_its_patience() {
 }
 
 #[test]
-fn the_client_says_why_it_never_opened() {
+fn the_client_reports_why_the_handshake_failed() {
     let failed = |(lines, succeeded): (Vec<String>, bool)| {
         assert!(!succeeded && lines.len() == 1 && lines[0].starts_with("FAILED "), "{lines:?}");
         lines[0].clone()
@@ -227,7 +210,7 @@ fn the_client_says_why_it_never_opened() {
 }
 
 #[test]
-fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
+fn the_socketio_server_serves_engine_io_clients_only() {
     let (_server, address, _) = listening("socketio_server", &["--ping", "20"]);
     let url = format!("ws://{address}/socket.io/?transport=websocket&EIO=4");
     let output = example("interop_client").arg(&url).output().expect("cargo test builds the examples");
@@ -241,23 +224,22 @@ fn the_socketio_server_speaks_to_those_who_ask_for_engine_io() {
         let url = format!("ws://{address}/{path}");
         assert_eq!(client(&url, &[]), (vec!["FAILED HTTP status 400".into()], false), "{path}");
     }
-    // No packet of Engine.IO, none of Socket.IO, an event without a name, two attachments.
+    // Neither a packet of Engine.IO, nor one of Socket.IO, an event without a name, two attachments.
     for packet in ["", "9", "4", "42", "42[]", r#"42{"a":1}"#, r#"452-["a",1]"#] {
         let (lines, _) = client(&url, &["--send", packet]);
         assert_eq!(lines.last().map(String::as_str), Some("CLOSED 1008"), "{packet}");
     }
 }
 
-/// A client that answers no Close, and talks on: pongs of Engine.IO, and what would be closed for once more.
+/// A client that does not answer the Close, and continues to send: pongs of Engine.IO, and another invalid packet.
 #[test]
-fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
+fn the_socketio_server_limits_the_wait_for_a_close() {
     let (_server, address, _) = listening("socketio_server", &["--ping", "100", "--patience", "1000"]);
-    let mut tcp = TcpStream::connect(&address).expect("it listens");
-    tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("an open socket");
+    let mut tcp = sockets::connect(&address, Duration::from_secs(20));
     let request = str::from_utf8(REQUEST).expect("text").replace("/chat?x", "/socket.io/?EIO=4&transport=websocket");
     let packet_frame = |packet: &[u8; 1]| [b"\x81\x81\0\0\0\0", &packet[..]].concat();
-    // No packet begins with a 9.
-    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("it reads");
+    // No packet starts with a 9.
+    tcp.write_all(&[request.as_bytes(), &packet_frame(b"9")].concat()).expect("the peer reads");
     let mut talking = tcp.try_clone().expect("a descriptor");
     let talked = thread::spawn(move || {
         for packet in [b"3", b"9"].into_iter().cycle().take(400) {
@@ -270,24 +252,24 @@ fn the_socketio_server_waits_for_the_answer_to_its_close_only_so_long() {
     });
     let mut answer = read_to_end(&mut tcp);
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a response") + 4;
-    let opcodes: Vec<_> = frames(answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
+    let opcodes: Vec<_> = frames(&answer.split_off(head)).into_iter().map(|(header, _)| header.opcode).collect();
     assert_eq!(opcodes, [Opcode::Text, Opcode::Close]);
     assert!(talked.join().expect("it does not panic"), "it was still listened to after 20 s");
 }
 
-/// In the place of the suite's server, with two cases: each connection says "2" and closes, and gets both back.
+/// Replaces the suite's server, with two cases: each connection sends "2" and closes, and gets both back.
 #[test]
-fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
+fn the_autobahn_client_runs_every_case_and_requests_the_report() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
+    let url = format!("ws://{}", listener.local_addr().expect("the listener is bound"));
     let (sender, asked) = mpsc::channel();
     thread::spawn(move || {
         loop {
             serve(&listener, |request, tcp| {
                 accept(request, tcp);
                 tcp.write_all(b"\x81\x012\x88\x02\x03\xe8").expect("the client reads");
-                tcp.shutdown(Shutdown::Write).expect("an open socket");
-                let sent: Vec<_> = frames(read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
+                tcp.shutdown(Shutdown::Write).expect("the socket is open");
+                let sent: Vec<_> = frames(&read_to_end(tcp)).into_iter().map(|(_, payload)| payload).collect();
                 assert_eq!(sent, [&b"2"[..], b"\x03\xe8"], "{request}");
                 let path = request.split(' ').nth(1).expect("a request has a path");
                 sender.send(path.to_owned()).expect("the test waits");
@@ -296,7 +278,8 @@ fn the_autobahn_client_runs_every_case_and_asks_for_the_report() {
     });
     let client = example("autobahn_client").args([&url, "us"]).stdout(Stdio::null()).status();
     assert!(client.expect("cargo test builds the examples").success());
-    let asked = [(); 4].map(|()| asked.recv_timeout(Duration::from_secs(20)).expect("it asks for four"));
+    let asked =
+        [(); 4].map(|()| asked.recv_timeout(Duration::from_secs(20)).expect("the client opens four connections"));
     assert_eq!(
         asked,
         ["/getCaseCount", "/runCase?case=1&agent=us", "/runCase?case=2&agent=us", "/updateReports?agent=us"]

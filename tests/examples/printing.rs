@@ -1,4 +1,4 @@
-//! The examples print text that a peer chose in one line, and without characters that a terminal obeys.
+//! The examples print a peer's text in one line, without characters that control a terminal.
 
 #[path = "../../examples/shared/printable.rs"]
 mod printable;
@@ -18,7 +18,7 @@ fn printed(text: &str) -> String {
 /// Reverses the escaping.
 fn read_back(line: &str) -> String {
     let mut pieces = line.split(r"\u{");
-    let mut text = pieces.next().expect("there is a first").to_owned();
+    let mut text = pieces.next().expect("the escape has a first character").to_owned();
     for piece in pieces {
         let (digits, rest) = piece.split_once('}').expect("an escape ends");
         text.push(u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).expect("a character"));
@@ -29,7 +29,7 @@ fn read_back(line: &str) -> String {
 
 /// Unicode's general categories Cc, Zl and Zp, and its property `Bidi_Control`.
 #[test]
-fn only_characters_that_a_terminal_obeys_are_escaped() {
+fn only_control_characters_and_line_breaks_are_escaped() {
     let controls = ('\0'..='\x1f').chain('\x7f'..='\u{9f}');
     let separators = "\u{2028}\u{2029}".chars();
     let bidirectional =
@@ -88,19 +88,20 @@ fn escaping_can_be_reversed() {
 #[test]
 fn the_interop_server_prints_a_reason_in_one_line() {
     let (_server, address, mut lines) = listening("interop_server", &[]);
-    let mut tcp = TcpStream::connect(address).expect("it listens");
-    tcp.write_all(&[REQUEST, b"\x88\x8c\0\0\0\0\x0f\xa0x\nclosed 1"].concat()).expect("it reads");
+    let mut tcp = TcpStream::connect(address).expect("the server listens");
+    tcp.write_all(&[REQUEST, b"\x88\x8c\0\0\0\0\x0f\xa0x\nclosed 1"].concat()).expect("the peer reads");
     let mut line = String::new();
     lines.read_line(&mut line).expect("it says how the connection ended");
     assert_eq!(line, "closed 4000 x\\u{a}closed 1\n");
 }
 
-/// No reason, message, reason phrase or body adds a line or reaches the terminal.
+/// No reason, message, reason phrase or body adds a line or reaches the terminal unescaped.
 #[test]
-fn the_client_prints_nothing_that_the_server_chose() {
+fn the_client_prints_the_servers_text_escaped() {
     let url = serve_once(|request, tcp| {
         accept(request, tcp);
-        tcp.write_all(b"\x82\x0dx\nCLOSED 1000\x81\x0dx\nCLOSED 1000\x88\x0e\x0f\xa0\nCLOSED 1000").expect("it reads");
+        tcp.write_all(b"\x82\x0dx\nCLOSED 1000\x81\x0dx\nCLOSED 1000\x88\x0e\x0f\xa0\nCLOSED 1000")
+            .expect("the peer reads");
     });
     let expected = vec!["OPEN".into(), "MSG binary 13".into(), "MSG text 13".into(), "CLOSED 4000".into()];
     assert_eq!(client(&url, &[]), (expected, true));

@@ -1,4 +1,4 @@
-//! The relay, over loopback: what it passes on, what it changes, and what it closes for.
+//! The relay over loopback: the bytes that it forwards or changes, and the faults for which it closes.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
 
-use crate::{Program, REQUEST, client, echo_server, frames, listening, read_to_end, rows, serve_once};
+use crate::shared::sockets::read_to_end;
+use crate::{Program, REQUEST, client, echo_server, frames, listening, rows, serve_once};
 
 /// The relay in front of a server.
 struct Relay {
@@ -25,7 +26,7 @@ impl Relay {
         Self { _program: program, address, lines }
     }
 
-    /// What it says of the two directions of a connection: to the client, to the server, without the addresses.
+    /// Its report on the two directions of a connection, without the addresses: to the client, to the server.
     fn counts(&mut self) -> [String; 2] {
         let mut lines = [(); 2].map(|()| {
             let mut line = String::new();
@@ -37,19 +38,19 @@ impl Relay {
     }
 }
 
-/// A client's socket and, behind a relay, the server's: both as they are after the handshake, in which they agreed on an
-/// extension that the relay does not know.
-fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
+/// A client's socket and, after a relay, the server's, both after the handshake. They agreed on an extension that the
+/// relay does not know.
+fn through_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let relay = Relay::to(&listener.local_addr().expect("it is bound").to_string(), arguments);
-    let mut client = TcpStream::connect(&relay.address).expect("it listens");
+    let relay = Relay::to(&listener.local_addr().expect("the listener is bound").to_string(), arguments);
+    let mut client = TcpStream::connect(&relay.address).expect("the server listens");
     let extension = &b"Sec-WebSocket-Extensions: x-unknown; level=3\r\n\r\n"[..];
     let request = [&REQUEST[..REQUEST.len() - 2], extension].concat();
-    client.write_all(&request).expect("it reads");
-    let (mut server, _) = listener.accept().expect("the relay comes");
+    client.write_all(&request).expect("the peer reads");
+    let (mut server, _) = listener.accept().expect("the relay connects");
     for tcp in [&client, &server] {
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("an open socket");
+        tcp.set_nodelay(true).expect("the socket is open");
+        tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("the socket is open");
     }
     assert_eq!(read_exactly(&mut server, request.len()), request, "as it is");
     let response = [
@@ -58,19 +59,19 @@ fn behind_relay(arguments: &[&str]) -> (Relay, TcpStream, TcpStream) {
         extension,
     ];
     let response = response.concat();
-    server.write_all(&response).expect("it reads");
+    server.write_all(&response).expect("the peer reads");
     assert_eq!(read_exactly(&mut client, response.len()), response, "as it is");
     (relay, client, server)
 }
 
 fn read_exactly(tcp: &mut TcpStream, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    tcp.read_exact(&mut bytes).expect("so much comes");
+    tcp.read_exact(&mut bytes).expect("the bytes arrive");
     bytes
 }
 
 #[test]
-fn messages_come_back_through_the_relay() {
+fn the_relay_forwards_messages_both_ways() {
     for arguments in [&[][..], &["--no-deflate"]] {
         let (_server, address) = echo_server(arguments);
         let mut relay = Relay::to(&address, &[]);
@@ -84,7 +85,7 @@ fn messages_come_back_through_the_relay() {
             assert!(counts.starts_with("Text 3, Close 1, ") && counts.ends_with(" bytes of payload"), "{direction}");
             let payload: u32 =
                 counts.rsplit(", ").next().and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
-            // Compression, where it was negotiated, is the ends' own: the relay passes fewer bytes.
+            // Compression, if negotiated, is end to end: the relay forwards fewer bytes.
             let is_compressed = arguments.is_empty();
             assert_eq!(payload < 1000, is_compressed, "{direction}");
             assert!(is_compressed || payload == 70_005, "{direction}");
@@ -92,10 +93,10 @@ fn messages_come_back_through_the_relay() {
     }
 }
 
-/// RFC 6455 §5.4, §5.3: fragmentation and RSV bits stay as they are, with control frames in between, whatever they mean;
-/// each frame has another key.
+/// RFC 6455 §5.4, §5.3: the relay changes neither fragmentation nor RSV bits, also with control frames in between; each
+/// frame gets another key.
 #[test]
-fn the_relay_changes_nothing_but_the_mask() {
+fn the_relay_changes_only_the_mask() {
     rows!("6455-5.4-15", "6455-5.4-16", "6455-5.4-17");
     let key = [1, 2, 3, 4];
     let long = vec![9; 70_000];
@@ -116,49 +117,51 @@ fn the_relay_changes_nothing_but_the_mask() {
         frames.collect::<Vec<_>>().concat()
     };
     let write = |mut tcp: &TcpStream, bytes: &[u8]| {
-        // At odd places: inside headers and keys too.
+        // Cut inside headers and keys.
         let (head, rest) = bytes.split_at(40);
         for piece in head.chunks(3).chain(rest.chunks(4099)) {
-            tcp.write_all(piece).expect("it reads");
+            tcp.write_all(piece).expect("the peer reads");
             thread::sleep(Duration::from_millis(1));
         }
     };
-    let (mut relay, mut client, mut server) = behind_relay(&[]);
+    let (mut relay, mut client, mut server) = through_relay(&[]);
     let (to_server, to_client) = (stream(Some(key)), stream(None));
 
     write(&client, &to_server);
-    let arrived = frames(read_exactly(&mut server, to_server.len()));
+    let arrived = frames(&read_exactly(&mut server, to_server.len()));
     let unmasked = |frames: &[(FrameHeader, Vec<u8>)]| {
         let frames = frames.iter().map(|(header, payload)| (FrameHeader { mask: None, ..*header }, payload.clone()));
         frames.collect::<Vec<_>>()
     };
-    assert!(unmasked(&arrived) == unmasked(&frames(to_server)));
+    assert!(unmasked(&arrived) == unmasked(&frames(&to_server)));
     let keys: HashSet<_> = arrived.iter().map(|(header, _)| header.mask.expect("a client masks")).collect();
     assert!(keys.len() == firsts.len() && !keys.contains(&key), "{keys:?}");
 
     write(&server, &to_client);
     assert!(read_exactly(&mut client, to_client.len()) == to_client);
     drop(server);
-    assert_eq!(client.read(&mut [0]).expect("it ends"), 0);
+    assert_eq!(client.read(&mut [0]).expect("it ends in time"), 0);
     drop(client);
     let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
     let counts = format!("Continuation 24, Text 8, Binary 8, Close 1, Ping 16, Pong 8, {bytes} bytes of payload");
     assert_eq!(relay.counts(), ["to the client", "to the server"].map(|name| format!("{name}: {counts}")));
 }
 
-/// RFC 6455 §10.4: on the header alone, and what goes the other way is not cut.
+/// RFC 6455 §10.4: on the header alone, without cutting the other direction.
 #[test]
-fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
-    let (mut relay, mut client, mut server) = behind_relay(&["--max-frame", "125"]);
-    server.write_all(b"\x82\x05ab").expect("it reads");
+fn a_frame_above_the_limit_closes_both_sides() {
+    let (mut relay, mut client, mut server) = through_relay(&["--max-frame", "125"]);
+    server.write_all(b"\x82\x05ab").expect("the peer reads");
     assert_eq!(read_exactly(&mut client, 4), b"\x82\x05ab");
-    client.write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat()).expect("it reads");
-    let arrived = frames(read_to_end(&mut server));
+    client
+        .write_all(&[b"\x82\xfd\0\0\0\0", &[b'x'; 125][..], b"\x82\xfe\0\x7e\0\0\0\0"].concat())
+        .expect("the peer reads");
+    let arrived = frames(&read_to_end(&mut server));
     let seen: Vec<_> = arrived.iter().map(|(header, payload)| (header.opcode, &payload[..])).collect();
     assert_eq!(seen, [(Opcode::Binary, &[b'x'; 125][..]), (Opcode::Close, b"\x03\xf1")]);
     assert!(arrived.iter().all(|(header, _)| header.mask.is_some()));
-    // The frame under way comes to its end before the Close; the next one is not passed on.
-    server.write_all(b"cde\x82\x01f").expect("it reads");
+    // The frame in progress is completed before the Close; the next one is not forwarded.
+    server.write_all(b"cde\x82\x01f").expect("the peer reads");
     assert_eq!(read_to_end(&mut client), b"cde\x88\x02\x03\xf1");
     drop((client, server));
     let [to_client, to_server] = relay.counts();
@@ -167,7 +170,7 @@ fn the_relay_closes_both_sides_for_a_frame_that_is_too_long() {
 }
 
 #[test]
-fn a_client_behind_the_relay_is_told_what_was_too_long() {
+fn a_client_of_the_relay_gets_the_close_for_a_long_frame() {
     let (_server, address) = echo_server(&["--no-deflate"]);
     let relay = Relay::to(&address, &["--max-frame", "3"]);
     let expected = vec!["OPEN".into(), "CLOSED 1009".into()];
@@ -175,106 +178,106 @@ fn a_client_behind_the_relay_is_told_what_was_too_long() {
 }
 
 #[test]
-fn the_relay_closes_both_sides_for_a_frame_that_is_none() {
+fn an_invalid_frame_closes_both_sides() {
     // A reserved opcode, a frame from a client without a mask, one from a server with it.
     for (from_client, frame) in
         [(true, &b"\x83\x80\0\0\0\0"[..]), (true, b"\x81\x00"), (false, b"\x81\x80\0\0\0\0"), (false, b"\x09\x00")]
     {
-        let (_relay, mut client, mut server) = behind_relay(&[]);
-        (if from_client { &client } else { &server }).write_all(frame).expect("it reads");
+        let (_relay, mut client, mut server) = through_relay(&[]);
+        (if from_client { &client } else { &server }).write_all(frame).expect("the peer reads");
         assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea", "{frame:x?}");
-        let seen = frames(read_to_end(&mut server));
+        let seen = frames(&read_to_end(&mut server));
         let [(header, payload)] = &seen[..] else { panic!("{seen:?}") };
         assert_eq!((header.opcode, &payload[..]), (Opcode::Close, &b"\x03\xea"[..]), "{frame:x?}");
     }
 }
 
 #[test]
-fn the_relay_passes_a_refusal_on_and_refuses_what_is_no_upgrade() {
-    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
-    let url = serve_once(|_, tcp| tcp.write_all(refusal).expect("the relay reads"));
+fn the_relay_forwards_rejections_and_rejects_other_requests() {
+    let rejection = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    let url = serve_once(|_, tcp| tcp.write_all(rejection).expect("the relay reads"));
     let relay = Relay::to(url.trim_start_matches("ws://").trim_end_matches('/'), &[]);
     let exchange = |bytes: &[u8]| {
-        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-        tcp.write_all(bytes).expect("it reads");
+        let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+        tcp.write_all(bytes).expect("the peer reads");
         String::from_utf8(read_to_end(&mut tcp)).expect("text")
     };
     let page = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
-    // A second request is none of the server's business.
-    assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), refusal);
-    // Nobody listens there any more.
+    // A second request is not forwarded.
+    assert_eq!(exchange(&[REQUEST, REQUEST].concat()).as_bytes(), rejection);
+    // The server does not listen any more.
     let page = exchange(REQUEST);
     assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
 }
 
-/// A server that does not accept, one that does not answer, and one that only announces an answer.
+/// A server that does not accept, one that does not answer, and one that sends half an answer.
 #[test]
-fn the_relay_waits_for_an_opening_only_so_long() {
-    let refused = |upstream: &str| {
+fn the_relay_limits_the_duration_of_a_handshake() {
+    let rejected = |upstream: &str| {
         let relay = Relay::to(upstream, &["--timeout", "500"]);
-        let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
-        tcp.write_all(REQUEST).expect("it reads");
+        let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("the socket is open");
+        tcp.write_all(REQUEST).expect("the peer reads");
         let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
         assert!(answer.contains("HTTP/1.1 502 "), "{answer}");
     };
     #[cfg(target_os = "linux")]
     {
         let (listener, _waiting) = crate::full_listener();
-        refused(&listener.local_addr().expect("it is bound").to_string());
+        rejected(&listener.local_addr().expect("the listener is bound").to_string());
     }
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    refused(&silent.local_addr().expect("it is bound").to_string());
+    rejected(&silent.local_addr().expect("the listener is bound").to_string());
     let url = serve_once(|_, tcp| {
         while tcp.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
     });
-    refused(url.trim_start_matches("ws://").trim_end_matches('/'));
+    rejected(url.trim_start_matches("ws://").trim_end_matches('/'));
 
-    // A client that does not ask.
-    let relay = Relay::to(&silent.local_addr().expect("it is bound").to_string(), &["--timeout", "500"]);
-    let mut tcp = TcpStream::connect(&relay.address).expect("it listens");
-    tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("an open socket");
+    // A client that sends no request.
+    let relay = Relay::to(&silent.local_addr().expect("the listener is bound").to_string(), &["--timeout", "500"]);
+    let mut tcp = TcpStream::connect(&relay.address).expect("the server listens");
+    tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("the socket is open");
     assert_eq!(read_to_end(&mut tcp), b"");
 }
 
-/// Whoever says something keeps both.
+/// A frame from either side keeps both connections open.
 #[test]
-fn the_relay_closes_both_sides_when_nothing_comes_from_either() {
-    let (_relay, mut client, mut server) = behind_relay(&["--timeout", "2000"]);
+fn the_relay_closes_both_sides_when_both_are_silent() {
+    let (_relay, mut client, mut server) = through_relay(&["--timeout", "2000"]);
     for _ in 0..30 {
         thread::sleep(Duration::from_millis(100));
-        server.write_all(b"\x89\x00").expect("it reads");
+        server.write_all(b"\x89\x00").expect("the peer reads");
         assert_eq!(read_exactly(&mut client, 2), b"\x89\x00");
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x0b\xc0");
-    let seen = frames(read_to_end(&mut server));
+    let seen = frames(&read_to_end(&mut server));
     assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x0b\xc0"]);
 }
 
-/// Then the server is not held up for ever either.
+/// The server's connection is closed then as well.
 #[test]
-fn the_relay_gives_a_client_up_that_takes_nothing() {
-    let (_relay, client, mut server) = behind_relay(&["--timeout", "500"]);
+fn the_relay_drops_a_client_that_reads_nothing() {
+    let (_relay, client, mut server) = through_relay(&["--timeout", "500"]);
     let start = Instant::now();
     while server.write_all(&[&b"\x82\x7e\xff\xff"[..], &vec![0; 65_535]].concat()).is_ok() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it takes everything");
+        assert!(start.elapsed() < Duration::from_secs(60), "the relay reads without end");
     }
     drop(client);
 }
 
-/// Both are told, though one of them sends on, and much is on its way to the relay.
+/// Both get a Close, although one continues to send and much is on its way to the relay.
 #[test]
-fn the_relay_tells_a_side_that_sends_on() {
-    let (_relay, mut client, mut server) = behind_relay(&[]);
-    client.write_all(b"\x83\x80\0\0\0\0").expect("it reads");
+fn the_relay_closes_both_sides_with_a_close_while_one_sends_on() {
+    let (_relay, mut client, mut server) = through_relay(&[]);
+    client.write_all(b"\x83\x80\0\0\0\0").expect("the peer reads");
     for _ in 0..4 {
-        client.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        client.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(read_to_end(&mut client), b"\x88\x02\x03\xea");
-    let seen = frames(read_to_end(&mut server));
+    let seen = frames(&read_to_end(&mut server));
     assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<Vec<_>>(), [b"\x03\xea"]);
 }

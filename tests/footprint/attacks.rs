@@ -1,30 +1,30 @@
-//! Attacks on memory: what each makes a connection hold is within the sum that `Config`'s docs state, for a peer that
-//! reads nothing, and for one that reads a part.
+//! Attacks on memory: each stays within the bound that `Config`'s docs state, for peers that read nothing and for peers
+//! that read some bytes.
+
+pub(super) use crate::shared::wired::ROLES;
 
 use super::peer::{Backlog, READERS, Reader, absorb};
 use super::*;
 
-/// Every limit at its own size, so that no other hides behind it.
+/// A different size for each limit, so that each can be the one that is reached.
 pub(super) const SMALL: Config =
     Config::new().max_message_size(64 << 10).max_head_size(8 << 10).max_headers(50).max_pending_pong_bytes(2 << 10);
 
-/// How `bytes` are cut into reads.
+/// The sizes of the reads.
 pub(super) const PIECES: [usize; 4] = [1, 100, 4 << 10, usize::MAX];
 
-pub(super) const ROLES: [Role; 2] = [Role::Server, Role::Client];
-
-/// A connection and its output hold this much beside what an attack is for.
+/// The memory of a connection and its output apart from an attack's target.
 pub(super) const BESIDE: usize = 1 << 10;
 
-/// What came of an attack.
+/// The result of an attack.
 pub(super) struct Outcome<T> {
     pub(super) result: T,
-    /// The most bytes that were held, and the bytes that `result` holds.
+    /// The peak during the attack, and the bytes still allocated with `result`.
     pub(super) peak: usize,
     pub(super) held: usize,
 }
 
-/// Runs an attack, which keeps to the connection's budget.
+/// Runs an attack, and asserts that it stays within the connection's bound.
 pub(super) fn attack<T>(config: &Config, role: Role, attack: impl FnOnce() -> T) -> Outcome<T> {
     let (result, _, held, peak) = measure(attack);
     let (peak, most) = (peak.cast_unsigned(), config.max_memory_for(role));
@@ -39,12 +39,12 @@ pub(super) fn open(role: Role, config: &Config) -> Connection {
     }
 }
 
-/// The key of the frames that a peer of this role receives.
+/// The mask key of the frames that a connection of this role receives.
 pub(super) fn mask(role: Role) -> Option<[u8; 4]> {
     (role == Role::Server).then_some(KEY)
 }
 
-/// Pings of every length: the pongs keep to their budget, and what they take to what waits.
+/// Pings of every length: waiting pongs stay within their budget, and memory within a multiple of the waiting bytes.
 #[test]
 fn pings() {
     for (role, reader) in ROLES.into_iter().flat_map(|role| READERS.map(|reader| (role, reader))) {
@@ -55,7 +55,7 @@ fn pings() {
     }
 }
 
-/// More pings of this length than the budget has room for.
+/// Sends more pings of this length than the budget has room for.
 fn flood(role: Role, reader: Reader, budget: usize, len: usize) {
     let config = SMALL.max_pending_pong_bytes(budget);
     let ping = frame(true, Opcode::Ping, mask(role), &vec![7; len]);
@@ -67,7 +67,7 @@ fn flood(role: Role, reader: Reader, budget: usize, len: usize) {
             absorb(&mut ws, &mut bytes, piece, &mut backlog);
             (ws, backlog)
         });
-        // One pong more than the budget, and one of which a part is written.
+        // One pong beyond the budget, and one that is partly written.
         let (allowed, most) = (budget.max(131) + 141, outcome.result.1.most);
         assert!(most <= allowed, "{most} bytes of pongs waited, of {budget}");
         assert!(reader != Reader::Nothing || most > budget, "{most} bytes of pongs waited, of {budget}");
@@ -96,7 +96,7 @@ fn pings_of_every_length() {
     }
 }
 
-/// A million empty fragments cost what one does, alone and with pings between them.
+/// A million empty fragments need no more memory than one, alone and with pings in between.
 #[test]
 fn empty_fragments() {
     let config = SMALL.max_fragments(u32::MAX).max_pending_pong_bytes(100);
@@ -121,7 +121,8 @@ fn empty_fragments() {
     }
 }
 
-/// A message that arrives byte by byte, fragment by fragment, up to the limit: old and new buffer are 1.5 times that.
+/// A message up to the limit, in fragments of a byte: while the buffer grows, the old and the new one have 1.5 times
+/// the limit.
 #[test]
 fn a_message_up_to_the_limit() {
     const LIMIT: usize = 64 << 10;
@@ -152,12 +153,12 @@ fn a_message_up_to_the_limit() {
     }
 }
 
-/// 2^62 bytes are announced and a few come: refused on the header, or handed out as they come.
+/// 2^62 bytes are announced, and a few arrive: rejected on the header, or delivered in parts.
 #[test]
 fn an_announced_length() {
     let unlimited = Config::new().max_message_size(usize::MAX);
     let in_parts = unlimited.clone().part_size(4 << 10);
-    // What is to be gathered in one piece has to fit into memory, even without a limit.
+    // A message that is reassembled as a whole must fit into memory, even without a limit.
     for (config, closes) in [(SMALL, true), (unlimited, true), (in_parts, false)] {
         for (opcode, received) in
             [Opcode::Text, Opcode::Binary].into_iter().flat_map(|o| [0, 1, 10_000].map(|n| (o, n)))

@@ -1,5 +1,5 @@
-//! The rule in `Output`'s docs: who reads only while the output is below a limit holds little more than that, for a
-//! peer that never reads.
+//! The rule in `Output`'s docs: a caller that reads only while the output is below a limit uses little more memory than
+//! that, even if the peer never reads.
 
 use websocket_proto::PreparedMessage;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const LIMIT: usize = 4 << 10;
 
-/// How the driver reads, and what it adds to the output itself.
+/// How the driver reads, and the bytes that it adds to the output.
 struct Driver {
     ws: Connection,
     output: Output,
@@ -22,8 +22,8 @@ impl Driver {
         Self { ws, output: Output::new(), echoes, sent: 0 }
     }
 
-    /// Reads as long as the rule allows, and holds the output to it at every event. Returns whether the limit, and not
-    /// the end of what the peer sends, stopped it.
+    /// Reads as long as the rule allows, and checks the output's size at every event. Returns whether the limit was
+    /// reached before the end of the input.
     fn drive(&mut self, bytes: &mut [u8], read: usize) -> bool {
         for piece in bytes.chunks_mut(read) {
             if self.output.len() >= LIMIT {
@@ -35,10 +35,10 @@ impl Driver {
                 let before = self.output.len();
                 match event {
                     Event::Text(text) if self.echoes => {
-                        self.ws.send_text(&text, &mut self.output).expect("open");
+                        self.ws.send_text(&text, &mut self.output).expect("the connection is open");
                     }
                     Event::Binary(data) if self.echoes => {
-                        self.ws.send_binary(&data, &mut self.output).expect("open");
+                        self.ws.send_binary(&data, &mut self.output).expect("the connection is open");
                     }
                     _ => {}
                 }
@@ -51,12 +51,12 @@ impl Driver {
     }
 }
 
-/// No budget for pongs: the rule alone is to hold.
+/// No budget for pongs: only the rule limits the output.
 fn config() -> Config {
     Config::new().max_pending_pong_bytes(usize::MAX)
 }
 
-/// Sends what `session` gives for both roles, in reads of every size; all of it calls for more than the limit.
+/// Receives the session in both roles, in reads of every size; its answers exceed the limit.
 fn flood(echoes: bool, session: impl Fn(Option<[u8; 4]>) -> Vec<u8>) {
     for read in [1, 2, 7, 100, 1500, 64 << 10] {
         for (ws, mask) in [(open_server(config()), Some(KEY)), (open_client_with(config()), None)] {
@@ -67,7 +67,7 @@ fn flood(echoes: bool, session: impl Fn(Option<[u8; 4]>) -> Vec<u8>) {
     }
 }
 
-/// A client's pongs are masked: an empty ping of 2 bytes calls for 6, the most that a byte can call for.
+/// A client masks its pongs: an empty ping of 2 bytes causes a pong of 6, the most per received byte.
 #[test]
 fn pings_of_every_size() {
     for len in [0, 1, 2, 60, 124, 125] {
@@ -76,19 +76,19 @@ fn pings_of_every_size() {
     flood(false, |mask| (0..20_000).flat_map(|i| frame(true, Opcode::Ping, mask, &vec![b'p'; i % 126])).collect());
 }
 
-/// The bound is not idle: empty pings at a client take most of it.
+/// The bound is tight: empty pings to a client reach most of it.
 #[test]
-fn three_times_what_was_read() {
+fn empty_pings_to_a_client_reach_most_of_the_bound() {
     let mut driver = Driver::new(open_client_with(config()), false);
     let mut pings = frame(true, Opcode::Ping, None, b"").repeat(10_000);
-    // So that the last read begins just below the limit.
+    // So that the last read starts just below the limit.
     assert!(!driver.drive(&mut pings[..LIMIT / 6 * 2], usize::MAX));
     assert!(driver.drive(&mut pings[..10_000], usize::MAX));
     assert!(driver.output.len() > LIMIT + 3 * 10_000 - 6, "{}", driver.output.len());
 }
 
 #[test]
-fn messages_that_are_echoed() {
+fn echoed_messages_keep_the_output_bounded() {
     for len in [0, 1, 125, 126, 5000] {
         flood(true, |mask| {
             let text = frame(true, Opcode::Text, mask, &vec![b't'; len]);
@@ -97,9 +97,9 @@ fn messages_that_are_echoed() {
     }
 }
 
-/// Each echo keeps the pongs before and after it apart, so that none takes another's place, whatever the budget.
+/// Each echo separates the pongs before and after it, so that none replaces another, whatever the budget.
 #[test]
-fn messages_and_pings_in_turn() {
+fn alternating_messages_and_pings_keep_the_output_bounded() {
     let session = |mask| {
         let text = frame(true, Opcode::Text, mask, b"t");
         [frame(true, Opcode::Ping, mask, b""), text, frame(true, Opcode::Ping, mask, &[7; 125])].concat().repeat(2000)
@@ -111,9 +111,9 @@ fn messages_and_pings_in_turn() {
     }
 }
 
-/// What ends a connection is owed on top: a Close, or an HTTP response.
+/// The last answer comes on top of the bound: a Close, or an HTTP response.
 #[test]
-fn a_fault_behind_the_pings() {
+fn a_fault_after_pings_adds_one_answer() {
     let mut pings = frame(true, Opcode::Ping, Some(KEY), b"").repeat(LIMIT / 2 - 1);
     pings.extend([0xff; 6]);
     let mut driver = Driver::new(open_server(config()), false);
@@ -126,9 +126,10 @@ fn a_fault_behind_the_pings() {
     assert!(driver.ws.is_closed() && !driver.output.is_empty());
 }
 
-/// A bound on what waits is one on what is held: twice as much, or what is kept, and 2.75 times as much while it moves.
+/// An output's memory is bounded by its waiting bytes: at most twice their number, or the minimum that it keeps; 2.75
+/// times while it moves them.
 #[test]
-fn an_output_holds_what_waits() {
+fn an_outputs_memory_is_bounded_by_its_waiting_bytes() {
     let messages = [&[1, 1, 1][..], &[100, 0, 3000], &[60_000], &[1, 200_000], &[1_000_000, 1, 1, 1]];
     for (role, reader) in ROLES.into_iter().flat_map(|role| READERS.map(|reader| (role, reader))) {
         for (limit, lens) in [1000, 100_000, 1_000_000].into_iter().flat_map(|limit| messages.map(|lens| (limit, lens)))
@@ -138,7 +139,8 @@ fn an_output_holds_what_waits() {
             let (rounds, mut next) =
                 (if lens.iter().any(|&len| len > 3000) { 40 } else { 1000 }, messages.iter().cycle());
             let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
-                ws.send_binary(next.next().expect("it is endless"), output).expect("open");
+                ws.send_binary(next.next().expect("the session reaches the limit"), output)
+                    .expect("the connection is open");
             });
             let (waiting, most) = (backlog.output.len(), backlog.most);
             assert!(peak <= most * 11 / 4 + 64, "{role:?} {reader:?}, {lens:?}: {peak} at peak, for {most}");
@@ -148,21 +150,21 @@ fn an_output_holds_what_waits() {
     }
 }
 
-/// References to payloads, and frames that are counted, take a bounded number of bytes each, when most of them are
-/// written, too.
+/// References to payloads, and the list of counted frames, take a bounded number of bytes each, also when most frames
+/// are written.
 #[test]
-fn lists_hold_what_waits() {
+fn lists_are_bounded_by_the_waiting_frames() {
     const FRAME: usize = 1004;
     for (browser_rules, each) in [(false, 40), (true, 40 + 24)] {
         let config = Config::new().browser_rules(browser_rules);
         let prepared = PreparedMessage::text(&"x".repeat(1000));
         for reader in READERS {
             let mut ws = open(Role::Server, &config);
-            // Made when it is sent for the first time.
-            ws.send_prepared(&prepared, &mut Output::new()).expect("open");
+            // The first send compresses it.
+            ws.send_prepared(&prepared, &mut Output::new()).expect("the connection is open");
             let (backlog, held, peak) = send_to(reader, 2000, usize::MAX, |output| {
                 for _ in 0..10 {
-                    ws.send_prepared(&prepared, output).expect("open");
+                    ws.send_prepared(&prepared, output).expect("the connection is open");
                 }
             });
             let (waiting, most) = (backlog.output.len().div_ceil(FRAME), backlog.most.div_ceil(FRAME));
@@ -174,14 +176,14 @@ fn lists_hold_what_waits() {
     }
 }
 
-/// A backlog does not get a buffer that is mostly empty: the shared output keeps that.
+/// `append` gives a backlog no buffer that is mostly empty: the shared output keeps that.
 #[test]
-fn a_backlog_gets_no_more_than_waits() {
+fn a_backlog_gets_no_mostly_empty_buffer() {
     let (mut ws, mut shared) = (open_server(Config::new()), Output::new());
-    ws.send_binary(&vec![7; 100_000], &mut shared).expect("open");
+    ws.send_binary(&vec![7; 100_000], &mut shared).expect("the connection is open");
     shared.advance(shared.len());
     for len in [1, 100, 10_000] {
-        ws.send_binary(&vec![7; len], &mut shared).expect("open");
+        ws.send_binary(&vec![7; len], &mut shared).expect("the connection is open");
         let waiting = shared.len();
         let (backlog, allocations, held, _) = measure(|| {
             let mut backlog = Output::new();
@@ -190,8 +192,8 @@ fn a_backlog_gets_no_more_than_waits() {
         });
         assert_eq!((backlog.len(), allocations, held), (waiting, 1, waiting.cast_signed()));
     }
-    // A buffer that is half full moves as it is.
-    ws.send_binary(&vec![7; 60_000], &mut shared).expect("open");
+    // A buffer that is half full moves without a copy.
+    ws.send_binary(&vec![7; 60_000], &mut shared).expect("the connection is open");
     let (backlog, allocations, held, _) = measure(|| {
         let mut backlog = Output::new();
         backlog.append(&mut shared);
@@ -200,15 +202,15 @@ fn a_backlog_gets_no_more_than_waits() {
     assert_eq!((backlog.len() > 60_000, allocations, held), (true, 0, 0));
 }
 
-/// One byte that waits does not keep a large buffer, whether it was written or never had anything to do with the rest.
+/// One waiting byte keeps no large buffer, neither as the rest of its content nor moved into it.
 #[test]
-fn one_byte_keeps_no_large_buffer() {
+fn one_waiting_byte_keeps_no_large_buffer() {
     let data = vec![7; 10 << 20];
     for role in ROLES {
         let mut ws = open(role, &Config::new());
         let (output, _, held, peak) = measure(|| {
             let mut output = Output::new();
-            ws.send_binary(&data, &mut output).expect("open");
+            ws.send_binary(&data, &mut output).expect("the connection is open");
             output.advance(output.len() - 1);
             output
         });

@@ -1,23 +1,24 @@
-//! permessage-deflate: nothing before it is used, and what was promised from then on.
+//! permessage-deflate: no memory before its first use, and the documented amounts from then on.
 
 use websocket_proto::{Deflate, DeflateParameter};
 
 use super::attacks::attack;
 use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
 use super::*;
+use crate::shared::compression::bomb;
 
-pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
-/// What a server says that takes such an offer.
+/// The header line of a server that accepts such an offer.
 pub(super) const ANSWER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 /// "Hello" (RFC 7692 §7.2.3.1).
 pub(super) const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 
-/// What an allocator's bookkeeping and our own add to what zlib asks for.
+/// The allocator's bookkeeping and the crate's own, beyond the memory that zlib requests.
 const SLACK: isize = 1 << 10;
 
-/// What a decompressor takes, whatever the window.
+/// The memory of a decompressor, for every window size.
 const INFLATING: isize = 47 << 10;
 
 fn open_deflate(deflate: Deflate) -> Connection {
@@ -26,7 +27,7 @@ fn open_deflate(deflate: Deflate) -> Connection {
 
 pub(super) fn open_with(config: Config) -> Connection {
     let mut ws = Connection::server(config);
-    let mut request = [&REQUEST[..REQUEST.len() - 2], OFFER.as_bytes()].concat();
+    let mut request = request_with(OFFER);
     deliver(&mut ws, &mut request, usize::MAX, &mut Output::new());
     assert!(ws.uses_deflate());
     ws
@@ -38,7 +39,7 @@ pub(super) fn compressed(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Receives without answering; returns how many bytes of messages came.
+/// Receives without answering; returns the number of message bytes.
 fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output) -> usize {
     let mut input = Input::new(bytes);
     let mut received = 0;
@@ -53,20 +54,20 @@ fn receive(ws: &mut Connection, bytes: &mut [u8], output: &mut Output) -> usize 
     received
 }
 
-/// Sends a compressed message and forgets it: what is in the output counts as written.
+/// Sends a compressed message, and removes all bytes from the output.
 fn send(ws: &mut Connection, payload: &[u8], output: &mut Output) {
-    ws.send_binary(payload, output).expect("open");
+    ws.send_binary(payload, output).expect("the connection is open");
     assert_eq!(output.chunk()[0], 0xc2, "it is compressed");
     output.advance(output.len());
 }
 
-/// Mostly other than before, and with repetitions.
+/// Mostly new bytes, with repetitions.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * i % 251 + i / 7 % 3) as u8).collect()
 }
 
 #[test]
-fn nothing_before_the_first_compressed_message() {
+fn no_memory_before_the_first_compressed_message() {
     for deflate in [Deflate::new(), Deflate::new().shared()] {
         let mut bytes = frame(true, Opcode::Binary, Some(KEY), &[1; 100]);
         let mut output = Output::new();
@@ -75,16 +76,16 @@ fn nothing_before_the_first_compressed_message() {
         let (_, allocations, ..) = measure(|| receive(&mut ws, &mut bytes, &mut output));
         assert_eq!(allocations, 0, "uncompressed messages come in");
         let (.., held, _) = measure(|| {
-            ws.send_binary(&[1; 100], &mut output).expect("open");
+            ws.send_binary(&[1; 100], &mut output).expect("the connection is open");
             output = Output::new();
         });
         assert_eq!(held, 0, "messages below the threshold go out");
     }
 }
 
-/// Each direction takes what it needs when it needs it, and no more after many messages than after one.
+/// Each direction allocates on its first message, and no more on later ones.
 #[test]
-fn dedicated_memory_is_bounded() {
+fn dedicated_compressors_have_bounded_memory() {
     for (bits, level, most) in [(9, 1, 134), (12, 5, 162), (15, 8, 372)] {
         let deflate =
             Deflate::new().window_bits(bits).memory_level(level).server_max_window_bits(DeflateParameter::Require);
@@ -107,22 +108,22 @@ fn dedicated_memory_is_bounded() {
         });
         assert_eq!(further, 0, "it grows from message to message");
         let ((), _, freed, _) = measure(|| drop(ws));
-        assert_eq!(freed, -(inflating + deflating), "all of it was the connection's");
+        assert_eq!(freed, -(inflating + deflating), "the connection freed all of it");
     }
 }
 
-/// An empty output that keeps a buffer.
+/// An empty output that has a buffer.
 fn grown() -> Output {
     let mut output = Output::new();
     let mut ws = open_server(Config::new());
-    ws.send_binary(&content(40_000), &mut output).expect("open");
+    ws.send_binary(&content(40_000), &mut output).expect("the connection is open");
     output.advance(output.len());
     output
 }
 
-/// The output holds the one pair, for any number of connections; they hold nothing between messages.
+/// The output has one pair for any number of connections, which have nothing between messages.
 #[test]
-fn shared_memory_is_held_once() {
+fn shared_compressors_exist_once() {
     let deflate = Deflate::new().shared().threshold(0);
     let mut output = Output::new();
     let ((), _, pair, _) = measure(|| {
@@ -144,30 +145,31 @@ fn shared_memory_is_held_once() {
     let vector = (100 * size_of::<Connection>()).cast_signed();
     assert_eq!(held - vector, 0, "100 idle connections hold nothing, beside {}", sessions.len());
 
-    // While a message is under way its decompressor is the connection's, and then the output's again.
+    // While a message is in progress, its decompressor belongs to the connection, afterwards to the output again.
     let mut ws = open_deflate(deflate);
     let (start, end) = HELLO.split_at(3);
     let (mut start, mut end) = (compressed(false, Opcode::Binary, start), compressed(true, Opcode::Continuation, end));
     let ((), _, during, _) = measure(|| assert_eq!(receive(&mut ws, &mut start, &mut output), 0));
-    assert!(during < SLACK, "it was lent, not made: {during}");
+    assert!(during < SLACK, "the output lends its decompressor: {during}");
     let ((), _, after, _) = measure(|| assert_eq!(receive(&mut ws, &mut end, &mut output), 5));
     assert_eq!(during + after, 0, "given back");
 
-    // A backlog takes the bytes, and leaves the pair, whether it was empty or not.
+    // A backlog takes the bytes, but not the pair, whether it was empty or not.
     let mut backlog = Output::new();
     for _ in 0..2 {
-        ws.send_binary(b"Hello", &mut output).expect("open");
+        ws.send_binary(b"Hello", &mut output).expect("the connection is open");
         backlog.append(&mut output);
     }
     let ((), _, dropped, _) = measure(|| drop(backlog));
-    assert!(dropped > -SLACK, "the backlog held more than bytes: {dropped}");
+    assert!(dropped > -SLACK, "the backlog has the pair: {dropped}");
     let ((), _, dropped, _) = measure(|| drop(output));
-    assert!(dropped <= -pair, "the pair was the output's: {dropped}, {pair}");
+    assert!(dropped <= -pair, "the output does not have the pair: {dropped}, {pair}");
 }
 
-/// While a message is under way there is no more than twice what it became so far, or eight times what it came as.
+/// While a message is in progress, memory is at most twice its inflated bytes so far, or eight times its compressed
+/// bytes.
 #[test]
-fn memory_follows_what_is_decompressed() {
+fn memory_follows_the_inflated_bytes() {
     let stored = |content: &[u8]| {
         let len = (content.len() as u16).to_le_bytes();
         [&[0], &len[..], &[!len[0], !len[1]], content, &[0]].concat()
@@ -175,7 +177,7 @@ fn memory_follows_what_is_decompressed() {
     for (opcode, len) in [Opcode::Binary, Opcode::Text].into_iter().flat_map(|o| [0, 1, 100, 60_000].map(|n| (o, n))) {
         for piece in [1, 1000, usize::MAX] {
             let (mut ws, mut output) = (open_deflate(Deflate::new()), Output::new());
-            // Messages that became a thousand times as much, and then one that becomes less than it was.
+            // Messages that inflate to a thousand times their size, and then one that deflates.
             assert_eq!(receive(&mut ws, &mut compressed(true, Opcode::Binary, &bomb(500_000)), &mut output), 500_000);
             let mut message = compressed(false, opcode, &stored(&vec![b'x'; len]));
             let received = message.len();
@@ -190,18 +192,18 @@ fn memory_follows_what_is_decompressed() {
     }
 }
 
-/// As of any output, what is held follows what waits, but for room for the message while it is compressed.
+/// As for any output, memory follows the waiting bytes, plus room for one message while it is compressed.
 #[test]
-fn compressed_messages_hold_what_waits() {
+fn compressed_messages_use_memory_for_waiting_bytes() {
     for (len, compressible) in [100, 5000, 300_000].into_iter().flat_map(|len| [(len, true), (len, false)]) {
         let mut noise = Noise(42);
         let message: Vec<u8> = (0..len).map(|_| if compressible { 0 } else { noise.below(256) as u8 }).collect();
         for (reader, limit) in READERS.into_iter().flat_map(|reader| [1000, 1_000_000].map(|limit| (reader, limit))) {
             let mut ws = open_deflate(Deflate::new());
-            ws.send_binary(&message, &mut Output::new()).expect("open");
+            ws.send_binary(&message, &mut Output::new()).expect("the connection is open");
             let rounds = (1_500_000 / len).min(100);
             let (backlog, held, peak) = send_to(reader, rounds, limit, |output| {
-                ws.send_binary(&message, output).expect("open");
+                ws.send_binary(&message, output).expect("the connection is open");
             });
             let (waiting, most) = (backlog.output.len(), backlog.most);
             assert!(peak <= (most + len) * 11 / 4 + 500, "{reader:?}, {len}: {peak} at peak, for {most}");
@@ -211,7 +213,7 @@ fn compressed_messages_hold_what_waits() {
     }
 }
 
-/// 16 MiB of zeros in 16 KiB: no more is held than the limit, and half of it while the buffer grows.
+/// 16 MiB of zeros in 16 KiB: memory stays within the message limit, and half of it more while the buffer grows.
 #[test]
 fn a_bomb_stays_within_the_limit() {
     const LIMIT: usize = 1 << 20;
@@ -231,9 +233,9 @@ fn a_bomb_stays_within_the_limit() {
     }
 }
 
-/// In parts all of it passes, and one part is held.
+/// In parts the whole bomb is delivered, with memory for one part.
 #[test]
-fn a_bomb_in_parts_costs_a_part() {
+fn a_bomb_in_parts_uses_memory_for_one_part() {
     const PART: usize = 32 << 10;
     const LEN: usize = 16 << 20;
     let bomb = bomb(LEN);
@@ -251,10 +253,10 @@ fn a_bomb_in_parts_costs_a_part() {
     }
 }
 
-/// What the guide says of the stack: a test that fails ends the process.
+/// The guide's claim about the stack; an overflow ends the process.
 #[test]
 fn a_small_stack_is_enough() {
-    // The least that a thread can have, if optimised; otherwise 52 KiB, and some for what the thread itself needs.
+    // The minimum for a thread, if optimised; otherwise 52 KiB, and the thread's own needs.
     let size = if cfg!(debug_assertions) { 64 << 10 } else { 16 << 10 };
     let thread = std::thread::Builder::new().stack_size(size).spawn(|| {
         for level in 0..=9 {
@@ -266,14 +268,4 @@ fn a_small_stack_is_enough() {
         }
     });
     thread.expect("it starts").join().expect("no panic");
-}
-
-/// So many zeros, compressed.
-pub(super) fn bomb(len: usize) -> Vec<u8> {
-    let mut deflate = zlib_rs::Deflate::new(9, false, 15);
-    let mut bomb = vec![0; len / 500 + 64];
-    deflate.compress(&vec![0; len], &mut bomb, zlib_rs::DeflateFlush::SyncFlush).expect("there is room");
-    assert_eq!(deflate.total_in(), len as u64);
-    bomb.truncate(deflate.total_out() as usize - 4);
-    bomb
 }

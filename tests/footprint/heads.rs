@@ -1,12 +1,12 @@
-//! Attacks on the opening handshake, and on what comes with it: within the sum, in both roles.
+//! Attacks on the memory of the opening handshake and of early data, in both roles.
 
 use super::attacks::{BESIDE, PIECES, SMALL, attack};
 use super::peer::{Backlog, READERS, Reader, absorb};
 use super::*;
 
-/// A head without end, in few lines and in many, is refused at its limit.
+/// A head without end, in few lines and in many, is rejected at its limit.
 #[test]
-fn an_endless_head() {
+fn an_endless_head_is_rejected_at_its_limit() {
     for line in [&b"X: y\r\n"[..], b"X-Header: value\r\n", b"xxxxxxxx"] {
         let config = SMALL.max_headers(u16::MAX);
         for piece in PIECES {
@@ -23,17 +23,17 @@ fn an_endless_head() {
     }
 }
 
-/// A client is held to the same: by a head, by interim responses, and by the body of a refusal.
+/// A client has the same limits: for a head, interim responses, and the body of a rejection.
 #[test]
-fn an_endless_response() {
+fn an_endless_response_is_rejected_at_its_limit() {
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\nX: ".to_owned() + &"x".repeat(4000) + "\r\n\r\n";
-    let refusal = head + &"1\r\nx\r\n".repeat(10_000);
+    let rejection = head + &"1\r\nx\r\n".repeat(10_000);
     let long = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n".to_owned() + &"x".repeat(20_000);
     let endless = "HTTP/1.1 101 \r\nX: ".to_owned() + &"x".repeat(20_000);
     let unframed = "HTTP/1.1 200 \r\n\r\n".to_owned() + &"x".repeat(20_000);
     let folded = "HTTP/1.1 403 \r\nX: y\r\n".to_owned() + &" z\r\n".repeat(40) + &"\tz".repeat(3900) + "\r\n\r\n";
     let folded = folded + &"x".repeat(20_000);
-    for response in [refusal, long, endless, unframed, folded, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
+    for response in [rejection, long, endless, unframed, folded, "HTTP/1.1 100 \r\n\r\n".repeat(10_000)] {
         for piece in PIECES {
             let mut bytes = response.clone().into_bytes();
             let outcome = attack(&SMALL, Role::Client, || {
@@ -48,28 +48,27 @@ fn an_endless_response() {
     }
 }
 
-/// A refusal's body is in memory of its own size, though its chunks came with lines of their own.
+/// The body of a rejection takes memory of its own size, although its chunks arrive with additional lines.
 #[test]
-fn a_refusal_holds_its_body() {
+fn a_rejections_body_takes_its_own_size() {
     let mut response =
         ("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n".to_owned() + &"1\r\nx\r\n".repeat(1000) + "0\r\n\r\n")
             .into_bytes();
     let mut output = Output::new();
     let mut ws = start_client(Config::new(), &mut output);
-    let (refusal, _, held, _) =
+    let (rejection, _, held, _) =
         measure(|| response.chunks_mut(100).find_map(|piece| ws.receive(&mut Input::new(piece), &mut output)));
-    let Some(Event::Rejected(refusal)) = refusal else { panic!("{refusal:?}") };
-    assert_eq!(refusal.body(), [b'x'; 1000]);
+    let Some(Event::Rejected(rejection)) = rejection else { panic!("{rejection:?}") };
+    assert_eq!(rejection.body(), [b'x'; 1000]);
     assert!(held <= 2 * 1000 + 256, "{held} held");
 }
 
-/// Frames that come while the request is undecided: kept up to the limit, and gathered as any others once it is
-/// accepted.
+/// Frames before the decision: buffered up to the limit, and reassembled like others after it.
 #[test]
 fn early_data() {
     let message = |len| frame(false, Opcode::Binary, Some(KEY), &vec![1; len]);
     let pings = |count| frame(true, Opcode::Ping, Some(KEY), b"ping").repeat(count);
-    for (early, refused) in [(message(8000), false), (message(20_000), true), (pings(800), false), (pings(2000), true)]
+    for (early, rejected) in [(message(8000), false), (message(20_000), true), (pings(800), false), (pings(2000), true)]
     {
         for (piece, reader) in PIECES.into_iter().flat_map(|piece| READERS.map(|reader| (piece, reader))) {
             let mut bytes = early.clone();
@@ -81,21 +80,21 @@ fn early_data() {
                     panic!("no request")
                 };
                 absorb(&mut ws, &mut bytes, piece, &mut backlog);
-                assert_eq!(ws.is_closed(), refused, "in pieces of {piece}");
+                assert_eq!(ws.is_closed(), rejected, "in pieces of {piece}");
                 ws.accept(request, &mut backlog.output);
                 absorb(&mut ws, &mut [0x8a, 0x80, 0, 0, 0, 0], 6, &mut backlog);
-                assert_eq!(ws.is_closed(), refused);
+                assert_eq!(ws.is_closed(), rejected);
                 (ws, backlog)
             });
             let peak = outcome.peak;
             assert!(peak <= 3 * (8 << 10) + 4 * BESIDE, "{peak} at peak");
-            // A message that grows has room for twice its bytes.
+            // A growing message has a buffer of at most twice its bytes.
             assert!(outcome.held <= 2 * (8 << 10) + BESIDE, "{} held", outcome.held);
         }
     }
 }
 
-/// Delivered early data is freed once it is more than what is left.
+/// Delivered early data is freed once it is longer than the rest.
 #[test]
 fn delivered_early_data_is_freed() {
     const COUNT: usize = 15;
@@ -119,9 +118,9 @@ fn delivered_early_data_is_freed() {
     }
 }
 
-/// Lists in a head that is as long as it may be: each element takes more memory than its bytes.
+/// Lists in a head of the maximum length: each element takes more memory than its bytes.
 #[test]
-fn header_lists() {
+fn lists_in_headers_stay_within_the_bound() {
     let extensions = "a;b,".repeat(49);
     let parameters = "a".to_owned() + &";b".repeat(98);
     let quoted = format!("a;b=\"{}\"", "x".repeat(6000));
@@ -145,8 +144,8 @@ fn header_lists() {
                 absorb(&mut ws, &mut bytes, piece, &mut backlog);
                 ws
             });
-            let refused = (3..5).contains(&index);
-            assert_eq!(outcome.result.is_closed(), refused, "list {index}, in pieces of {piece}");
+            let rejected = (3..5).contains(&index);
+            assert_eq!(outcome.result.is_closed(), rejected, "list {index}, in pieces of {piece}");
             assert!(outcome.held <= BESIDE, "{} held", outcome.held);
         }
     }

@@ -1,21 +1,22 @@
-//! Peers that take some of what they are sent, and leave the rest.
+//! Peers that read some bytes of an output, and leave the rest.
 
 use super::*;
+pub(super) use crate::shared::data::Noise;
 
-/// How much a peer takes after each read of ours.
+/// The number of bytes that a peer reads after each of our reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Nothing,
-    /// A few bytes, at random.
+    /// A few, at random.
     Sips,
-    /// Any part of what waits, at random.
+    /// Up to all waiting bytes, at random.
     Gulps,
     AllButOne,
 }
 
 pub(super) const READERS: [Reader; 4] = [Reader::Nothing, Reader::Sips, Reader::Gulps, Reader::AllButOne];
 
-/// What waits for a peer, and how it reads.
+/// The output to a peer, and how the peer reads.
 pub(super) struct Backlog {
     pub(super) output: Output,
     reader: Reader,
@@ -29,7 +30,7 @@ impl Backlog {
         Self { output: Output::new(), reader, noise: Noise(42), most: 0 }
     }
 
-    /// To be called whenever something was put.
+    /// Records the number of waiting bytes; called after each write.
     pub(super) fn note(&mut self) {
         self.most = self.most.max(self.output.len());
     }
@@ -42,7 +43,7 @@ impl Backlog {
             Reader::Nothing => 0,
             Reader::Sips => self.noise.below(20),
             Reader::Gulps => {
-                // Now and then almost everything.
+                // Sometimes almost everything.
                 let most = if self.noise.below(8) == 0 { waiting } else { waiting / 4 };
                 self.noise.below(most + 1)
             }
@@ -52,19 +53,7 @@ impl Backlog {
     }
 }
 
-/// Numbers that look random: Marsaglia's xorshift.
-pub(super) struct Noise(pub(super) u64);
-
-impl Noise {
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-}
-
-/// Receives, accepts every request, drops every other event and sends nothing. Returns how many bytes of messages came.
+/// Receives, accepts every request, and ignores every other event. Returns the number of message bytes.
 pub(super) fn absorb(ws: &mut Connection, bytes: &mut [u8], piece: usize, backlog: &mut Backlog) -> usize {
     let mut received = 0;
     for piece in bytes.chunks_mut(piece) {
@@ -83,11 +72,11 @@ pub(super) fn absorb(ws: &mut Connection, bytes: &mut [u8], piece: usize, backlo
     received
 }
 
-/// What an output keeps if less than that waits in it.
+/// The buffer that an output keeps when fewer bytes wait in it.
 pub(super) const KEPT: usize = 128 << 10;
 
-/// Sends what `send` sends, `rounds` times, as long as less than `limit` bytes wait; after each the peer reads. Returns
-/// the output's own share of the heap, now and at its peak, in bytes.
+/// Calls `send` `rounds` times, each time if fewer than `limit` bytes wait; after each call the peer reads. Also
+/// returns the output's heap, now and at its peak, in bytes.
 pub(super) fn send_to(
     reader: Reader,
     rounds: usize,

@@ -1,11 +1,11 @@
-//! Sessions of everything that a peer can send, at random, with limits at random, for peers that read a part.
+//! Random sessions of everything that a peer can send, with random limits, for peers that read some bytes.
 
 use super::attacks::{attack, mask};
 use super::peer::{Backlog, Noise, READERS};
 use super::*;
 
 #[test]
-fn random_sessions_keep_to_the_sum() {
+fn random_sessions_stay_within_the_bound() {
     let mut open = 0;
     for seed in 1..=300_u64 {
         let mut noise = Noise(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -51,7 +51,7 @@ fn config(noise: &mut Noise) -> Config {
 /// Extensions that the client with this configuration has offered.
 #[cfg(feature = "deflate")]
 fn answer(config: &Config) -> &'static str {
-    // What a configuration says can only be seen by what it does.
+    // The client's offer shows whether the configuration compresses.
     let with_deflate = ClientRequest::new("ws://localhost/").upgrade(config, [0; 16]);
     let offers = with_deflate.is_ok_and(|handshake| handshake.headers().get("Sec-WebSocket-Extensions").is_some());
     if offers { deflate::ANSWER } else { "" }
@@ -62,10 +62,10 @@ fn answer(_: &Config) -> &'static str {
     ""
 }
 
-/// A request with some headers more, mostly one that can be accepted.
+/// A request with some additional headers, mostly an acceptable one.
 fn request(noise: &mut Noise) -> Vec<u8> {
     let lines: String = (0..noise.below(4)).map(|_| some_lines(noise)).collect();
-    let request = str::from_utf8(REQUEST).expect("text").replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
+    let request = String::from_utf8(request_with(&lines)).expect("text");
     request.replace("localhost", &"h".repeat(1 + noise.below(300))).into_bytes()
 }
 
@@ -84,7 +84,7 @@ fn some_lines(noise: &mut Noise) -> String {
     }
 }
 
-/// A frame, mostly one that may come next.
+/// A frame, mostly one that is valid here.
 fn next_frame(noise: &mut Noise, mask: Option<[u8; 4]>, in_message: &mut bool) -> Vec<u8> {
     if noise.below(3) == 0 {
         return frame(true, Opcode::Ping, mask, &vec![b'p'; noise.below(126)]).repeat(noise.below(20));
@@ -106,10 +106,10 @@ fn next_frame(noise: &mut Noise, mask: Option<[u8; 4]>, in_message: &mut bool) -
     next
 }
 
-/// A frame that becomes a hundred times as many bytes, where compression is agreed on.
+/// A frame that inflates to a hundred times its size, where compression is negotiated.
 #[cfg(feature = "deflate")]
 fn compressed_frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, len: usize) -> Vec<u8> {
-    let mut frame = frame(fin, opcode, mask, &deflate::bomb(100 * len));
+    let mut frame = frame(fin, opcode, mask, &shared::compression::bomb(100 * len));
     frame[0] |= 0x40;
     frame
 }
@@ -119,7 +119,7 @@ fn compressed_frame(fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, len: usize
     frame(fin, opcode, mask, &vec![b'x'; len])
 }
 
-/// Reads of any length; the request is answered at once or later.
+/// Reads of any length; the request is accepted at once or later.
 fn drive(ws: &mut Connection, mut bytes: &mut [u8], backlog: &mut Backlog, noise: &mut Noise) {
     let (mut asked, longest) = (None, [3, 100, 5000][noise.below(3)]);
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! How much of `Config::max_memory_for` peers can really make a connection hold: attacks that are made for it.
+//! How much of the bound `Config::max_memory_for` an attack can reach, with attacks designed for that.
 
 use super::attacks::{ROLES, attack, mask, open};
 use super::peer::{Backlog, Reader, absorb};
@@ -36,7 +36,7 @@ impl Limits {
         config
     }
 
-    /// The most bytes that any of the attacks makes a connection hold.
+    /// The peak of the worst attack, in bytes.
     fn worst(self, role: Role) -> usize {
         let readers = [Reader::Nothing, Reader::Gulps].into_iter();
         let frames = readers.flat_map(|reader| [0, 125].map(|len| self.frames(role, reader, len))).max();
@@ -46,15 +46,18 @@ impl Limits {
                 let elements = self.lists(&("e,".repeat(97) + "\r\nSec-WebSocket-Extensions: e,e"));
                 [self.long_host(), elements, self.lists(&"e;p,".repeat(49)), self.many_lines()]
             }
-            Role::Client => {
-                [self.refusal(0, false), self.refusal(self.lines - 2, false), self.refusal(0, true), self.answer()]
-            }
+            Role::Client => [
+                self.rejection(0, false),
+                self.rejection(self.lines - 2, false),
+                self.rejection(0, true),
+                self.answer(),
+            ],
         };
         let bombs = [true, false].map(|pings_first| self.bomb(role, pings_first)).into_iter().max();
         frames.max(heads.into_iter().max()).max(bombs).unwrap_or(0)
     }
 
-    /// Pings until the pongs take what they may, and then a message that arrives in small pieces, up to the limit.
+    /// Pings until the pongs fill their budget, and then a message in small pieces, up to the limit.
     fn frames(self, role: Role, reader: Reader, len: usize) -> usize {
         let config = self.config();
         let ping = frame(true, Opcode::Ping, mask(role), &vec![b'p'; len]);
@@ -69,7 +72,7 @@ impl Limits {
         outcome.peak
     }
 
-    /// Pings, and a message that becomes as long as it may be. A server gets the message before it has answered the
+    /// Pings, and a message that inflates to the limit. A server receives the message before it has answered the
     /// request.
     #[cfg(feature = "deflate")]
     fn bomb(self, role: Role, pings_first: bool) -> usize {
@@ -77,12 +80,12 @@ impl Limits {
         if !self.deflate {
             return 0;
         }
-        let mut bomb = frame(false, Opcode::Binary, mask(role), &deflate::bomb(self.message.min(8 << 20)));
+        let mut bomb = frame(false, Opcode::Binary, mask(role), &shared::compression::bomb(self.message.min(8 << 20)));
         bomb[0] |= 0x40;
         let pings = |count| frame(true, Opcode::Ping, mask(role), &[b'p'; 100]).repeat(count);
         let room = self.head.saturating_sub(bomb.len()) / 106;
         let (mut early, mut pings) = ([pings(room), bomb].concat(), pings(self.pongs / 80 + 10));
-        let mut request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{}", deflate::OFFER)).into_bytes();
+        let mut request = request_with(deflate::OFFER);
         let outcome = attack(&config, role, || {
             let mut backlog = Backlog::of(Reader::Nothing);
             let mut ws = match role {
@@ -116,30 +119,32 @@ impl Limits {
         0
     }
 
-    /// A request with the longest host, which is kept beside the header.
+    /// A request with the longest possible host, which is stored in addition to the header.
     fn long_host(self) -> usize {
         let host = "h".repeat(self.head - REQUEST.len() + "localhost".len());
         self.request(&text(REQUEST).replace("localhost", &host))
     }
 
-    /// A request with as many subprotocols as it may have, and these extensions.
+    /// A request with the maximum number of subprotocols, and these extensions.
     fn lists(self, extensions: &str) -> usize {
         let names = (0..99).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}");
-        let request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{lists}\r\n\r\n"));
+        let lists = format!("Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Extensions: {extensions}\r\n");
+        let request = request_with(&lists);
+        let request = text(&request);
         let host = "h".repeat(self.head - request.len() + "localhost".len());
         self.request(&request.replace("localhost", &host))
     }
 
-    /// A request with as many lines as it may have.
+    /// A request with the maximum number of lines.
     fn many_lines(self) -> usize {
         let lines = "a:\r\n".repeat(self.lines - 5);
-        let request = text(REQUEST).replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
+        let request = request_with(&lines);
+        let request = text(&request);
         let host = "h".repeat((self.head - request.len()) + "localhost".len());
         self.request(&request.replace("localhost", &host))
     }
 
-    /// A request that comes in pieces, and before it is answered as many pings as there may be.
+    /// A request in pieces, and the maximum number of pings before it is answered.
     fn request(self, request: &str) -> usize {
         let config = self.config();
         let mut request = request.as_bytes().to_vec();
@@ -158,8 +163,8 @@ impl Limits {
         outcome.peak
     }
 
-    /// A refusal with a long head, in so many lines more than it needs, and a long body, in one chunk or not in chunks.
-    fn refusal(self, lines: usize, is_chunked: bool) -> usize {
+    /// A rejection with a long head, of `lines` additional lines, and a long body, in one chunk or without chunks.
+    fn rejection(self, lines: usize, is_chunked: bool) -> usize {
         let config = self.config();
         let coding =
             if is_chunked { "Transfer-Encoding: chunked".into() } else { format!("Content-Length: {}", self.head) };
@@ -179,7 +184,7 @@ impl Limits {
         outcome.peak
     }
 
-    /// A response that selects extensions which nobody offered.
+    /// A response that selects extensions which the client did not offer.
     fn answer(self) -> usize {
         let config = self.config();
         let extensions = format!("Sec-WebSocket-Extensions: {}\r\n", "e;p,".repeat(49));
@@ -206,7 +211,7 @@ const CASES: [Limits; 9] = [
     Limits { message: UNLIMITED, part: 64 << 10, ..DEFAULT },
     Limits { message: UNLIMITED, part: 4 << 10, ..CHAT },
     Limits { message: 0, ..CHAT },
-    // No power of two.
+    // Not a power of two.
     Limits { head: 9000, message: 9000, ..CHAT },
     Limits { pongs: 100_000, ..CHAT },
     Limits { head: 64 << 10, lines: 1000, message: 1000, ..CHAT },
@@ -217,9 +222,9 @@ fn cases() -> impl Iterator<Item = (Limits, Role)> {
     CASES.into_iter().chain(compressed).flat_map(|limits| ROLES.map(|role| (limits, role)))
 }
 
-/// The bound is no idle one: in each role, attacks reach most of it.
+/// The bound is tight: in each role, attacks reach most of it.
 #[test]
-fn the_sum_is_reached() {
+fn attacks_reach_most_of_the_bound() {
     for (limits, role) in cases() {
         let (worst, most) = (limits.worst(role), limits.config().max_memory_for(role));
         println!("{}% {limits:?} {role:?}: {worst} of {most}", worst * 100 / most);
@@ -227,21 +232,21 @@ fn the_sum_is_reached() {
     }
 }
 
-/// `Config`'s docs state one formula, which holds for heads that are long enough for their lines and lists.
+/// `Config`'s docs state one formula, for heads that are long enough for their lines and lists.
 #[test]
-fn the_sum_is_the_documented_one() {
+fn the_bound_is_the_documented_formula() {
     for (limits, role) in cases() {
         let Limits { head, lines, message, part, pongs, deflate } = limits;
         let is_server = role == Role::Server;
         let line = if lines + 1 > 64 { 48 } else { 16 };
         let handshake = if is_server { 7 * head / 2 + (12 << 10) } else { 5 * head / 2 } + line * (lines + 1);
         let early = if is_server { head } else { 0 };
-        let gathered = match part {
+        let reassembled = match part {
             0 => message,
             _ if deflate => part,
             _ => part.min(early),
         };
-        let (message, pongs) = (gathered + 3, pongs.max(131) + 141);
+        let (message, pongs) = (reassembled + 3, pongs.max(131) + 141);
         let growth = (message / 2).max(pongs * 5 / 4);
         let open = early + message + pongs * 3 / 2 + growth + if deflate { 48 << 10 } else { 0 };
         let sum = handshake.max(open) + (2 << 10);
@@ -251,7 +256,7 @@ fn the_sum_is_the_documented_one() {
     for limits in CASES {
         assert_eq!(Some(limits.config().max_memory()), by_role(&limits.config()).into_iter().max());
     }
-    // No message is too long to be counted, and nothing is where nothing is allowed.
+    // Without a limit the bound is unlimited, and with limits of zero it is zero.
     assert_eq!(by_role(&Config::new().max_message_size(UNLIMITED)), [UNLIMITED; 2]);
     let nothing = Config::new().max_head_size(0).max_headers(0).max_message_size(0).max_pending_pong_bytes(0);
     assert!(by_role(&nothing).into_iter().all(|most| most < 3 << 10), "{:?}", by_role(&nothing));

@@ -1,21 +1,22 @@
-//! A client, what it sends, and a prediction of the keys that this has to have.
+//! A client, the frames that it sends, and a prediction of their mask keys.
 
-use bytes::Buf;
+use crate::shared::frames::{decode, first_byte};
+use crate::shared::wired::{drain, open};
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{ClientRequest, Config, Connection, Event, Input, Output, Role};
+use websocket_proto::{Config, Connection, Input, Output, Role};
 
-/// The seed of every client here.
+/// The seed of every client here and in `shared::wired`.
 const SEED: [u8; 32] = [7; 32];
 
-/// The numbers that a seed gives: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0 on.
+/// The random numbers from a seed: `ChaCha20` (RFC 8439 §2.3) with a nonce of zeros, from block 0.
 pub(crate) struct Numbers {
-    /// The block that the next one is in.
+    /// The block with the next number.
     block: [u32; 16],
     drawn: u32,
 }
 
 impl Numbers {
-    /// After the first so many, all of them in the first block.
+    /// After the first `drawn` numbers, all of which are in the first block.
     pub(crate) fn after(drawn: u32) -> Self {
         Self { block: block(SEED, 0), drawn }
     }
@@ -65,10 +66,10 @@ fn the_prediction_is_chacha20() {
     assert_eq!(block([0; 32], 1)[..4], [0xbee7_079f, 0x7a38_5155, 0x7c97_ba98, 0x0d08_2d73]);
 }
 
-/// A frame as it was sent: its first byte, and its payload without the mask.
+/// A sent frame: its first byte, and its unmasked payload.
 pub(crate) type Frame = (u8, Vec<u8>);
 
-/// A client, with what it sends and the keys that this has to have.
+/// A client with its output and the expected mask keys.
 pub(crate) struct Client {
     pub(crate) ws: Connection,
     pub(crate) output: Output,
@@ -76,7 +77,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Clients that are open: by an opening handshake, whose nonce is drawn from the seed first, and without one.
+    /// Open clients: one after an opening handshake, whose nonce is drawn from the seed first, and one without.
     pub(crate) fn open(config: &Config) -> [Self; 2] {
         let (ws, _) = open_pair(config);
         let upgraded = Connection::upgraded(Role::Client, Negotiated::default(), config.clone(), SEED);
@@ -84,14 +85,14 @@ impl Client {
         [(ws, 4), (upgraded, 0)].map(|(ws, drawn)| Self { ws, output: Output::new(), keys: Numbers::after(drawn) })
     }
 
-    /// What was sent since the last call, every frame with the next key.
+    /// The frames sent since the last call; asserts that each has the next key.
     #[track_caller]
     pub(crate) fn sent(&mut self) -> Vec<Frame> {
         let keys = &mut self.keys;
         frames(&drain(&mut self.output), |key, _| assert_eq!(key, keys.draw(), "not the next key"))
     }
 
-    /// Receives bytes in pieces of at most this size. The events are of no interest here.
+    /// Receives the bytes in pieces of at most `piece` bytes, and ignores the events.
     pub(crate) fn receive(&mut self, bytes: &[u8], piece: usize) {
         for piece in bytes.to_vec().chunks_mut(piece) {
             let mut input = Input::new(piece);
@@ -102,42 +103,18 @@ impl Client {
 
 /// A client and a server that have opened a connection between them.
 pub(crate) fn open_pair(config: &Config) -> (Connection, Connection) {
-    let (mut output, mut response) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), SEED, &mut output).expect("a valid request");
-    let mut server = Connection::server(config.clone());
-    let mut read = drain(&mut output);
-    let event = server.receive(&mut Input::new(&mut read), &mut response);
-    let Some(Event::Request(request)) = event else { panic!("{event:?}") };
-    server.accept(request, &mut response);
-    let mut read = drain(&mut response);
-    let event = client.receive(&mut Input::new(&mut read), &mut output);
-    assert!(matches!(event, Some(Event::Open(_))) && output.is_empty());
-    (client, server)
+    open(Role::Client, config.clone(), config.clone())
 }
 
-/// Everything that waits, written.
-pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
-}
-
-/// Takes an output apart; `check` sees each frame's key, and its first byte.
+/// Decodes an output; `check` sees each frame's key, and its first byte.
 #[track_caller]
-pub(crate) fn frames(mut bytes: &[u8], mut check: impl FnMut([u8; 4], u8)) -> Vec<Frame> {
+pub(crate) fn frames(bytes: &[u8], mut check: impl FnMut([u8; 4], u8)) -> Vec<Frame> {
     let mut frames = Vec::new();
-    while let [first, second, rest @ ..] = bytes {
-        assert!(second & 0x80 != 0, "§5.1: a client MUST mask all frames that it sends to the server");
-        let (len, rest) = match second & 0x7f {
-            126 => (usize::from(u16::from_be_bytes(rest[..2].try_into().unwrap())), &rest[2..]),
-            127 => (usize::try_from(u64::from_be_bytes(rest[..8].try_into().unwrap())).unwrap(), &rest[8..]),
-            len => (len.into(), rest),
-        };
-        let (key, rest) = rest.split_first_chunk().unwrap();
-        check(*key, *first);
-        let (payload, rest) = rest.split_at(len);
-        frames.push((*first, payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()));
-        bytes = rest;
+    for (header, payload) in decode(bytes) {
+        let first = first_byte(&header);
+        let key = header.mask.expect("§5.1: a client MUST mask all frames that it sends to the server");
+        check(key, first);
+        frames.push((first, payload));
     }
-    assert!(bytes.is_empty(), "half a frame");
     frames
 }

@@ -1,14 +1,15 @@
-//! What permessage-deflate makes of a message is masked like everything else.
+//! Compressed messages are masked like all others.
 
 use bytes::Bytes;
 use websocket_proto::{Config, Event, Input, MessageKind, Output, PreparedMessage};
 
-use super::client::{Client, Numbers, drain, frames, open_pair};
+use super::client::{Client, Numbers, frames, open_pair};
 use super::frame;
+use crate::shared::wired::drain;
 
-/// Compressed frames: whole, in fragments, prepared; and a Close after a message that is no DEFLATE.
+/// Compressed frames: whole, in fragments, prepared; and a Close after an invalid compressed message.
 #[test]
-fn compressed_messages() {
+fn compressed_frames_have_the_next_keys() {
     let config = Config::new().deflate(websocket_proto::Deflate::new().threshold(0));
     let (ws, mut server) = open_pair(&config);
     let mut client = Client { ws, output: Output::new(), keys: Numbers::after(4) };
@@ -32,7 +33,7 @@ fn compressed_messages() {
     let first: Vec<u8> = sent_frames.iter().map(|(first, _)| *first).collect();
     assert_eq!(first, [0xc1, 0xc2, 0x41, 0x89, 0x80, 0xc1, 0xc1, 0x81, 0x88]);
     assert_eq!(sent_frames.last().unwrap().1, 1007_u16.to_be_bytes());
-    // And masked with them is what was to be sent.
+    // Unmasked, the frames are the messages.
     let (mut input, mut messages) = (Input::new(&mut sent), Vec::new());
     while let Some(event) = server.receive(&mut input, &mut Output::new()) {
         match event {

@@ -1,9 +1,11 @@
-//! Every frame that a client sends is masked with a key of its own, the next one that its seed gives (RFC 6455 §5.3):
-//! whatever sends the frame, and in whatever state. The keys are predicted by a `ChaCha20` that is written here.
+//! A client masks every frame with a key of its own, the next from its seed (RFC 6455 §5.3), in every state and for
+//! every cause. The keys are predicted by a separate `ChaCha20`.
 
 mod client;
 #[cfg(feature = "deflate")]
 mod compressed;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::time::Duration;
 
@@ -12,17 +14,18 @@ use websocket_proto::{
     CloseCode, Config, Fragments, MessageKind, PreparedMessage, SendError, State, Timeout, Timeouts, Timers,
 };
 
-use client::{Client, drain, frames};
+use client::{Client, frames};
+use shared::wired::drain;
 
-/// A frame of a server, of at most 125 bytes.
+/// A server's frame of at most 125 bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
 }
 
-/// Asserts that `act` has a client send these frames, wherever in the sequence of keys it is.
+/// Asserts that `act` makes a client send these frames, at different positions in the sequence of keys.
 #[track_caller]
 fn assert_sends(config: &Config, expected: &[(u8, &[u8])], act: impl Fn(&mut Client)) {
-    // At the borders of a block of 16 numbers, and of what a generator may make at once.
+    // The borders of a block of 16 numbers, and of the blocks that a generator may make at once.
     for before in [0, 1, 11, 12, 15, 16, 59, 60, 63, 64, 200] {
         for mut client in Client::open(config) {
             for _ in 0..before {
@@ -32,12 +35,12 @@ fn assert_sends(config: &Config, expected: &[(u8, &[u8])], act: impl Fn(&mut Cli
             act(&mut client);
             let sent = client.sent();
             let sent: Vec<(u8, &[u8])> = sent.iter().map(|(first, payload)| (*first, &**payload)).collect();
-            assert!(sent == expected, "after {before}: {sent:x?}, and not {expected:x?}");
+            assert!(sent == expected, "after {before}: {sent:x?}, expected {expected:x?}");
         }
     }
 }
 
-/// The same, for what comes of these bytes from the server, in one piece and byte by byte.
+/// The same for the frames that answer these bytes from the server, received in one piece, in threes, and byte by byte.
 #[track_caller]
 fn assert_answers(config: &Config, received: &[u8], expected: &[(u8, &[u8])]) {
     for piece in [usize::MAX, 1, 3] {
@@ -46,7 +49,7 @@ fn assert_answers(config: &Config, received: &[u8], expected: &[(u8, &[u8])]) {
 }
 
 #[test]
-fn messages() {
+fn message_frames_have_the_next_keys() {
     let config = Config::new();
     for len in [0, 1, 3, 4, 125, 126, 1000, 16 << 10, 65_535, 65_536] {
         let text = "x".repeat(len);
@@ -59,7 +62,7 @@ fn messages() {
             client.ws.send_text_uncompressed(&text, &mut client.output).unwrap();
             client.ws.send_binary_uncompressed(data, &mut client.output).unwrap();
         });
-        // By reference, where a server would.
+        // A server would send these by reference.
         assert_sends(&config, &[(0x81, data), (0x82, data), (0x81, data), (0x82, data)], |client| {
             client.ws.send_bytes(MessageKind::Text, Bytes::from(text.clone()), &mut client.output).unwrap();
             client.ws.send_bytes(MessageKind::Binary, Bytes::from(text.clone()), &mut client.output).unwrap();
@@ -69,14 +72,14 @@ fn messages() {
     }
 }
 
-/// Fragments, with what may pass between them, and what is refused, which takes no key.
+/// Fragments and the frames between them; a rejected frame draws no key.
 #[test]
-fn fragments() {
+fn fragments_have_the_next_keys() {
     let expected: [(u8, &[u8]); 6] =
         [(0x01, b"fir"), (0x89, b"p"), (0x00, b"st"), (0x8a, b"pong"), (0x80, b""), (0x82, b"second")];
     assert_sends(&Config::new(), &expected, |Client { ws, output, .. }| {
         ws.send_fragment(MessageKind::Text, b"fir", false, output).unwrap();
-        assert_eq!(ws.send_binary(b"refused", output), Err(SendError::MessageInProgress));
+        assert_eq!(ws.send_binary(b"rejected", output), Err(SendError::MessageInProgress));
         ws.ping(b"p", output).unwrap();
         ws.send_fragment_uncompressed(MessageKind::Text, b"st", false, output).unwrap();
         ws.pong(b"pong", output).unwrap();
@@ -95,7 +98,7 @@ fn fragments() {
     });
 }
 
-/// In answer to pings: between messages, in the middle of one, after our own Close.
+/// Pongs: between messages, in the middle of one, and after an own Close.
 #[test]
 fn pongs() {
     let longest = [b'.'; 125];
@@ -113,9 +116,10 @@ fn pongs() {
     }
 }
 
-/// A pong that takes the place of another has a key of its own, too, so some are not seen: but never one twice.
+/// A pong that replaces another has a key of its own as well. Some keys are therefore never seen, but none is seen
+/// twice.
 #[test]
-fn pongs_in_the_place_of_others() {
+fn replaced_pongs_never_share_a_key() {
     for mut client in Client::open(&Config::new().max_pending_pong_bytes(40)) {
         let mut seen = 0;
         for ping in 0..100_u8 {
@@ -123,7 +127,7 @@ fn pongs_in_the_place_of_others() {
             if ping % 10 == 9 {
                 let keys = &mut client.keys;
                 let pongs = frames(&drain(&mut client.output), |key, _| {
-                    assert!((0..10).any(|_| keys.draw() == key), "not one of the keys to come");
+                    assert!((0..10).any(|_| keys.draw() == key), "not a later key");
                 });
                 assert_eq!(pongs.last(), Some(&(0x8a, vec![ping; 4])));
                 seen += pongs.len();
@@ -133,9 +137,9 @@ fn pongs_in_the_place_of_others() {
     }
 }
 
-/// What the application's own Close is, and that it may end a message that is being sent.
+/// Each kind of Close from the application, also in the middle of a sent message.
 #[test]
-fn closes_of_our_own() {
+fn own_closes_have_the_next_key() {
     type Close = fn(&mut Client);
     let config = Config::new();
     let closes: [(&[u8], Close); 5] = [
@@ -151,7 +155,7 @@ fn closes_of_our_own() {
             assert_sends(&config, &[(0x01, b"half"), (0x88, body)], |client| {
                 client.ws.send_fragment(MessageKind::Text, b"half", false, &mut client.output).unwrap();
                 close(client);
-                // Nothing of this is sent, and no key is taken for it.
+                // None of these sends a frame or draws a key.
                 close(client);
                 client.receive(&frame(0x88, b"\x03\xe8"), 1);
                 client.ws.time_out(Timeout::Closing, &mut client.output);
@@ -162,16 +166,16 @@ fn closes_of_our_own() {
     }
 }
 
-/// Between messages, in the middle of one that is received, and of one that is sent.
+/// Between messages, and in the middle of a received and of a sent message.
 #[test]
-fn closes_in_answer() {
+fn closing_replies_have_the_next_key() {
     let longest = [b"\x0f\xa0".as_slice(), &[b'r'; 123]].concat();
     let bodies: [(&[u8], &[u8]); 4] =
         [(b"", b""), (b"\x03\xe8", b"\x03\xe8"), (b"\x03\xe9bye", b"\x03\xe9"), (&longest, &longest[..2])];
     for config in [Config::new(), Config::new().part_size(4), Config::new().browser_rules(true)] {
         for (body, answer) in bodies {
             let close = frame(0x88, body);
-            // What follows it is answered no more.
+            // Frames after the Close get no answer.
             let late = [close.clone(), frame(0x89, b"late"), frame(0x88, body)].concat();
             assert_answers(&config, &late, &[(0x88, answer)]);
             assert_answers(&config, &[frame(0x01, b"half a"), close.clone()].concat(), &[(0x88, answer)]);
@@ -185,9 +189,9 @@ fn closes_in_answer() {
     }
 }
 
-/// The Close that tells the server what it did wrong, wherever that is seen.
+/// The Close after a fault, wherever the fault is detected.
 #[test]
-fn closes_after_a_fault() {
+fn closes_after_a_fault_have_the_next_key() {
     let long_text = [&b"\x81\x7e\x01\x00"[..], &[b'x'; 100], b"\xff", &[b'x'; 155]].concat();
     let faults: [(&[u8], u16); 21] = [
         (b"\x81\x01\xff", 1007),
@@ -229,7 +233,7 @@ fn closes_after_a_fault() {
     }
 }
 
-/// The keep-alive's ping and its Close, by hand and by `Timers`.
+/// The keep-alive's ping and Close, by hand and by `Timers`.
 #[test]
 fn timeouts() {
     let body = [&3008_u16.to_be_bytes()[..], b"nothing received for too long"].concat();
@@ -259,10 +263,9 @@ fn timeouts() {
     }
 }
 
-/// WHATWG: a buffer that is full closes the connection, without a Close. Nothing is sent after that, without a key or
-/// with one.
+/// WHATWG: a full buffer closes the connection, without a Close. No frame is sent afterwards.
 #[test]
-fn nothing_after_an_overflow() {
+fn nothing_is_sent_after_an_overflow() {
     let config = Config::new().browser_rules(true).max_output(100);
     assert_sends(&config.clone().max_output(usize::MAX), &[(0x81, b"fits")], |client| {
         client.ws.send_text("fits", &mut client.output).unwrap();

@@ -1,20 +1,22 @@
-//! Without memory to compress with, nothing is sent and everything goes on; without memory to receive a message with, the
-//! connection ends and says so. Each allocation fails in turn, alone and with all after it.
+//! Allocation failures. Without memory to compress, nothing is sent and the connection continues; without memory to
+//! receive a message, the connection ends with an error. Each allocation fails in turn, alone and together with all
+//! later ones.
 
-#[expect(unsafe_code, reason = "a global allocator that fails")]
-mod allocator;
 mod receiving;
 mod sending;
+#[path = "../shared/mod.rs"]
+mod shared;
 
-use bytes::Buf;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Input, Output, Role};
+use websocket_proto::{Config, Connection, Deflate, DeflateParameter, Event, Output, Role};
 
-use allocator::Failing;
+use shared::allocator::{Allocator, Failing};
+use shared::wired::{self, drain, receive};
 
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
-/// How connections keep their compressors: each its own, with the context of the messages before or without it, or all
-/// the same.
+/// How connections keep their compressors: each its own, with or without the context of earlier messages, or all of
+/// them the same pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Takeover,
@@ -26,7 +28,7 @@ const MODES: [Mode; 3] = [Mode::Takeover, Mode::NoTakeover, Mode::Shared];
 
 impl Mode {
     fn deflate(self) -> Deflate {
-        // As small as can be: there are many of them.
+        // Small, because there are many.
         let deflate = Deflate::new().threshold(0).window_bits(9).memory_level(1);
         match self {
             Self::Takeover => deflate,
@@ -38,54 +40,33 @@ impl Mode {
     }
 }
 
-/// Both ends of an open connection: the one of this role, whose memory fails, and its peer, whose does not.
+/// Both ends of an open connection: the end with this role, whose allocations fail, and its peer.
 fn open(role: Role, deflate: &Deflate, config: &Config) -> [Connection; 2] {
     let config = config.clone().deflate(deflate.clone());
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).unwrap();
-    let mut server = Connection::server(config);
-    let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut taken(&mut to_server)), &mut to_client)
-    else {
-        panic!("the request is not understood");
-    };
-    server.accept(request, &mut to_client);
-    let mut answer = taken(&mut to_client);
-    let opened = client.receive(&mut Input::new(&mut answer), &mut to_server);
-    assert!(matches!(opened, Some(Event::Open(_))) && client.uses_deflate(), "{opened:?}");
-    // What the opening left is freed.
-    assert_eq!(server.receive(&mut Input::new(&mut []), &mut to_client), None);
-    if role == Role::Server { [server, client] } else { [client, server] }
+    let (mut own, mut peer) = wired::open(role, config.clone(), config);
+    for ws in [&mut own, &mut peer] {
+        assert!(ws.uses_deflate());
+        // Frees the memory of the opening handshake.
+        assert_eq!(receive(ws, b"", &mut Output::new()), []);
+    }
+    [own, peer]
 }
 
-/// No compressor and no decompressor fits below this.
+/// Smaller than every compressor and decompressor.
 const CODEC: usize = 40 << 10;
 
-fn taken(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
-}
-
-/// What comes out of these bytes.
-fn received(ws: &mut Connection, mut bytes: Vec<u8>, output: &mut Output) -> Vec<Event<'static>> {
-    let (mut input, mut events) = (Input::new(&mut bytes), Vec::new());
-    while let Some(event) = ws.receive(&mut input, output) {
-        events.push(event.into_owned());
-    }
-    events
-}
-
-/// A message goes from one to the other, compressed.
+/// Asserts that a compressed message passes from one end to the other.
 #[track_caller]
 fn assert_passes(text: &str, [from, to]: [&mut Connection; 2], outputs: [&mut Output; 2]) {
     let [out, back] = outputs;
     from.send_text(text, out).unwrap();
-    let bytes = taken(out);
+    let bytes = drain(out);
     assert_eq!(bytes[0], 0xc1, "compressed");
-    assert_eq!(received(to, bytes, back), [Event::Text(text.into())]);
+    assert_eq!(receive(to, &bytes, back), [Event::Text(text.into())]);
 }
 
-/// Runs `act` for each of the allocations that it makes, which fails, until there is none left to fail. `act` plans the
-/// failure itself, when everything is ready, and checks what happened.
+/// Runs `act` once for each of its allocations, which fails, until none is left to fail. `act` plans the failure itself
+/// when everything is ready, and checks the result.
 fn at_each_allocation(act: impl Fn(Failing) -> bool) -> usize {
     at_first_allocations(usize::MAX, act)
 }
@@ -95,7 +76,7 @@ fn at_first_allocations(most: usize, act: impl Fn(Failing) -> bool) -> usize {
     let mut failures = 0;
     for plan in [Failing::Once, Failing::From] {
         for index in 0.. {
-            assert!(index < 1000, "it goes on for ever");
+            assert!(index < 1000, "it never succeeds");
             if index == most || !act(plan(index)) {
                 break;
             }
@@ -105,17 +86,7 @@ fn at_first_allocations(most: usize, act: impl Fn(Failing) -> bool) -> usize {
     failures
 }
 
-/// Bytes without a pattern.
-fn noise(len: usize) -> Vec<u8> {
-    let mut seed = 1_u32;
-    let mut next = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 24) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// Text that is compressed well, with characters of several bytes.
+/// Text that compresses well, with characters of several bytes.
 fn verse() -> String {
     "Ringel, Ringel, Röslein – schöne Aprikösen. ".repeat(14)
 }

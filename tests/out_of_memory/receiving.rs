@@ -1,32 +1,34 @@
-//! Receiving: what came before is delivered, the peer is told, and the last event says why.
+//! Receiving without memory: earlier messages are delivered, the peer gets a Close, and the last event has the cause.
 
 use websocket_proto::{CloseStatus, Config, Connection, ConnectionError, Event, Input, MessageKind, Output, Role};
 
-use crate::allocator::{Failing, has_failed, plan, under};
-use crate::{CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, noise, open, taken, verse};
+use crate::shared::allocator::{Failing, has_failed, plan, under};
+use crate::shared::data::noise;
+use crate::shared::wired::{ROLES, drain};
+use crate::{CODEC, MODES, Mode, assert_passes, at_each_allocation, open, verse};
 
 const BEFORE: &str = "a message before";
 
-/// What is received while memory fails.
+/// The message that is received while memory fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// Compressed.
     Text,
     Noise,
     Fragments,
-    /// That a read cuts, not compressed.
+    /// Uncompressed, cut by a read.
     PlainText,
     PlainBinary,
 }
 
 const WAYS: [Way; 5] = [Way::Text, Way::Noise, Way::Fragments, Way::PlainText, Way::PlainBinary];
 
-/// How long the pieces are in which a message comes, and the parts in which it is delivered.
+/// The sizes of the pieces in which a message arrives, and of the parts in which it is delivered.
 const SIZES: [(usize, usize); 5] = [(usize::MAX, 0), (100, 0), (1, 0), (100, 50), (7, 13)];
 
-/// Sends the message, behind a short one, and returns it.
+/// Sends the message after a short one, and returns it.
 fn send(way: Way, peer: &mut Connection, output: &mut Output) -> (MessageKind, Vec<u8>) {
-    let (text, noise) = (verse(), noise(600));
+    let (text, noise) = (verse(), noise(600, 1));
     peer.send_text_uncompressed(BEFORE, output).unwrap();
     match way {
         Way::Text => peer.send_text(&text, output).unwrap(),
@@ -66,12 +68,12 @@ impl Stage {
         let mut sent = Output::new();
         if is_warm {
             stage.check_neighbour();
-            // Bigger than what is to come, so that there is room for it.
+            // Longer than the later answers, so that they find a buffer.
             stage.neighbour.ping(&[7; 125], &mut stage.output).unwrap();
-            taken(&mut stage.output);
+            drain(&mut stage.output);
         }
         stage.message = send(way, &mut stage.peer, &mut sent);
-        stage.bytes = taken(&mut sent);
+        stage.bytes = drain(&mut sent);
         stage
     }
 
@@ -81,11 +83,11 @@ impl Stage {
     }
 }
 
-/// What came, without an allocation for it.
+/// The result, recorded without allocations.
 #[derive(Default)]
 struct Outcome {
     texts: usize,
-    /// Bytes of the message, and whether they were its first ones.
+    /// The number of message bytes, and whether they were its first ones.
     len: usize,
     is_prefix: bool,
     messages: usize,
@@ -128,7 +130,7 @@ fn receive(stage: &mut Stage, piece: usize) -> Outcome {
     outcome
 }
 
-/// The code of the Close frame that is all there is, if there is one.
+/// The code of the Close, which must be the only frame, if there is one.
 fn close_code(role: Role, frame: &[u8]) -> Option<u16> {
     match (role, frame) {
         (_, []) => None,
@@ -147,16 +149,16 @@ fn check(way: Way, mut stage: Stage, piece: usize, failing: Failing, is_warm: bo
     let outcome = receive(&mut stage, piece);
     let has_failed = has_failed();
     let Outcome { texts, len, is_prefix, messages, error, status, after } = outcome;
-    assert!(is_prefix && after == 0, "{what}, {failing:?}: something else came");
-    let answer = taken(&mut stage.output);
-    // The fast path leaves what it has no memory for to the usual one, which asks again.
+    assert!(is_prefix && after == 0, "{what}, {failing:?}: another event");
+    let answer = drain(&mut stage.output);
+    // Without memory, the fast path leaves the message to the full parser, which tries to allocate again.
     let is_asked_again = matches!(way, Way::PlainText | Way::PlainBinary) && failing == Failing::Once(0);
     if has_failed && !(is_asked_again && error.is_none()) {
         assert_eq!(error, Some(ConnectionError::OutOfMemory), "{what}, {failing:?}");
         assert_eq!(status, Some(CloseStatus::Abnormal));
         assert!(stage.ws.is_closed() && messages == 0, "{what}, {failing:?}");
         let told = close_code(role, &answer);
-        // Where there is no memory for a Close, nothing can be said.
+        // Without memory for a Close, nothing can be sent.
         let may_be_silent = matches!(failing, Failing::From(_)) && !is_warm;
         assert!(told == Some(1011) || told.is_none() && may_be_silent, "{what}, {failing:?}: {answer:x?}");
         let mut rest = [0x81, 0];
@@ -172,7 +174,7 @@ fn check(way: Way, mut stage: Stage, piece: usize, failing: Failing, is_warm: bo
 }
 
 #[test]
-fn the_connection_ends_and_says_so() {
+fn the_connection_ends_with_an_error() {
     for (way, role) in WAYS.into_iter().flat_map(|way| ROLES.map(|role| (way, role))) {
         let is_plain = matches!(way, Way::PlainText | Way::PlainBinary);
         let modes = &MODES[..if is_plain { 1 } else { 3 }];
@@ -184,7 +186,7 @@ fn the_connection_ends_and_says_so() {
                     let stage = Stage::new(way, role, mode, part, is_warm);
                     check(way, stage, piece, failing, is_warm, &what)
                 });
-                // An uncompressed message that is all there is lent.
+                // A whole uncompressed message is borrowed from the input.
                 let is_lent = is_plain && (piece == usize::MAX || part > 0);
                 assert!(failures > 0 || is_lent, "{what}: no allocation failed");
             }
@@ -192,9 +194,9 @@ fn the_connection_ends_and_says_so() {
     }
 }
 
-/// A decompressor that is shared comes back from a connection that fails, as good as ever.
+/// A failed connection returns a shared decompressor, ready for use.
 #[test]
-fn a_shared_decompressor_is_not_lost() {
+fn a_failed_connection_returns_the_shared_decompressor() {
     for role in ROLES {
         let failures = at_each_allocation(|failing| {
             let mut stage = Stage::new(Way::Text, role, Mode::Shared, 0, true);
@@ -206,7 +208,7 @@ fn a_shared_decompressor_is_not_lost() {
                 return false;
             }
             assert_eq!(outcome.error, Some(ConnectionError::OutOfMemory));
-            let mut bytes = taken(&mut sent);
+            let mut bytes = drain(&mut sent);
             let mut input = Input::new(&mut bytes);
             plan(Failing::Large(CODEC));
             let event = under(|| stage.neighbour.receive(&mut input, &mut stage.output));

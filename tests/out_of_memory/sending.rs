@@ -1,24 +1,23 @@
-//! Sending: an error that says so, nothing in the output, and everything goes on.
+//! Sending without memory: an error, nothing in the output, and the connection continues.
 
 use bytes::Buf;
 use websocket_proto::{
     Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role, SendError, State,
 };
 
-use crate::allocator::{Failing, has_failed, plan, under};
-use crate::{
-    CODEC, MODES, Mode, ROLES, assert_passes, at_each_allocation, at_first_allocations, noise, open, received, taken,
-    verse,
-};
+use crate::shared::allocator::{Failing, has_failed, plan, under};
+use crate::shared::data::noise;
+use crate::shared::wired::{ROLES, drain, receive};
+use crate::{CODEC, MODES, Mode, assert_passes, at_each_allocation, at_first_allocations, open, verse};
 
 const BEFORE: &str = "a message before, a message before, a message before";
 const AFTER: &str = "a message after, a message before, a message after";
 
-/// What is sent while memory fails.
+/// The message that is sent while memory fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Text,
-    /// That does not get smaller.
+    /// Data that no compressor makes shorter.
     Noise,
     FirstFragment,
     NextFragment,
@@ -54,7 +53,7 @@ impl Stage {
     fn new(way: Way, role: Role, deflate: &Deflate, is_warm: bool) -> Self {
         let config = Config::new();
         let ([ws, peer], [neighbour, its_peer]) = (open(role, deflate, &config), open(role, deflate, &config));
-        let payload = if way == Way::Noise { noise(50_000) } else { verse().into_bytes() };
+        let payload = if way == Way::Noise { noise(50_000, 1) } else { verse().into_bytes() };
         let (output, back, prepared) = (Output::new(), Output::new(), PreparedMessage::text(&verse()));
         let mut stage = Self { way, ws, peer, neighbour, its_peer, output, back, payload, prepared };
         if is_warm {
@@ -81,7 +80,7 @@ impl Stage {
         }
     }
 
-    /// Sends what the message lacks after it was acted.
+    /// Sends the rest of the message.
     fn finish(&mut self) {
         let sent = match self.way {
             Way::FirstFragment => 30,
@@ -91,9 +90,9 @@ impl Stage {
         self.ws.send_fragment(MessageKind::Text, &self.payload[sent..], true, &mut self.output).unwrap();
     }
 
-    /// How many allocations may fail.
+    /// The number of allocations that may fail.
     fn allocations(&self) -> usize {
-        // A compressor, what is compressed, the frame, and a place for it: what refers to that is not in our hands.
+        // A compressor, the compressed data, the frame, and its buffer; `Bytes` allocates its reference count itself.
         if self.way == Way::PreparedMessage && self.ws.role() == Role::Server { 4 } else { usize::MAX }
     }
 
@@ -104,7 +103,7 @@ impl Stage {
         }
     }
 
-    /// A message passes over each of the two connections.
+    /// Asserts that a message passes over each of the two connections.
     #[track_caller]
     fn check_passing(&mut self, text: &str) {
         let Self { ws, peer, neighbour, its_peer, output, back, .. } = self;
@@ -113,7 +112,7 @@ impl Stage {
     }
 }
 
-/// Every way, for both roles, with compressors that there are already and without.
+/// Calls `check` with every way, role and mode, with existing compressors and without.
 fn every_stage(check: impl Fn(&dyn Fn() -> Stage, &str)) {
     for (way, role) in WAYS.into_iter().flat_map(|way| ROLES.map(|role| (way, role))) {
         for (mode, is_warm) in MODES.into_iter().flat_map(|mode| [false, true].map(|is_warm| (mode, is_warm))) {
@@ -128,7 +127,7 @@ fn waiting(output: &Output) -> Vec<u8> {
     output.chunk().to_vec()
 }
 
-/// Acts with these allocations failing, and checks that nothing happened if one did.
+/// Acts while these allocations fail, and asserts that a failure has no effect. Returns whether one failed.
 fn fail(stage: &mut Stage, failing: Failing, what: &str) -> bool {
     let (waiting_before, sent_before) = (waiting(&stage.output), stage.ws.counters().sent);
     plan(failing);
@@ -145,7 +144,7 @@ fn fail(stage: &mut Stage, failing: Failing, what: &str) -> bool {
 }
 
 #[test]
-fn what_was_not_sent_can_be_sent_again() {
+fn a_failed_message_can_be_sent_again() {
     every_stage(|make, what| {
         let failures = at_first_allocations(make().allocations(), |failing| {
             let mut stage = make();
@@ -154,18 +153,18 @@ fn what_was_not_sent_can_be_sent_again() {
             }
             stage.act().unwrap();
             stage.finish();
-            let events = received(&mut stage.peer, taken(&mut stage.output), &mut stage.back);
+            let events = receive(&mut stage.peer, &drain(&mut stage.output), &mut stage.back);
             assert!(events == [stage.message()], "{what}, {failing:?}: the peer got {events:?}");
             stage.check_passing(AFTER);
             true
         });
-        // Where there is a compressor and room, nothing is needed.
+        // With a compressor and a buffer, no allocation is necessary.
         assert!(failures > 0 || what.ends_with("true"), "{what}: no allocation failed");
     });
 }
 
 #[test]
-fn other_messages_can_be_sent_instead() {
+fn another_message_can_be_sent_after_a_failure() {
     every_stage(|make, what| {
         at_first_allocations(make().allocations(), |failing| {
             let mut stage = make();
@@ -174,7 +173,7 @@ fn other_messages_can_be_sent_instead() {
             }
             let Stage { way, ws, peer, output, back, .. } = &mut stage;
             let instead = match way {
-                // The message that is under way goes on with something else.
+                // The message in progress continues with another fragment.
                 Way::NextFragment | Way::LastFragment => {
                     ws.send_fragment(MessageKind::Text, AFTER.as_bytes(), true, output).unwrap();
                     format!("{}{AFTER}", &verse()[..30])
@@ -184,7 +183,7 @@ fn other_messages_can_be_sent_instead() {
                     AFTER.to_owned()
                 }
             };
-            let events = received(peer, taken(output), back);
+            let events = receive(peer, &drain(output), back);
             assert!(events == [Event::Text(instead.into())], "{what}, {failing:?}: the peer got {events:?}");
             stage.check_passing(AFTER);
             true
@@ -192,9 +191,9 @@ fn other_messages_can_be_sent_instead() {
     });
 }
 
-/// What others need does not stay with a connection that failed, and an idle server holds nothing.
+/// A failed connection returns the shared compressor, and an idle server has nothing on the heap.
 #[test]
-fn a_shared_compressor_is_not_lost() {
+fn a_failed_connection_returns_the_shared_compressor() {
     for role in ROLES {
         let failures = at_each_allocation(|failing| {
             let mut stage = Stage::new(Way::Noise, role, &Mode::Shared.deflate(), true);
@@ -210,9 +209,9 @@ fn a_shared_compressor_is_not_lost() {
     }
 }
 
-/// A shared compressor is made anew for a connection that agreed on another window, or not at all.
+/// For a connection that agreed on another window, a shared compressor is made again, or not at all.
 #[test]
-fn a_shared_compressor_of_another_window() {
+fn a_shared_compressor_with_another_window_is_replaced_or_kept() {
     let other = Mode::Shared.deflate().window_bits(10);
     let failures = at_each_allocation(|failing| {
         let mut stage = Stage::new(Way::Text, Role::Server, &Mode::Shared.deflate(), true);
@@ -228,9 +227,9 @@ fn a_shared_compressor_of_another_window() {
     assert!(failures > 0);
 }
 
-/// A shared compressor forgets a fragmented message that fails: a neighbour's message refers to nothing of it.
+/// A shared compressor forgets a fragmented message that failed: another connection's message does not refer to it.
 #[test]
-fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
+fn no_message_refers_to_a_failed_message_of_another_connection() {
     let secret = "the secret of one connection, which no other may refer to: 0123456789 abcdefghij";
     for role in ROLES {
         let failures = at_each_allocation(|failing| {
@@ -239,7 +238,7 @@ fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
                 (open(role, &deflate, &config), open(role, &deflate, &config));
             let (mut output, mut back) = (Output::new(), Output::new());
             ws.send_fragment(MessageKind::Text, secret.as_bytes(), false, &mut output).unwrap();
-            taken(&mut output);
+            drain(&mut output);
             plan(failing);
             let sent = under(|| ws.send_fragment(MessageKind::Text, &[b'x'; 5000], false, &mut output));
             if !has_failed() {
@@ -253,9 +252,9 @@ fn a_neighbour_refers_to_nothing_of_a_message_that_failed() {
     }
 }
 
-/// A message that is being received goes on when one that is sent fails, whatever output that one goes to.
+/// A failed send does not disturb a message that is being received, whichever output the send uses.
 #[test]
-fn a_message_that_is_received_survives_one_that_fails() {
+fn a_failed_send_does_not_disturb_a_received_message() {
     let text = "a message in two halves, a message in two halves";
     for role in ROLES {
         at_each_allocation(|failing| {
@@ -263,14 +262,14 @@ fn a_message_that_is_received_survives_one_that_fails() {
             let (mut output, mut other) = (Output::new(), Output::new());
             let mut from_peer = Output::new();
             peer.send_text(text, &mut from_peer).unwrap();
-            let mut first = taken(&mut from_peer);
+            let mut first = drain(&mut from_peer);
             let second = first.split_off(first.len() / 2);
-            assert_eq!(received(&mut ws, first, &mut output), []);
+            assert_eq!(receive(&mut ws, &first, &mut output), []);
             plan(failing);
             let sent = under(|| ws.send_text(text, &mut other));
             let failed = has_failed();
             assert_eq!(sent.is_err(), failed, "{failing:?}");
-            assert_eq!(received(&mut ws, second, &mut output), [Event::Text(text.into())], "{failing:?}");
+            assert_eq!(receive(&mut ws, &second, &mut output), [Event::Text(text.into())], "{failing:?}");
             failed
         });
     }

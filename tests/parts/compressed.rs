@@ -4,6 +4,7 @@ use bytes::Buf;
 use websocket_proto::{Deflate, MessageKind};
 
 use super::*;
+use crate::shared::handshake::{OFFER, request_with};
 
 fn deflate() -> Config {
     Config::new().deflate(Deflate::new().threshold(0))
@@ -16,7 +17,7 @@ fn pair(receiver: Role, config: Config) -> (Connection, Connection) {
     (sender, receiver)
 }
 
-/// Some of it compresses well, some does not; all of it is longer than what one block of input decompresses to.
+/// Some of it compresses well, some does not; it is longer than one block of input inflates to.
 fn words() -> String {
     let number = |i: u32| format!("{} €", i.wrapping_mul(2_654_435_761) >> 7);
     (0..700).map(number).collect::<String>() + &"x".repeat(50_000) + &"€".repeat(10_000)
@@ -45,7 +46,7 @@ fn compressed_messages_arrive_in_parts() {
     }
 }
 
-/// The cuts of reads decide nothing: the limit does, and the bytes within it are delivered.
+/// The limit alone decides, not the cuts: the bytes within the limit are delivered.
 #[test]
 fn a_compressed_message_over_the_limit_fails_after_its_parts() {
     for role in ROLES {
@@ -81,7 +82,7 @@ fn parts_before_a_fault_in_a_compressed_message_are_delivered() {
         for (payload, kind) in
             [(&stored[..], ProtocolErrorKind::InvalidDeflate), (broken_text, ProtocolErrorKind::InvalidUtf8)]
         {
-            let input = frame(role, 0xc1, payload);
+            let input = from_peer_of(role, &[(0xc1, payload)]);
             let events = receive(&mut pair(role, deflate()).1, &input, &mut Output::new());
             let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
             assert!(matches!(expected.error(), Some(ConnectionError::Protocol(error)) if error.kind() == kind));
@@ -99,14 +100,14 @@ fn parts_before_a_fault_in_a_compressed_message_are_delivered() {
 
 /// The next part is decompressed into a recycled buffer.
 #[test]
-fn recycled_buffers_are_used() {
+fn compressed_parts_use_a_recycled_buffer() {
     let (mut sender, mut receiver) = pair(Role::Server, deflate().part_size(1000));
     let (mut output, mut answers) = (Output::new(), Output::new());
     sender.send_binary(&[7; 5000], &mut output).unwrap();
     sender.send_binary(&[7; 5000], &mut output).unwrap();
     let mut read = drain(&mut output);
     let mut input = Input::new(&mut read);
-    // No part needs as much by itself.
+    // Larger than any part needs.
     receiver.recycle(Vec::with_capacity(1 << 16));
     let mut bytes = 0;
     while let Some(event) = receiver.receive(&mut input, &mut answers) {
@@ -122,10 +123,10 @@ fn recycled_buffers_are_used() {
 fn compressed_early_data_is_delivered_before_the_end() {
     let (words, mut output) = (words(), Output::new());
     pair(Role::Server, deflate()).0.send_text(&words, &mut output).unwrap();
-    let request = format!("{REQUEST}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    let request = request_with(OFFER);
     for size in [SMALLEST, 1000, 1 << 20] {
         let config = deflate().part_size(size);
-        let (server, _) = sent_ahead(config, request.as_bytes(), output.chunk());
+        let (server, _) = sent_ahead(config, &request, output.chunk());
         assert!(server.uses_deflate());
         assert_delivered_before_the_end(server, size, words.as_bytes(), 1006);
     }

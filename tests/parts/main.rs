@@ -3,13 +3,15 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
-#[path = "../wired/mod.rs"]
-mod wired;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::borrow::Cow;
 
+use shared::frames::from_peer_of;
+use shared::handshake::REQUEST;
+use shared::wired::{ROLES, drain, open, receive};
 use websocket_proto::{Closed, Config, Connection, ConnectionError, Event, Input, Output, ProtocolErrorKind, Role};
-use wired::{ROLES, drain, open, receive};
 
 /// The smallest size of a part: the longest character.
 const SMALLEST: usize = 4;
@@ -103,25 +105,6 @@ fn every_cut(make: impl Fn() -> Connection, input: &[u8], check: impl Fn(Receive
     }
 }
 
-/// A frame of fewer than 126 bytes as the peer of this role sends it.
-fn frame(role: Role, first_byte: u8, payload: &[u8]) -> Vec<u8> {
-    let len = u8::try_from(payload.len()).unwrap();
-    assert!(len < 126);
-    let key = [0x37, 0xfa, 0x21, 0x3d];
-    match role {
-        Role::Client => [&[first_byte, len][..], payload].concat(),
-        Role::Server => [first_byte, 0x80 | len]
-            .into_iter()
-            .chain(key)
-            .chain(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key))
-            .collect(),
-    }
-}
-
-fn frames(role: Role, frames: Frames<'_>) -> Vec<u8> {
-    frames.iter().flat_map(|(first_byte, payload)| frame(role, *first_byte, payload)).collect()
-}
-
 fn in_parts(role: Role, size: usize) -> Connection {
     with(role, Config::new().part_size(size))
 }
@@ -133,7 +116,7 @@ fn with(role: Role, config: Config) -> Connection {
 #[test]
 fn parts_are_borrowed_from_the_read() {
     for role in ROLES {
-        let input = frames(role, &[(0x81, b"0123456789"), (0x02, b"abcdef"), (0x80, b"ghijk"), (0x82, b"lmno")]);
+        let input = from_peer_of(role, &[(0x81, b"0123456789"), (0x02, b"abcdef"), (0x80, b"ghijk"), (0x82, b"lmno")]);
         let received = feed(&mut in_parts(role, SMALLEST), [input.as_slice()]);
         assert_eq!(received.messages(SMALLEST), [&b"0123456789"[..], b"abcdefghijk", b"lmno"]);
         assert!(received.parts.iter().all(|part| part.borrowed), "{received:?}");
@@ -148,7 +131,7 @@ fn parts_are_borrowed_from_the_read() {
 fn parts_are_delivered_as_bytes_arrive() {
     for role in ROLES {
         let mut ws = in_parts(role, 1000);
-        let input = frame(role, 0x82, b"0123456789");
+        let input = from_peer_of(role, &[(0x82, b"0123456789")]);
         let (start, end) = input.split_at(input.len() - 3);
         assert_eq!(feed(&mut ws, [start]).messages(1000), [b"0123456"]);
         let rest = feed(&mut ws, [end]);
@@ -165,7 +148,7 @@ fn an_empty_message_is_one_part() {
         for message in empty {
             every_cut(
                 || in_parts(role, SMALLEST),
-                &frames(role, message),
+                &from_peer_of(role, message),
                 |received| {
                     let [part] = received.parts.as_slice() else { panic!("{received:?}") };
                     let expected = (message[0].0 & 0xf == 1, true, true, true);
@@ -189,7 +172,7 @@ fn text_is_cut_between_characters() {
                     .enumerate()
                     .map(|(i, piece)| (u8::from(i == 0) | u8::from(i == last) << 7, *piece))
                     .collect();
-                let input = frames(role, &message);
+                let input = from_peer_of(role, &message);
                 for read in [1, 3, input.len()] {
                     let received = feed(&mut in_parts(role, size), input.chunks(read));
                     assert_eq!(received.messages(size.max(SMALLEST)), [words.as_bytes()], "{size}, {fragment}, {read}");
@@ -206,7 +189,7 @@ fn text_is_cut_between_characters() {
 fn control_frames_are_reported_between_parts() {
     for role in ROLES {
         let input =
-            frames(role, &[(0x01, b"be"), (0x89, b"ping"), (0x00, b"tween"), (0x8a, b"pong"), (0x80, b" parts")]);
+            from_peer_of(role, &[(0x01, b"be"), (0x89, b"ping"), (0x00, b"tween"), (0x8a, b"pong"), (0x80, b" parts")]);
         every_cut(
             || in_parts(role, SMALLEST),
             &input,
@@ -236,7 +219,7 @@ fn parts_before_a_fault_are_delivered() {
     ];
     for role in ROLES {
         for (message, good, kind) in broken {
-            let input = frames(role, message);
+            let input = from_peer_of(role, message);
             let (mut whole, mut close) = (with(role, Config::new()), Output::new());
             let events = receive(&mut whole, &input, &mut close);
             let [Event::Closed(expected)] = events.as_slice() else { panic!("{events:?}") };
@@ -273,7 +256,7 @@ fn a_message_over_the_limit_fails_after_its_parts() {
         for (message, delivered) in cases {
             every_cut(
                 || with(role, config()),
-                &frames(role, message),
+                &from_peer_of(role, message),
                 |received| {
                     assert_eq!(received.messages(SMALLEST), delivered);
                     let Some(ConnectionError::Protocol(error)) = received.closed().error() else {
@@ -287,7 +270,7 @@ fn a_message_over_the_limit_fails_after_its_parts() {
                 },
             );
         }
-        let fits = frames(role, &[(0x01, b"012345"), (0x80, b"6789")]);
+        let fits = from_peer_of(role, &[(0x01, b"012345"), (0x80, b"6789")]);
         every_cut(
             || with(role, config()),
             &fits,
@@ -330,9 +313,6 @@ fn sent_ahead(config: Config, request: &[u8], frames: &[u8]) -> (Connection, Out
     (server, output)
 }
 
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
-
 /// Asserts that early data is delivered before the end of the stream.
 #[track_caller]
 fn assert_delivered_before_the_end(mut server: Connection, size: usize, message: &[u8], code: u16) {
@@ -347,14 +327,13 @@ fn assert_delivered_before_the_end(mut server: Connection, size: usize, message:
 
 #[test]
 fn early_data_is_delivered_before_the_end() {
-    let request = format!("{REQUEST}\r\n");
     let message: Frames<'_> = &[(0x01, b"sent "), (0x00, b"much too"), (0x80, b" early")];
     for (end, code) in [(vec![], 1006), (vec![(0x88, &b"\x03\xe8"[..])], 1000)] {
-        let frames = frames(Role::Server, &[message, &end].concat());
+        let frames = from_peer_of(Role::Server, &[message, &end].concat());
         let config = Config::new().part_size(SMALLEST);
-        let (server, _) = sent_ahead(config.clone(), request.as_bytes(), &frames);
+        let (server, _) = sent_ahead(config.clone(), REQUEST, &frames);
         assert_delivered_before_the_end(server, SMALLEST, b"sent much too early", code);
-        let (mut server, mut output) = sent_ahead(config, request.as_bytes(), &frames);
+        let (mut server, mut output) = sent_ahead(config, REQUEST, &frames);
         let mut received = Received::default();
         while let Some(event) = server.receive(&mut Input::default(), &mut output) {
             received.note(event, [].as_ptr_range());

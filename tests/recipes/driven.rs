@@ -1,4 +1,4 @@
-//! [`Driver`]: a recipe that drives a connection, made to be run by a test; [`App`], what it drives for.
+//! [`Driver`]: a recipe that drives a connection, wrapped for a test; [`App`]: the application that it serves.
 
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
@@ -14,8 +14,8 @@ use crate::{blocking, event_loop, tls, tokio_recipe};
 
 pub(crate) struct Driver {
     /// Drives a connection to its end.
-    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Heard,
-    /// Makes of the socket what a peer of this role reads and writes.
+    pub(crate) drive: fn(TcpStream, Role, App, Timeouts<Duration>) -> Received,
+    /// Turns the socket into the stream that a peer of this role reads and writes.
     pub(crate) peer: fn(TcpStream, Role) -> Box<dyn Stream>,
 }
 
@@ -24,35 +24,35 @@ pub(crate) const TLS: Driver = Driver { drive: drive_tls, peer: tls_peer };
 pub(crate) const EVENT_LOOP: Driver = Driver { drive: drive_event_loop, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box::new(tcp) };
 
-/// What the application heard.
+/// Everything that the application received.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     pub(crate) messages: usize,
     pub(crate) closed: Vec<Closed>,
 }
 
-impl Heard {
-    /// How it ended: once.
+impl Received {
+    /// The only last event.
     pub(crate) fn end(&self) -> &Closed {
-        let [closed] = &self.closed[..] else { panic!("not one end: {:?}", self.closed) };
+        let [closed] = &self.closed[..] else { panic!("not exactly one end: {:?}", self.closed) };
         closed
     }
 }
 
-/// Sends messages as soon as it can, all at once; gives messages back, if it is asked to; as a client it closes when it
-/// has heard enough.
+/// Sends its messages as soon as the connection is open; echoes messages, if asked to; as a client it closes after the
+/// last expected message.
 #[derive(Default)]
 pub(crate) struct App {
     sends: usize,
     echoes: bool,
     expects: usize,
-    /// Whether the messages of several peers come, in any order.
+    /// Whether messages of several peers arrive, in any order.
     is_shared: bool,
-    pub(crate) heard: Heard,
+    pub(crate) received: Received,
 }
 
 impl App {
-    /// The messages of [`message`].
+    /// An application that sends the messages of [`message`].
     pub(crate) fn sending(count: usize) -> Self {
         Self { sends: count, expects: count, ..Self::default() }
     }
@@ -65,7 +65,7 @@ impl App {
         Self { echoes: true, ..Self::default() }
     }
 
-    /// For several connections at once.
+    /// An application that echoes, for several connections at once.
     pub(crate) fn echoing_anything() -> Self {
         Self { echoes: true, is_shared: true, ..Self::default() }
     }
@@ -78,28 +78,32 @@ impl App {
             }
             Event::Open(_) => self.send(ws, output),
             Event::Binary(data) => {
-                assert!(self.is_shared || data == message(self.heard.messages), "message {}", self.heard.messages);
-                self.heard.messages += 1;
+                assert!(
+                    self.is_shared || data == message(self.received.messages),
+                    "message {}",
+                    self.received.messages
+                );
+                self.received.messages += 1;
                 if self.echoes {
                     let _ = ws.send_binary(&data, output);
                 }
-                if self.heard.messages == self.expects && ws.role() == Role::Client {
+                if self.received.messages == self.expects && ws.role() == Role::Client {
                     ws.close(CloseCode::NORMAL_CLOSURE, "", output);
                 }
             }
-            Event::Closed(closed) => self.heard.closed.push(closed),
+            Event::Closed(closed) => self.received.closed.push(closed),
             _ => {}
         }
     }
 
     fn send(&self, ws: &mut Connection, output: &mut Output) {
         for at in 0..self.sends {
-            ws.send_binary(&message(at), output).expect("it is open");
+            ws.send_binary(&message(at), output).expect("the connection is open");
         }
     }
 }
 
-/// A megabyte that differs from the next one.
+/// A megabyte that differs from message to message.
 pub(crate) fn message(at: usize) -> Vec<u8> {
     vec![u8::try_from(at % 251).expect("it is small"); 1_000_000]
 }
@@ -110,13 +114,13 @@ pub(crate) fn start(role: Role) -> (Connection, Output) {
         Role::Server => Connection::server(Config::new()),
         Role::Client => {
             let request = ClientRequest::new("ws://localhost/");
-            Connection::client(&request, Config::new(), [7; 32], &mut output).expect("a good request")
+            Connection::client(&request, Config::new(), [7; 32], &mut output).expect("the request is valid")
         }
     };
     (ws, output)
 }
 
-fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_blocking(mut tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Received {
     turn_by_turn(&mut tcp, role, app, timeouts)
 }
 
@@ -125,11 +129,11 @@ fn turn_by_turn(
     role: Role,
     mut app: App,
     timeouts: Timeouts<Duration>,
-) -> Heard {
+) -> Received {
     let (ws, output) = start(role);
     let mut peer = blocking::Peer::new(transport, ws, output, timeouts);
     while peer.turn(None, |event, ws, output| app.handle(event, ws, output)) {}
-    app.heard
+    app.received
 }
 
 /// A server's configuration, and a client's that trusts it.
@@ -140,7 +144,7 @@ fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         let certificate: CertificateDer<'static> = made.cert.der().clone();
         let key: PrivateKeyDer<'static> = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
         let server = ServerConfig::builder().with_no_client_auth();
-        let server = server.with_single_cert(vec![certificate.clone()], key).expect("a good pair");
+        let server = server.with_single_cert(vec![certificate.clone()], key).expect("the key fits the certificate");
         let mut roots = RootCertStore::empty();
         roots.add(certificate).expect("a certificate");
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -150,15 +154,15 @@ fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
 }
 
 fn tls_server() -> ServerConnection {
-    ServerConnection::new(tls_configs().0).expect("a good config")
+    ServerConnection::new(tls_configs().0).expect("the configuration is valid")
 }
 
 fn tls_client() -> ClientConnection {
     let name = ServerName::try_from("localhost").expect("a name");
-    ClientConnection::new(tls_configs().1, name).expect("a good config")
+    ClientConnection::new(tls_configs().1, name).expect("the configuration is valid")
 }
 
-fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Received {
     let conn = match role {
         Role::Server => tls_server().into(),
         Role::Client => tls_client().into(),
@@ -173,24 +177,25 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
     }
 }
 
-/// A loop with one connection in it.
-fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
-    tcp.set_nonblocking(true).expect("an open socket");
+/// An event loop with one connection.
+fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
+    tcp.set_nonblocking(true).expect("the socket is open");
     let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
-    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("an open socket");
+    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("the socket is open");
     while !peers.all.is_empty() {
         peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
-    app.heard
+    app.received
 }
 
-fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Heard {
+fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        tcp.set_nonblocking(true).expect("an open socket");
-        let tcp = tokio::net::TcpStream::from_std(tcp).expect("an open socket");
-        let ((ws, output), (_news, heard)) = (start(role), mpsc::channel(1));
-        tokio_recipe::drive(tcp, ws, output, timeouts, heard, |event, ws, output| app.handle(event, ws, output)).await;
+        tcp.set_nonblocking(true).expect("the socket is open");
+        let tcp = tokio::net::TcpStream::from_std(tcp).expect("the socket is open");
+        let ((ws, output), (_news, received)) = (start(role), mpsc::channel(1));
+        tokio_recipe::drive(tcp, ws, output, timeouts, received, |event, ws, output| app.handle(event, ws, output))
+            .await;
     });
-    app.heard
+    app.received
 }

@@ -1,4 +1,4 @@
-//! The front page's loop, which the README shows, too.
+//! The loop of the crate's front page, which the README shows as well.
 
 use std::cell::RefCell;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::peers::Peer;
 use crate::{MORE_THAN_SOCKETS_HOLD, PATIENCE, Running, alone, connected};
 
 thread_local! {
-    /// What the loop printed.
+    /// The lines that the loop printed.
     static PRINTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -23,13 +23,13 @@ include!("../../src/guide/front_page.rs");
 const FRONT_PAGE: &str = include_str!("../../src/guide/front_page.rs");
 
 #[test]
-fn the_readme_shows_it() {
+fn the_readme_shows_the_front_pages_loop() {
     let readme = include_str!("../../README.md").replace("\n# ", "\n");
     let items = FRONT_PAGE.split_once("fn serve").expect("it is there").1;
-    assert!(readme.contains(items), "the README's loop is another");
+    assert!(readme.contains(items), "the README shows another loop");
 }
 
-/// The server, and what it prints in the end.
+/// Starts the server; the receiver gets its output at the end.
 fn start(tcp: TcpStream) -> std::sync::mpsc::Receiver<Vec<String>> {
     let (sender, printed) = std::sync::mpsc::channel();
     thread::spawn(move || {
@@ -40,21 +40,21 @@ fn start(tcp: TcpStream) -> std::sync::mpsc::Receiver<Vec<String>> {
 }
 
 #[test]
-fn messages_come_back() {
+fn messages_are_echoed() {
     alone(|| {
         let (at_client, at_server) = connected();
         let printed = start(at_server);
         let client = Running::start(move || {
             (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
         });
-        let heard = client.heard();
-        assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
+        let received = client.received();
+        assert_eq!((received.messages, received.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         assert_eq!(printed.recv_timeout(PATIENCE), Ok(vec!["closed by the peer with code 1000".to_owned()]));
     });
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up() {
+fn a_peer_that_reads_nothing_is_dropped() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
@@ -67,23 +67,23 @@ fn a_peer_that_takes_nothing_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_sends_on_after_its_fault_is_told() {
+fn a_peer_that_sends_on_after_its_fault_gets_the_close() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     let mut peer = Peer::open(&BLOCKING, at_client, Role::Client);
-    peer.stream.write_all(&peer.fault()).expect("it reads");
+    peer.stream.write_all(&peer.fault()).expect("the peer reads");
     for _ in 0..4 {
-        peer.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+        peer.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(peer.read_to_end(), b"\x88\x02\x03\xea");
     drop(peer);
-    let [line] = &printed.recv_timeout(PATIENCE).expect("it ends")[..] else { panic!("not one line") };
+    let [line] = &printed.recv_timeout(PATIENCE).expect("it ends in time")[..] else { panic!("not exactly one line") };
     assert!(line.starts_with("reserved opcode 3 "), "{line}");
 }
 
 #[test]
-fn a_reset_ends_it_once() {
+fn a_reset_is_reported_once() {
     let (at_client, at_server) = connected();
     let printed = start(at_server);
     Peer::open(&BLOCKING, at_client, Role::Client).reset();

@@ -1,5 +1,5 @@
-//! The guide's recipes, which are the same files that the guide shows, over loopback: each at both ends and under load,
-//! and against peers that stall, reset, or send on after a fault.
+//! The guide's recipes over loopback, from the files that the guide shows: each at both ends and under load, and
+//! against peers that stall, reset, or continue to send after a fault.
 
 #[path = "../../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -17,6 +17,8 @@ mod proxies;
 #[path = "../../src/guide/recipes/reconnecting.rs"]
 mod reconnecting;
 mod sending;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod staying;
 #[path = "../../src/guide/recipes/tls.rs"]
 mod tls;
@@ -28,44 +30,43 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driven::{App, Driver, Heard, message};
+use driven::{App, Driver, Received, message};
 use peers::Peer;
+use shared::wired::ROLES;
 use websocket_proto::frame::Opcode;
 use websocket_proto::{ConnectionError, ProtocolErrorKind, Role, Timeout, Timeouts};
 
-/// Long enough for anything that has to happen, on a machine that is busy.
+/// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long the recipes wait for a peer that takes nothing.
+/// The recipes' timeout for a peer that reads nothing.
 const STALL: Duration = Duration::from_secs(10);
 
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
-
-/// A hundred messages, of a megabyte each.
+/// A hundred messages of a megabyte each.
 const COUNT: usize = 100;
-/// How many of them two sockets do not hold: with Linux's defaults, 4 MiB and 32 MiB.
+/// More messages than two sockets buffer: with Linux's defaults, 4 MiB and 32 MiB.
 const MORE_THAN_SOCKETS_HOLD: usize = 45;
 
-/// Two sockets that are connected to each other: the client's, the server's.
+/// Two connected sockets: the client's and the server's.
 fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-    let (server, _) = listener.accept().expect("it was asked for");
+    let client = TcpStream::connect(listener.local_addr().expect("the listener is bound")).expect("the server listens");
+    let (server, _) = listener.accept().expect("a client has connected");
     (client, server)
 }
 
-/// What the recipe hears while something else is its peer.
-struct Running(mpsc::Receiver<Heard>);
+/// A recipe that runs in another thread, and the receiver of its result.
+struct Running(mpsc::Receiver<Received>);
 
 impl Running {
-    fn start(drive: impl FnOnce() -> Heard + Send + 'static) -> Self {
-        let (sender, heard) = mpsc::channel();
+    fn start(drive: impl FnOnce() -> Received + Send + 'static) -> Self {
+        let (sender, received) = mpsc::channel();
         thread::spawn(move || sender.send(drive()));
-        Self(heard)
+        Self(received)
     }
 
-    fn heard(self) -> Heard {
-        self.0.recv_timeout(PATIENCE).expect("it ends in time, and does not panic")
+    fn received(self) -> Received {
+        self.0.recv_timeout(PATIENCE).expect("the recipe ends in time, without a panic")
     }
 }
 
@@ -83,14 +84,14 @@ fn within(driver: &Driver, role: Role, app: App, timeouts: Timeouts<Duration>) -
     (running, Peer::open(driver, other, of_peer))
 }
 
-/// What takes hundreds of megabytes does so alone.
+/// Serialises tests that use hundreds of megabytes.
 fn alone(run: impl FnOnce()) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     run();
 }
 
-/// Each of these, for each recipe that drives a connection.
+/// Makes each of these a test for each recipe that drives a connection.
 macro_rules! drivers {
     ($($test:ident)*) => {
         mod of_blocking { $(#[test] fn $test() { crate::$test(&crate::driven::BLOCKING); })* }
@@ -104,24 +105,24 @@ drivers! {
     a_hundred_messages_come_back
     a_hundred_messages_go_each_way
     a_server_that_sends_before_it_reads_gets_its_echo
-    a_peer_that_takes_nothing_is_given_up
-    a_peer_that_sends_on_after_its_fault_is_told
-    a_reset_ends_it_once
+    a_peer_that_reads_nothing_is_dropped
+    a_peer_that_sends_on_after_its_fault_gets_the_close
+    a_reset_is_reported_once
     an_idle_peer_is_served_again
     a_silent_peer_is_pinged_and_closed
     a_slow_reader_is_alive
 }
 
-/// The recipe at both ends.
+/// Runs the recipe at both ends.
 fn both_ends(driver: &Driver, client: App, server: App) {
     let ((at_client, at_server), drive) = (connected(), driver.drive);
-    // The Close waits behind what its own side still has to send.
+    // The Close is sent after all earlier messages of its side.
     let timeouts = Timeouts::new().closing(PATIENCE);
     let server = Running::start(move || drive(at_server, Role::Server, server, timeouts));
     let client = Running::start(move || drive(at_client, Role::Client, client, timeouts));
-    for heard in [client.heard(), server.heard()] {
-        assert_eq!(heard.messages, COUNT);
-        assert_eq!((heard.end().code(), heard.end().was_clean()), (1000, true));
+    for received in [client.received(), server.received()] {
+        assert_eq!(received.messages, COUNT);
+        assert_eq!((received.end().code(), received.end().was_clean()), (1000, true));
     }
 }
 
@@ -137,9 +138,9 @@ fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
     alone(|| {
         let (client, mut peer) = with_peer(driver, Role::Client, App::echoing());
         for at in 0..MORE_THAN_SOCKETS_HOLD {
-            peer.stream.write_all(&peer.message(&message(at))).expect("it reads on");
+            peer.stream.write_all(&peer.message(&message(at))).expect("the peer continues to read");
         }
-        peer.stream.write_all(b"\x88\x02\x03\xe8").expect("it reads on");
+        peer.stream.write_all(b"\x88\x02\x03\xe8").expect("the peer continues to read");
         let mut frames = peer.frames_to_end();
         assert_eq!(frames.pop(), Some((Opcode::Close, b"\x03\xe8".to_vec())));
         assert_eq!(frames.len(), MORE_THAN_SOCKETS_HOLD);
@@ -147,22 +148,22 @@ fn a_server_that_sends_before_it_reads_gets_its_echo(driver: &Driver) {
             assert!(*opcode == Opcode::Binary && *payload == message(at), "message {at}");
         }
         drop(peer);
-        assert_eq!(client.heard().end().code(), 1000);
+        assert_eq!(client.received().end().code(), 1000);
     });
 }
 
-fn a_peer_that_takes_nothing_is_given_up(driver: &Driver) {
+fn a_peer_that_reads_nothing_is_dropped(driver: &Driver) {
     let give_up = |role| {
         let app = if role == Role::Server { App::echoing() } else { App::sending(MORE_THAN_SOCKETS_HOLD) };
         let (running, mut peer) = with_peer(driver, role, app);
         let (start, mut at) = (Instant::now(), 0);
-        // Until that waits as well, and then until the connection is cut.
+        // Writes until the recipe stops reading, and then until the connection is cut.
         while role == Role::Server && peer.stream.write_all(&peer.message(&message(at))).is_ok() {
-            assert!(start.elapsed() < PATIENCE, "it takes everything");
+            assert!(start.elapsed() < PATIENCE, "the recipe reads without end");
             at += 1;
         }
-        let heard = running.heard();
-        assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+        let received = running.received();
+        assert_eq!((received.end().code(), received.end().was_clean()), (1006, false));
         assert!(start.elapsed() >= STALL, "{:?}", start.elapsed());
         drop(peer);
     };
@@ -173,50 +174,50 @@ fn a_peer_that_takes_nothing_is_given_up(driver: &Driver) {
     });
 }
 
-/// The Close has to arrive, and no reset may destroy it: what the peer sends after its fault is read.
-fn a_peer_that_sends_on_after_its_fault_is_told(driver: &Driver) {
+/// The Close must arrive, and no reset may destroy it: the recipe reads the bytes that the peer sends after its fault.
+fn a_peer_that_sends_on_after_its_fault_gets_the_close(driver: &Driver) {
     for role in ROLES {
         let (running, mut peer) = with_peer(driver, role, App::default());
-        peer.stream.write_all(&peer.fault()).expect("it reads");
+        peer.stream.write_all(&peer.fault()).expect("the peer reads");
         for _ in 0..4 {
-            peer.stream.write_all(&vec![0; 512 << 10]).expect("it reads on");
+            peer.stream.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(peer.frames_to_end(), [(Opcode::Close, b"\x03\xea".to_vec())]);
         drop(peer);
-        let heard = running.heard();
-        let Some(ConnectionError::Protocol(error)) = heard.end().error() else { panic!("{heard:?}") };
+        let received = running.received();
+        let Some(ConnectionError::Protocol(error)) = received.end().error() else { panic!("{received:?}") };
         assert_eq!(error.kind(), ProtocolErrorKind::ReservedOpcode(3));
     }
 }
 
-fn a_reset_ends_it_once(driver: &Driver) {
+fn a_reset_is_reported_once(driver: &Driver) {
     for role in ROLES {
-        // With nothing to write, and with more than the socket takes.
+        // With an empty output, and with more than the socket takes.
         for app in [App::default(), App::sending(MORE_THAN_SOCKETS_HOLD)] {
             let (running, peer) = with_peer(driver, role, app);
             peer.reset();
-            let heard = running.heard();
-            assert_eq!((heard.end().code(), heard.end().was_clean()), (1006, false));
+            let received = running.received();
+            assert_eq!((received.end().code(), received.end().was_clean()), (1006, false));
         }
     }
 }
 
-/// To be silent is not to take nothing.
+/// A silent peer differs from one that does not read.
 fn an_idle_peer_is_served_again(driver: &Driver) {
     let (server, mut peer) = with_peer(driver, Role::Server, App::echoing_anything());
     thread::sleep(STALL + Duration::from_secs(1));
-    peer.stream.write_all(b"\x82\x85\0\0\0\0Hello").expect("it reads");
+    peer.stream.write_all(b"\x82\x85\0\0\0\0Hello").expect("the peer reads");
     let mut echo = [0; 7];
-    peer.stream.read_exact(&mut echo).expect("it comes back");
+    peer.stream.read_exact(&mut echo).expect("the echo arrives");
     assert_eq!(&echo, b"\x82\x05Hello");
-    peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+    peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
     assert_eq!(peer.frames_to_end(), [(Opcode::Close, Vec::new())]);
     drop(peer);
-    assert_eq!(server.heard().end().code(), 1005);
+    assert_eq!(server.received().end().code(), 1005);
 }
 
-/// After half the time a ping, after all of it a Close: 3008.
+/// A ping after half of the time, and a Close with 3008 after all of it.
 fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
     let span = Duration::from_millis(400);
     for role in ROLES {
@@ -228,11 +229,11 @@ fn a_silent_peer_is_pinged_and_closed(driver: &Driver) {
         assert!(frames[1].1.starts_with(b"\x0b\xc0"), "{frames:x?}");
         assert!(start.elapsed() >= 2 * span, "{:?}", start.elapsed());
         drop(peer);
-        assert_eq!(running.heard().end().error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
+        assert_eq!(running.received().end().error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
     }
 }
 
-/// Longer than a silent peer is waited for, it takes little and says nothing.
+/// For longer than the timeout of a silent peer, it reads slowly and sends nothing.
 fn a_slow_reader_is_alive(driver: &Driver) {
     let span = Duration::from_secs(1);
     alone(|| {
@@ -243,9 +244,9 @@ fn a_slow_reader_is_alive(driver: &Driver) {
             peer.stream.read_exact(&mut buffer).expect("it goes on");
             thread::sleep(Duration::from_millis(50));
         }
-        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("it reads");
+        peer.stream.write_all(b"\x88\x80\0\0\0\0").expect("the peer reads");
         peer.read_to_end();
         drop(peer);
-        assert_eq!(server.heard().end().code(), 1005);
+        assert_eq!(server.received().end().code(), 1005);
     });
 }

@@ -1,11 +1,11 @@
-//! `reconnecting` and `proxies`, over the blocking recipe.
+//! `reconnecting` and `proxies`, with the blocking recipe.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use crate::shared::sockets::{read_head, reset_on_close};
 use websocket_proto::uri::Uri;
 use websocket_proto::{Backoff, Connection, Event, Output, Role, Timeouts};
 
@@ -23,7 +23,7 @@ fn attempt(address: &str) -> End {
     let mut peer = blocking::Peer::new(&mut tcp, ws, output, Timeouts::new());
     while peer.turn(None, |event, _: &mut Connection, _: &mut Output| match event {
         Event::Open(_) => opened = Some(Instant::now()),
-        Event::Rejected(refusal) => end = End::Refused(refusal),
+        Event::Rejected(rejection) => end = End::Refused(rejection),
         Event::Closed(closed) => {
             if let Some(opened) = opened {
                 end = End::Closed(opened.elapsed(), closed.code());
@@ -34,33 +34,33 @@ fn attempt(address: &str) -> End {
     end
 }
 
-/// A server that resets before it answers, refuses for a while, resets again, restarts, and is done at last.
+/// A server that resets before its answer, rejects for a while, resets again, restarts, and finally closes for good.
 #[test]
-fn a_client_comes_back_until_it_is_done() {
+fn a_client_reconnects_until_a_final_close() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound").to_string();
+    let address = listener.local_addr().expect("the listener is bound").to_string();
     let server = thread::spawn(move || {
         let reset = |tcp: &TcpStream| {
-            SockRef::from(tcp).set_linger(Some(Duration::ZERO)).expect("an open socket");
+            reset_on_close(tcp);
         };
-        let accept = || listener.accept().expect("the client comes").0;
+        let accept = || listener.accept().expect("a client connects").0;
         reset(&accept());
         let mut tcp = accept();
-        assert!(tcp.read(&mut [0; 1024]).expect("a request comes") > 0);
-        tcp.write_all(b"HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n").expect("it reads");
+        assert!(tcp.read(&mut [0; 1024]).expect("a request arrives") > 0);
+        tcp.write_all(b"HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n").expect("the peer reads");
         drop(tcp);
         reset(&Peer::open(&BLOCKING, accept(), Role::Server).tcp);
         for close in [b"\x88\x02\x03\xf4", b"\x88\x02\x03\xf5", b"\x88\x02\x03\xe8"] {
             let mut peer = Peer::open(&BLOCKING, accept(), Role::Server);
-            peer.stream.write_all(close).expect("it reads");
-            peer.tcp.shutdown(Shutdown::Write).expect("an open socket");
+            peer.stream.write_all(close).expect("the peer reads");
+            peer.tcp.shutdown(Shutdown::Write).expect("the socket is open");
             peer.read_to_end();
         }
     });
     let seconds = Duration::from_secs;
     let mut backoff = Backoff::new([7; 32]);
     let mut restart = Backoff::new([8; 32]).base(seconds(25)).cap(seconds(25));
-    // What would be waited for.
+    // The next delay, after one attempt.
     let mut go_on = || next(&attempt(&address), &mut backoff, &mut restart);
     assert!(matches!(go_on(), Next::After(delay) if delay <= seconds(1)));
     assert!(matches!(go_on(), Next::After(delay) if delay >= seconds(120) && delay <= seconds(122)));
@@ -69,26 +69,16 @@ fn a_client_comes_back_until_it_is_done() {
     assert!(matches!(go_on(), Next::Elsewhere(delay) if delay <= seconds(8)));
     assert_eq!(go_on(), Next::Never);
     server.join().expect("no panic");
-    assert!(matches!(go_on(), Next::After(_)), "nobody listens there any more");
-}
-
-/// The proxy's side of a tunnel: the head that it was asked with.
-fn read_head(tcp: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        tcp.read_exact(&mut byte).expect("a whole head comes");
-        head.extend(byte);
-    }
-    String::from_utf8(head).expect("text")
+    assert!(matches!(go_on(), Next::After(_)), "no server listens any more");
 }
 
 #[test]
-fn messages_come_back_through_a_tunnel() {
+fn messages_are_echoed_through_a_tunnel() {
     alone(|| {
         let ((mut at_client, mut proxied), (mut proxying, at_server)) = (connected(), connected());
         let proxy = thread::spawn(move || {
             let asked = read_head(&mut proxied);
-            proxied.write_all(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n").expect("it reads");
+            proxied.write_all(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n").expect("the peer reads");
             let [mut back_from, mut back_to] = [&proxying, &proxied].map(|tcp| tcp.try_clone().expect("a descriptor"));
             thread::spawn(move || {
                 let _ = std::io::copy(&mut back_from, &mut back_to);
@@ -103,8 +93,8 @@ fn messages_come_back_through_a_tunnel() {
         let client = Running::start(move || {
             (BLOCKING.drive)(at_client, Role::Client, App::sending(MORE_THAN_SOCKETS_HOLD), Timeouts::new())
         });
-        for heard in [client.heard(), server.heard()] {
-            assert_eq!((heard.messages, heard.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
+        for received in [client.received(), server.received()] {
+            assert_eq!((received.messages, received.end().code()), (MORE_THAN_SOCKETS_HOLD, 1000));
         }
         let asked = proxy.join().expect("no panic");
         assert_eq!(asked, "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");
@@ -112,9 +102,9 @@ fn messages_come_back_through_a_tunnel() {
 }
 
 #[test]
-fn not_a_byte_beyond_the_proxys_answer_is_taken() {
+fn no_byte_after_the_proxys_answer_is_read() {
     let (mut client, mut proxy) = connected();
-    proxy.write_all(b"HTTP/1.0 200 OK\r\n\r\n\x81\x05Hello").expect("it reads");
+    proxy.write_all(b"HTTP/1.0 200 OK\r\n\r\n\x81\x05Hello").expect("the peer reads");
     tunnel(&mut client, &Uri::parse("wss://[::1]/").expect("a URI"), PATIENCE).expect("a tunnel");
     assert_eq!(read_head(&mut proxy), "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n");
     let mut next = [0; 7];
@@ -122,16 +112,16 @@ fn not_a_byte_beyond_the_proxys_answer_is_taken() {
     assert_eq!(&next, b"\x81\x05Hello");
 }
 
-/// One that refuses, one that is silent, one that never comes to an end of its head.
+/// One proxy rejects, one is silent, and one sends a head without end.
 #[test]
-fn a_proxy_has_its_time_and_its_limits() {
+fn a_proxys_answer_is_limited_in_time_and_size() {
     let uri = Uri::parse("ws://example.com/").expect("a URI");
     let (mut client, mut proxy) = connected();
-    proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").expect("it reads");
+    proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").expect("the peer reads");
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("407").kind(), ErrorKind::ConnectionRefused);
 
     let (mut client, mut proxy) = connected();
-    proxy.write_all(&vec![b'x'; 20 << 10]).expect("it reads");
+    proxy.write_all(&vec![b'x'; 20 << 10]).expect("the peer reads");
     assert_eq!(tunnel(&mut client, &uri, PATIENCE).expect_err("too long").kind(), ErrorKind::InvalidData);
 
     // It ends when the client has gone.
@@ -144,7 +134,7 @@ fn a_proxy_has_its_time_and_its_limits() {
     let (mut unanswered, _silent) = connected();
     for client in [&mut trickled, &mut unanswered] {
         let start = Instant::now();
-        tunnel(client, &uri, Duration::from_millis(300)).expect_err("it is too late");
+        tunnel(client, &uri, Duration::from_millis(300)).expect_err("the proxy's time is over");
         assert!(start.elapsed() >= Duration::from_millis(300) && start.elapsed() < PATIENCE);
     }
 }

@@ -1,7 +1,7 @@
 //! The corpora of the fuzz targets that compare implementations: the conformance vectors, and inputs for the intended
 //! differences that these do not show.
 
-use super::harness::peers::flag::{CLIENT, CLOSE};
+use super::shared::harness::peers::flag::{CLIENT, CLOSE};
 use super::{Corpus, hex, streams};
 
 /// Seeds mostly for servers.
@@ -21,7 +21,7 @@ pub(crate) fn tungstenite() -> Corpus {
 /// Seeds for servers with compression and for clients without.
 #[cfg(feature = "deflate")]
 pub(crate) fn sockudo() -> Corpus {
-    use super::harness::peers::flag::{DEFLATE, NO_CONTEXT};
+    use super::shared::harness::peers::flag::{DEFLATE, NO_CONTEXT};
     use super::unmask;
 
     let compressed = streams(true).into_iter().map(|(name, stream)| seed(&name, DEFLATE, &stream));

@@ -1,12 +1,14 @@
-//! The corpus of the fuzz target `isolation`: what connections that share an output could do to each other.
+//! The corpus of the fuzz target `isolation`: ways in which connections that share an output could affect each other.
 
 use super::Corpus;
-use super::harness::isolation::operation::{
+use super::shared::harness::isolation::operation::{
     BYTES, CLOSE, CONTROL, EOF, FRAGMENT, LONG, MEMBER, MORE, OPEN, PEER_CONTROL, PEER_MESSAGE, PREPARED, RECEIVE,
     RECYCLE, TEXT, TIME_OUT, UNCOMPRESSED, WRITE,
 };
-use super::harness::isolation::peer_message::{BINARY, COMPRESSED, FRAME, PING};
-use super::harness::isolation::traits::{CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED};
+use super::shared::harness::isolation::peer_message::{BINARY, COMPRESSED, FRAME, PING};
+use super::shared::harness::isolation::traits::{
+    CLIENT, DEDICATED, DIRECT, EAGER, FEW_PONGS, OTHER_WINDOW, PARTS, SHARED,
+};
 
 /// The second connection, and the third.
 const B: u8 = MEMBER;
@@ -17,7 +19,7 @@ pub(crate) fn isolation() -> Corpus {
     const ALL: u8 = 255;
 
     let seeds: [(&str, [u8; 3], &[u8]); 12] = [
-        // A message of each is under way, with the one decompressor.
+        // Each has a message in progress, with the one decompressor.
         ("decompressors", [SHARED, SHARED | CLIENT, OTHER_WINDOW], &[
             PEER_MESSAGE, COMPRESSED, 9, 1, 2, 3, 1, 2, 3, 1, 2, 3, RECEIVE, 9,
             B | PEER_MESSAGE, COMPRESSED, 9, 1, 2, 3, 1, 2, 3, 1, 2, 3, B | RECEIVE, 5,
@@ -40,7 +42,7 @@ pub(crate) fn isolation() -> Corpus {
             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, RECEIVE | MORE, ALL,
             B | PEER_MESSAGE, COMPRESSED, 3, 1, 2, 3, B | RECEIVE, ALL, RECEIVE | MORE, ALL, C | TEXT, 0, RECEIVE, ALL,
         ]),
-        // What one peer does wrong is no other's loss, and shows it nothing of another's message.
+        // One peer's fault harms no other connection, and reveals no byte of another's message.
         ("fault-in-the-middle", [SHARED, SHARED, SHARED | CLIENT], &[
             PEER_CONTROL | LONG | MORE, 1, RECEIVE, ALL, B | PEER_MESSAGE, COMPRESSED, 3, 1, 2, 3, B | RECEIVE, ALL,
         ]),

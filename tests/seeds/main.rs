@@ -1,58 +1,59 @@
-//! The committed corpus of the fuzz targets: made here from tests/data, held to be what is made, and run.
+//! The committed corpus of the fuzz targets: generated here from tests/data, compared with the committed files, and
+//! run.
 //!
-//! `REGENERATE_CORPUS=1 cargo test --test seeds` writes it anew.
+//! `REGENERATE_CORPUS=1 cargo test --test seeds` writes it again.
 
 mod against;
-#[expect(dead_code, unreachable_pub, reason = "the library of the fuzz targets")]
-#[path = "../harness/mod.rs"]
-mod harness;
 #[cfg(feature = "deflate")]
 mod isolation;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::pair::FEW_PONGS;
-use harness::pair::operation::{
+use serde_json::Value;
+use shared::data::hex;
+use shared::harness::pair::FEW_PONGS;
+use shared::harness::pair::operation::{
     BINARY, BINARY_FRAGMENT, CLOSE, CLOSE_WITHOUT_CODE, DECIDE, EOF, FLUSH, LONG, MORE, PING, PONG, RECEIVE, RECYCLE,
     SERVER, TEXT, TEXT_FRAGMENT, WRITE,
 };
-use harness::stream::{REQUEST, flag, input, response};
-use serde_json::Value;
+use shared::harness::stream::{REQUEST, flag, input, response};
 
 /// Names and contents.
 type Corpus = BTreeMap<String, Vec<u8>>;
 
-/// More would only be work for whoever merges them: a fuzzer finds the rest.
+/// A merge of corpora runs every seed; a fuzzer finds the rest.
 const MAX_SEEDS: usize = 60;
 
-/// Of what fuzzers found beyond that, for each target.
+/// The limit on further inputs that fuzzers found, for each target.
 const MAX_FOUND: usize = 450;
 
 #[test]
-fn corpus_is_what_is_made_and_holds_the_properties() {
-    let mut properties = harness::PROPERTIES.to_vec();
+fn the_committed_corpus_is_the_generated_one_and_every_input_passes() {
+    let mut properties = shared::harness::PROPERTIES.to_vec();
     for (target, made) in corpora() {
         assert!(made.len() <= MAX_SEEDS, "{target} has {} seeds", made.len());
         let directory = corpus_directory(target);
         if std::env::var_os("REGENERATE_CORPUS").is_some() {
             write(&directory, &made);
         }
-        // The published package is without the fuzz crate and its corpus: there, what is made is run.
+        // The published package has no fuzz crate and no corpus: there, the generated corpus is run.
         let is_package = !Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").exists();
         let committed = if is_package { made.clone() } else { read(&directory) };
         let (found, named): (Corpus, Corpus) = committed.into_iter().partition(|(name, _)| is_hash(name));
         assert!(named.keys().eq(made.keys()), "{target}: {:?}", named.keys());
         for (name, seed) in &named {
-            assert!(*seed == made[name], "{target}/{name} is not what is made");
+            assert!(*seed == made[name], "{target}/{name} differs from the generated seed");
         }
-        assert!(found.len() <= MAX_FOUND, "{target} has {} inputs that a fuzzer found", found.len());
-        // What compares with other implementations is tested in the fuzz crate.
+        assert!(found.len() <= MAX_FOUND, "{target} has {} inputs from fuzzers", found.len());
+        // The fuzz crate tests the comparisons with other implementations.
         let Some(index) = properties.iter().position(|(name, _)| *name == target) else { continue };
         let (_, property) = properties.remove(index);
         for (name, seed) in named.iter().chain(&found) {
-            // To know which it is that fails.
+            // Names the input that fails.
             println!("{target}/{name}");
             property(seed);
         }
@@ -60,7 +61,7 @@ fn corpus_is_what_is_made_and_holds_the_properties() {
     assert!(properties.is_empty(), "without a corpus: {properties:?}");
 }
 
-/// What a fuzzer finds, it names by its SHA-1.
+/// A fuzzer names its findings by their SHA-1.
 fn is_hash(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -69,7 +70,7 @@ fn corpus_directory(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
 }
 
-/// What a fuzzer found stays.
+/// Writes the generated files, and keeps a fuzzer's findings.
 fn write(directory: &Path, corpus: &Corpus) {
     fs::create_dir_all(directory).expect("the directory can be made");
     for name in read(directory).into_keys().filter(|name| !is_hash(name)) {
@@ -88,7 +89,7 @@ fn read(directory: &Path) -> Corpus {
     paths.map(|path| (name(&path), fs::read(&path).expect("a file can be read"))).collect()
 }
 
-/// Under the names of the targets.
+/// The corpora, under the names of their targets.
 fn corpora() -> Vec<(&'static str, Corpus)> {
     vec![
         ("server", server()),
@@ -118,8 +119,11 @@ fn server() -> Corpus {
     corpus.insert("request-old".into(), input(0, &[], &[b"GET / HTTP/1.0\r\n", &REQUEST[20..]].concat()));
     corpus.insert("request-later".into(), input(0, &[], &[b"GET / HTTP/1.2\r\n", &REQUEST[20..]].concat()));
     corpus.insert("request-http2".into(), input(0, &[5], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    let head = b"HEAD /chat HTTP/1.1\r\nHost: a\r\n\r\n";
+    corpus.insert("request-head".into(), input(flag::DEFER, &[40], head));
+    corpus.insert("request-head-invalid".into(), input(flag::DEFER, &[40], b"HEAD/chat HTTP/1.1\r\n\r\n"));
     corpus.insert("request-expecting".into(), input(0, &[40], &with_header(REQUEST, "Expect: 100-continue\r\n")));
-    // Two fragments that reach the limit, the second with half a character, of which the third is one byte too much.
+    // Two fragments that reach the limit, the second with half a character; the third exceeds it by one byte.
     let fragment = |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat();
     let over = [fragment(1, &[b'a'; 40]), fragment(0, &[&[b'a'; 23][..], b"\xc3"].concat()), fragment(0x80, b"\xa9")];
     corpus.insert("fragments-too-long".into(), input(flag::OPEN | flag::SMALL_MESSAGES, &[], &over.concat()));
@@ -163,7 +167,7 @@ fn client() -> Corpus {
     ];
     corpus.extend(streams.map(|(name, flags, stream)| (name.into(), input(flags, &[30, 1], &stream))));
     let accept = line(&accepted, "Sec-WebSocket-Accept:").to_owned();
-    // Those that are written in another way than ours.
+    // Responses that differ in form from ours.
     let usual = b"http/1.1 101 switching protocols\r\nupgrade: websocket\r\n";
     let is_unusual = |head: &[u8]| !head.to_ascii_lowercase().starts_with(usual);
     for (name, head) in handshakes("server-").into_iter().filter(|(_, head)| is_unusual(head)) {
@@ -174,7 +178,7 @@ fn client() -> Corpus {
     corpus
 }
 
-/// The line of the head that begins so.
+/// The line of the head that starts with `name`.
 fn line<'h>(head: &'h [u8], name: &str) -> &'h str {
     let head = std::str::from_utf8(head).expect("a head is text");
     let is_named = |line: &&str| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
@@ -216,7 +220,7 @@ fn operations() -> Corpus {
     let traits = (0..8u8).map(|bits| bits | bits << 4).cycle();
     let seeds =
         schedules.zip(traits).map(|((name, schedule), traits)| (name.into(), [&[traits], &schedule[..]].concat()));
-    // A pong whose first bytes are on their way cannot make room for the next.
+    // A partly written pong cannot be replaced by the next.
     let pings = [PING, 100, FLUSH, SERVER | WRITE, 10, PING, 100, WRITE, 255, SERVER | RECEIVE, 255];
     seeds.chain([("pong-half-written".into(), [&[FEW_PONGS], OPEN, &pings].concat())]).collect()
 }
@@ -245,10 +249,10 @@ fn handshake() -> Corpus {
     corpus
 }
 
-/// Header lists of HTTP/2, and what both sides make of one another.
+/// Header lists of HTTP/2, and handshakes between both sides.
 fn openings() -> Corpus {
-    use harness::opening::flag::{BROWSER_RULES, CONNECT, OFFER, SECURE, SELECT, TAKE};
-    use harness::opening::part::{ANSWER_HEADER, HEADER, ORIGIN, SUBPROTOCOL};
+    use shared::harness::opening::flag::{BROWSER_RULES, CONNECT, OFFER, SECURE, SELECT, TAKE};
+    use shared::harness::opening::part::{ANSWER_HEADER, HEADER, ORIGIN, SUBPROTOCOL};
 
     let rfc = ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:path: /chat\n:authority: server.example.com\n\
         sec-websocket-protocol: chat, superchat\nsec-websocket-extensions: permessage-deflate\n\
@@ -290,7 +294,7 @@ fn frame() -> Corpus {
     corpus.insert("length-126-in-16-bits".into(), hex("827e007e"));
     corpus.insert("length-65535-in-64-bits".into(), hex("827f000000000000ffff"));
     corpus.insert("length-65536-in-64-bits".into(), hex("827f0000000000010000"));
-    // Streams, behind the sizes of the pieces that they come in.
+    // Streams after the sizes of their pieces.
     let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     let frames = [&hello[..], b"\x8a\0\x41\x02Hi\x89\x80\x01\x02\x03\x04\x80\x7e\0\x7e", &[b'x'; 126]].concat();
     corpus.insert("stream".into(), [&[3, 1, 5], &frames[..]].concat());
@@ -302,11 +306,11 @@ fn frame() -> Corpus {
     corpus
 }
 
-/// The messages of the vectors that are compressed, to both roles, and what goes through our own compressor.
+/// The compressed messages of the vectors, to both roles, and messages through our own compressor.
 #[cfg(feature = "deflate")]
 fn deflate() -> Corpus {
-    use harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
-    use harness::deflate::{WISH, flag, frame};
+    use shared::harness::deflate::operation::{BINARY, FRAGMENTS, LONG, OTHER, PING, SERVER, UNCOMPRESSED};
+    use shared::harness::deflate::{WISH, flag, frame};
 
     const USUAL: [u8; WISH] = [6, 4, 7, 7, 0, 0];
     const SHARED: [u8; WISH] = [9, 8, 1, 1, 1, 0];
@@ -314,7 +318,7 @@ fn deflate() -> Corpus {
     let string = |bytes: &[u8]| [&[bytes.len() as u8], bytes].concat();
     let input = |flags: u8, wish: [u8; WISH], rest: &[u8]| [&[flags], &wish[..], &wish, &CUTS, rest].concat();
     let hello = hex("f248cdc9c90700");
-    // RFC 7692 §7.2.3, and what is none of it.
+    // RFC 7692 §7.2.3, and invalid messages.
     let messages: [(&str, u8, Vec<u8>); 9] = [
         ("one-block", 0, hello.clone()),
         ("window-shared", 0, hex("f200110000")),
@@ -332,7 +336,7 @@ fn deflate() -> Corpus {
         let (start, end) = payload.split_at(payload.len() / 2);
         let fragments =
             [vec![frame::COMPRESSED | kind], string(start), vec![frame::PING, 0, frame::FIN], string(end)].concat();
-        // What comes behind shows whether the context is as it should be.
+        // The following message shows whether the context is right.
         let stream = [&[frame::COMPRESSED | frame::FIN], &string(&hello)[..], &whole, &fragments].concat();
         let flags = flag::RECEIVE | [0, flag::CLIENT, flag::ECHO, flag::SMALL][index % 4];
         corpus.insert(format!("received-{name}"), input(flags, USUAL, &stream));
@@ -358,12 +362,12 @@ fn deflate() -> Corpus {
     corpus
 }
 
-/// The masked streams of the conformance vectors that need no extension, under file names.
+/// The masked streams of the conformance vectors without extensions, under file names.
 fn vectors() -> Vec<(String, Vec<u8>)> {
     streams(false)
 }
 
-/// Those that need permessage-deflate, or those that need nothing.
+/// The vectors that need permessage-deflate, or those that do not.
 fn streams(deflate: bool) -> Vec<(String, Vec<u8>)> {
     let vectors: Value = serde_json::from_slice(&data("conformance.json")).expect("it is JSON");
     let frames = vectors["server_frames"].as_array().expect("a list").iter();
@@ -429,9 +433,4 @@ fn file_name(name: &str) -> String {
 
 fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
-}
-
-fn hex(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
 }

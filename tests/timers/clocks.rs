@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use websocket_proto::frame::Opcode;
 use websocket_proto::{Event, Input, Output, Role, State, Timeouts, Timers};
 
-use crate::scripted::{ROLES, frame, opened, receive};
+use crate::scripted::{frame, opened, receive};
+use crate::shared::wired::ROLES;
 
 /// A ping, its pong and then silence, on the clock that `instant` and `span` make from milliseconds.
 fn run<I, D>(instant: impl Fn(u64) -> I, span: impl Fn(u64) -> D)

@@ -4,4 +4,6 @@ mod clocks;
 mod pair;
 mod schedule;
 mod scripted;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod world;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use websocket_proto::{CloseCode, ConnectionError, Role, State, Timeout, Timeouts};
 
+use crate::shared::wired::ROLES;
 use crate::world::{LATENCY, World};
 
 const OPENING: Duration = Duration::from_secs(7);
@@ -15,8 +16,6 @@ const TIMEOUTS: Timeouts<Duration> = Timeouts::none().opening(OPENING).keep_aliv
 const HOUR: Duration = Duration::from_secs(3600);
 /// A time at which the connection has long been open.
 const LATER: Duration = Duration::from_secs(100);
-
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// A pair in which only the endpoint with this role has timeouts.
 fn timed(role: Role) -> World {
@@ -165,7 +164,7 @@ fn an_undecided_request_is_rejected_with_503() {
     world.run(HOUR);
     let (at, closed) = world.server.last.as_ref().unwrap();
     assert_eq!((*at, closed.error()), (OPENING, Some(&ConnectionError::Timeout(Timeout::Opening))));
-    assert_eq!(world.client.refused, Some(503));
+    assert_eq!(world.client.rejected, Some(503));
     // A decision after that has no effect.
     let request = world.server.request.take().unwrap();
     world.server.ws.accept(request, &mut world.server.output);

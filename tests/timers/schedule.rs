@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::{Output, Role, Timeouts, Timers};
 
-use crate::scripted::{ROLES, frame, opened, receive};
+use crate::scripted::{frame, opened, receive};
+use crate::shared::wired::ROLES;
 
 /// When an event loop calls the timers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::shared::frames::{ZERO_KEY, encode};
+use crate::shared::handshake::REQUEST;
+use crate::shared::wired::{ROLES, open};
 use bytes::Buf;
 use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::mask::apply_mask;
@@ -9,11 +12,6 @@ use websocket_proto::{
     ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, Input, Output, Role, State, Timeout,
     Timeouts, Timers,
 };
-
-pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -32,26 +30,12 @@ fn connecting(role: Role) -> Connection {
 
 /// An endpoint after its opening handshake.
 pub(crate) fn opened(role: Role) -> Connection {
-    let mut output = Output::new();
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, Config::new(), [7; 32], &mut output).unwrap();
-    let mut server = Connection::server(Config::new());
-    let mut request = output.copy_to_bytes(output.remaining()).to_vec();
-    match server.receive(&mut Input::new(&mut request), &mut output) {
-        Some(Event::Request(request)) => server.accept(request, &mut output),
-        event => panic!("{event:?}"),
-    }
-    receive(&mut client, output.chunk());
-    let ws = if role == Role::Server { server } else { client };
-    assert_eq!(ws.state(), State::Open);
-    ws
+    open(role, Config::new(), Config::new()).0
 }
 
-/// A frame for an endpoint with this role: masked for a server, with a key that changes nothing.
+/// A final frame for an endpoint with this role: masked for a server, with a key that changes nothing.
 pub(crate) fn frame(to: Role, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let mask = (to == Role::Server).then_some([0; 4]);
-    let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
-    [header.encode().as_ref(), payload].concat()
+    encode(0x80 | opcode as u8, (to == Role::Server).then_some(ZERO_KEY), payload)
 }
 
 /// Receives bytes that do not end the connection; returns the bytes written in response.
@@ -114,9 +98,9 @@ fn a_rejection_without_its_body_is_reported() {
         assert_eq!((ws.state(), timers.poll_timeout()), (State::Connecting, Some(seconds(10))));
         timers.handle_timeout(seconds(10), &mut ws, &mut output);
         assert!(ws.is_closed() && output.is_empty());
-        let Some(Event::Rejected(refusal)) = ws.receive_eof() else { panic!("no refusal") };
-        assert_eq!((refusal.status(), refusal.body()), (503, b"back ".as_slice()));
-        assert_eq!(refusal.retry_after(), Some(seconds(7)));
+        let Some(Event::Rejected(rejection)) = ws.receive_eof() else { panic!("no rejection") };
+        assert_eq!((rejection.status(), rejection.body()), (503, b"back ".as_slice()));
+        assert_eq!(rejection.retry_after(), Some(seconds(7)));
         let Some(Event::Closed(closed)) = ws.receive_eof() else { panic!("no end") };
         let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{closed:?}") };
         assert_eq!(error.status(), 503);

@@ -36,7 +36,7 @@ pub(crate) struct End {
     pub(crate) pings: u128,
     pub(crate) messages: u128,
     pub(crate) round_trips: Vec<Duration>,
-    pub(crate) refused: Option<u16>,
+    pub(crate) rejected: Option<u16>,
     /// The last event, and its time.
     pub(crate) last: Option<(Duration, Closed)>,
 }
@@ -67,7 +67,7 @@ impl World {
         loop {
             let next = [self.server.next(), self.client.next()].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= until) else { break };
-            assert!(next > self.now, "the clock stands still at {next:?}");
+            assert!(next > self.now, "the clock does not advance at {next:?}");
             self.now = next;
             self.turn();
         }
@@ -97,7 +97,7 @@ impl End {
             pings: 0,
             messages: 0,
             round_trips: Vec::new(),
-            refused: None,
+            rejected: None,
             last: None,
         }
     }
@@ -131,7 +131,7 @@ impl End {
             match event {
                 Event::Request(request) if self.hesitates => self.request = Some(request),
                 Event::Request(request) => self.ws.accept(request, &mut self.output),
-                Event::Rejected(response) => self.refused = Some(response.status()),
+                Event::Rejected(response) => self.rejected = Some(response.status()),
                 Event::Text(_) => self.messages += 1,
                 Event::Ping(_) => self.pings += 1,
                 Event::Pong(payload) => self.round_trips.extend(self.timers.pong(now, &payload)),

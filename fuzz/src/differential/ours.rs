@@ -1,17 +1,16 @@
 //! Runs this crate.
 
-use bytes::Buf;
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Deflate, DeflateParameter, Event, Input,
-    Output,
+    CloseCode, Closed, Config, ConnectionError, Deflate, DeflateParameter, Event, Input, Output, Role,
 };
 
 use super::{MAX_FRAME, MAX_MESSAGE, Outcome, Setup, Step};
 use crate::harness::peers::flag;
+use crate::wired::{drain, open};
 
 pub(crate) fn run(setup: &Setup, stream: &[u8]) -> Outcome {
-    let [client, server] = connect(config(setup));
-    let mut ws = if setup.has(flag::CLIENT) { client } else { server };
+    let role = if setup.has(flag::CLIENT) { Role::Client } else { Role::Server };
+    let (mut ws, _) = open(role, config(setup), config(setup));
     let (mut output, mut steps) = (Output::new(), Vec::new());
     if setup.has(flag::CLOSE) {
         ws.close(CloseCode::NORMAL_CLOSURE, "", &mut output);
@@ -38,26 +37,6 @@ fn config(setup: &Setup) -> Config {
     } else {
         config
     }
-}
-
-fn connect(config: Config) -> [Connection; 2] {
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, config.clone(), [7; 32], &mut to_server).expect("a valid request");
-    let mut server = Connection::server(config);
-    match server.receive(&mut Input::new(&mut drain(&mut to_server)), &mut to_client) {
-        Some(Event::Request(request)) => server.accept(request, &mut to_client),
-        event => panic!("{event:?}"),
-    }
-    match client.receive(&mut Input::new(&mut drain(&mut to_client)), &mut to_server) {
-        Some(Event::Open(_)) => {}
-        event => panic!("{event:?}"),
-    }
-    [client, server]
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 fn step(event: Event<'_>) -> Option<Step> {

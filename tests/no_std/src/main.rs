@@ -1,6 +1,6 @@
 //! A server and a client that compress, in a program without std: core, alloc, and an allocator and a panic handler of
-//! its own. If anything in it needed std, that would bring a second panic handler, and this would not build. It ends
-//! with status 0 if the messages arrived.
+//! its own. If a dependency used std, a second panic handler would be linked, and the build would fail. The exit status
+//! is 0 if the messages arrived.
 #![no_std]
 #![no_main]
 
@@ -14,15 +14,15 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, DeflateParameter};
+use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Input, Output};
 
-// The C library's, as what starts a program here is its, too.
+// The C library's functions, because it also starts this program.
 #[link(name = "c")]
 unsafe extern "C" {
     fn exit(status: c_int) -> !;
 }
 
-/// Gives out the next bytes of a static array, and takes nothing back.
+/// Allocates the next bytes of a static array, and frees nothing.
 struct Bump {
     memory: UnsafeCell<[u8; 4 << 20]>,
     used: AtomicUsize,
@@ -31,7 +31,7 @@ struct Bump {
 // SAFETY: each byte of the memory is given out once.
 unsafe impl Sync for Bump {}
 
-// SAFETY: what is returned is inside the memory, aligned, and was not returned before.
+// SAFETY: the returned memory is inside the array, aligned, and was not returned before.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (start, size) = (self.memory.get().cast::<u8>(), size_of_val(&self.memory));
@@ -52,11 +52,11 @@ static ALLOCATOR: Bump = Bump { memory: UnsafeCell::new([0; 4 << 20]), used: Ato
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: it takes any status.
+    // SAFETY: `exit` accepts any status.
     unsafe { exit(101) }
 }
 
-// core and alloc come compiled to unwind, which never happens here, and refer to what std has for it.
+// core and alloc are compiled to unwind, which never happens here, and refer to this symbol of std's.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 

@@ -1,35 +1,36 @@
-//! The other end of a connection, which shares no code with it: its half of the opening handshake, what it sends, and
-//! what it makes of what comes.
+//! The peer of a connection: its half of the opening handshake, the bytes that it sends, and a decoder for the bytes
+//! that it receives. It shares no code with the crate.
 
 use std::collections::VecDeque;
 
-use bytes::Buf;
-use websocket_proto::handshake::accept_key;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, Input, MessageKind, Output, Role};
+use websocket_proto::{ClientRequest, Config, Connection, Deflate, Event, MessageKind, Output, Role};
 
+use super::super::handshake::{request_with, response_to};
 use super::super::rfc1951::Writer;
 use super::super::wire::{Decoder, Item};
+use super::super::wired::{drain, receive};
 use super::{peer_message, traits};
 
 pub(super) struct Peer {
     masks: bool,
-    /// What it has sent that was not yet received.
+    /// Bytes sent and not yet received.
     outbox: VecDeque<u8>,
-    /// What the connection has to make of all that it sent.
+    /// The items that the connection must make of the sent bytes.
     pub(super) sent: Vec<Item>,
     /// The body of its Close.
     pub(super) close: Option<Vec<u8>>,
-    /// The close code that what it did wrong has to be answered with.
+    /// The close code that must answer its fault.
     pub(super) fault: Option<u16>,
     compressor: Option<Compressor>,
     decoder: Decoder,
-    /// What came from the connection.
+    /// The items received from the connection.
     pub(super) received: Vec<Item>,
     pub(super) received_bytes: u64,
 }
 
-/// # The opening handshake
-/// A connection with these traits that is open, and its peer.
+/// # Opening handshake
+///
+/// An open connection with these traits, and its peer.
 pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
     let is_client = traits & traits::CLIENT != 0;
     let (wish, takes_over, window) = match traits & traits::OTHER_WINDOW {
@@ -74,16 +75,8 @@ pub(super) fn open(traits: u8, output: &mut Output) -> (Connection, Peer) {
 
 fn open_server(config: Config, lines: &str, output: &mut Output) -> Connection {
     let mut ws = Connection::server(config);
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    );
-    let mut request = request.into_bytes();
-    let Some(Event::Request(token)) = ws.receive(&mut Input::new(&mut request), output) else {
-        panic!("the request is not understood");
-    };
-    ws.accept(token, output);
-    let answer = drain(output);
+    assert_eq!(receive(&mut ws, &request_with(lines), output), []);
+    let answer = drain_text(output);
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer:?}");
     assert!(lines.is_empty() || answer.contains(lines), "{answer:?} to {lines:?}");
     ws
@@ -91,25 +84,18 @@ fn open_server(config: Config, lines: &str, output: &mut Output) -> Connection {
 
 fn open_client(config: Config, lines: &str, output: &mut Output) -> Connection {
     let request = ClientRequest::new("ws://example.com/");
-    let mut ws = Connection::client(&request, config, [7; 32], output).expect("a valid request");
-    let request = drain(output);
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a request has it");
-    let accept = accept_key(key.as_bytes());
-    let response = format!(
-        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}Sec-WebSocket-Accept: {}\r\n\r\n",
-        std::str::from_utf8(&accept).expect("base64")
-    );
-    let mut response = response.into_bytes();
-    let opened = ws.receive(&mut Input::new(&mut response), output);
-    assert!(matches!(opened, Some(Event::Open(_))), "{opened:?}");
+    let mut ws = Connection::client(&request, config, [7; 32], output).expect("the request is valid");
+    let response = response_to(&drain_text(output), lines);
+    let opened = receive(&mut ws, &response, output);
+    assert!(matches!(opened[..], [Event::Open(_)]), "{opened:?}");
     ws
 }
 
-fn drain(output: &mut Output) -> String {
-    String::from_utf8(output.copy_to_bytes(output.remaining()).to_vec()).expect("a head is text")
+fn drain_text(output: &mut Output) -> String {
+    String::from_utf8(drain(output)).expect("a head is text")
 }
 
-/// # What it sends
+/// # Sending
 impl Peer {
     pub(super) fn send_message(&mut self, how: u8, payload: Vec<u8>) {
         let is_binary = how & peer_message::BINARY != 0;
@@ -144,12 +130,13 @@ impl Peer {
         self.close = Some(body.to_vec());
     }
 
-    /// Breaks the protocol: by a reserved bit, or by what is no DEFLATE, at the beginning of a message or in its middle.
+    /// Violates the protocol: with a reserved bit, or with invalid compressed data, at the start of a message or in its
+    /// middle.
     pub(super) fn send_fault(&mut self, choice: u8) {
         self.fault = Some(if self.compressor.is_some() { 1007 } else { 1002 });
         match self.compressor.as_ref().map(|compressor| (choice % 3, compressor.takes_over)) {
             None => self.put_frame(0xc2, b"reserved"),
-            // It refers to what came before the message, which was perhaps another connection's.
+            // Refers to data before the message, perhaps another connection's.
             Some((0, false)) => {
                 let message = Writer::default().fixed(false).three_from(3).literals(b"x").end().message();
                 self.put_frame(0xc2, &message);
@@ -174,12 +161,12 @@ impl Peer {
         self.outbox.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     }
 
-    /// At most so many of the bytes that are on their way, which arrive.
+    /// Removes and returns at most `size` bytes in flight.
     pub(super) fn deliver(&mut self, size: usize) -> Vec<u8> {
         self.outbox.drain(..size.min(self.outbox.len())).collect()
     }
 
-    /// What was not taken of them, and comes again.
+    /// Puts back the bytes that the connection did not consume.
     pub(super) fn take_back(&mut self, rest: &[u8]) {
         rest.iter().rev().for_each(|byte| self.outbox.push_front(*byte));
     }
@@ -189,18 +176,18 @@ impl Peer {
         self.close.is_some() || self.fault.is_some()
     }
 
-    /// Whether all that it sent has arrived.
+    /// Whether everything that it sent has arrived.
     pub(super) fn is_heard(&self) -> bool {
         self.outbox.is_empty()
     }
 
-    /// What is on its way is lost.
+    /// Drops the bytes in flight.
     pub(super) fn lose(&mut self) {
         self.outbox.clear();
     }
 }
 
-/// # What it receives
+/// # Receiving
 impl Peer {
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.received.extend(self.decoder.feed(bytes));
@@ -212,14 +199,14 @@ impl Peer {
     }
 }
 
-/// Writes messages that refer back wherever they can, to the message before too where that was agreed.
+/// Writes messages that refer back wherever possible, also to the message before if context takeover was negotiated.
 struct Compressor {
     context: Vec<u8>,
     takes_over: bool,
 }
 
 impl Compressor {
-    /// How far it looks back.
+    /// The greatest distance of a reference.
     const REACH: usize = 1000;
 
     fn compress(&mut self, mut payload: &[u8]) -> Vec<u8> {

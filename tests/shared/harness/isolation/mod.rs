@@ -1,5 +1,5 @@
-//! Connections that share one `Output` in turns: whatever each of them does, its peer gets its messages, in order, and
-//! nothing of another's. What one of them is, and has to do, is in `member`; the other end of it in `peer`.
+//! Connections that share one `Output` in turns: each peer gets the messages of its own connection, in order, and no
+//! byte of another's. `member` has a connection and its model, `peer` its other end.
 
 mod member;
 mod peer;
@@ -10,14 +10,14 @@ use websocket_proto::{CloseCode, MessageKind, Output, Timeout};
 use super::bytes::Bytes;
 use member::Member;
 
-/// How many connections share the output.
+/// The number of connections that share the output.
 pub const MEMBERS: usize = 3;
 
-/// What the low bits of an operation's first byte choose; its arguments follow.
+/// The operations, in the low bits of an operation's first byte; their arguments follow.
 pub mod operation {
-    /// Write so many of the bytes that wait to the peer.
+    /// Write this number of the waiting bytes to the peer.
     pub const WRITE: u8 = 0;
-    /// Receive so many of the bytes that the peer has sent, with [`MORE`] up to the first event.
+    /// Receive this number of the bytes that the peer has sent, with [`MORE`] up to the first event.
     pub const RECEIVE: u8 = 1;
     /// Send a message; the payload follows its length.
     pub const TEXT: u8 = 2;
@@ -34,21 +34,22 @@ pub mod operation {
     pub const CONTROL: u8 = 8;
     /// Close with this code, with [`MORE`] without one.
     pub const CLOSE: u8 = 9;
-    /// Run out of time, in one way or another.
+    /// Time out, in one of three ways.
     pub const TIME_OUT: u8 = 10;
-    /// Give back a buffer of this size.
+    /// Recycle a buffer of this size.
     pub const RECYCLE: u8 = 11;
     /// Lose the transport.
     pub const EOF: u8 = 12;
-    /// The peer sends a message: how, by [`peer_message`](super::peer_message), then its payload behind its length.
+    /// The peer sends a message, in the way of [`peer_message`](super::peer_message); its length and its payload
+    /// follow.
     pub const PEER_MESSAGE: u8 = 13;
-    /// The peer sends a ping of this length, with [`MORE`] a pong, with [`LONG`] a Close with this code; with both, what
-    /// breaks the protocol.
+    /// The peer sends a ping of this length, with [`MORE`] a pong, with [`LONG`] a Close with this code; with both, an
+    /// invalid frame.
     pub const PEER_CONTROL: u8 = 14;
-    /// Another connection takes the place of one that has ended, with [`MORE`] of any, with these traits.
+    /// Replace a connection that has ended, with [`MORE`] any connection, by another with these traits.
     pub const OPEN: u8 = 15;
 
-    /// By which connection: 0 to 2 of these.
+    /// The connection that acts: a multiple from 0 to 2.
     pub const MEMBER: u8 = 0x10;
     pub const MORE: u8 = 0x40;
     /// The payload is repeated, to 16 KiB.
@@ -58,30 +59,30 @@ pub mod operation {
 /// How a peer sends a message.
 pub mod peer_message {
     pub const BINARY: u8 = 0x01;
-    /// If that was agreed.
+    /// If compression was negotiated.
     pub const COMPRESSED: u8 = 0x02;
-    /// With a ping in between, or before.
+    /// With a ping between the frames, or before the message.
     pub const PING: u8 = 0x04;
-    /// In one frame more than 0 to 3 of these.
+    /// In one frame more than this multiple, 0 to 3.
     pub const FRAME: u8 = 0x10;
 }
 
-/// What a connection is like.
+/// The traits of a connection.
 pub mod traits {
     pub const CLIENT: u8 = 0x01;
-    /// With a compressor and a decompressor of its own.
+    /// Uses a compressor and a decompressor of its own.
     pub const DEDICATED: u8 = 0x02;
-    /// With those that live in the output.
+    /// Uses those of the output.
     pub const SHARED: u8 = 0x04;
-    /// With [`SHARED`], compressing in another window and at another level.
+    /// With [`SHARED`], compresses with another window and at another level.
     pub const OTHER_WINDOW: u8 = 0x06;
-    /// Pongs take the place of others soon.
+    /// Later pongs soon replace earlier ones.
     pub const FEW_PONGS: u8 = 0x08;
-    /// Messages come in parts.
+    /// Messages are delivered in parts.
     pub const PARTS: u8 = 0x10;
-    /// A half of what it puts out is written before the rest is moved out of the way.
+    /// Half of the new bytes is written before the rest moves to the backlog.
     pub const EAGER: u8 = 0x20;
-    /// While there is a backlog, it is used half of the time instead of the shared output.
+    /// While the backlog has bytes, half of the calls use it instead of the shared output.
     pub const DIRECT: u8 = 0x40;
 }
 
@@ -92,7 +93,7 @@ pub fn isolation(data: &[u8]) {
     let mut name = b'a'..;
     let mut members =
         bytes.array::<MEMBERS>().map(|traits| Member::open(name.next().expect("letters enough"), traits, &mut output));
-    // Enough of them to see their effect in a short time.
+    // Enough long payloads to see their effect, few enough to be fast.
     let mut long = 8;
     while let Some(first) = bytes.next() {
         let member = &mut members[usize::from(first / operation::MEMBER % 4) % MEMBERS];
@@ -100,7 +101,7 @@ pub fn isolation(data: &[u8]) {
         long -= u8::from(is_long && (operation::TEXT..operation::CONTROL).contains(&(first & 0xf)));
         operate(member, first, is_long, &mut bytes, &mut output);
         member.clear_the_way(&mut output);
-        assert!(!output.has_remaining(), "the next one finds it empty");
+        assert!(!output.has_remaining(), "the output is empty for the next connection");
     }
     for member in &mut members {
         member.finish(&mut output);
@@ -151,7 +152,7 @@ fn operate(member: &mut Member, first: u8, is_long: bool, bytes: &mut Bytes<'_>,
     }
 }
 
-/// A number of bytes; the highest byte stands for all there are.
+/// A number of bytes; the highest byte means all of them.
 fn size(bytes: &mut Bytes<'_>) -> usize {
     match bytes.byte() {
         0xff => usize::MAX,

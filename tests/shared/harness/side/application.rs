@@ -64,7 +64,7 @@ impl Side {
         let before = self.output.len();
         let sent = self.ws.send_fragment(kind, payload, fin, &mut self.output);
         let (other, message) = match &self.sending {
-            Some((sending, gathered)) => (*sending != kind, [gathered, payload].concat()),
+            Some((sending, so_far)) => (*sending != kind, [so_far, payload].concat()),
             None => (false, payload.to_vec()),
         };
         let bad_text = kind == MessageKind::Text && !other && !is_text(&message, fin);

@@ -1,12 +1,10 @@
 //! permessage-deflate: any bytes as compressed messages, and any messages through our own compressor.
 
-use bytes::Buf;
-use websocket_proto::{
-    ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Input, MessageKind, Output, Role,
-};
+use websocket_proto::{Config, Connection, Deflate, DeflateParameter, Event, Input, MessageKind, Output, Role};
 
 use super::bytes::Bytes;
 use super::parts::Parts;
+use super::wired::{self, drain};
 
 /// The bits of an input's first byte.
 pub mod flag {
@@ -94,27 +92,10 @@ pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]
 
 /// Both ends of an open connection, or `None` if the client fails the handshake.
 fn open(wishes: &[Deflate; 2], config: &Config) -> Option<[Connection; 2]> {
-    let [client_config, server_config] = wishes.clone().map(|wish| config.clone().deflate(wish));
-    let (mut to_server, mut to_client) = (Output::new(), Output::new());
-    let request = ClientRequest::new("ws://example.com/");
-    let mut client = Connection::client(&request, client_config, [7; 32], &mut to_server).expect("a valid request");
-    let mut server = Connection::server(server_config);
-    let Some(Event::Request(token)) = server.receive(&mut Input::new(&mut drain(&mut to_server)), &mut to_client)
-    else {
-        panic!("the request is not understood");
-    };
-    server.accept(token, &mut to_client);
-    match client.receive(&mut Input::new(&mut drain(&mut to_client)), &mut to_server) {
-        Some(Event::Open(_)) => {}
-        Some(Event::Closed(_)) => return None,
-        event => panic!("{event:?}"),
-    }
+    let [client, server] = wishes.clone().map(|wish| config.clone().deflate(wish));
+    let (server, client) = wired::try_open(server, client).ok()?;
     assert_eq!(client.uses_deflate(), server.uses_deflate());
     Some([client, server])
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 /// Whatever is received, cuts make no difference, no message is longer than the limit, and other connections work on.
@@ -125,12 +106,12 @@ fn receive_any_bytes(flags: u8, wishes: [Deflate; 2], cuts: [u8; 2], data: &mut 
     let stream = frames(role == Role::Server, data);
     let Some((whole, _)) = setup.run(&[&stream], 0) else { return };
     let part_size = 4 + usize::from(cuts[0]) * 8;
-    let (in_parts, unfinished) = setup.run(&[&stream], part_size).expect("it opened before");
+    let (in_parts, unfinished) = setup.run(&[&stream], part_size).expect("the handshake succeeded before");
     assert!(in_parts == whole, "in parts of {part_size}: {in_parts:x?}\nwhole: {whole:x?}");
     for pieces in [super::stream::pieces(&stream, &cuts), stream.chunks(1).collect()] {
-        let (cut, _) = setup.run(&pieces, 0).expect("it opened before");
+        let (cut, _) = setup.run(&pieces, 0).expect("the handshake succeeded before");
         assert!(cut == whole, "in pieces: {pieces:x?}\n{cut:x?}\nwhole: {whole:x?}");
-        let (cut, rest) = setup.run(&pieces, part_size).expect("it opened before");
+        let (cut, rest) = setup.run(&pieces, part_size).expect("the handshake succeeded before");
         assert!(cut == whole, "in pieces: {pieces:x?}, parts of {part_size}\n{cut:x?}\nwhole: {whole:x?}");
         assert_eq!(rest, unfinished, "in pieces: {pieces:x?}, parts of {part_size}");
     }
@@ -192,7 +173,7 @@ impl Setup {
             let mut piece = piece.to_vec();
             let mut input = Input::new(&mut piece);
             while let Some(event) = ws.receive(&mut input, &mut output) {
-                let Some(event) = parts.gather(event) else { continue };
+                let Some(event) = parts.reassemble(event) else { continue };
                 self.take(&mut ws, &event, &mut output);
                 events.push(event.into_owned());
             }
@@ -223,7 +204,7 @@ impl Setup {
         let (mut ws, mut peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
         let text = "a message that is well, a message that is well, a message that is well, a message";
         let mut sent = Output::new();
-        peer.send_text(text, &mut sent).expect("open");
+        peer.send_text(text, &mut sent).expect("the connection is open");
         let event = ws.receive(&mut Input::new(&mut drain(&mut sent)), output).map(Event::into_owned);
         assert_eq!(event, Some(Event::Text(text.into())), "after another's fault");
     }
@@ -264,7 +245,7 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
     let (kind, payload) =
         if has(operation::BINARY) { (MessageKind::Binary, payload) } else { (MessageKind::Text, text.as_bytes()) };
     if has(operation::PING) {
-        ws.ping(b"?", output).expect("open");
+        ws.ping(b"?", output).expect("the connection is open");
     }
     let sent = match (kind, has(operation::UNCOMPRESSED)) {
         _ if has(operation::FRAGMENTS) => {
@@ -272,9 +253,9 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
             let size = usize::from(size).max(1 + payload.len() / 64);
             let fragments = payload.chunks(size);
             fragments.for_each(|fragment| {
-                ws.send_fragment(kind, fragment, false, output).expect("open");
+                ws.send_fragment(kind, fragment, false, output).expect("the connection is open");
                 if has(operation::PING) {
-                    ws.ping(fragment.get(..9).unwrap_or_default(), output).expect("open");
+                    ws.ping(fragment.get(..9).unwrap_or_default(), output).expect("the connection is open");
                 }
             });
             ws.send_fragment(kind, b"", true, output)
@@ -284,7 +265,7 @@ fn send(ws: &mut Connection, operation: u8, size: u8, payload: &[u8], output: &m
         (MessageKind::Binary, false) => ws.send_binary(payload, output),
         (MessageKind::Binary, true) => ws.send_binary_uncompressed(payload, output),
     };
-    sent.expect("open");
+    sent.expect("the connection is open");
     match kind {
         MessageKind::Text => Event::Text(text.into()),
         MessageKind::Binary => Event::Binary(payload.to_vec().into()),

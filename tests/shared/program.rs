@@ -4,11 +4,19 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A process that is killed when the test ends.
-pub(crate) struct Program(pub(crate) Child);
+pub struct Program(pub Child);
 
 impl Program {
+    /// Sends a signal, such as `INT`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.0.id());
+        let status = Command::new("sh").args(["-c", &command]).status();
+        assert!(status.expect("sh can be run").success());
+    }
+
     /// Kills the process without a graceful shutdown.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -20,17 +28,17 @@ impl Drop for Program {
     }
 }
 
-/// Cargo builds the examples beside the tests.
-pub(crate) fn example(name: &str) -> Command {
+/// The command that runs an example. Cargo builds the examples beside the tests.
+pub fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
     Command::new(profile.join("examples").join(name))
 }
 
 /// Starts a server, whose first line is its URL. Returns it with the address in the URL, and with its further output.
-pub(crate) fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
+pub fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
     let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
-    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut lines = BufReader::new(server.stdout.take().expect("the stream is piped"));
     let server = Program(server);
     let mut line = String::new();
     lines.read_line(&mut line).expect("it says where it listens");

@@ -1,6 +1,5 @@
-//! The opening handshake without a connection: header lists of HTTP/2, and whether client and server agree.
+//! The opening handshake without a connection: header lists of HTTP/2, and agreement of client and server.
 
-use bytes::Buf;
 use websocket_proto::handshake::{
     Answer, Bootstrap, ClientHandshake, Headers, Request, parse_extended_connect, parse_request,
 };
@@ -9,6 +8,7 @@ use websocket_proto::{
 };
 
 use super::bytes::Bytes;
+use super::wired::drain;
 
 /// The bits of an input's first byte.
 pub mod flag {
@@ -24,7 +24,7 @@ pub mod flag {
     pub const TAKE: u8 = 0x20;
 }
 
-/// The kind in the first byte of a part; names and values follow, each after its length.
+/// The kind in the first byte of a part; its names and values follow, each with its length in front.
 pub mod part {
     pub const SUBPROTOCOL: u8 = 0;
     pub const ORIGIN: u8 = 1;
@@ -34,7 +34,7 @@ pub mod part {
     pub const ANSWER_HEADER: u8 = 3;
 }
 
-/// A minimal opening request, before other headers.
+/// A minimal extended CONNECT, before other headers.
 const OPENING: [(&[u8], &[u8]); 6] = [
     (b":method", b"CONNECT"),
     (b":protocol", b"websocket"),
@@ -78,9 +78,9 @@ fn check_list(list: &[Field<'_>], request: Request) {
     }
     assert!(request.headers().iter().map(|(name, value)| (name.as_bytes(), value)).eq(headers.iter().copied()));
     check_carried(request.headers());
-    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("nothing to refuse");
+    let (answer, _) = request.accept(&Accept::new(), &Config::new()).expect("the answer is valid");
     assert_eq!((answer.status(), answer.headers().iter().count()), (200, 0));
-    let request = parse_extended_connect(list.iter().copied()).expect("it was one before");
+    let request = parse_extended_connect(list.iter().copied()).expect("the list was valid before");
     assert_eq!(request.reject(&Reject::forbidden()).status(), 403);
 }
 
@@ -130,7 +130,7 @@ pub fn both_sides(data: &[u8]) {
             assert_eq!(server.uses_deflate(), client.uses_deflate());
             talk(server, client);
         }
-        // What the client requires, an answer may lack that is right in itself.
+        // A valid answer may lack a parameter that the client requires.
         Err(HandshakeErrorKind::InvalidExtensions) => assert!(flags & flag::OFFER != 0 && flags & flag::TAKE != 0),
         Err(kind) => assert!(is_choosy && kind == HandshakeErrorKind::MissingSubprotocol, "{kind}: {answer:?}"),
     }
@@ -190,7 +190,7 @@ fn check_answer(answer: &Answer, bootstrap: Bootstrap) {
     // One head, with a line for each header, and nothing after it.
     let mut output = Output::new();
     answer.write_http1(&mut output);
-    let head = output.copy_to_bytes(output.remaining());
+    let head = drain(&mut output);
     // It follows a 100 if the request expects one.
     let head = head.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&head);
     let length = head.windows(4).position(|end| end == b"\r\n\r\n").map(|end| end + 4);
@@ -205,8 +205,8 @@ fn talk(mut server: Connection, mut client: Connection) {
     for _ in 0..2 {
         for (from, to) in [(0, 1), (1, 0)] {
             let sides = [&mut server, &mut client];
-            sides[from].send_text(&text, &mut output).expect("it is open");
-            let mut sent = output.copy_to_bytes(output.remaining()).to_vec();
+            sides[from].send_text(&text, &mut output).expect("the connection is open");
+            let mut sent = drain(&mut output);
             let received = sides[to].receive(&mut Input::new(&mut sent), &mut output);
             assert_eq!(received, Some(Event::Text(text.as_str().into())));
         }

@@ -45,7 +45,7 @@ fn assert_rejected(events: &[Event<'static>], status: u16, what: &str) -> Vec<u8
     assert_eq!((response.status(), response.subprotocol()), (status, None), "{what}");
     let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{what}: {closed:?}") };
     assert_eq!((error.kind(), error.status()), (HandshakeErrorKind::Rejected(status), status), "{what}");
-    // It was the head that said so, not the body.
+    // The status line reports the status, not the body.
     let status_line = what.find(&format!(" {status} ")).expect("the response has the status");
     let head_end = status_line + what[status_line..].find("\r\n\r\n").expect("the head ends") + 4;
     assert_eq!(error.offset(), head_end as u64, "{what}");
@@ -116,17 +116,17 @@ fn the_servers_versions_are_listed() {
 #[test]
 fn a_body_ends_at_its_content_length() {
     rows!("6455-4.1-v1");
-    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
-    assert_eq!(rejected_body(refusal("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
+    let rejection = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
+    assert_eq!(rejected_body(rejection("Content-Length: 5\r\n", "Hello"), 403), b"Hello");
     // Bytes after the body are ignored.
-    assert_eq!(rejected_body(refusal("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
+    assert_eq!(rejected_body(rejection("content-length:5\r\n", "Hello, HTTP/1.1 200 OK\r\n\r\n"), 403), b"Hello");
     // RFC 9112 §6.3, 5: a list of equal lengths, in one header or in several, is that length.
     for lines in [
         "Content-Length: 5, 5\r\n",
         "Content-Length: 5\r\ncontent-length: 5\r\n",
         "Content-Length: ,5 ,,\t5\r\nContent-Length: 5\r\n",
     ] {
-        assert_eq!(rejected_body(refusal(lines, "Hello, you"), 403), b"Hello");
+        assert_eq!(rejected_body(rejection(lines, "Hello, you"), 403), b"Hello");
     }
 }
 
@@ -173,16 +173,16 @@ fn invalid_content_lengths_fail() {
 #[test]
 fn bodies_without_a_length_end_with_the_stream() {
     rows!("6455-4.1-v1");
-    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{body}");
-    assert_eq!(rejected_body_at_end(refusal("Connection: close\r\n", "down until noon"), 503), b"down until noon");
-    assert_eq!(rejected_body_at_end(refusal("", ""), 503), b"");
+    let rejection = |lines: &str, body: &str| format!("HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{body}");
+    assert_eq!(rejected_body_at_end(rejection("Connection: close\r\n", "down until noon"), 503), b"down until noon");
+    assert_eq!(rejected_body_at_end(rejection("", ""), 503), b"");
     assert_eq!(rejected_body_at_end("HTTP/1.0 503 \r\n\r\nno", 503), b"no");
     for coding in ["gzip", "chunked, gzip", "chunkedly", "identity", ""] {
         let lines = format!("Transfer-Encoding: {coding}\r\nContent-Length: 2\r\n");
-        assert_eq!(rejected_body_at_end(refusal(&lines, "5\r\nHello"), 503), b"5\r\nHello", "{coding}");
+        assert_eq!(rejected_body_at_end(rejection(&lines, "5\r\nHello"), 503), b"5\r\nHello", "{coding}");
     }
     // A second response after the head is part of the body.
-    assert_eq!(rejected_body_at_end(refusal("", "HTTP/1.1 101 \r\n\r\n"), 503), b"HTTP/1.1 101 \r\n\r\n");
+    assert_eq!(rejected_body_at_end(rejection("", "HTTP/1.1 101 \r\n\r\n"), 503), b"HTTP/1.1 101 \r\n\r\n");
     // An interim response may come first.
     assert_eq!(rejected_body_at_end("HTTP/1.1 103 \r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\nno", 403), b"no");
 }
@@ -218,8 +218,8 @@ fn an_incomplete_body_is_reported_on_timeout_and_close() {
 #[test]
 fn chunked_bodies_are_decoded() {
     rows!("6455-4.1-v1");
-    let refusal = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
-    let chunked = |body: &str| rejected_body(refusal("Transfer-Encoding: chunked\r\n", body), 403);
+    let rejection = |lines: &str, body: &str| format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\n{body}");
+    let chunked = |body: &str| rejected_body(rejection("Transfer-Encoding: chunked\r\n", body), 403);
     assert_eq!(chunked("5\r\nHello\r\n0\r\n\r\n"), b"Hello");
     assert_eq!(chunked("5\r\nHello\r\n2;ext=\"1\"\r\n, \r\n05\r\nthere\r\n000\r\n\r\n"), b"Hello, there");
     assert_eq!(chunked("A\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\nTrailer: x\r\n\r\n"), b"0123456789abcdefghij");
@@ -232,7 +232,7 @@ fn chunked_bodies_are_decoded() {
     assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
     assert_eq!(chunked("\r\n"), b"");
     // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
-    let both = refusal("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
+    let both = rejection("Content-Length: 3\r\nTransfer-Encoding: gzip, Chunked\r\n", "5\r\nHello\r\n0\r\n\r\n");
     assert_eq!(rejected_body(both, 403), b"Hello");
 }
 
@@ -270,7 +270,7 @@ fn eof_inside_the_response_head_is_an_incomplete_handshake() {
         let mut client = client();
         let outcome = feed(&mut client, [&response.as_bytes()[..cut]]);
         assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
-        let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not one end at {cut}") };
+        let [Event::Closed(closed)] = &end(&mut client)[..] else { panic!("not exactly one end at {cut}") };
         let Some(ConnectionError::Handshake(error)) = closed.error() else { panic!("{cut}: {closed:?}") };
         assert_eq!((error.kind(), error.offset()), (HandshakeErrorKind::IncompleteHead, cut as u64));
         assert_eq!((closed.code(), closed.was_clean()), (1006, false));
@@ -296,7 +296,7 @@ fn eof_inside_a_rejections_body_reports_the_partial_body() {
             assert_eq!((outcome.events.len(), client.state()), (0, State::Connecting), "{cut}");
             let partial = assert_rejected(&end(&mut client), 403, &head);
             assert!(whole.starts_with(&partial) && partial.len() <= cut, "{cut}: {partial:?}");
-            assert!(line.starts_with('T') || partial.len() == cut, "all that came: {cut}: {partial:?}");
+            assert!(line.starts_with('T') || partial.len() == cut, "the available part: {cut}: {partial:?}");
             assert!(client.is_closed() && outcome.output.is_empty());
         }
     }

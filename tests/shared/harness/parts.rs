@@ -16,13 +16,13 @@ impl Parts {
     }
 
     /// The event as if messages arrived whole: `None` for a part that is not the last.
-    pub fn gather<'i>(&mut self, event: Event<'i>) -> Option<Event<'i>> {
+    pub fn reassemble<'i>(&mut self, event: Event<'i>) -> Option<Event<'i>> {
         let (message, is_last) = match event {
             Event::TextPart { text, first, last } => {
                 self.check(text.len(), first, last);
                 let message = match self.unfinished.take() {
                     None => text.into_owned(),
-                    Some(Event::Text(gathered)) => gathered.into_owned() + &text,
+                    Some(Event::Text(reassembled)) => reassembled.into_owned() + &text,
                     Some(other) => panic!("text in {other:?}"),
                 };
                 (Event::Text(message.into()), last)
@@ -31,7 +31,7 @@ impl Parts {
                 self.check(data.len(), first, last);
                 let message = match self.unfinished.take() {
                     None => data.into_owned(),
-                    Some(Event::Binary(gathered)) => [&gathered[..], &data].concat(),
+                    Some(Event::Binary(reassembled)) => [&reassembled[..], &data].concat(),
                     Some(other) => panic!("binary in {other:?}"),
                 };
                 (Event::Binary(message.into()), last)

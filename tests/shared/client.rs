@@ -2,27 +2,25 @@
 
 use std::io::Read;
 use std::net::TcpStream;
+use std::time::Duration;
 
+use super::sockets;
 use websocket_proto::{ClientRequest, Closed, Config, Connection, Event, Input, MessageKind, Output};
 
-use crate::PATIENCE;
-
 /// This crate's client on a blocking socket.
-pub(crate) struct Client {
-    pub(crate) tcp: TcpStream,
-    pub(crate) ws: Connection,
-    pub(crate) output: Output,
-    pub(crate) read: Vec<u8>,
+pub struct Client {
+    pub tcp: TcpStream,
+    pub ws: Connection,
+    pub output: Output,
+    pub read: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) fn open(address: &str, config: Config) -> Self {
-        let tcp = TcpStream::connect(address).expect("it listens");
-        tcp.set_nodelay(true).expect("an open socket");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        tcp.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+    /// Connects, and completes the opening handshake. Reads and writes fail after `patience`.
+    pub fn open(address: &str, config: Config, patience: Duration) -> Self {
+        let tcp = sockets::connect(address, patience);
         let (request, mut output) = (ClientRequest::new(format!("ws://{address}/")), Output::new());
-        let ws = Connection::client(&request, config, [7; 32], &mut output).expect("a good request");
+        let ws = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
         let mut client = Self { tcp, ws, output, read: Vec::new() };
         let mut is_open = false;
         while !is_open {
@@ -32,10 +30,10 @@ impl Client {
     }
 
     /// Writes the output, reads once, and passes the events to `tell`.
-    pub(crate) fn read(&mut self, mut tell: impl FnMut(Event<'_>, &mut Connection, &mut Output)) {
-        self.output.write_to(&mut self.tcp).expect("it reads");
+    pub fn read(&mut self, mut tell: impl FnMut(Event<'_>, &mut Connection, &mut Output)) {
+        self.output.write_to(&mut self.tcp).expect("the peer reads");
         self.read.resize(64 << 10, 0);
-        let n = self.tcp.read(&mut self.read).expect("something comes in time");
+        let n = self.tcp.read(&mut self.read).expect("bytes arrive in time");
         let Self { ws, output, .. } = self;
         let mut input = Input::new(&mut self.read[..n]);
         while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
@@ -44,7 +42,7 @@ impl Client {
     }
 
     /// The next `count` messages, text or binary; pings are answered.
-    pub(crate) fn messages(&mut self, count: usize) -> Vec<(MessageKind, Vec<u8>)> {
+    pub fn messages(&mut self, count: usize) -> Vec<(MessageKind, Vec<u8>)> {
         let mut messages = Vec::new();
         while messages.len() < count {
             self.read(|event, _, _| match event {
@@ -57,13 +55,13 @@ impl Client {
         messages
     }
 
-    pub(crate) fn echo(&mut self, text: &str) {
-        self.ws.send_text(text, &mut self.output).expect("it is open");
+    pub fn echo(&mut self, text: &str) {
+        self.ws.send_text(text, &mut self.output).expect("the connection is open");
         assert_eq!(self.messages(1), [(MessageKind::Text, text.as_bytes().to_vec())]);
     }
 
     /// The last event; before it only pings, pongs and the server's Close may come.
-    pub(crate) fn closed(mut self) -> Closed {
+    pub fn closed(mut self) -> Closed {
         let mut last = None;
         while !self.ws.is_closed() {
             self.read(|event, _, _| match event {

@@ -1,4 +1,4 @@
-//! One of the connections that share an output, beside a model of what has to come of all it does.
+//! One of the connections that share an output, beside a model of its expected behaviour.
 
 use bytes::Buf;
 use websocket_proto::{
@@ -16,27 +16,27 @@ pub(super) struct Member {
     traits: u8,
     ws: Connection,
     peer: Peer,
-    /// What it put out and was not written yet.
+    /// Bytes put out and not yet written.
     backlog: Output,
-    /// What its peer has to receive, with whether each item is an automatic pong.
+    /// The items that its peer must receive; `true` for an automatic pong.
     log: Vec<(Item, bool)>,
-    /// How many payloads it has made, to make each another.
+    /// The number of payloads so far, which makes each payload different.
     serial: u16,
-    /// How many times it was called with an output.
+    /// The number of calls with an output.
     calls: u16,
-    /// The fragmented message that is being sent.
+    /// The fragmented message being sent.
     sending: Option<(MessageKind, Vec<u8>)>,
     close_sent: bool,
     parts: Parts,
-    /// How many of the items that the peer sent it was given.
+    /// The number of the peer's items that it has received.
     heard: usize,
-    /// Whether it ended before it was given all.
+    /// Whether it ended before it received everything.
     is_cut_off: bool,
     has_timed_out: bool,
     ends: u8,
 }
 
-/// # Making one
+/// # Constructor
 impl Member {
     pub(super) fn open(name: u8, traits: u8, output: &mut Output) -> Self {
         let (ws, peer) = peer::open(traits, output);
@@ -79,16 +79,16 @@ impl Member {
     }
 }
 
-/// # Bytes that go out
+/// # Writing
 impl Member {
-    /// Calls the connection with the output that it is to use now.
+    /// Calls the connection with the output whose turn it is.
     fn with_output<T>(&mut self, output: &mut Output, call: impl FnOnce(&mut Connection, &mut Output) -> T) -> T {
         self.calls += 1;
         let uses_backlog = self.has(traits::DIRECT) && self.calls % 4 < 2 && !self.backlog.is_empty();
         call(&mut self.ws, if uses_backlog { &mut self.backlog } else { output })
     }
 
-    /// Moves all that is in the shared output out of the way of the next connection.
+    /// Moves the bytes of the shared output to the backlog, to empty it for the next connection.
     pub(super) fn clear_the_way(&mut self, output: &mut Output) {
         if self.has(traits::EAGER) && self.backlog.is_empty() {
             let half = output.len() / 2;
@@ -105,7 +105,7 @@ impl Member {
 fn write(output: &mut Output, size: usize, peer: &mut Peer) {
     let mut size = size.min(output.len());
     while size > 0 {
-        // What is held by reference is a chunk of its own.
+        // A payload kept by reference is a chunk of its own.
         let chunk = &output.chunk()[..size.min(output.chunk().len())];
         assert!(!chunk.is_empty(), "of {} bytes that wait", output.len());
         peer.receive(chunk);
@@ -115,7 +115,7 @@ fn write(output: &mut Output, size: usize, peer: &mut Peer) {
     }
 }
 
-/// # What its application does
+/// # The application
 impl Member {
     pub(super) fn send(&mut self, kind: MessageKind, content: &[u8], output: &mut Output) {
         self.send_by(kind, content, output, |ws, payload, output| match kind {
@@ -186,7 +186,7 @@ impl Member {
         let mut payload = self.payload(&[]).into_bytes();
         payload.resize(payload.len().max((len & 0x7f).into()), b'.');
         let expected = if payload.len() > 125 { Err(SendError::ControlFrameTooLong) } else { Ok(()) };
-        // Until the peer's Close has come, whatever was sent.
+        // The application can send until the peer's Close has arrived, whatever it has sent.
         let expected = if self.is_over() { Err(SendError::Closing) } else { expected };
         let send = if is_ping { Connection::ping } else { Connection::pong };
         if self.is_sent(expected, output, |ws, output| send(ws, &payload, output)) {
@@ -194,7 +194,7 @@ impl Member {
         }
     }
 
-    /// Whether something was sent, which has to be as expected.
+    /// Whether something was sent, which must match the expectation.
     fn is_sent(
         &mut self,
         expected: Result<(), SendError>,
@@ -229,8 +229,8 @@ impl Member {
                 Timeout::Closing => state == State::Closing,
                 _ => false,
             };
-        // A client that has both Closes needs nothing more from its peer.
-        if applies && !self.is_close_heard() {
+        // A client that has sent and received a Close needs nothing more from its peer.
+        if applies && !self.has_received_close() {
             if state == State::Open {
                 self.log_close([&3008_u16.to_be_bytes()[..], b"nothing received for too long"].concat());
             }
@@ -239,7 +239,7 @@ impl Member {
         assert_eq!(self.ws.is_closed(), applies || was_closed);
     }
 
-    /// Gives a buffer to gather the next message in: it must not matter what is in it.
+    /// Recycles a buffer for the next message: its contents must not matter.
     pub(super) fn recycle(&mut self, size: u8) {
         self.ws.recycle(vec![0xff; size.into()]);
     }
@@ -256,7 +256,7 @@ impl Member {
     }
 }
 
-/// # What its peer does
+/// # The peer
 impl Member {
     pub(super) fn hear_message(&mut self, how: u8, content: &[u8]) {
         if !self.peer.is_done() {
@@ -287,17 +287,17 @@ impl Member {
     }
 
     /// Whether the peer's Close has arrived.
-    fn is_close_heard(&self) -> bool {
+    fn has_received_close(&self) -> bool {
         self.peer.close.is_some() && self.peer.is_heard()
     }
 
-    /// Whether no frame goes out any more.
+    /// Whether no more frames are sent.
     fn is_over(&self) -> bool {
-        self.ws.is_closed() || self.is_close_heard()
+        self.ws.is_closed() || self.has_received_close()
     }
 }
 
-/// # Bytes that come in
+/// # Receiving
 impl Member {
     pub(super) fn receive(&mut self, size: usize, only_one: bool, output: &mut Output) {
         let was_over = self.is_over();
@@ -321,7 +321,7 @@ impl Member {
         if was_over || !self.peer.is_heard() {
             return;
         }
-        assert!(has_more || self.peer.fault.is_none() || self.ws.is_closed(), "a fault, and nothing came of it");
+        assert!(has_more || self.peer.fault.is_none() || self.ws.is_closed(), "a fault without an error");
         if let Some(close) = self.peer.close.clone() {
             if !self.close_sent {
                 // RFC 6455 §5.5.1: it echoes the status code.
@@ -340,7 +340,7 @@ impl Member {
 
     fn observe(&mut self, event: Event<'static>) {
         assert_eq!(self.ends, 0, "{event:?} after the end");
-        let item = match self.parts.gather(event) {
+        let item = match self.parts.reassemble(event) {
             None => return,
             Some(Event::Text(text)) => Item::Message(MessageKind::Text, text.into_owned().into_bytes()),
             Some(Event::Binary(data)) => Item::Message(MessageKind::Binary, data.into_owned()),
@@ -350,18 +350,21 @@ impl Member {
                 Item::Ping(data.into_owned())
             }
             Some(Event::CloseReceived { .. }) => {
-                assert!(self.ws.role() == Role::Client && self.peer.close.is_some(), "a Close that nobody sent");
+                assert!(
+                    self.ws.role() == Role::Client && self.peer.close.is_some(),
+                    "a Close that the peer did not send"
+                );
                 return;
             }
             Some(Event::Closed(closed)) => return self.end(&closed),
             Some(event) => panic!("{event:?}"),
         };
-        assert_eq!(self.peer.sent.get(self.heard), Some(&item), "of what the peer sent, in order");
+        assert_eq!(self.peer.sent.get(self.heard), Some(&item), "not the peer's items in order");
         self.heard += 1;
     }
 }
 
-/// # When all is over
+/// # The end
 impl Member {
     fn end(&mut self, closed: &Closed) {
         self.ends = 1;
@@ -382,7 +385,7 @@ impl Member {
         assert_eq!(closed.was_clean(), !self.is_cut_off, "{closed}");
     }
 
-    /// Brings it to an end, and checks that its peer received what it sent, and it what the peer sent.
+    /// Ends the connection, and checks that both sides received everything that the other sent.
     pub(super) fn finish(&mut self, output: &mut Output) {
         self.hear_close(1001_u16.to_be_bytes());
         self.receive(usize::MAX, false, output);
@@ -397,11 +400,11 @@ impl Member {
         for (index, (item, is_pong)) in self.log.iter().enumerate() {
             let is_followed_by_pong = self.log.get(index + 1).is_some_and(|(_, is_pong)| *is_pong);
             if received.next_if_eq(&item).is_none() {
-                // RFC 6455 §5.5.3: the pong to a later ping may stand for those before it.
+                // RFC 6455 §5.5.3: the pong to a later ping may replace earlier ones.
                 let is_replaced = self.has(traits::FEW_PONGS) && *is_pong && is_followed_by_pong;
                 assert!(is_replaced, "{item:x?} is missing: {:x?}", received.next());
             }
         }
-        assert_eq!(received.next(), None, "it sent no such thing");
+        assert_eq!(received.next(), None, "the connection sent no such item");
     }
 }

@@ -1,6 +1,6 @@
-//! DEFLATE (RFC 1951), written and read bit by bit: an implementation that shares nothing with zlib, to check it against.
+//! DEFLATE (RFC 1951), written and read bit by bit, independent of zlib.
 
-/// A DEFLATE stream that is being written.
+/// A DEFLATE stream in progress.
 #[derive(Clone, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -13,7 +13,7 @@ impl Writer {
             if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
-            *self.bytes.last_mut().expect("pushed") |= ((number >> bit & 1) as u8) << (self.bits % 8);
+            *self.bytes.last_mut().expect("a byte was pushed") |= ((number >> bit & 1) as u8) << (self.bits % 8);
             self.bits += 1;
         }
         self
@@ -42,7 +42,7 @@ impl Writer {
         self.number(u32::from(last) | 1 << 1, 3)
     }
 
-    /// In a block with fixed codes (RFC 1951 §3.2.6).
+    /// Literals in a block with fixed codes (RFC 1951 §3.2.6).
     pub fn literals(self, bytes: &[u8]) -> Self {
         bytes.iter().fold(self, |writer, byte| match u32::from(*byte) {
             byte @ 0..144 => writer.code(0x30 + byte, 8),
@@ -50,7 +50,7 @@ impl Writer {
         })
     }
 
-    /// In a block with fixed codes: three bytes from this far back.
+    /// In a block with fixed codes: three bytes from `distance` bytes before.
     pub fn three_from(self, distance: usize) -> Self {
         let (symbol, base, extra) = (0..30).map(distance_code).rfind(|code| code.1 <= distance).expect("from 1 on");
         let rest = u32::try_from(distance - base).expect("small");
@@ -62,23 +62,23 @@ impl Writer {
         self.code(0, 7)
     }
 
-    /// Ends the last block, with fixed codes, of a stream: another begins at the next byte.
+    /// Ends the last block of a stream, with fixed codes; the next one starts at the next byte.
     pub fn end_last(self) -> Self {
         self.end().align()
     }
 
-    /// What was written so far.
+    /// The bytes written so far.
     pub fn bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Ends a message: the empty stored block, of which `00 00 ff ff` does not travel.
+    /// Ends a message with the empty stored block, of which `00 00 ff ff` is not sent.
     pub fn message(self) -> Vec<u8> {
         self.number(0, 3).bytes
     }
 }
 
-/// RFC 1951 §3.2.5: a distance code with the least distance it stands for, and its extra bits.
+/// RFC 1951 §3.2.5: a distance code, the least distance that it means, and its extra bits.
 fn distance_code(symbol: u32) -> (u32, usize, u32) {
     if symbol < 4 {
         return (symbol, symbol as usize + 1, 0);
@@ -87,7 +87,7 @@ fn distance_code(symbol: u32) -> (u32, usize, u32) {
     (symbol, ((2 + (symbol as usize & 1)) << extra) + 1, extra)
 }
 
-/// A decompressor that remembers everything, and how far back was referred to.
+/// A decompressor that keeps all data, and records the greatest distance of a reference.
 #[derive(Default)]
 pub struct Reader {
     out: Vec<u8>,
@@ -95,7 +95,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Decompresses a message (RFC 7692 §7.2.2), which has to end where a block ends.
+    /// Decompresses a message (RFC 7692 §7.2.2), which must end at a block's end.
     #[track_caller]
     pub fn message(&mut self, payload: &[u8]) -> Vec<u8> {
         let start = self.out.len();
@@ -212,7 +212,7 @@ impl Bits<'_> {
     }
 }
 
-/// A canonical code: how many symbols have each length, and the symbols by length.
+/// A canonical code: the number of symbols of each length, and the symbols by length.
 struct Huffman {
     counts: [usize; 16],
     symbols: Vec<u32>,

@@ -1,11 +1,11 @@
-//! What an endpoint sends, taken apart by a decoder of its own and held against the RFC on the way.
+//! A decoder of its own for the bytes that an endpoint sends, which checks them against the RFC.
 
 use websocket_proto::{CloseCode, MessageKind};
 
 #[cfg(feature = "deflate")]
 use super::rfc1951::Reader;
 
-/// What there is to see on a connection, on the wire as well as in events.
+/// Something visible on a connection, on the wire and in events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A request, or a response with its status.
@@ -19,11 +19,11 @@ pub enum Item {
     End(u16, String),
 }
 
-/// Decodes a stream as it comes. Panics at anything that an endpoint must not send.
+/// Decodes a stream in pieces. Panics on everything that an endpoint must not send.
 pub struct Decoder {
     masked: bool,
     stage: Stage,
-    /// What is not decoded yet.
+    /// The bytes that are not decoded yet.
     buffer: Vec<u8>,
     message: Option<Message>,
     #[cfg(feature = "deflate")]
@@ -32,7 +32,7 @@ pub struct Decoder {
     key: Option<[u8; 4]>,
 }
 
-/// A message of which not every frame has come.
+/// A message whose last frame has not arrived.
 #[derive(Debug)]
 struct Message {
     kind: MessageKind,
@@ -40,12 +40,12 @@ struct Message {
     payload: Vec<u8>,
 }
 
-/// Decompresses what an endpoint that agreed on permessage-deflate sends.
+/// Decompresses the messages of an endpoint that agreed on permessage-deflate.
 #[cfg(feature = "deflate")]
 struct Inflater {
     reader: Reader,
     takes_over: bool,
-    /// The most bytes that a reference may go back.
+    /// The greatest distance of a reference.
     window: usize,
 }
 
@@ -53,14 +53,14 @@ struct Inflater {
 enum Stage {
     Head,
     Frames,
-    /// Behind a Close frame, where only control frames may follow.
+    /// After a Close frame, where only control frames may follow.
     Closing,
-    /// Behind a response that refuses.
+    /// After a response that rejects.
     Nothing,
 }
 
 impl Decoder {
-    /// Begins with an HTTP head; a client's frames are masked.
+    /// Starts with an HTTP head; a client's frames are masked.
     pub fn new(masked: bool) -> Self {
         Self {
             masked,
@@ -73,23 +73,24 @@ impl Decoder {
         }
     }
 
-    /// Begins with a frame.
+    /// Starts with a frame.
     pub fn of_frames(masked: bool) -> Self {
         Self { stage: Stage::Frames, ..Self::new(masked) }
     }
 
-    /// Checks that no frame's key is zeros or the key before it. For keys from a fixed seed: random ones may be either.
+    /// Checks that no frame's key is zero or equal to the key before it. For keys from a fixed seed: random ones may be
+    /// either.
     pub fn with_fresh_keys(self) -> Self {
         Self { key: Some([0; 4]), ..self }
     }
 
-    /// Takes compressed messages, too. `takes_over`: each may refer to those before it, `window` bytes back.
+    /// Also accepts compressed messages. `takes_over`: each may refer to earlier ones, `window` bytes back.
     #[cfg(feature = "deflate")]
     pub fn inflating(self, takes_over: bool, window: usize) -> Self {
         Self { inflater: Some(Inflater { reader: Reader::default(), takes_over, window }), ..self }
     }
 
-    /// Takes the next bytes, and gives what they complete.
+    /// Decodes the next bytes; returns the completed items.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Item> {
         self.buffer.extend_from_slice(bytes);
         let (mut items, mut at) = (Vec::new(), 0);
@@ -106,7 +107,7 @@ impl Decoder {
         self.buffer.is_empty()
     }
 
-    /// The length of the next head or frame, if all of it is there, and what it completes.
+    /// The length of the next head or frame, and its item, if it is complete.
     fn decode(&mut self, at: usize) -> Option<(usize, Option<Item>)> {
         match self.stage {
             Stage::Head => self.decode_head(at),
@@ -203,7 +204,7 @@ impl Decoder {
 
     #[cfg(feature = "deflate")]
     fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
-        let inflater = self.inflater.as_mut().expect("else RSV1 is reserved");
+        let inflater = self.inflater.as_mut().expect("RSV1 is reserved without the extension");
         if !inflater.takes_over {
             inflater.reader = Reader::default();
         }
@@ -240,12 +241,12 @@ impl Decoder {
     }
 }
 
-/// The end that a Close frame with this body brings about (RFC 6455 §5.5.1, §7.1.5, §7.1.6).
+/// The end that follows a Close frame with this body (RFC 6455 §5.5.1, §7.1.5, §7.1.6).
 pub fn end(body: &[u8]) -> Item {
     let Some((code, reason)) = body.split_first_chunk() else {
         assert!(body.is_empty(), "half a code");
         return Item::End(1005, String::new());
     };
-    let code = CloseCode::new(u16::from_be_bytes(*code)).expect("a code that may travel");
+    let code = CloseCode::new(u16::from_be_bytes(*code)).expect("a code that may be sent");
     Item::End(code.get(), std::str::from_utf8(reason).expect("a reason is UTF-8").into())
 }

@@ -1,6 +1,5 @@
 //! One connection that receives arbitrary bytes: the cuts make no difference, and every guarantee holds.
 
-use bytes::Buf;
 use websocket_proto::{
     ClientRequest, CloseCode, CloseStatus, Closed, Config, Connection, ConnectionError, Event, Input, Output, Reject,
     Role, State, handshake::Request,
@@ -9,6 +8,7 @@ use websocket_proto::{
 use super::bytes::Bytes;
 use super::parts::Parts;
 use super::wire::{Decoder, Item};
+use super::wired::{drain, receive as receive_all};
 
 /// The bits of an input's first byte.
 pub mod flag {
@@ -93,13 +93,9 @@ pub fn pieces<'s>(mut stream: &'s [u8], cuts: &[u8]) -> Vec<&'s [u8]> {
 
 /// The response that accepts the request of the client under test.
 pub fn response() -> Vec<u8> {
-    let (_, mut request) = connecting(Config::new(), &[]);
+    let (_, request) = connecting(Config::new(), &[]);
     let mut response = Output::new();
-    let mut server = Connection::server(Config::new());
-    let Some(Event::Request(token)) = server.receive(&mut Input::new(&mut request), &mut response) else {
-        panic!("the request is not understood");
-    };
-    server.accept(token, &mut response);
+    assert_eq!(receive_all(&mut Connection::server(Config::new()), &request, &mut response), []);
     drain(&mut response)
 }
 
@@ -109,10 +105,6 @@ fn connecting(config: Config, subprotocols: &[&str]) -> (Connection, Vec<u8>) {
     let request = subprotocols.iter().fold(ClientRequest::new("ws://example.com/chat"), |r, name| r.subprotocol(*name));
     let client = Connection::client(&request, config, [7; 32], &mut output).expect("the request is valid");
     (client, drain(&mut output))
-}
-
-fn drain(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
 }
 
 struct Setup {
@@ -205,7 +197,8 @@ impl Setup {
 
     /// Asserts what holds for every input.
     fn check(&self, outcome: &Outcome, len: usize) {
-        let (last, before) = outcome.at_eof.split_last().or(outcome.events.split_last()).expect("there is an end");
+        let (last, before) =
+            outcome.at_eof.split_last().or(outcome.events.split_last()).expect("the last event exists");
         let Event::Closed(closed) = last else { panic!("the last event is not the end: {outcome:x?}") };
         let events = || outcome.events.iter().chain(&outcome.at_eof);
         assert_eq!(events().filter(|event| matches!(event, Event::Closed(_))).count(), 1, "{outcome:x?}");
@@ -344,7 +337,7 @@ impl Run<'_> {
             Event::Request(request) if self.setup.has(flag::DEFER) => self.request = Some(request),
             Event::Request(request) => self.decide(request),
             event => {
-                let Some(event) = self.parts.gather(event) else { return };
+                let Some(event) = self.parts.reassemble(event) else { return };
                 if self.setup.has(flag::ECHO) {
                     // The connection may be closing, where it is an error to send.
                     let _ = match &event {

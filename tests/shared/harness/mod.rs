@@ -24,6 +24,10 @@ pub use isolation::isolation;
 pub use pair::operations;
 pub use stream::{client, server};
 
+#[cfg(feature = "deflate")]
+use super::handshake;
+use super::wired;
+
 /// Panics if the property does not hold for the bytes.
 pub type Property = fn(&[u8]);
 
