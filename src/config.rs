@@ -28,8 +28,8 @@ use crate::role::Role;
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
 /// The formula uses smaller numbers where the head is too short for these: a line has at least 3 bytes, and the lists
-/// take up to 96 bytes of memory for each byte of the head. Without `deflate`, parts are not copied, and *M* is 3; but a
-/// server copies the parts of early data, so its *M* is the smaller of `part_size` and `max_head_size`, + 3.
+/// take up to 96 bytes of memory for each byte of the head. Without `deflate`, parts are not copied, and *M* is 3; but
+/// a server copies the parts of early data, so its *M* is the smaller of `part_size` and `max_head_size`, + 3.
 /// `max_pending_pong_bytes` counts as at least 131, the longest pong.
 ///
 /// As one formula:
@@ -113,8 +113,8 @@ impl Config {
     /// compressed or not, needs only bounded memory: at most one part is buffered. Default: whole messages.
     ///
     /// A part has the payload bytes of one frame that one read brought, up to this size. Text is split between
-    /// characters; a character that a read or a frame boundary splits is a part of its own. A size below 4, the bytes of
-    /// the longest character, counts as 4, and one above 1 GiB as 1 GiB.
+    /// characters; a character that a read or a frame boundary splits is a part of its own. A size below 4, the bytes
+    /// of the longest character, counts as 4, and one above 1 GiB as 1 GiB.
     ///
     /// # Examples
     /// ```
@@ -154,9 +154,9 @@ impl Config {
         self
     }
 
-    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. While more bytes of pongs wait,
-    /// a new pong replaces the last one, as RFC 6455 §5.5.3 allows, unless part of the last one has been written or
-    /// other bytes follow it.
+    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. While more bytes of pongs
+    /// wait, a new pong replaces the last one, as RFC 6455 §5.5.3 allows, unless part of the last one has been written
+    /// or other bytes follow it.
     ///
     /// Every unwritten byte of a pong counts, also between messages, and in a backlog to which its output was
     /// [appended](crate::Output::append). Written bytes do not count. If messages divide the waiting pongs into more

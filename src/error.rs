@@ -1,5 +1,5 @@
-//! Error types. [`ConnectionError`]: the cause of an unclean end, reported in the last event. [`SendError`]: a mistake of
-//! the caller while the connection is open, as an `Err`. Mistakes in a handshake message
+//! Error types. [`ConnectionError`]: the cause of an unclean end, reported in the last event. [`SendError`]: a mistake
+//! of the caller while the connection is open, as an `Err`. Mistakes in a handshake message
 //! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError),
 //! [`HeaderError`](crate::handshake::HeaderError)) are in `handshake`.
 
@@ -123,11 +123,11 @@ impl ProtocolError {
     }
 
     /// The position in the bytes received on this connection, including the handshake, from 0. It is the first byte of
-    /// the offending frame's header; for text, the first byte that makes it invalid UTF-8, or, if the text ends inside a
-    /// character, the position after its last byte; in a compressed message, the first byte of the frame's payload.
+    /// the offending frame's header; for text, the first byte that makes it invalid UTF-8, or, if the text ends inside
+    /// a character, the position after its last byte; in a compressed message, the first byte of the frame's payload.
     ///
-    /// An error of a [`FrameReader`](crate::frame::FrameReader) has the first byte of the header, counted from the first
-    /// byte that the reader was given.
+    /// An error of a [`FrameReader`](crate::frame::FrameReader) has the first byte of the header, counted from the
+    /// first byte that the reader was given.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -316,8 +316,8 @@ pub enum HandshakeErrorKind {
     HttpVersionTooOld,
     /// A start line with another major version of HTTP than 1, such as HTTP/2's `PRI * HTTP/2.0`.
     UnsupportedHttpVersion,
-    /// Not a header list of HTTP/2 or HTTP/3: an unknown or repeated pseudo-header, one after other headers, a name that
-    /// is not lower-case, a control byte, or a header of an HTTP/1.1 connection.
+    /// Not a header list of HTTP/2 or HTTP/3: an unknown or repeated pseudo-header, one after other headers, a name
+    /// that is not lower-case, a control byte, or a header of an HTTP/1.1 connection.
     MalformedHeaderList,
     /// A method other than GET, or other than CONNECT in HTTP/2 and HTTP/3.
     UnsupportedMethod,
@@ -326,8 +326,8 @@ pub enum HandshakeErrorKind {
     /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`,
     /// or a `:scheme` other than http(s).
     InvalidRequestTarget,
-    /// No Host header, more than one, or one without a valid host; in HTTP/2 and HTTP/3, the same for `:authority`, or a
-    /// Host that differs from it.
+    /// No Host header, more than one, or one without a valid host; in HTTP/2 and HTTP/3, the same for `:authority`, or
+    /// a Host that differs from it.
     InvalidHost,
     /// More than one Origin header, or one that is not text.
     InvalidOrigin,

@@ -35,7 +35,7 @@
 //! # Overview
 //! | purpose | items |
 //! |---|---|
-//! | the connection | [`Connection`] consumes [`Input`], returns [`Event`]s, appends to an [`Output`]; [`Role`], [`State`] |
+//! | the connection | [`Connection`] consumes [`Input`], returns [`Event`]s, fills an [`Output`]; [`Role`], [`State`] |
 //! | limits and options | [`Config`], and in it `Deflate` |
 //! | the handshake of a server | [`handshake::Request`]; [`Accept`] or [`Reject`] |
 //! | the handshake of a client | [`ClientRequest`], [`uri::Uri`]; [`handshake::Response`] |
@@ -47,8 +47,8 @@
 //! | the codecs, for proxies | [`frame`], [`mask`] |
 //!
 //! # Design
-//! - **Events borrow the caller's buffer, never the connection**, so the caller can answer while it uses an event, and a
-//!   message that one read brought completely costs no allocation, no copy and no atomic operation.
+//! - **Events borrow the caller's buffer, never the connection**, so the caller can answer while it uses an event, and
+//!   a message that one read brought completely costs no allocation, no copy and no atomic operation.
 //! - **The caller owns both buffers.** One read buffer and one [`Output`] can serve any number of connections in an
 //!   event loop; an idle server connection is a value of at most 128 bytes without heap memory, except for the name of
 //!   a subprotocol.
@@ -58,17 +58,17 @@
 //! - **Chunk-invariance**: the same bytes, however split, give the same events and the same output.
 //!
 //! # Limits
-//! Every limit is a number in [`Config`] and is checked before memory is allocated. [`Config::new`] is safe for a public
-//! server.
+//! Every limit is a number in [`Config`] and is checked before memory is allocated. [`Config::new`] is safe for a
+//! public server.
 //!
 //! # Left to the caller
-//! Sockets and TLS; the clock, from which [`Timers`] computes a connection's deadlines and its keep-alive; reconnecting,
-//! for which [`Backoff`] computes the delay; the decision about a request's Origin
+//! Sockets and TLS; the clock, from which [`Timers`] computes a connection's deadlines and its keep-alive;
+//! reconnecting, for which [`Backoff`] computes the delay; the decision about a request's Origin
 //! ([`Request::is_same_origin`](handshake::Request::is_same_origin)); a client's [seed](Connection::client).
 //!
 //! # Features
-//! - `deflate` (default): permessage-deflate (RFC 7692), with `Config::deflate`. Needs no `std`, but, as the rest of the
-//!   crate, `alloc` and a global allocator.
+//! - `deflate` (default): permessage-deflate (RFC 7692), with `Config::deflate`. Needs no `std`, but, as the rest of
+//!   the crate, `alloc` and a global allocator.
 //! - `http`: the opening handshake in the types of the `http` crate, for hyper and axum; see
 //!   [`handshake`](handshake#with-another-http-stack). Implies `std`.
 //! - `std` (default): [`Output`]'s `write_to` for blocking writers, vectored writes, and dates in

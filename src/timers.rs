@@ -14,8 +14,8 @@ use crate::output::Output;
 ///
 /// # The contract
 /// 1. Once per turn of the loop, after the connection has [received](Connection::receive) all bytes read, call
-///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so a message
-///    needs no call of its own.
+///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so a
+///    message needs no call of its own.
 /// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
 /// If you call `handle_timeout` less often, only at the time of `poll_timeout`, it notices changes late. That gives a
@@ -139,8 +139,8 @@ where
         self.is_noted = true;
     }
 
-    /// Returns the round-trip time if `payload`, from an [`Event::Pong`](crate::Event::Pong), is the first answer to the
-    /// last ping of these timers.
+    /// Returns the round-trip time if `payload`, from an [`Event::Pong`](crate::Event::Pong), is the first answer to
+    /// the last ping of these timers.
     ///
     /// The time starts at the `handle_timeout` that wrote the ping to the output, so it includes the ping's wait there.
     /// A late pong to an earlier ping is ignored. A peer can make the time shorter than it is, by guessing the payload,
@@ -199,8 +199,9 @@ where
 
 /// The timeouts of [`Timers`]. `D` is the difference of two instants of the clock.
 ///
-/// A timeout that is not set never expires. With `Duration`, [`new`](Self::new) sets the defaults; other types start from
-/// [`none`](Self::none), without timeouts. The clock must be able to express the sum of an instant and each timeout.
+/// A timeout that is not set never expires. With `Duration`, [`new`](Self::new) sets the defaults; other types start
+/// from [`none`](Self::none), without timeouts. The clock must be able to express the sum of an instant and each
+/// timeout.
 ///
 /// # Examples
 /// ```

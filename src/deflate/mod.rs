@@ -138,8 +138,8 @@ impl Deflate {
         self
     }
 
-    /// Messages of fewer bytes are sent uncompressed. Default 64, at most 65,535. A message sent in several fragments is
-    /// always compressed.
+    /// Messages of fewer bytes are sent uncompressed. Default 64, at most 65,535. A message sent in several fragments
+    /// is always compressed.
     pub const fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = if bytes < u16::MAX as usize { bytes as u16 } else { u16::MAX };
         self
@@ -148,8 +148,8 @@ impl Deflate {
     /// Shares one compressor and one decompressor among all connections that use the same
     /// [`Output`](crate::Output), which owns the pair from the first compressed message on. Such a connection holds
     /// nothing between messages; while it receives a compressed message, or sends one in fragments, it holds the shared
-    /// one, or another if that is in use. The pair is freed with the output. A compressor is replaced for a connection that agreed on
-    /// another window.
+    /// one, or another if that is in use. The pair is freed with the output. A compressor is replaced for a connection
+    /// that agreed on another window.
     ///
     /// Sharing rules out context takeover in both directions: both of its parameters are
     /// [required](DeflateParameter::Require), whatever else is configured. Default: each connection has its own pair.
@@ -176,8 +176,8 @@ impl Deflate {
         self
     }
 
-    /// Whether the negotiation limits the client's window. Default [`DeflateParameter::Prefer`]: a client offers it, and a
-    /// server then asks for it.
+    /// Whether the negotiation limits the client's window. Default [`DeflateParameter::Prefer`]: a client offers it,
+    /// and a server then asks for it.
     pub const fn client_max_window_bits(mut self, preference: DeflateParameter) -> Self {
         self.client_max_window_bits = preference;
         self

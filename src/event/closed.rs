@@ -8,9 +8,9 @@ use crate::error::{ConnectionError, Fault};
 
 /// How the connection ended: the content of the last event.
 ///
-/// If the closing handshake was completed, [`was_clean`](Self::was_clean) is true, and the code and the reason are those
-/// of the peer's Close. Otherwise [`error`](Self::error) is the cause, the code is 1006, the reason is empty, and the
-/// Close frame or HTTP response that tells the peer, if any, is in the output. `was_clean()` is always
+/// If the closing handshake was completed, [`was_clean`](Self::was_clean) is true, and the code and the reason are
+/// those of the peer's Close. Otherwise [`error`](Self::error) is the cause, the code is 1006, the reason is empty, and
+/// the Close frame or HTTP response that tells the peer, if any, is in the output. `was_clean()` is always
 /// `error().is_none()`, so a binding of the WebSocket API fires `error` before `close` exactly if there is an error.
 ///
 /// The reason is the peer's text. RFC 6455 §5.5.1: "as the data is not guaranteed to be human readable, clients MUST

@@ -2,8 +2,8 @@
 
 use super::list::List;
 
-/// The frames in an output that carry bytes of messages, in the order of the wire. Each has the distance from the end of
-/// the previous one to its own end, so removing bytes from the front changes only the frames that they belong to.
+/// The frames in an output that carry bytes of messages, in the order of the wire. Each has the distance from the end
+/// of the previous one to its own end, so removing bytes from the front changes only the frames that they belong to.
 #[derive(Debug, Default)]
 pub(super) struct BufferedAmount {
     frames: List<Frame>,

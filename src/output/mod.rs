@@ -21,42 +21,43 @@ use shared_chunks::SharedChunks;
 
 /// Bytes to write to the transport, in order.
 ///
-/// Every method that may respond to the peer (with an HTTP response, a frame, a pong, a Close) takes an `&mut Output` and
-/// appends to it. All bytes for the peer are there. It implements [`bytes::Buf`], so functions like
+/// Every method that may respond to the peer (with an HTTP response, a frame, a pong, a Close) takes an `&mut Output`
+/// and appends to it. All bytes for the peer are there. It implements [`bytes::Buf`], so functions like
 /// `tokio::io::AsyncWriteExt::write_all_buf(&mut output)` work with it; blocking callers have `write_to`. One `Output`
-/// can serve any number of connections in turn, if it is drained (or [`append`](Self::append)ed to a backlog) before the
-/// next one uses it.
+/// can serve any number of connections in turn, if it is drained (or [`append`](Self::append)ed to a backlog) before
+/// the next one uses it.
 ///
 /// # Memory
 /// A new `Output` holds no memory. Once it is used:
 ///
 /// - It copies bytes to one buffer, whose capacity is at most twice the waiting bytes, or 128 KiB if it was that large.
-///   When the output is drained, it keeps a buffer of up to 128 KiB and frees a larger one. While bytes move to a larger
-///   or smaller buffer there are two, with a total capacity of at most 2.75 times the most bytes that have waited. While
-///   a message is compressed, there is also room for the whole message. On average, each byte moves a constant number of
-///   times, even if the peer reads little at a time.
+///   When the output is drained, it keeps a buffer of up to 128 KiB and frees a larger one. While bytes move to a
+///   larger or smaller buffer there are two, with a total capacity of at most 2.75 times the most bytes that have
+///   waited. While a message is compressed, there is also room for the whole message. On average, each byte moves a
+///   constant number of times, even if the peer reads little at a time.
 /// - It holds two kinds of payload by reference until their last byte is written: one of 16 KiB or more that a server
-///   sends as [`Bytes`], and a frame that was prepared for many connections. While one byte of such a payload waits, all
-///   of it stays in memory: that is how `Bytes` works. A reference takes up to 80 bytes, and 110 while the list grows.
+///   sends as [`Bytes`], and a frame that was prepared for many connections. While one byte of such a payload waits,
+///   all of it stays in memory: that is how `Bytes` works. A reference takes up to 80 bytes, and 110 while the list
+///   grows.
 /// - A frame whose bytes are [counted](Self::buffered_amount) takes up to 48 bytes, and 66 while the list grows.
 /// - The counts of pongs with messages between them take up to 3 KiB in all.
 ///
-/// When it is drained, each of these lists keeps room for 64 entries. With `Deflate::shared`, an output also holds, until
-/// it is dropped, the compressor and the decompressor of all connections that it serves.
+/// When it is drained, each of these lists keeps room for 64 entries. With `Deflate::shared`, an output also holds,
+/// until it is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
-/// Read from a peer only while [`len`](Self::len) is below a limit that you choose. Then an output never holds more than
-/// that limit, plus the responses to one read (three times the bytes that it brought, or that were buffered until the
-/// request was accepted, plus 512), plus the bytes that you send.
+/// Read from a peer only while [`len`](Self::len) is below a limit that you choose. Then an output never holds more
+/// than that limit, plus the responses to one read (three times the bytes that it brought, or that were buffered until
+/// the request was accepted, plus 512), plus the bytes that you send.
 ///
 /// Do this only on the server: a client must continue to read, even if many bytes wait. If both ends stop reading, each
 /// waits for the other. For the same reason, a client must not wait until everything is written, as `write_all_buf`
 /// does, without reading at the same time. And give up a peer that reads nothing for too long.
 ///
 /// # Vectored writes
-/// The waiting bytes are one [`chunk`](Buf::chunk), or several if payloads are held by reference: then `chunks_vectored`
-/// (with the feature `std`) returns them together. A transport that accepts [`Bytes`] gets each payload without a copy
-/// from [`copy_to_bytes`](Buf::copy_to_bytes) with the length of one chunk.
+/// The waiting bytes are one [`chunk`](Buf::chunk), or several if payloads are held by reference: then
+/// `chunks_vectored` (with the feature `std`) returns them together. A transport that accepts [`Bytes`] gets each
+/// payload without a copy from [`copy_to_bytes`](Buf::copy_to_bytes) with the length of one chunk.
 ///
 /// # Examples
 /// ```
@@ -254,8 +255,8 @@ impl Buf for Output {
         self.queue.advance(own);
     }
 
-    /// Removes and returns the first `count` bytes, or all bytes if there are fewer. Does not copy them if they are part
-    /// of one payload held by reference.
+    /// Removes and returns the first `count` bytes, or all bytes if there are fewer. Does not copy them if they are
+    /// part of one payload held by reference.
     fn copy_to_bytes(&mut self, count: usize) -> Bytes {
         let count = count.min(self.len());
         if let Some(shared) = self.shared_chunks().share(count) {

@@ -94,10 +94,10 @@ fn clamp(len: usize) -> u32 {
 
 /// The groups of pongs before the last one, in the order of the wire.
 ///
-/// Keeps at most [`KEPT_ENTRIES`] groups. Before one more is added, the two neighbours with the fewest bytes are merged,
-/// as if the pongs of the second followed those of the first directly. As bytes are written, the count may therefore be
-/// too low, never too high, and by no more than the length of the partly written group: of n groups, the two shortest
-/// neighbours have at most 2/(n - 1) of all bytes.
+/// Keeps at most [`KEPT_ENTRIES`] groups. Before one more is added, the two neighbours with the fewest bytes are
+/// merged, as if the pongs of the second followed those of the first directly. As bytes are written, the count may
+/// therefore be too low, never too high, and by no more than the length of the partly written group: of n groups, the
+/// two shortest neighbours have at most 2/(n - 1) of all bytes.
 #[derive(Debug, Default)]
 pub(super) struct PongGroups {
     groups: List<Group>,

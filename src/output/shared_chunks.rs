@@ -99,8 +99,8 @@ impl SharedChunks {
         room - places.len()
     }
 
-    /// Removes the first `count` bytes; drops each payload with its last byte. Returns how many of the removed bytes are
-    /// the output's own.
+    /// Removes the first `count` bytes; drops each payload with its last byte. Returns how many of the removed bytes
+    /// are the output's own.
     pub(super) fn advance(&mut self, count: usize) -> usize {
         let (mut left, mut own) = (count, 0_usize);
         while let Some(first) = self.queue.front_mut() {

@@ -17,8 +17,8 @@ use crate::mask::kernel;
 
 impl Output {
     /// Moves all bytes of `other` to the end of this output, for instance from a shared output to the backlog of a
-    /// connection whose socket is full. Payloads held by reference are not copied. Other bytes are, unless this output is
-    /// empty and the buffer of `other` is at least half full: then the buffer itself moves.
+    /// connection whose socket is full. Payloads held by reference are not copied. Other bytes are, unless this output
+    /// is empty and the buffer of `other` is at least half full: then the buffer itself moves.
     ///
     /// # Examples
     /// ```
@@ -80,8 +80,8 @@ impl Output {
         self.keep_last_pong();
     }
 
-    /// Writes a frame whose payload `fill` appends, with room for `expected` bytes, and whose header `header` makes from
-    /// the payload's length. Writes nothing if there is no memory. Returns the frame's length.
+    /// Writes a frame whose payload `fill` appends, with room for `expected` bytes, and whose header `header` makes
+    /// from the payload's length. Writes nothing if there is no memory. Returns the frame's length.
     #[cfg(feature = "deflate")]
     pub(crate) fn put_framed(
         &mut self,
@@ -132,8 +132,8 @@ impl Output {
         }
     }
 
-    /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last one
-    /// is written, and nothing follows it. Returns the length of the frame that was replaced.
+    /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last
+    /// one is written, and nothing follows it. Returns the length of the frame that was replaced.
     pub(crate) fn put_pong(
         &mut self,
         header: &EncodedHeader,
