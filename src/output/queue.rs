@@ -44,7 +44,7 @@ impl Queue {
         &mut self.bytes
     }
 
-    /// As [`with_room`](Self::with_room), if there is memory.
+    /// Like [`with_room`](Self::with_room), but returns an error if there is no memory.
     pub(super) fn try_with_room(&mut self, additional: usize) -> Result<&mut Vec<u8>, TryReserveError> {
         if self.bytes.capacity() - self.bytes.len() < additional {
             self.try_make_room(additional)?;
@@ -73,7 +73,7 @@ impl Queue {
         }
     }
 
-    /// Moves the waiting bytes to a buffer of this capacity, if there is memory.
+    /// Moves the waiting bytes to a buffer of this capacity; returns an error if there is no memory.
     fn relocate(&mut self, capacity: usize) -> Result<(), TryReserveError> {
         if self.taken == 0 && capacity >= self.bytes.capacity() {
             // The allocator may be able to extend the buffer in place.
@@ -87,7 +87,7 @@ impl Queue {
         }
     }
 
-    /// Removes the first `count` waiting bytes; there must be as many.
+    /// Removes the first `count` waiting bytes. `count` must not exceed their number.
     #[inline]
     pub(super) fn advance(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(count);
@@ -113,7 +113,8 @@ impl Queue {
         (self.taken, self.mark) = (0, 0);
     }
 
-    /// Removes the last `count` waiting bytes; there must be as many. The mark must not be after the new end.
+    /// Removes the last `count` waiting bytes. `count` must not exceed their number, and the mark must not be after the
+    /// new end.
     pub(super) fn truncate(&mut self, count: usize) {
         self.bytes.truncate(self.bytes.len().saturating_sub(count));
     }

@@ -118,7 +118,7 @@ impl Output {
         self.codecs.as_deref_mut().ok_or(OutOfMemory)
     }
 
-    /// Makes room for `additional` bytes, if there is memory.
+    /// Makes room for `additional` bytes; returns an error if there is no memory.
     pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
         self.queue.try_with_room(additional)?;
         Ok(())

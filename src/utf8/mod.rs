@@ -15,7 +15,7 @@ pub(crate) struct Utf8Stream {
     len: u8,
 }
 
-/// Where bytes stop being UTF-8.
+/// The position of the first byte that makes text invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utf8Error {
     /// The index in the piece of the first byte that no valid text can have there.

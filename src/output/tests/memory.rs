@@ -172,7 +172,8 @@ fn bytes_move_a_constant_number_of_times() {
     }
 }
 
-/// An adversary writes and takes exactly as many bytes as make the bytes move again, at every fill level of the buffer.
+/// An adversary writes and takes exactly the bytes that make the waiting bytes move again, at every fill level of the
+/// buffer.
 #[test]
 fn bytes_move_a_constant_number_of_times_at_every_border() {
     for (size, share) in [1000, 300_000].into_iter().flat_map(|size| (1..100).map(move |share| (size, share))) {
