@@ -309,7 +309,7 @@ fn handshake_errors_have_the_documented_offset() {
     const REST: &str = "Host: a\r\n\r\n";
     let offset = |head: &[u8], read: usize| {
         let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
-        let mut events = head.chunks(read).flat_map(|bytes| {
+        let mut events = head.chunks(read).filter_map(|bytes| {
             let mut bytes = bytes.to_vec();
             let event = server.receive(&mut Input::new(&mut bytes), &mut output);
             event.map(Event::into_owned)
