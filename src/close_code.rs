@@ -4,10 +4,10 @@ use core::fmt;
 
 use crate::utf8;
 
-/// A status code that may travel in a Close frame (RFC 6455 §7.4, IANA "WebSocket Close Code Number Registry").
+/// A status code that a Close frame may carry (RFC 6455 §7.4, IANA "WebSocket Close Code Number Registry").
 ///
-/// Codes that must never be sent (1005, 1006, 1015), the reserved 1004 and everything outside the ranges of §7.4.2
-/// cannot be made; 1005 and 1006 are cases of [`CloseStatus`] instead.
+/// There is no value for codes that must never be sent (1005, 1006, 1015), the reserved 1004, and numbers outside the
+/// ranges of §7.4.2; 1005 and 1006 are cases of [`CloseStatus`] instead.
 ///
 /// # Examples
 /// ```
@@ -44,7 +44,7 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: the server is overloaded; clients should connect elsewhere or later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// 1014: a gateway or proxy got an invalid response from the server behind it.
+    /// 1014: a gateway or proxy got an invalid response from its upstream server.
     pub const BAD_GATEWAY: Self = Self(1014);
     /// 3000: registered as "Unauthorized".
     pub const UNAUTHORIZED: Self = Self(3000);
@@ -53,7 +53,7 @@ impl CloseCode {
     /// 3008: registered as "Timeout".
     pub const TIMEOUT: Self = Self(3008);
 
-    /// The code, or `None` if it may not travel in a Close frame.
+    /// The code with this number, or `None` if a Close frame must not carry it.
     #[must_use]
     pub const fn new(code: u16) -> Option<Self> {
         match code {
@@ -83,19 +83,19 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// What is known of a connection's end (RFC 6455 §7.1.5, "The WebSocket Connection Close Code").
+/// The peer's Close code, or its absence (RFC 6455 §7.1.5, "The WebSocket Connection Close Code").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseStatus {
     /// The peer's Close frame carried this code.
     Code(CloseCode),
-    /// The peer's Close frame carried no code. Known as 1005, which never travels.
+    /// The peer's Close frame carried no code. Reported as 1005, which is never sent.
     NoStatus,
-    /// No Close frame was received. Known as 1006, which never travels.
+    /// No Close frame was received. Reported as 1006, which is never sent.
     Abnormal,
 }
 
 impl CloseStatus {
-    /// The number that the WebSocket API's `CloseEvent.code` shows: the code, 1005 or 1006.
+    /// The WebSocket API's `CloseEvent.code`: the code, 1005 or 1006.
     ///
     /// # Examples
     /// ```
@@ -141,17 +141,17 @@ pub(crate) fn parse_close_payload(payload: &[u8]) -> Result<(CloseStatus, &str),
     }
 }
 
-/// The longest reason that fits into a Close frame: 125 bytes less two for the code (RFC 6455 §5.5.1).
+/// The most bytes of a reason in a Close frame: 125, minus two for the code (RFC 6455 §5.5.1).
 pub(crate) const MAX_REASON: usize = 123;
 
-/// As much of the reason as fits, cut at a character border.
+/// The longest prefix of the reason that fits into a Close frame and ends between two characters.
 pub(crate) fn cut_reason(reason: &str) -> &str {
     let fits = |end: &usize| reason.is_char_boundary(*end);
     let end = (0..=MAX_REASON.min(reason.len())).rev().find(fits).unwrap_or_default();
     reason.get(..end).unwrap_or_default()
 }
 
-/// Why the arguments of a browser's `close(code, reason)` are refused (the WHATWG standard's `close` method).
+/// The exception that a browser's `close(code, reason)` throws (the WHATWG standard's `close` method).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScriptCloseError {
@@ -172,7 +172,7 @@ impl fmt::Display for ScriptCloseError {
 
 impl core::error::Error for ScriptCloseError {}
 
-/// The code of a browser's `close(code, reason)`, checked by the WHATWG's rules.
+/// Checks the arguments of a browser's `close(code, reason)` by the WHATWG's rules; returns the code to send.
 pub(crate) fn check_script_close(code: Option<u16>, reason: &str) -> Result<Option<CloseCode>, ScriptCloseError> {
     let code = match code {
         None => None,

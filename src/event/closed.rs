@@ -8,11 +8,10 @@ use crate::error::{ConnectionError, Fault};
 
 /// How the connection ended: the content of the last event.
 ///
-/// There are two ways. Either the closing handshake was completed: [`was_clean`](Self::was_clean) is true, and the code
-/// and the reason are those of the peer's Close. Or it was not: then [`error`](Self::error) says why, the code is 1006,
-/// the reason is empty, and the Close frame or HTTP response that tells the peer, if there is one, is in the output.
-/// `was_clean()` is always `error().is_none()`, so a binding of the WebSocket API fires `error` before `close` exactly
-/// if there is one.
+/// If the closing handshake was completed, [`was_clean`](Self::was_clean) is true, and the code and the reason are
+/// those of the peer's Close. Otherwise [`error`](Self::error) is the cause, the code is 1006, the reason is empty, and
+/// the Close frame or HTTP response that tells the peer, if any, is in the output. `was_clean()` is always
+/// `error().is_none()`, so a binding of the WebSocket API fires `error` before `close` exactly if there is an error.
 ///
 /// The reason is the peer's text. RFC 6455 §5.5.1: "as the data is not guaranteed to be human readable, clients MUST
 /// NOT show it to end users."
@@ -31,8 +30,8 @@ use crate::error::{ConnectionError, Fault};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Boxed, so that the largest event stays small: it comes once in a connection's life. `None` for
-    /// [`OUT_OF_MEMORY`], for which no box can be had.
+    /// Boxed, because it occurs once per connection and would make every event larger. `None` means
+    /// [`OUT_OF_MEMORY`], which must not allocate.
     end: Option<Box<End>>,
 }
 
@@ -46,12 +45,12 @@ enum End {
 static OUT_OF_MEMORY: End = End::Failed(ConnectionError::OutOfMemory);
 
 impl Closed {
-    /// By a closing handshake, in which the peer's Close said this.
+    /// A clean end, with the status and the reason of the peer's Close.
     pub(crate) fn cleanly(status: CloseStatus, reason: &str) -> Self {
         Self { end: Some(Box::new(End::Cleanly(status, reason.into()))) }
     }
 
-    /// Without a closing handshake.
+    /// An end without a completed closing handshake.
     pub(crate) fn failed(error: impl Into<ConnectionError>) -> Self {
         Self { end: Some(Box::new(End::Failed(error.into()))) }
     }
@@ -60,7 +59,7 @@ impl Closed {
         self.end.as_deref().unwrap_or(&OUT_OF_MEMORY)
     }
 
-    /// The status and the reason of the peer's Close, if the connection ends by it.
+    /// The status and the reason of the peer's Close, if the end is clean.
     pub(crate) fn received_close(&self) -> Option<(CloseStatus, &str)> {
         match self.end() {
             End::Cleanly(status, reason) => Some((*status, reason)),
@@ -68,13 +67,13 @@ impl Closed {
         }
     }
 
-    /// What the peer's Close said, if there was one.
+    /// The status of the peer's Close; [`Abnormal`](CloseStatus::Abnormal) without one.
     #[must_use]
     pub fn status(&self) -> CloseStatus {
         self.received_close().map_or(CloseStatus::Abnormal, |(status, _)| status)
     }
 
-    /// The number of [`status`](Self::status): what the WebSocket API's `CloseEvent.code` shows.
+    /// The number of [`status`](Self::status), which is the WebSocket API's `CloseEvent.code`.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.status().code()
@@ -86,14 +85,14 @@ impl Closed {
         self.received_close().map_or("", |(_, reason)| reason)
     }
 
-    /// Whether the closing handshake was completed (RFC 6455 §7.1.4): what the WebSocket API's `CloseEvent.wasClean`
-    /// shows. True exactly if there is no [`error`](Self::error).
+    /// Whether the closing handshake was completed (RFC 6455 §7.1.4): the WebSocket API's `CloseEvent.wasClean`. True
+    /// exactly if there is no [`error`](Self::error).
     #[must_use]
     pub fn was_clean(&self) -> bool {
         self.error().is_none()
     }
 
-    /// Why the connection ended without a closing handshake; `None` exactly if it [was clean](Self::was_clean).
+    /// The cause of an end without a closing handshake; `None` exactly if it [was clean](Self::was_clean).
     ///
     /// # Examples
     /// ```

@@ -48,11 +48,11 @@ pub(super) fn check_response(elements: &[Extension], config: &Deflate) -> Option
     // offer allowed.
     let too_large = Parameters::offer(config, DeflateParameter::Require)
         .server_max_window_bits
-        .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));
+        .is_some_and(|offered| response.server_max_window_bits.is_some_and(|selected| selected > offered));
     // §7.1.2.2: a response may limit the client's window only if that was offered, and always with a value.
     let mismatched = match (response.client_max_window_bits, offer.client_max_window_bits) {
         (None, _) => config.client_max_window_bits == DeflateParameter::Require,
-        (Some(answered), offered) => answered.is_none() || offered.is_none(),
+        (Some(selected), offered) => selected.is_none() || offered.is_none(),
     };
     if missing || too_large || mismatched { None } else { Some(agreed_as_client(response, config)) }
 }

@@ -108,14 +108,14 @@ impl Negotiated {
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
     pub(crate) fn check_extensions(
         &mut self,
-        answered: &[Extension],
+        selected: &[Extension],
         config: &Config,
     ) -> Result<(), HandshakeErrorKind> {
-        if answered.is_empty() {
+        if selected.is_empty() {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|config| deflate::check_response(answered, config)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|config| deflate::check_response(selected, config)) {
             self.deflate = Some(agreed);
             return Ok(());
         }

@@ -12,9 +12,9 @@ use crate::mask::apply_mask;
 use crate::mask::kernel;
 
 impl Output {
-    /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Payloads that are held by reference are not copied. Other bytes are, unless
-    /// this output is empty and the buffer of the other one is at least half full: then that moves as it is.
+    /// Moves all bytes of `other` to the end of this output, for instance from a shared output to the backlog of a
+    /// connection whose socket is full. Payloads held by reference are not copied. Other bytes are, unless this output
+    /// is empty and the buffer of `other` is at least half full: then the buffer itself moves.
     ///
     /// # Examples
     /// ```
@@ -32,15 +32,15 @@ impl Output {
         }
         if self.is_empty() && other.queue.is_well_filled() {
             core::mem::swap(self, other);
-            // Only the bytes move.
+            // The shared compressors stay.
             core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else {
             let (own, waiting) = (self.own().len(), self.len());
             self.append_pongs(own, other);
             if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.is_empty()) {
-                let behind = self.extras.get_or_insert_default();
-                behind.shared_chunks.append(own, &mut extras.shared_chunks);
-                behind.buffered.append(waiting, &mut extras.buffered);
+                let own_extras = self.extras.get_or_insert_default();
+                own_extras.shared_chunks.append(own, &mut extras.shared_chunks);
+                own_extras.buffered.append(waiting, &mut extras.buffered);
             }
             self.write(other.own());
         }
@@ -51,13 +51,13 @@ impl Output {
         self.queue.with_room(bytes.len()).extend_from_slice(bytes);
     }
 
-    /// Puts what `fill` appends, likely of about the expected length.
+    /// Lets `fill` append bytes, with room for `expected` bytes.
     pub(crate) fn write_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         fill(self.queue.with_room(expected));
         self.queue.shrink();
     }
 
-    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
+    /// Writes a frame: its encoded header, which ends in `key` if there is one, and its payload, masked with `key`.
     /// Returns the frame's length.
     #[inline]
     pub(crate) fn write_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
@@ -66,8 +66,8 @@ impl Output {
         header.as_ref().len() + payload.len()
     }
 
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A
-    /// frame that was prepared whole, for many connections, has all of it in `payload`.
+    /// Writes a frame: its header, and its payload by reference, which is faster from `REFERENCE_MIN` bytes on. A frame
+    /// that was prepared for many connections has its header in `payload`, too.
     pub(crate) fn write_shared_frame(&mut self, header: &[u8], payload: Bytes) {
         self.write(header);
         let own = self.own().len();
@@ -75,8 +75,8 @@ impl Output {
         self.keep_last_pong();
     }
 
-    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
-    /// Returns the frame's length.
+    /// Writes a frame whose payload `fill` appends, with room for `expected` bytes, and whose header `header` makes
+    /// from the payload's length. Writes nothing if there is no memory. Returns the frame's length.
     pub(crate) fn write_frame_with(
         &mut self,
         expected: usize,
@@ -93,7 +93,7 @@ impl Output {
             if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
                 apply_mask(key, payload);
             }
-            // The header takes the place that was kept for the longest one.
+            // The header replaces the room reserved for the longest one.
             bytes.splice(start..payload, header.as_ref().iter().copied());
         } else {
             bytes.truncate(start);
@@ -108,14 +108,13 @@ impl Output {
         &mut self.codecs
     }
 
-    /// Makes room for a frame of so many bytes, if there is memory.
+    /// Makes room for `additional` bytes; returns an error if there is no memory.
     pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
         self.queue.try_with_room(additional)?;
         Ok(())
     }
 
-    /// Counts the frame that was put last as carrying so many bytes of a message, for
-    /// [`buffered_amount`](Self::buffered_amount).
+    /// Counts `message_bytes` bytes of a message for the last frame, for [`buffered_amount`](Self::buffered_amount).
     pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
         if message_bytes > 0 {
             let waiting = self.len();
@@ -123,8 +122,8 @@ impl Output {
         }
     }
 
-    /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last one
-    /// is written, and nothing follows it. Returns the length of the frame that was replaced.
+    /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last
+    /// one is written, and nothing follows it. Returns the length of the frame that was replaced.
     pub(crate) fn write_pong(
         &mut self,
         header: &EncodedHeader,

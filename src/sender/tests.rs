@@ -90,9 +90,8 @@ fn a_close_has_a_code_and_a_reason_or_neither() {
 fn fragments_are_one_message() {
     for (mut sender, mut state, mut output) in [server(&Config::new()), client(&Config::new())] {
         let masks = state.is_some();
-        let mut write = |kind, payload: &[u8], fin| {
-            sender.write_fragment(kind, payload, fin, true, &mut state, &mut output)
-        };
+        let mut write =
+            |kind, payload: &[u8], fin| sender.write_fragment(kind, payload, fin, true, &mut state, &mut output);
         assert_eq!(write(MessageKind::Text, b"a\xe2\x82", false), Ok(false));
         assert_eq!(write(MessageKind::Binary, b"", true), Err(SendError::MessageInProgress));
         assert_eq!(write(MessageKind::Text, b"\xff", false), Err(SendError::InvalidUtf8));

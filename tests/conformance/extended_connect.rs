@@ -169,7 +169,8 @@ fn connection_specific_headers_are_neither_sent_nor_accepted() {
     let accept = accept.expect("valid headers");
     let (answer, _) = parse(&rfc_request()).accept(&accept, &Config::new()).expect("the answer is valid");
     assert_eq!(owned(answer.headers().iter()), fields(&[("x-own", "y")]));
-    let required = Reject::new(426).expect("the status is a rejection").header("Keep-Alive", "timeout=5").expect("a valid header");
+    let required =
+        Reject::new(426).expect("the status is a rejection").header("Keep-Alive", "timeout=5").expect("a valid header");
     let answer = parse(&rfc_request()).reject(&required);
     assert_eq!(answer.status(), 400, "RFC 9110 §15.5.22: 426 asks for an upgrade, which HTTP/2 does not have");
     assert_eq!(owned(answer.headers().iter()), fields(&[("sec-websocket-version", "13")]));

@@ -209,7 +209,10 @@ fn rejections_are_written_exactly() {
     let elsewhere = Reject::new(302).map(|elsewhere| elsewhere.header("Location", "wss://other.example/chat"));
     let expected = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/chat\r\nConnection: close\r\n\
         Content-Length: 0\r\n\r\n";
-    assert_eq!(rejected_with(&elsewhere.expect("the status is a rejection").expect("a valid header")), expected.as_bytes());
+    assert_eq!(
+        rejected_with(&elsewhere.expect("the status is a rejection").expect("a valid header")),
+        expected.as_bytes()
+    );
 
     // A status without a known reason phrase keeps the space before it (RFC 9112 §4).
     let expected = "HTTP/1.1 599 \r\nConnection: close\r\nContent-Length: 3\r\n\r\n\x00\r\n";

@@ -1,5 +1,5 @@
-//! [`ClientRequest`]: the client's handshake request (RFC 6455 §4.1, RFC 8441 §5). [`ClientHandshake`]: its headers, and
-//! the check of the response.
+//! [`ClientRequest`]: the client's handshake request (RFC 6455 §4.1, RFC 8441 §5). [`ClientHandshake`]: its headers,
+//! and the check of the response.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -264,9 +264,9 @@ impl Request {
             Ok(agreed) => agreed,
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
-        let further = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
+        let added = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
         let subprotocol = accept.subprotocol.as_ref().map_or(0, String::len);
-        output.write_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
+        output.write_with(EXPECTED_LEN + subprotocol + added.sum::<usize>(), |head| {
             if self.expects_continue() {
                 head.extend_from_slice(CONTINUE);
             }

@@ -1,4 +1,4 @@
-//! What an [`Output`] holds, how often bytes move in it, and which pongs it counts.
+//! The memory of an [`Output`], how often bytes move in it, and which pongs it counts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,9 +8,9 @@ use super::super::*;
 use super::{Frame, Model};
 use crate::frame::EncodedHeader;
 
-/// An output in which a payload always waits holds the headers that wait, and not those that were written.
+/// The queue does not grow while a payload always waits: the memory of written headers is used again.
 #[test]
-fn written_headers_do_not_pile_up() {
+fn written_headers_do_not_accumulate() {
     let payload = Bytes::from(alloc::vec![7; 1 << 20]);
     let mut output = Output::new();
     for _ in 0..10_000 {
@@ -20,9 +20,9 @@ fn written_headers_do_not_pile_up() {
     assert!(output.chunk().len() == payload.len() && output.queue.capacity() <= 100, "{}", output.queue.capacity());
 }
 
-/// Only what is used is allocated, and a drained output keeps little of it.
+/// A list is allocated at its first use, and a drained output keeps only small ones.
 #[test]
-fn lists_are_made_when_needed_and_kept_while_small() {
+fn lists_are_allocated_when_used_and_kept_while_small() {
     let mut output = Output::new();
     output.write_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
     output.count_message(0, false);
@@ -40,7 +40,7 @@ fn lists_are_made_when_needed_and_kept_while_small() {
     }
 }
 
-/// Of lists that are mostly written, twice the entries that wait are kept, or a few.
+/// The capacity of a list is at most twice its waiting entries, or `KEPT_ENTRIES`.
 #[test]
 fn lists_shrink_as_they_are_written() {
     let mut output = Output::new();
@@ -57,9 +57,9 @@ fn lists_shrink_as_they_are_written() {
     }
 }
 
-/// An idle connection's backlog, to which there is nothing to append, does not get the buffer that all share.
+/// Appending a drained shared output leaves its buffer there: an idle connection's backlog gets no memory.
 #[test]
-fn appending_nothing_moves_no_memory() {
+fn appending_an_empty_output_moves_no_memory() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
     shared.write(&[7; 1000]);
     shared.advance(1000);
@@ -67,9 +67,9 @@ fn appending_nothing_moves_no_memory() {
     assert!(shared.queue.capacity() >= 1000 && backlog.queue.capacity() == 0);
 }
 
-/// Lists that are empty are not worth one.
+/// Appending an output with empty lists allocates no lists.
 #[test]
-fn appending_bytes_makes_no_lists() {
+fn appending_bytes_allocates_no_lists() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
     shared.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
     shared.count_message(1, false);
@@ -81,15 +81,15 @@ fn appending_bytes_makes_no_lists() {
     assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
 }
 
-/// What is written makes room only where there is none.
+/// Waiting bytes move only when the rest of the buffer is full.
 #[test]
-fn bytes_move_only_for_want_of_room() {
+fn bytes_move_only_if_room_is_needed() {
     let mut output = Output::new();
     output.write_with(200, |bytes| bytes.extend([7; 100]));
     assert_eq!(output.queue.capacity(), 200);
     output.advance(90);
     let place = output.chunk().as_ptr();
-    // The second fills it to the last byte.
+    // The second time, they fill the buffer to the last byte.
     for _ in 0..2 {
         output.write(&[7; 50]);
         assert_eq!((output.chunk().as_ptr(), output.queue.capacity()), (place, 200));
@@ -109,7 +109,7 @@ fn a_drained_buffer_is_kept_up_to_a_size() {
     }
 }
 
-/// Watches the queue of an output: what moves in it, and what it holds.
+/// An output whose moved bytes and capacity are checked after each step.
 #[derive(Debug, Default)]
 struct Watched {
     output: Output,
@@ -138,7 +138,7 @@ impl Watched {
         step(&mut self.output);
         let queue = &self.output.queue;
         self.most = self.most.max(self.output.len());
-        // To a new buffer, or to the front of this one; bytes that were taken do not move.
+        // Bytes move to a new buffer or to the front of this one. Bytes that were taken do not move.
         let kept = waiting.min(queue.waiting().len());
         let is_new = queue.capacity() != capacity || queue.start() != place;
         if is_new || queue.waiting().as_ptr() < front {
@@ -155,7 +155,7 @@ impl Watched {
     }
 }
 
-/// Peers that read a little of what waits, at sizes around those where bytes move.
+/// A peer reads a part of the waiting bytes at a time, at sizes around those where bytes move.
 #[test]
 fn bytes_move_a_constant_number_of_times() {
     for waiting in [1, 100, 1000, 100_000, 1_000_000] {
@@ -172,7 +172,8 @@ fn bytes_move_a_constant_number_of_times() {
     }
 }
 
-/// An adversary puts as much as makes the buffer move once more, then takes as much as does, at every share of it.
+/// An adversary writes and takes exactly the bytes that make the waiting bytes move again, at every fill level of the
+/// buffer.
 #[test]
 fn bytes_move_a_constant_number_of_times_at_every_border() {
     for (size, share) in [1000, 300_000].into_iter().flat_map(|size| (1..100).map(move |share| (size, share))) {
@@ -181,7 +182,7 @@ fn bytes_move_a_constant_number_of_times_at_every_border() {
         for round in 0..60 {
             watched.take(watched.output.len() * share / 100);
             let capacity = watched.output.queue.capacity();
-            // Up to the end of the buffer, and one byte more.
+            // Fills the buffer to its end, then adds one byte.
             let free = watched.output.queue.free();
             watched.put(if round % 2 == 0 { free } else { 1 });
             watched.put(1);
@@ -206,9 +207,10 @@ proptest! {
     }
 }
 
-/// A pong is not the last thing any more once a payload was put after it, or appended, though no byte of the queue was.
+/// A pong is not replaced if a payload by reference follows it, whether written or appended, although no byte of the
+/// queue does.
 #[test]
-fn a_pong_before_a_payload_stays() {
+fn a_pong_before_a_payload_is_not_replaced() {
     let pong = |output: &mut Output, byte| output.write_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
     for is_appended in [false, true] {
         let (mut output, mut other) = (Output::new(), Output::new());
@@ -225,7 +227,7 @@ fn a_pong_before_a_payload_stays() {
     }
 }
 
-/// What happens to an output with more groups of pongs than are noted one by one.
+/// Operations on an output with more groups of pongs than it keeps.
 #[derive(Clone, Debug)]
 enum Step {
     Pong(usize),
@@ -243,11 +245,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where a group is that was put after others had become one, is known to the byte.
+/// The position of a group that was added after others were merged is exact.
 #[test]
-fn a_group_after_merged_ones_is_where_it_is() {
+fn a_group_after_merged_ones_has_its_exact_position() {
     let (mut output, mut model) = (Output::new(), Model::default());
-    // The shortest neighbours are the last ones.
+    // The shortest neighbours are at the end.
     let short = core::iter::repeat_n(1, 300);
     for count in core::iter::repeat_n(50, KEPT_ENTRIES).chain(short).chain([1000, 1]) {
         for _ in 0..count {
@@ -267,10 +269,10 @@ fn a_group_after_merged_ones_is_where_it_is() {
 }
 
 proptest! {
-    /// However many groups there are, few are kept, and they are never thought to be more bytes than they are, nor
-    /// many fewer.
+    /// At most `KEPT_ENTRIES` groups are kept, and the counted bytes never exceed the exact number and are less by at
+    /// most 1/31.
     #[test]
-    fn pongs_in_many_groups_are_counted_nearly(steps in vec(step(), 1..1000)) {
+    fn pongs_in_many_groups_are_counted_approximately(steps in vec(step(), 1..1000)) {
         let (mut output, mut backlog, mut model, mut most) = (Output::new(), Output::new(), Model::default(), 0);
         for step in steps {
             match step {
