@@ -214,7 +214,7 @@ impl Connection {
     ///
     /// In [`State::Connecting`] nothing goes out: a server's client sees the transport close without an HTTP response.
     /// To send one, call [`reject`](Self::reject) with the request, or, while that is still under way,
-    /// [`time_out`](Self::time_out) with [`Timeout::Opening`](crate::Timeout::Opening).
+    /// [`time_out`](Self::time_out) with [`Timeout::Handshake`](crate::Timeout::Handshake).
     pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
         self.start_closing(Some(code), cut_reason(reason), output);
     }

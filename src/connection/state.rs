@@ -316,7 +316,7 @@ impl Connection {
     /// their own; [`Timers`](crate::Timers) calls it otherwise.
     ///
     /// A timer may fire too late. A timeout that the connection does not wait for does nothing:
-    /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
+    /// [`Handshake`](Timeout::Handshake) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
     /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in `Closing` and [`State::Open`], and none of them
     /// one that [is over](Self::is_closed).
     ///
@@ -333,14 +333,14 @@ impl Connection {
     /// use websocket_proto::{Config, Connection, ConnectionError, Event, Output, Timeout};
     ///
     /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
-    /// server.time_out(Timeout::Opening, &mut output);
+    /// server.time_out(Timeout::Handshake, &mut output);
     /// assert!(server.is_closed() && output.chunk().starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
     /// let Some(Event::Closed(closed)) = server.receive_eof() else { unreachable!() };
-    /// assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
+    /// assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Handshake)));
     /// ```
     pub fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
         match (self.phase, timeout) {
-            (Phase::Handshake, Timeout::Opening) => {
+            (Phase::Handshake, Timeout::Handshake) => {
                 if self.end_with_rejection() {
                     return;
                 }
