@@ -1,5 +1,5 @@
-//! Receiving: what the [`Receiver`](crate::receiver::Receiver) and the handshake find in the input becomes events,
-//! answers and transitions.
+//! Receiving: the results of the [`Receiver`](crate::receiver::Receiver) and of the handshake become events, answers and
+//! transitions.
 
 use super::Connection;
 use super::handshake::Progress;

@@ -48,7 +48,7 @@ pub enum State {
 /// before its own. So a connection that still has early data can be `Open` or, after `close`, `CloseSent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The [`Handshake`](super::handshake::Handshake) knows how far it is.
+    /// The [`Handshake`] knows how far it is.
     Handshake,
     /// Frames go both ways.
     Open,

@@ -12,7 +12,7 @@ use crate::error::ProtocolErrorKind;
 use crate::handshake::{ClientRequest, Reject};
 use crate::input::Input;
 
-/// A connection's situation: its phase and, in the handshake, what it waits for.
+/// A phase and, in the handshake, its stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Situation {
     ReceivingRequest,
@@ -162,7 +162,7 @@ fn apply(trigger: Trigger, ws: &mut Connection, output: &mut Output) -> Vec<Even
     Vec::new()
 }
 
-/// What a peer sees: the code of a Close, or an HTTP status.
+/// The code of the Close, or the HTTP status, in the output.
 fn sent(role: Role, output: &mut Output) -> String {
     let mut bytes = output.copy_to_bytes(output.remaining()).to_vec();
     if bytes.is_empty() {
@@ -203,7 +203,7 @@ fn name(event: &Event<'_>) -> String {
     }
 }
 
-/// The phase afterwards, what was sent, and all events up to the last one.
+/// The phase afterwards, the Close or response, and all events up to the last one.
 fn outcome(situation: Situation, trigger: Trigger) -> (Phase, String, Vec<String>) {
     let mut output = Output::new();
     let mut ws = reach(situation, &mut output);
