@@ -431,7 +431,7 @@ impl fmt::Display for HandshakeErrorKind {
             Self::InvalidSubprotocol => "invalid Sec-WebSocket-Protocol",
             Self::InvalidExtensions => "invalid Sec-WebSocket-Extensions",
             Self::InvalidAccept => "missing, repeated or wrong Sec-WebSocket-Accept",
-            Self::Rejected(status) => return write!(f, "refused with HTTP status {status}"),
+            Self::Rejected(status) => return write!(f, "rejected with HTTP status {status}"),
             Self::MissingSubprotocol => "no subprotocol selected",
             Self::EarlyDataTooLarge => "too much data before the request was answered",
             Self::IncompleteHead => "end of stream before the end of the head",

@@ -17,7 +17,6 @@ mod send;
 mod state;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::close_code::CloseStatus;
 use crate::config::Config;
@@ -210,32 +209,6 @@ impl Connection {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.heap.as_ref()?.subprotocol.as_deref()
-    }
-
-    /// Gives back the buffer of an owned message, to reassemble the next one in it.
-    ///
-    /// Messages are owned if they are split over several reads or fragments; parts are owned only if they are compressed.
-    /// Without this method, each such message costs an allocation, and an idle connection keeps none. With it, the
-    /// connection keeps the buffer, whatever its size, in addition to [`Config::max_memory`](crate::Config::max_memory).
-    /// Ignored while a message is reassembled.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::borrow::Cow;
-    /// # use websocket_proto::{Connection, Event};
-    /// fn done_with(event: Event<'_>, ws: &mut Connection) {
-    ///     match event {
-    ///         Event::Binary(Cow::Owned(data)) => ws.recycle(data),
-    ///         Event::Text(Cow::Owned(text)) => ws.recycle(text.into_bytes()),
-    ///         _ => {}
-    ///     }
-    /// }
-    /// ```
-    pub fn recycle(&mut self, buffer: Vec<u8>) {
-        let is_reassembling = self.receiver.is_reassembling_whole(&self.heap);
-        if !is_reassembling && self.receives_frames() && buffer.capacity() > 0 {
-            self.heap().receiver.recycle(buffer);
-        }
     }
 
     /// The traffic since the connection opened.

@@ -249,8 +249,8 @@ impl Connection {
     /// use websocket_proto::{Config, Connection, Output, ScriptCloseError};
     ///
     /// let mut server = Connection::server(Config::new());
-    /// let refused = server.close_from_script(Some(1001), "", &mut Output::new());
-    /// assert_eq!(refused, Err(ScriptCloseError::InvalidAccess));
+    /// let rejected = server.close_from_script(Some(1001), "", &mut Output::new());
+    /// assert_eq!(rejected, Err(ScriptCloseError::InvalidAccess));
     /// ```
     pub fn close_from_script(
         &mut self,

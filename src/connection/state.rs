@@ -259,7 +259,7 @@ impl Connection {
     }
 }
 
-/// # Failures and timeouts
+/// # Failures
 impl Connection {
     /// The peer broke a rule for frames, or memory ran out.
     ///
@@ -311,7 +311,10 @@ impl Connection {
             Phase::Ended | Phase::Reported => {}
         }
     }
+}
 
+/// # Time
+impl Connection {
     /// Ends the connection because the peer took too long; [`Timeout`] says what is sent. For drivers with timers of
     /// their own; [`Timers`](crate::Timers) calls it otherwise.
     ///
