@@ -1,16 +1,17 @@
-//! The state of a connection, and every transition between states, in the order of the
-//! [life of a connection](crate::guide::life): handshake, open, closing, closed.
+//! The state of a connection, and every transition, in the order of the guide's [page](crate::guide::life) on a
+//! connection's life: handshake, open, closing, closed.
 //!
-//! ```text
-//!   Handshake ──on_opened──▶ Open ──start_closing──▶ CloseSent
-//!       │                     │                          │
-//!       │ on_handshake_error  ├── on_close_received ─────┤
-//!       │ on_rejected         │                          ▼
-//!       │                     │        client: Draining ──on_eof──▶ Ended ──report_end──▶ Reported
-//!       │                     │        server: Ended
-//!       └────────── on_eof · time_out · start_closing (Handshake) ──▶ Ended
-//!                   on_error ──▶ Reported
-//! ```
+//! | phase | transition | next phase |
+//! |---|---|---|
+//! | `Handshake` | `on_opened` | `Open` |
+//! | `Handshake` | `on_handshake_error`, `on_request_rejected`, `on_rejected`; `start_closing`, `on_eof`, `time_out` | `Ended` |
+//! | `Open` | `start_closing` | `CloseSent` |
+//! | `Open`, `CloseSent` | `on_close_received` | client: `Draining`; server: `Ended` |
+//! | `Open`, `CloseSent` | `on_error` | `Reported` |
+//! | `Open`, `CloseSent` | `on_eof`, `time_out` | `Ended` |
+//! | `Open` | `on_output_full` | `Ended` |
+//! | `Draining` | `on_eof`, `time_out` | `Ended` |
+//! | `Ended` | `report_end` | `Reported` |
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
