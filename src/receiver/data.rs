@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 
 use super::assembler::{MessageAssembler, Payload};
-use super::parser::{FrameParser, PayloadKind, PayloadReader};
+use super::parser::{FrameParser, PayloadReader};
 use super::receive::Step;
 use super::{Received, Receiver, ReceiverState, invalid_utf8};
 use crate::deflate::SharedCodecs;
@@ -24,16 +24,16 @@ impl Receiver {
         input: &mut Input<'i>,
         shared: &mut SharedCodecs,
     ) -> Result<Step<'i>, Fault> {
-        if frame.kind == PayloadKind::InvalidText {
+        if frame.is_invalid_text {
             return Err(invalid_utf8(self.position.saturating_sub(frame.remaining), 0).into());
         }
         let message = state.get().and_then(|state| state.message.as_ref());
         let most = if self.part_size == 0 { u64::MAX } else { self.part_size.into() };
         let is_available = frame.remaining <= most.min(input.len() as u64);
-        if is_available && frame.fin && !frame.is_compressed() && message.is_none() {
+        if is_available && frame.fin && !frame.is_compressed && message.is_none() {
             return self.lend_message(frame, state, input);
         }
-        let is_compressed = frame.is_compressed() || message.is_some_and(MessageAssembler::is_compressed);
+        let is_compressed = frame.is_compressed || message.is_some_and(MessageAssembler::is_compressed);
         if self.part_size > 0 {
             self.receive_part(frame, is_compressed, state.get_or_make()?, input, shared)
         } else if is_compressed {
@@ -82,7 +82,8 @@ impl Receiver {
             let spare = core::mem::take(&mut made.spare);
             made.message = Some(MessageAssembler::new(MessageKind::of(frame.opcode), false, spare));
         }
-        self.parser = FrameParser::Payload(PayloadReader { kind: PayloadKind::Reassembled, ..frame });
+        self.parser = FrameParser::Payload(frame);
+        self.is_reassembling = true;
         let message = self.continue_message(state, input)?;
         Ok(message.map_or(Step::Next, |message| Step::Received(Received::Message(message))))
     }
@@ -93,25 +94,35 @@ impl Receiver {
         state: &mut impl Lazy<ReceiverState>,
         input: &mut Input<'i>,
     ) -> Result<Option<Event<'i>>, Fault> {
+        let FrameParser::Payload(mut frame) = self.parser else { return Ok(None) };
         loop {
-            let message = self.append_payload(state, input)?;
-            if message.is_some() || !self.begin_fragment(state, input) {
-                return Ok(message);
+            let Some(message) = state.get_mut().and_then(|state| state.message.as_mut()) else { return Ok(None) };
+            self.append_payload(&mut frame, message, input)?;
+            if frame.remaining > 0 {
+                self.parser = FrameParser::Payload(frame);
+                return Ok(None);
             }
+            message.count_frame();
+            if frame.fin {
+                return self.finish_message(state).map(Some);
+            }
+            let Some(next) = self.begin_fragment(state, input) else {
+                self.end_payload();
+                return Ok(None);
+            };
+            frame = next;
         }
     }
 
     /// Appends the available part of the payload to the message.
     #[inline]
-    fn append_payload<'i>(
+    fn append_payload(
         &mut self,
-        state: &mut impl Lazy<ReceiverState>,
-        input: &mut Input<'i>,
-    ) -> Result<Option<Event<'i>>, Fault> {
+        frame: &mut PayloadReader,
+        message: &mut MessageAssembler,
+        input: &mut Input<'_>,
+    ) -> Result<(), Fault> {
         let limit = self.message_limit();
-        let FrameParser::Payload(frame) = &mut self.parser else { return Ok(None) };
-        let Some(state) = state.get_mut() else { return Ok(None) };
-        let Some(message) = &mut state.message else { return Ok(None) };
         let (start, key) = (self.position, frame.key);
         let bytes = input.consume(frame.remaining_len());
         self.position = start.wrapping_add(bytes.len() as u64);
@@ -120,50 +131,56 @@ impl Receiver {
             let room = limit.saturating_sub(message.len()).saturating_sub(bytes.len() as u64);
             if frame.fin { frame.remaining } else { room }
         };
-        message.push(key, bytes, announced).map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))?;
-        if frame.remaining > 0 {
-            return Ok(None);
-        }
-        let ends_message = frame.fin;
+        message.push(key, bytes, announced).map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))
+    }
+
+    /// The next byte starts a frame.
+    #[inline]
+    fn end_payload(&mut self) {
         self.parser = FrameParser::default();
-        message.count_frame();
-        if !ends_message {
-            return Ok(None);
-        }
+        self.is_reassembling = false;
+    }
+
+    /// The message in progress, whose last frame ends here.
+    #[inline]
+    fn finish_message<'i>(&mut self, state: &mut impl Lazy<ReceiverState>) -> Result<Event<'i>, Fault> {
+        self.end_payload();
+        let Some(state) = state.get_mut() else { return Err(Fault::OutOfMemory) };
+        let Some(message) = &mut state.message else { return Err(Fault::OutOfMemory) };
         if !message.is_complete() {
             return Err(invalid_utf8(self.position, 0).into());
         }
         let payload = message.take()?;
         state.message = None;
         self.count(payload.len(), true);
-        Ok(Some(payload.into_message()))
+        Ok(payload.into_message())
     }
 
     /// Begins the next fragment of the message, if its header is complete and nothing about it needs the full parser.
     #[inline]
-    pub(super) fn begin_fragment(&mut self, state: &impl Lazy<ReceiverState>, input: &mut Input<'_>) -> bool {
+    pub(super) fn begin_fragment(
+        &mut self,
+        state: &impl Lazy<ReceiverState>,
+        input: &mut Input<'_>,
+    ) -> Option<PayloadReader> {
         const NEXT: u8 = Opcode::Continuation as u8;
         const LAST: u8 = FIN | NEXT;
 
-        let (FrameParser::Header(_), [first @ (NEXT | LAST), second, ..]) = (&self.parser, input.peek()) else {
-            return false;
-        };
-        let (fin, second) = (*first == LAST, *second);
-        let Some((header, len)) = self.fast_lengths(second, input.peek()) else { return false };
+        let [first @ (NEXT | LAST), second, ..] = *input.peek() else { return None };
+        let (header, len) = self.fast_lengths(second, input.peek())?;
         if !self.fits_next(len, state) || input.len() < header {
-            return false;
+            return None;
         }
         let header = input.consume(header);
         self.position = self.position.saturating_add(header.len() as u64);
-        let key = if second & MASK != 0 { header.last_chunk().copied().unwrap_or_default() } else { [0; 4] };
-        self.parser = FrameParser::Payload(PayloadReader {
+        let key = if second & MASK != 0 { *header.last_chunk()? } else { [0; 4] };
+        Some(PayloadReader {
             opcode: Opcode::Continuation,
-            fin,
-            kind: PayloadKind::Reassembled,
-            is_masked: self.expects_mask,
+            fin: first == LAST,
+            is_compressed: false,
+            is_invalid_text: false,
             key,
             remaining: len as u64,
-        });
-        true
+        })
     }
 }

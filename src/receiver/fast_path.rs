@@ -4,7 +4,7 @@
 use alloc::borrow::Cow;
 
 use super::assembler::MessageAssembler;
-use super::parser::{FrameParser, PayloadKind, PayloadReader};
+use super::parser::{FrameParser, PayloadReader};
 use super::{Receiver, ReceiverState};
 use crate::event::Event;
 use crate::frame::{FIN, MASK, Opcode};
@@ -58,8 +58,8 @@ impl Receiver {
                 self.parser = FrameParser::Payload(PayloadReader {
                     opcode: Opcode::Text,
                     fin: true,
-                    kind: PayloadKind::InvalidText,
-                    is_masked: self.expects_mask,
+                    is_compressed: false,
+                    is_invalid_text: true,
                     key,
                     remaining: (len - error.index) as u64,
                 });
@@ -91,17 +91,18 @@ impl Receiver {
         self.parser = FrameParser::Payload(PayloadReader {
             opcode,
             fin: true,
-            kind: PayloadKind::Reassembled,
-            is_masked: self.expects_mask,
+            is_compressed: false,
+            is_invalid_text: false,
             key,
             remaining: len as u64,
         });
+        self.is_reassembling = true;
     }
 
     /// Whether the next byte is in the payload of a message that is reassembled.
     #[inline]
     pub(crate) fn is_reassembling(&self) -> bool {
-        matches!(self.parser, FrameParser::Payload(PayloadReader { kind: PayloadKind::Reassembled, .. }))
+        self.is_reassembling
     }
 
     /// Appends a short read from within the payload of a message that is reassembled, if nothing about it needs a

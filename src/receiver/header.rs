@@ -1,7 +1,7 @@
 //! Frame headers, checked against this point of the connection.
 
 use super::checks::Checks;
-use super::parser::{FrameParser, PayloadKind, PayloadReader};
+use super::parser::{FrameParser, PayloadReader};
 use super::receive::Step;
 use super::{Receiver, ReceiverState};
 use crate::error::{Fault, ProtocolError};
@@ -41,8 +41,8 @@ impl Receiver {
         self.parser = FrameParser::Payload(PayloadReader {
             opcode,
             fin,
-            kind: if rsv == 0 { PayloadKind::Plain } else { PayloadKind::Compressed },
-            is_masked: self.expects_mask,
+            is_compressed: rsv != 0,
+            is_invalid_text: false,
             key,
             remaining,
         });

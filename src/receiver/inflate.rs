@@ -51,7 +51,7 @@ impl Receiver {
             return Ok(Step::NeedsInput);
         }
         let kind = MessageKind::of(frame.opcode);
-        state.message.get_or_insert_with(|| MessageAssembler::new(kind, frame.is_compressed(), Vec::new()));
+        state.message.get_or_insert_with(|| MessageAssembler::new(kind, frame.is_compressed, Vec::new()));
         self.inflate_frame(&mut frame, state, input, shared)?;
         if frame.remaining > 0 {
             self.parser = FrameParser::Payload(frame);

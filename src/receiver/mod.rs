@@ -54,6 +54,8 @@ pub(crate) struct Receiver {
     max_fragments: u32,
     /// 0 if messages are delivered whole.
     part_size: u32,
+    /// Whether the next byte is inside a payload that goes, as it is, into a message that is delivered whole.
+    is_reassembling: bool,
     /// Whether the peer must mask its frames: it is the client.
     expects_mask: bool,
     /// Set if permessage-deflate is in use.
@@ -110,6 +112,7 @@ impl Receiver {
             max_frame_size: config.max_frame_size,
             max_fragments: config.max_fragments,
             part_size: config.part_size,
+            is_reassembling: false,
             expects_mask,
             inflate: None,
         }
@@ -126,6 +129,7 @@ impl Receiver {
     /// Forgets the frame in progress: nothing more is received.
     pub(crate) fn stop(&mut self) {
         self.parser = FrameParser::default();
+        self.is_reassembling = false;
     }
 
     /// Bytes consumed since the connection began.

@@ -21,37 +21,22 @@ impl Default for FrameParser {
 pub(super) struct PayloadReader {
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
-    pub(super) kind: PayloadKind,
-    pub(super) is_masked: bool,
+    /// RSV1: the first frame of a compressed message.
+    pub(super) is_compressed: bool,
+    /// The fast path found text that is not UTF-8. The full parser reports it.
+    pub(super) is_invalid_text: bool,
     /// The mask key for the next byte; zeros if the frame is not masked.
     pub(super) key: [u8; 4],
-    /// Bytes of the payload still to come; for [`PayloadKind::InvalidText`], from the first invalid byte on.
+    /// Bytes of the payload still to come; of invalid text, from the first invalid byte on.
     pub(super) remaining: u64,
-}
-
-/// How a payload is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PayloadKind {
-    /// RSV1 is not set; nothing is read yet, or parts of it are delivered.
-    Plain,
-    /// RSV1 is set: this is the first frame of a compressed message.
-    Compressed,
-    /// The bytes go, as they are, into a message that is delivered whole.
-    Reassembled,
-    /// Text in which the fast path found a fault. The full parser reports it.
-    InvalidText,
 }
 
 impl PayloadReader {
     /// Applies the mask to `bytes`, which start `ahead` bytes after the current position.
     pub(super) fn unmask(&self, ahead: usize, bytes: &mut [u8]) {
-        if self.is_masked {
+        if self.key != [0; 4] {
             apply_mask(rotate_key(self.key, ahead), bytes);
         }
-    }
-
-    pub(super) fn is_compressed(&self) -> bool {
-        self.kind == PayloadKind::Compressed
     }
 
     /// Moves the position by `count` bytes, at most [`remaining`](Self::remaining).

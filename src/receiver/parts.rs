@@ -62,7 +62,7 @@ impl Receiver {
             return Ok(Step::NeedsInput);
         }
         let message = state.message.get_or_insert_with(|| {
-            MessageAssembler::new(MessageKind::of(frame.opcode), frame.is_compressed(), Vec::new())
+            MessageAssembler::new(MessageKind::of(frame.opcode), frame.is_compressed, Vec::new())
         });
         let first = !message.has_delivered();
         let (payload, mut read) = if is_compressed {
