@@ -103,14 +103,19 @@ impl Connection {
     /// More bytes of a message that is reassembled, and what follows the message.
     #[inline(never)]
     fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        match self.receiver.continue_message(&mut self.heap, input) {
-            Ok(Some(event)) if !self.discards_messages() => {
-                // The message is complete, and delivered whole; early data is left only between frames.
+        let finished = match self.receiver.continue_message(&mut self.heap, input) {
+            Ok(true) => self.receiver.finish_message(&mut self.heap),
+            Ok(false) if input.is_empty() && self.receiver.is_reassembling() => return None,
+            Ok(false) => return self.receive_any(input, output),
+            Err(fault) => Err(fault),
+        };
+        match finished {
+            Ok(_) if self.discards_messages() => self.receive_any(input, output),
+            Ok(event) => {
+                // The next byte starts a message: early data is left only between frames.
                 self.set_fast_path(true);
                 Some(event)
             }
-            Ok(None) if input.is_empty() && self.receiver.is_reassembling() => None,
-            Ok(_) => self.receive_any(input, output),
             Err(fault) => Some(self.fail(fault, input, output)),
         }
     }

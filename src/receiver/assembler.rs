@@ -104,7 +104,8 @@ impl MessageAssembler {
     /// Appends bytes, unmasked with `key`. If they are not UTF-8, appends the part before the fault.
     ///
     /// `announced`: the most bytes that can follow; called only if memory is needed.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of `Receiver::continue_message`")]
     pub(crate) fn push(
         &mut self,
         key: [u8; 4],

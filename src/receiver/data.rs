@@ -68,6 +68,7 @@ impl Receiver {
     }
 
     /// An uncompressed message that is delivered whole, of which this read brings a part.
+    #[inline(never)]
     fn reassemble<'i>(
         &mut self,
         frame: PayloadReader,
@@ -84,38 +85,45 @@ impl Receiver {
         }
         self.parser = FrameParser::Payload(frame);
         self.is_reassembling = true;
-        let message = self.continue_message(state, input)?;
-        Ok(message.map_or(Step::Next, |message| Step::Received(Received::Message(message))))
+        if !self.continue_message(state, input)? {
+            return Ok(Step::Next);
+        }
+        Ok(Step::Received(Received::Message(self.finish_message(state)?)))
     }
 
-    /// Reads more of a message that is reassembled, and of its next fragments. Returns the message once it is complete.
-    pub(crate) fn continue_message<'i>(
+    /// Reads more of a message that is reassembled, and of its next fragments. Returns whether the message is complete:
+    /// then [`finish_message`](Self::finish_message) returns it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "large messages spend their time here")]
+    pub(crate) fn continue_message(
         &mut self,
         state: &mut impl Lazy<ReceiverState>,
-        input: &mut Input<'i>,
-    ) -> Result<Option<Event<'i>>, Fault> {
-        let FrameParser::Payload(mut frame) = self.parser else { return Ok(None) };
+        input: &mut Input<'_>,
+    ) -> Result<bool, Fault> {
+        let FrameParser::Payload(mut frame) = self.parser else { return Ok(false) };
         loop {
-            let Some(message) = state.get_mut().and_then(|state| state.message.as_mut()) else { return Ok(None) };
+            let Some(message) = state.get_mut().and_then(|state| state.message.as_mut()) else { return Ok(false) };
             self.append_payload(&mut frame, message, input)?;
             if frame.remaining > 0 {
                 self.parser = FrameParser::Payload(frame);
-                return Ok(None);
+                return Ok(false);
             }
             message.count_frame();
             if frame.fin {
-                return self.finish_message(state).map(Some);
+                self.end_payload();
+                return Ok(true);
             }
             let Some(next) = self.begin_fragment(state, input) else {
                 self.end_payload();
-                return Ok(None);
+                return Ok(false);
             };
             frame = next;
         }
     }
 
     /// Appends the available part of the payload to the message.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of `continue_message`")]
     fn append_payload(
         &mut self,
         frame: &mut PayloadReader,
@@ -141,12 +149,11 @@ impl Receiver {
         self.is_reassembling = false;
     }
 
-    /// The message in progress, whose last frame ends here.
+    /// The message whose last frame ends here.
     #[inline]
-    fn finish_message<'i>(&mut self, state: &mut impl Lazy<ReceiverState>) -> Result<Event<'i>, Fault> {
-        self.end_payload();
-        let Some(state) = state.get_mut() else { return Err(Fault::OutOfMemory) };
-        let Some(message) = &mut state.message else { return Err(Fault::OutOfMemory) };
+    pub(crate) fn finish_message(&mut self, state: &mut impl Lazy<ReceiverState>) -> Result<Event<'static>, Fault> {
+        let state = state.get_or_make()?;
+        let message = state.message.as_mut().ok_or(Fault::OutOfMemory)?;
         if !message.is_complete() {
             return Err(invalid_utf8(self.position, 0).into());
         }
@@ -157,7 +164,7 @@ impl Receiver {
     }
 
     /// Begins the next fragment of the message, if its header is complete and nothing about it needs the full parser.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin_fragment(
         &mut self,
         state: &impl Lazy<ReceiverState>,

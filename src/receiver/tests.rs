@@ -80,8 +80,8 @@ fn receive_next(
         if receiver.append_short_read(state, input) {
             return Ok(None);
         }
-        if let Some(event) = receiver.continue_message(state, input)? {
-            return Ok(Some(Item::Message(event.into_owned())));
+        if receiver.continue_message(state, input)? {
+            return Ok(Some(Item::Message(receiver.finish_message(state)?)));
         }
     }
     let received = receiver.receive(state, input, &mut None)?;
