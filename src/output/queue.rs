@@ -13,8 +13,8 @@ use super::KEPT_CAPACITY;
 ///
 /// # Work
 /// Each byte moves a constant number of times on average. *n* waiting bytes move to the front of their buffer only if
-/// at least *n* / 4 bytes were removed since the last move; to a larger buffer only if it is larger by at least *n* /
-/// 4; to a smaller buffer only if they fill less than half of the old one.
+/// at least *n*/4 bytes were removed since the last move; to a larger buffer only if it is larger by at least *n*/4; to
+/// a smaller buffer only if they fill less than half of the old one.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
