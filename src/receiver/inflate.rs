@@ -12,8 +12,8 @@ use crate::error::{Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::input::Input;
 use crate::message::MessageKind;
 
-/// The most compressed bytes that are unmasked at once if messages are delivered in parts: a full part may leave some of
-/// them unread.
+/// The most compressed bytes that are unmasked at once if messages are delivered in parts: a full part may leave some
+/// of them unread.
 const UNMASK_MAX: usize = 4 << 10;
 
 /// Why decompressing paused.
@@ -72,8 +72,8 @@ impl Receiver {
         Ok(Step::Received(Received::Message(payload.into_message())))
     }
 
-    /// Decompresses the available bytes of a frame into the message in progress. If it is delivered in parts, stops when a
-    /// part is full. The offset of a fault is the start of the frame's payload.
+    /// Decompresses the available bytes of a frame into the message in progress. If it is delivered in parts, stops
+    /// when a part is full. The offset of a fault is the start of the frame's payload.
     pub(super) fn inflate_frame(
         &mut self,
         frame: &mut PayloadReader,

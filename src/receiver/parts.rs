@@ -120,8 +120,8 @@ impl Receiver {
         Ok((payload, checked.map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))))
     }
 
-    /// Reports a text message in one frame that is not UTF-8. If messages are delivered in parts, first delivers the text
-    /// before the fault.
+    /// Reports a text message in one frame that is not UTF-8. If messages are delivered in parts, first delivers the
+    /// text before the fault.
     #[cold]
     pub(super) fn receive_invalid_text<'i>(
         &mut self,
