@@ -107,7 +107,8 @@ impl Connection {
     fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         match self.receiver.continue_message(&mut self.heap, input) {
             Ok(Some(event)) if !self.discards_messages() => {
-                // The next byte starts a message. No early data remains: it would remain only between frames.
+                // The next byte starts a message. No early data remains: while some does, the receiver is between
+                // frames.
                 self.set_fast_path(true);
                 Some(event)
             }
