@@ -24,12 +24,12 @@ use crate::role::Role;
 /// | early data that is not delivered yet, server only | `max_head_size` |
 /// | the message or part that is being reassembled: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
 /// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pong_bytes`](Self::max_pending_pong_bytes) + 141, and their buffer may be half as large again | 1.5 × *P* |
-/// | the growth of one of these two, while its old and its new buffer exist | *M* / 2 or 1.25 × *P*, the larger |
+/// | the growth of the message's or the pongs' buffer, while the old and the new one exist | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
-/// The formula uses smaller numbers where the head is too short for these: a line has at least 3 bytes, and the lists
-/// take up to 96 bytes of memory for each byte of the head. Without `deflate`, parts are not copied, and *M* is 3; but
-/// a server copies the parts of early data, so its *M* is the smaller of `part_size` and `max_head_size`, + 3.
+/// If the head is too short for these numbers, the formula uses smaller ones: a line has at least 3 bytes, and the
+/// lists take up to 96 bytes of memory for each byte of the head. Without `deflate`, parts are not copied, and *M* is
+/// 3; but a server copies the parts of early data, so its *M* is the smaller of `part_size` and `max_head_size`, + 3.
 /// `max_pending_pong_bytes` counts as at least 131, the longest pong.
 ///
 /// As one formula:
@@ -42,10 +42,12 @@ use crate::role::Role;
 /// ```
 ///
 /// The bound is for one connection with an output of its own. It does not include memory that the application causes:
-/// the messages that it sends and the compressor for them (see the table in `Deflate`'s docs), and pongs between which
-/// it sends messages, all of which [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols and headers
-/// that it offers; the events that it keeps; and a buffer that it gives [back](crate::Connection::recycle), which the
-/// connection keeps whatever its size. The bound is tight: attacks in `tests/footprint` reach 70 to 99 % of it.
+/// - the messages that it sends, the compressor for them (see the table in `Deflate`'s docs), and pongs with its
+///   messages between them: [`Output`'s rule](crate::Output#backpressure) bounds these;
+/// - the subprotocols and headers that it offers, and the events that it keeps;
+/// - a [recycled](crate::Connection::recycle) buffer, which the connection keeps whatever its size.
+///
+/// The bound is tight: attacks in `tests/footprint` reach 70 to 99 % of it.
 ///
 /// # Examples
 /// ```
@@ -112,7 +114,7 @@ impl Config {
     /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length,
     /// compressed or not, needs only bounded memory: at most one part is buffered. Default: whole messages.
     ///
-    /// A part has the payload bytes of one frame that one read brought, up to this size. Text is split between
+    /// A part is payload bytes of one frame from one read, up to this size. Text is split between
     /// characters; a character that a read or a frame boundary splits is a part of its own. A size below 4, the bytes
     /// of the longest character, counts as 4, and one above 1 GiB as 1 GiB.
     ///
@@ -170,7 +172,7 @@ impl Config {
 
     /// The most bytes that may wait in an [`Output`](crate::Output) after the caller has sent a message, a fragment, a
     /// ping or a pong. By default, and from 4 GiB on, no limit. A call that would exceed it sends nothing and returns
-    /// [`SendError::Full`](crate::SendError::Full); the size is taken before compression and with the longest header,
+    /// [`SendError::Full`](crate::SendError::Full); a message counts before compression and with the longest header,
     /// 14 bytes. The limit does not apply to responses that the protocol requires, nor to the pings of
     /// [`Timers`](crate::Timers).
     pub const fn max_output(mut self, bytes: usize) -> Self {
@@ -255,10 +257,10 @@ impl Config {
     const fn handshake_memory(&self, role: Role) -> usize {
         let head = self.max_head_size as usize;
         // The request line or status line is a line, too. The shortest line that is not rejected at once has 3 bytes.
-        let lines = smaller(self.max_headers as usize, head / 3) + 1;
+        let line_count = smaller(self.max_headers as usize, head / 3) + 1;
         // Up to 64 lines are parsed without an allocation.
-        let parsing = if lines > 64 { 32 * lines } else { 0 };
-        let lines = 16 * lines + parsing;
+        let parsing = if line_count > 64 { 32 * line_count } else { 0 };
+        let lines = 16 * line_count + parsing;
         let kept = match role {
             Role::Server => {
                 // Up to a hundred subprotocols in 24 bytes each and extensions in 48, in lists that grow by doubling.
@@ -271,10 +273,10 @@ impl Config {
         kept.saturating_add(head / 2).saturating_add(lines)
     }
 
-    /// Once the connection is open: early data, the message, the pongs, the growth of one of these two, and the
-    /// decompressor.
+    /// Once the connection is open: early data, the message, the pongs, the growth of the message's or the pongs'
+    /// buffer, and the decompressor.
     const fn open_memory(&self, role: Role) -> usize {
-        let early = match role {
+        let early_data = match role {
             Role::Server => self.max_head_size as usize,
             Role::Client => 0,
         };
@@ -282,12 +284,12 @@ impl Config {
             0 => self.max_message_size.saturating_add(3),
             part if self.inflates() => part + 3,
             // Only the parts of early data are copied.
-            part => smaller(part, early) + 3,
+            part => smaller(part, early_data) + 3,
         };
         // One pong of up to 131 bytes may exceed the budget: a partly written pong is not replaced. The buffer has room
         // for 10 bytes more.
         let pongs = larger(self.max_pending_pong_bytes as usize, 131).saturating_add(141);
-        let kept = early.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
+        let kept = early_data.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
         let growth = larger(message / 2, pongs.saturating_add(pongs / 4));
         let inflating = if self.inflates() { 48 << 10 } else { 0 };
         kept.saturating_add(growth).saturating_add(inflating)

@@ -7,15 +7,15 @@ use crate::connection::{Connection, State};
 use crate::error::Timeout;
 use crate::output::Output;
 
-/// The deadlines and the keep-alive of one [`Connection`], as a value beside it.
+/// The deadlines and the keep-alive of one [`Connection`]. The caller keeps them next to the connection.
 ///
-/// It has no clock: `I` is the instant of any clock, and needs only comparison, addition and subtraction: `Instant` of
-/// the standard library, of tokio or of embassy, a [`Duration`] since a fixed point, or a `u64` of milliseconds.
+/// They read no clock. `I` is an instant of any clock, and needs only comparison, addition and subtraction: `Instant`
+/// of the standard library, of tokio or of embassy, a [`Duration`] since a fixed point, or a `u64` of milliseconds.
 ///
 /// # The contract
 /// 1. Once per turn of the loop, after the connection has [received](Connection::receive) all bytes read, call
-///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so a
-///    message needs no call of its own.
+///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so you
+///    need not call it for every message.
 /// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
 /// If you call `handle_timeout` less often, only at the time of `poll_timeout`, it notices changes late. That gives a
@@ -24,18 +24,18 @@ use crate::output::Output;
 /// # The three timeouts
 /// - **Handshake**: the handshake must be complete within this time from [`new`](Self::new). Bytes that arrive do not
 ///   extend it, so a request sent byte by byte gains nothing.
-/// - **Keep-alive**: any byte from the peer proves that it is alive. If the last proof is older than the validity, one
-///   ping is sent; its payload is the number of pings so far, in eight bytes, big endian. If no byte arrives within the
-///   wait for the pong, the connection is failed.
+/// - **Keep-alive**: any byte from the peer proves that it is alive. If no byte arrives for the time `validity` of
+///   [`Timeouts::keep_alive`], one ping is sent; its payload is the number of pings so far, in eight bytes, big endian.
+///   If no byte arrives for the time `pong` after that, the connection is failed.
 /// - **Closing**: counted from the first call that finds the connection in [`State::Closing`]. Bytes that arrive do not
 ///   extend it. The keep-alive ends then.
 ///
 /// [`Timeout`] documents how the connection ends and what is sent; [`Connection::time_out`] does it.
 ///
-/// A peer cannot prove that it is alive to a caller that does not read. While you stop reading for backpressure, either
-/// do not call the timers, or let them limit how long a peer may leave its responses unread. A ping that is not written
-/// cannot be answered either: to a slow reader, it waits in the output after everything that the socket has not taken.
-/// Such a peer proves that it is alive by reading some of it: call [`note_activity`](Self::note_activity) then.
+/// While you do not read, a peer cannot prove that it is alive. When you stop reading for backpressure, either do not
+/// call the timers, or let them limit how long a peer may leave its responses unread. A peer that reads slowly cannot
+/// answer a ping that waits in the output after bytes that the socket has not accepted. It proves that it is alive by
+/// reading some of them: call [`note_activity`](Self::note_activity) then.
 ///
 /// # Examples
 /// On sockets, see the guide: [blocking](crate::guide::recipes::blocking) ones, in an
@@ -65,14 +65,14 @@ pub struct Timers<I: Sub> {
     position: u64,
     /// The deadline in this state.
     deadline: Option<I>,
-    /// While open: whether the deadline is that of a pong. Otherwise it is the end of the last proof's validity.
-    is_pinged: bool,
+    /// In [`State::Open`]: whether the deadline is that of a pong. If not, it is that of the next byte.
+    awaits_pong: bool,
     /// Whether the caller has reported, with `note_activity`, the bytes consumed since the last call.
-    is_noted: bool,
+    activity_noted: bool,
     /// Pings sent; also the payload of the last one.
     pings: u64,
-    /// When the last ping was sent, until its pong arrives.
-    unanswered: Option<I>,
+    /// When the last ping was sent; `None` after its pong.
+    ping_sent: Option<I>,
     round_trip: Option<I::Output>,
 }
 
@@ -92,10 +92,10 @@ where
             state: State::Connecting,
             position: 0,
             deadline: timeouts.handshake.map(|span| now + span),
-            is_pinged: false,
-            is_noted: false,
+            awaits_pong: false,
+            activity_noted: false,
             pings: 0,
-            unanswered: None,
+            ping_sent: None,
             round_trip: None,
         }
     }
@@ -118,7 +118,7 @@ where
         }
         match self.state {
             State::Connecting => connection.time_out(Timeout::Handshake, output),
-            State::Open if self.is_pinged => connection.time_out(Timeout::KeepAlive, output),
+            State::Open if self.awaits_pong => connection.time_out(Timeout::KeepAlive, output),
             State::Open => self.ping(now, connection, output),
             State::Closing => connection.time_out(Timeout::Closing, output),
             State::Closed => {}
@@ -130,24 +130,24 @@ where
     /// [`handle_timeout`](Self::handle_timeout) does: from the socket's time stamps, or because you call
     /// `handle_timeout` only when it is due. Call it after reading the bytes and before the connection receives them.
     ///
-    /// Call it also when a socket that was full accepts bytes again: it has room only because the peer read some, so a
-    /// slow reader is alive. Do not call it for other writes. A socket that was not full would accept the bytes for a
+    /// Call it also when a socket that was full accepts bytes again: it has room only because the peer read some bytes,
+    /// so the peer is alive. Do not call it for other writes. A socket that was not full would accept the bytes for a
     /// dead peer, too. Each call delays the next ping, so after calls at every write a dead peer goes unnoticed until
     /// the socket is full.
     pub fn note_activity(&mut self, now: I) {
         self.extend_keep_alive(now);
-        self.is_noted = true;
+        self.activity_noted = true;
     }
 
     /// Returns the round-trip time if `payload`, from an [`Event::Pong`](crate::Event::Pong), is the first answer to
     /// the last ping of these timers.
     ///
     /// The time starts at the `handle_timeout` that wrote the ping to the output, so it includes the ping's wait there.
-    /// A late pong to an earlier ping is ignored. A peer can make the time shorter than it is, by guessing the payload,
-    /// and longer.
+    /// A late pong to an earlier ping is ignored. A peer can shorten the time, because it can guess the payload, and
+    /// lengthen it.
     pub fn pong(&mut self, now: I, payload: &[u8]) -> Option<Span<I>> {
-        let sent = self.unanswered.take_if(|_| payload == self.pings.to_be_bytes())?;
-        // A later instant cannot be subtracted: the clock went back.
+        let sent = self.ping_sent.take_if(|_| payload == self.pings.to_be_bytes())?;
+        // If `now` is earlier than `sent`, the clock went back.
         let round_trip = (sent <= now).then(|| now - sent)?;
         self.round_trip = Some(round_trip);
         self.round_trip
@@ -172,27 +172,27 @@ where
                 State::Connecting | State::Closed => None,
             };
             self.deadline = span.map(|span| now + span);
-        } else if position != self.position && !self.is_noted {
+        } else if position != self.position && !self.activity_noted {
             self.extend_keep_alive(now);
         }
         self.position = position;
-        self.is_noted = false;
+        self.activity_noted = false;
     }
 
-    /// Restarts the validity, because the peer proved that it is alive.
+    /// Restarts the keep-alive, because the peer proved that it is alive.
     fn extend_keep_alive(&mut self, now: I) {
         if self.state == State::Open {
-            self.is_pinged = false;
+            self.awaits_pong = false;
             self.deadline = self.timeouts.validity().map(|validity| now + validity);
         }
     }
 
     fn ping(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
         self.pings = self.pings.wrapping_add(1);
-        // Regardless of `max_output`: if that stopped the ping, a live peer would fail for a pong that it cannot send.
+        // Ignores `max_output`: without the ping, a live peer would be failed for a pong that it was not asked for.
         connection.write_ping(&self.pings.to_be_bytes(), output);
-        self.unanswered = Some(now);
-        self.is_pinged = true;
+        self.ping_sent = Some(now);
+        self.awaits_pong = true;
         self.deadline = self.timeouts.keep_alive.map(|(_, pong)| now + pong);
     }
 }
@@ -216,7 +216,7 @@ where
 #[must_use = "a builder: pass it to Timers"]
 pub struct Timeouts<D> {
     handshake: Option<D>,
-    /// The validity of a proof that the peer is alive, and the wait for a pong after it.
+    /// How long received bytes prove that the peer is alive (`validity`), and then the wait for a pong.
     keep_alive: Option<(D, D)>,
     closing: Option<D>,
 }
@@ -242,9 +242,9 @@ impl<D: Copy> Timeouts<D> {
         self
     }
 
-    /// Sets for how long received bytes prove that the peer is alive, and how long to wait after the ping that follows.
-    /// Default 30 s, then 20 s: proxies and address translators drop a connection that is idle for a minute, and 20 s
-    /// allow several retransmissions. So a peer that vanishes is detected after 50 s.
+    /// Sets how long received bytes prove that the peer is alive (`validity`), and how long to wait for the `pong` to
+    /// the ping that follows. Default 30 s, then 20 s: proxies and address translators drop a connection that is idle
+    /// for a minute, and 20 s allow several retransmissions. So a peer that vanishes is detected after 50 s.
     pub const fn keep_alive(mut self, validity: D, pong: D) -> Self {
         self.keep_alive = Some((validity, pong));
         self

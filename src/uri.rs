@@ -44,8 +44,8 @@ impl Uri {
         })
     }
 
-    /// Parses a URL like a browser's `new WebSocket(url)`: like [`parse`](Self::parse), but `http` and `https` mean
-    /// `ws` and `wss` (the WHATWG standard's constructor).
+    /// Parses a URL as a browser's `new WebSocket(url)` does (WHATWG): as [`parse`](Self::parse), but `http` and
+    /// `https` mean `ws` and `wss`.
     ///
     /// # Errors
     /// Those of [`parse`](Self::parse).
@@ -64,9 +64,9 @@ impl Uri {
         })
     }
 
-    fn parse_with(uri: &str, secure: impl Fn(&str) -> Option<bool>) -> Result<Self, UriError> {
+    fn parse_with(uri: &str, is_secure: impl Fn(&str) -> Option<bool>) -> Result<Self, UriError> {
         let iri = IriStr::new(uri).map_err(|_| UriError::Syntax)?;
-        let secure = secure(&iri.scheme_str().to_ascii_lowercase()).ok_or(UriError::Scheme)?;
+        let secure = is_secure(&iri.scheme_str().to_ascii_lowercase()).ok_or(UriError::Scheme)?;
         // RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
         if iri.fragment_str().is_some() {
             return Err(UriError::Fragment);
@@ -101,13 +101,13 @@ impl Uri {
         self.secure
     }
 
-    /// The host to connect to: a name or an address; an IPv6 address has no brackets here.
+    /// The host to connect to, a name or an address. An IPv6 address has no brackets here.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port to connect to: the given one, or the default: 443 if [secure](Self::is_secure), otherwise 80.
+    /// The port to connect to. If the URI has none, it is 443 if [secure](Self::is_secure), otherwise 80.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -127,8 +127,7 @@ impl Uri {
     }
 }
 
-/// RFC 6455 §3: the parts of the resource name are "/" if the path component is empty, the path component, "?" if the
-/// query component is non-empty, and the query component.
+/// The resource name (RFC 6455 §3): the path, or "/" if it is empty; then "?" and the query, if that is not empty.
 fn resource_name(uri: &str) -> Result<String, UriError> {
     let uri = UriStr::new(uri).map_err(|_| UriError::Syntax)?;
     let path = if uri.path_str().is_empty() { "/" } else { uri.path_str() };

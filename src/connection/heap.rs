@@ -132,11 +132,11 @@ impl EarlyData {
         self.bytes.get_mut(self.delivered..).unwrap_or_default()
     }
 
-    /// Notes that all but the last `left` bytes are delivered. Frees delivered bytes once they are more than half, so
-    /// that each byte moves at most once.
-    pub(super) fn deliver_up_to(&mut self, left: usize) {
-        self.delivered = self.bytes.len().saturating_sub(left);
-        if self.delivered > left {
+    /// Counts all but the last `count` bytes as delivered. Frees delivered bytes once they are more than half, so that
+    /// each byte moves at most once.
+    pub(super) fn keep_last(&mut self, count: usize) {
+        self.delivered = self.bytes.len().saturating_sub(count);
+        if self.delivered > count {
             self.bytes = self.bytes.split_off(self.delivered);
             self.delivered = 0;
         }

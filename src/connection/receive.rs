@@ -1,5 +1,5 @@
-//! Receiving: the results of the [`Receiver`](crate::receiver::Receiver) and of the handshake become events, answers and
-//! transitions.
+//! Receives: turns results of the [`Receiver`](crate::receiver::Receiver) and the handshake into events, answers and
+//! state transitions.
 
 use alloc::vec::Vec;
 
@@ -34,11 +34,12 @@ impl Connection {
         self.receive_slow(input, output)
     }
 
-    /// The end of the stream: the peer closed the transport, reading or writing failed, or the caller stops waiting.
+    /// Ends the connection because its stream has ended: the peer closed the transport, reading or writing failed, or
+    /// you stop waiting.
     ///
     /// Call it until it returns `None`. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
-        // Undelivered early data comes first. The answers to it cannot be sent, and are not counted.
+        // Delivers early data first. The answers to it cannot be sent: restoring the sender leaves them uncounted.
         let sender = self.sender.clone();
         let undelivered = self.receive_any(&mut Input::default(), &mut Output::new());
         self.sender = sender;
@@ -51,10 +52,10 @@ impl Connection {
 
     /// Gives back the buffer of an owned message, to reassemble the next one in it.
     ///
-    /// Messages are owned if they are split over several reads or fragments; parts are owned only if they are compressed.
-    /// Without this method, each such message costs an allocation, and an idle connection keeps none. With it, the
-    /// connection keeps the buffer, whatever its size, in addition to [`Config::max_memory`](crate::Config::max_memory).
-    /// Ignored while a message is reassembled.
+    /// Messages are owned if they are split over several reads or fragments; parts are owned only if they are
+    /// compressed. Without this method, each such message costs an allocation, and an idle connection keeps none. With
+    /// it, the connection keeps the buffer, whatever its size, in addition to
+    /// [`Config::max_memory`](crate::Config::max_memory). Ignored while a message is reassembled.
     ///
     /// # Examples
     /// ```
@@ -77,7 +78,8 @@ impl Connection {
 }
 
 impl Connection {
-    /// After the fast path: the end of the input, a message that was begun, or anything else.
+    /// Continues if the fast path returns no event: at the end of the input, in an incomplete message, or with a frame
+    /// for the full parser.
     #[inline(never)]
     fn receive_rest<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         if input.is_empty() && self.receiver.is_between_frames() {
@@ -88,7 +90,7 @@ impl Connection {
         self.receive_slow(input, output)
     }
 
-    /// Without the fast path.
+    /// Receives any input without the fast path.
     #[inline(never)]
     fn receive_slow<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         if !self.receiver.is_reassembling() {
@@ -100,7 +102,7 @@ impl Connection {
         }
     }
 
-    /// More bytes of a message that is reassembled, and what follows the message.
+    /// Receives more bytes of the message that is being reassembled, and the bytes after the message.
     #[inline(never)]
     fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let finished = match self.receiver.continue_message(&mut self.heap, input) {
@@ -112,7 +114,8 @@ impl Connection {
         match finished {
             Ok(_) if self.discards_messages() => self.receive_any(input, output),
             Ok(event) => {
-                // The next byte starts a message: early data is left only between frames.
+                // The next byte starts a message. No early data remains: while some does, the receiver is between
+                // frames.
                 self.set_fast_path(true);
                 Some(event)
             }
@@ -120,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Any input, in any state.
+    /// Receives any input, in any state.
     #[inline(never)]
     fn receive_any<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let event = match self.phase {
@@ -135,7 +138,7 @@ impl Connection {
             self.refresh_fast_path();
             return event;
         }
-        // Not if there is an event: a buffer that is recycled would need the heap again.
+        // Only without an event: recycling the buffer of an event would allocate the heap again.
         self.free_heap_if_unused();
         self.refresh_fast_path();
         if !self.receives_frames() && self.phase != Phase::Handshake {
@@ -163,9 +166,9 @@ impl Connection {
         let mut early_data = self.heap.as_mut()?.take_early_data()?;
         let mut input = Input::new(early_data.rest());
         let event = self.receive_frames(&mut input, output).map(Event::into_owned);
-        let left = input.len();
-        if left > 0 && self.receives_frames() {
-            early_data.deliver_up_to(left);
+        let remaining = input.len();
+        if remaining > 0 && self.receives_frames() {
+            early_data.keep_last(remaining);
             self.heap().phase = PhaseState::EarlyData(early_data);
         }
         event
@@ -198,7 +201,7 @@ impl Connection {
         None
     }
 
-    /// Nothing after a fault is read.
+    /// Fails the connection and discards the input after the fault.
     #[cold]
     fn fail(&mut self, fault: Fault, input: &mut Input<'_>, output: &mut Output) -> Event<'static> {
         input.consume_all();

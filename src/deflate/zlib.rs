@@ -1,8 +1,9 @@
 //! [`Deflater`] and [`Inflater`]: zlib's raw DEFLATE streams, in memory from the global allocator.
 //!
-//! One of the three islands of unsafe code: the safe streams of zlib-rs panic without memory, and need `std` to allocate.
-//! zlib's C interface takes the caller's allocator and reports a failure. Each stream makes one allocation, in `new`. This
-//! file can be removed once zlib-rs has constructors that can fail, and its `rust-allocator` needs only `alloc`.
+//! One of the three modules with unsafe code: the safe streams of zlib-rs panic if there is no memory, and need `std`
+//! to allocate. zlib's C interface takes the caller's allocator and reports a failure. Each stream makes one
+//! allocation, in `new`. This file can be removed once zlib-rs has constructors that can fail, and its `rust-allocator`
+//! needs only `alloc`.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;
@@ -17,7 +18,7 @@ use libz_rs_sys::{
 
 use crate::error::OutOfMemory;
 
-/// The result of one call.
+/// The result of one `run`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     /// Bytes read from the input.
@@ -27,9 +28,10 @@ pub(super) struct Call {
     pub(super) status: Status,
 }
 
-/// The stream after a call.
+/// The state of the stream after a `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
+    /// The stream continues.
     Going,
     /// The stream has ended: a block had BFINAL set.
     Ended,
@@ -37,12 +39,12 @@ pub(super) enum Status {
     Broken,
 }
 
-/// The points at which a decompressor pauses.
+/// Where decompressing pauses before the end of the input or of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
-    /// At the end of the input or of the output.
+    /// Nowhere.
     Never,
-    /// Also at the end of a block.
+    /// At the end of each DEFLATE block.
     AtBlocks,
 }
 
@@ -55,7 +57,7 @@ pub(super) struct Deflater {
 impl Deflater {
     /// `level`: 0 to 9. `window_bits`: 9 to 15. `memory_level`: 1 to 9.
     pub(super) fn new(level: u8, window_bits: u8, memory_level: u8) -> Result<Self, OutOfMemory> {
-        let mut stream = unmade();
+        let mut stream = new_stream();
         let (level, bits, memory_level) = (level.into(), c_int::from(window_bits), memory_level.into());
         // SAFETY: the stream has an allocator; the version is that of the library that is called.
         let code = unsafe {
@@ -102,9 +104,9 @@ pub(super) struct Inflater {
 }
 
 impl Inflater {
-    /// With a window of 32 KiB, the largest.
+    /// A stream with a window of 32 KiB, the largest.
     pub(super) fn new() -> Result<Self, OutOfMemory> {
-        let mut stream = unmade();
+        let mut stream = new_stream();
         // SAFETY: the stream has an allocator; the version is that of the library that is called.
         let code = unsafe { inflateInit2_(&raw mut stream, -15, zlibVersion(), STREAM_LEN) };
         if code == Z_OK { Ok(Self { stream }) } else { Err(OutOfMemory) }
@@ -131,8 +133,8 @@ impl Drop for Inflater {
     }
 }
 
-// SAFETY: a stream owns the memory behind its pointers and uses it only in methods with `&mut self`. It may be moved, as the
-// streams in zlib-rs's safe types are: its memory has no pointer back to it.
+// SAFETY: a stream owns the memory behind its pointers and uses it only in methods with `&mut self`. It may be moved,
+// as the streams in zlib-rs's safe types are: its memory has no pointer back to it.
 unsafe impl Send for Deflater {}
 // SAFETY: as above.
 unsafe impl Sync for Deflater {}
@@ -144,8 +146,8 @@ unsafe impl Sync for Inflater {}
 #[expect(clippy::cast_possible_wrap, reason = "a struct of a hundred bytes")]
 const STREAM_LEN: c_int = size_of::<z_stream>() as c_int;
 
-/// A stream with an allocator and nothing else.
-fn unmade() -> z_stream {
+/// A stream with an allocator, for `deflateInit2_` or `inflateInit2_`.
+fn new_stream() -> z_stream {
     z_stream { zalloc: Some(allocate as alloc_func), zfree: Some(free as free_func), ..z_stream::default() }
 }
 
@@ -170,7 +172,8 @@ fn call(stream: &mut z_stream, input: &[u8], output: &mut [u8], run: impl FnOnce
     Call { read: read as usize, written: written as usize, status }
 }
 
-/// The layout of an allocation for zlib: the size, then the memory for zlib, which does not pass the size to `zfree`.
+/// The layout of an allocation for zlib: its size, then zlib's memory. The size is stored because zlib does not pass it
+/// to `zfree`.
 fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size.checked_add(size_of::<usize>())?, align_of::<usize>()).ok()
 }
@@ -206,7 +209,7 @@ unsafe extern "C" fn free(_: *mut c_void, pointer: *mut c_void) {
 
 /// Like `Box::new`, but reports a failed allocation.
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
-    const { assert!(size_of::<T>() > 0, "the allocator is not asked for nothing") };
+    const { assert!(size_of::<T>() > 0, "the global allocator must not be asked for zero bytes") };
     // SAFETY: the size is not zero.
     let place = NonNull::new(unsafe { alloc(Layout::new::<T>()) }.cast::<T>()).ok_or(OutOfMemory)?;
     // SAFETY: the allocation is new, has the layout of `T`, and is from the allocator to which the box returns it.
@@ -234,9 +237,9 @@ mod tests {
     }
 
     proptest! {
-        /// Writes and reads the same bytes as the safe streams of zlib-rs.
+        /// A `Deflater` reads and writes the same bytes as the safe stream of zlib-rs, in every call.
         #[test]
-        fn compressing_agrees_with_its_safe_twin(
+        fn deflater_agrees_with_the_safe_stream_of_zlib_rs(
             (level, bits, memory) in (0..10u8, 9..16u8, 1..10u8),
             messages in list((content(), any::<bool>()), 1..4),
             // zlib.h: "make sure that avail_out is greater than six to avoid repeated flush markers".
@@ -271,9 +274,9 @@ mod tests {
             }
         }
 
-        /// Valid and mutated streams are decompressed as by the safe streams of zlib-rs.
+        /// So does an `Inflater`, for valid and for mutated streams.
         #[test]
-        fn decompressing_agrees_with_its_safe_twin(
+        fn inflater_agrees_with_the_safe_stream_of_zlib_rs(
             message in content(),
             change: Option<(usize, u8)>,
             (step, room) in (1..300usize, 1..500usize),
@@ -302,7 +305,7 @@ mod tests {
                 };
                 let (read, written) = (twin.total_in() - read, twin.total_out() - written);
                 prop_assert_eq!((call.read as u64, call.written as u64, call.status), (read, written, status));
-                // Behind what it says, zlib may write what it likes.
+                // zlib may write anything after the `written` bytes.
                 prop_assert_eq!(&place[..call.written], &other[..call.written]);
                 rest = &rest[call.read..];
                 if status == Status::Broken || call.read == 0 && call.written == 0 {

@@ -1,4 +1,4 @@
-//! Negotiates permessage-deflate (RFC 7692 §5, §7.1): writes and reads offers, selects one, checks the response.
+//! Negotiates permessage-deflate (RFC 7692 §5, §7.1): writes offers, accepts one, checks the response.
 
 use alloc::format;
 use alloc::string::String;
@@ -34,23 +34,23 @@ pub(super) fn accept_offer(offers: &[Extension], config: &Deflate) -> Option<(Ag
 
 /// Checks the server's response (RFC 7692 §5.1, §7.1). On `None`, the client must fail the connection.
 pub(super) fn check_response(elements: &[Extension], config: &Deflate) -> Option<AgreedParameters> {
-    // §5: no second element, which would use the same reserved bit.
+    // §5: only one element; a second one would use the same reserved bit.
     let [element] = elements else { return None };
     if element.name != NAME {
         return None;
     }
     let response = Parameters::read(element)?;
-    let offer = Parameters::offer(config, DeflateParameter::Prefer);
+    let preferred = Parameters::offer(config, DeflateParameter::Prefer);
     // Every offer has the required parameters, so a response without one matches no offer.
     let missing = config.server_takes_no_context() == DeflateParameter::Require && !response.server_no_context_takeover
         || config.server_max_window_bits == DeflateParameter::Require && response.server_max_window_bits.is_none();
-    // The server may choose a smaller window than we offered, or limit it unasked; it may not exceed what every
-    // offer allowed.
+    // The server may choose a smaller window than we offered, or limit it unasked. If every offer limited it, the
+    // server must not choose a larger one.
     let too_large = Parameters::offer(config, DeflateParameter::Require)
         .server_max_window_bits
         .is_some_and(|offered| response.server_max_window_bits.is_some_and(|selected| selected > offered));
     // §7.1.2.2: a response may limit the client's window only if that was offered, and always with a value.
-    let mismatched = match (response.client_max_window_bits, offer.client_max_window_bits) {
+    let mismatched = match (response.client_max_window_bits, preferred.client_max_window_bits) {
         (None, _) => config.client_max_window_bits == DeflateParameter::Require,
         (Some(selected), offered) => selected.is_none() || offered.is_none(),
     };
@@ -73,16 +73,16 @@ fn agreed_as_client(response: Parameters, config: &Deflate) -> AgreedParameters 
 
 /// The server's response to one valid offer, or `None` to decline it.
 fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
-    use DeflateParameter::{Prefer, Reject, Require};
+    use DeflateParameter::{Allow, Prefer, Reject, Require};
 
     // RFC 7692 §7.1.1.1: "A server accepts an extension negotiation offer that includes the
-    // "server_no_context_takeover" extension parameter by including" it in the response. It may include it unasked.
+    // "server_no_context_takeover" extension parameter by including" it in the response. The server may include it
+    // unasked, too.
     let server_no_takeover = config.server_takes_no_context();
     if offer.server_no_context_takeover && server_no_takeover == Reject {
         return None;
     }
-    // §7.1.1.2: an offered "client_no_context_takeover" is a hint, which a server may ignore. It may include it
-    // unasked.
+    // §7.1.1.2: an offered "client_no_context_takeover" is a hint. A server may ignore it, or include it unasked.
     let client_no_takeover = config.client_takes_no_context();
     let server_bits = match (offer.server_max_window_bits, config.server_max_window_bits) {
         (Some(_), Reject) => return None,
@@ -95,7 +95,7 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
         // §7.1.2.2: "a server MUST NOT include [it] if the corresponding extension negotiation offer didn't".
         (None, Require) => return None,
         (Some(bits), Prefer | Require) => Some(Some(config.peer_window_bits.min(bits.unwrap_or(15)))),
-        (Some(bits), DeflateParameter::Allow) => bits.map(|bits| Some(bits.min(config.peer_window_bits))),
+        (Some(bits), Allow) => bits.map(|bits| Some(bits.min(config.peer_window_bits))),
         (None, _) | (_, Reject) => None,
     };
     Some(Parameters {
@@ -109,23 +109,23 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
 
 /// The value of Sec-WebSocket-Extensions in a request: the preferred offer, then, if it differs, the fallback.
 pub(super) fn offer_header(config: &Deflate) -> String {
-    let offer = Parameters::offer(config, DeflateParameter::Prefer);
+    let preferred = Parameters::offer(config, DeflateParameter::Prefer);
     let fallback = Parameters::offer(config, DeflateParameter::Require);
-    let asks_of_server = |offer: Parameters| (offer.server_no_context_takeover, offer.server_max_window_bits);
-    if asks_of_server(offer) == asks_of_server(fallback) {
-        return offer.element();
+    let server_parameters = |offer: Parameters| (offer.server_no_context_takeover, offer.server_max_window_bits);
+    if server_parameters(preferred) == server_parameters(fallback) {
+        return preferred.element();
     }
     // The client's own parameters are the same in both.
-    let second = Parameters {
+    let fallback = Parameters {
         server_no_context_takeover: fallback.server_no_context_takeover,
         server_max_window_bits: fallback.server_max_window_bits,
-        ..offer
+        ..preferred
     };
-    format!("{}, {}", offer.element(), second.element())
+    format!("{}, {}", preferred.element(), fallback.element())
 }
 
 impl Parameters {
-    /// A client's offer with every parameter that the config sets to `least` or more.
+    /// A client's offer: every parameter that `config` sets to `least` or higher.
     fn offer(config: &Deflate, least: DeflateParameter) -> Self {
         Self {
             server_no_context_takeover: config.server_takes_no_context() >= least,
@@ -148,10 +148,12 @@ impl Parameters {
                 CLIENT_NO_CONTEXT_TAKEOVER if value.is_none() => {
                     core::mem::replace(&mut parameters.client_no_context_takeover, true)
                 }
-                SERVER_MAX_WINDOW_BITS => parameters.server_max_window_bits.replace(window_bits(value?)?).is_some(),
+                SERVER_MAX_WINDOW_BITS => {
+                    parameters.server_max_window_bits.replace(parse_window_bits(value?)?).is_some()
+                }
                 CLIENT_MAX_WINDOW_BITS => {
                     let bits = match value {
-                        Some(value) => Some(window_bits(value)?),
+                        Some(value) => Some(parse_window_bits(value)?),
                         None => None,
                     };
                     parameters.client_max_window_bits.replace(bits).is_some()
@@ -165,7 +167,7 @@ impl Parameters {
         Some(parameters)
     }
 
-    /// The element for Sec-WebSocket-Extensions.
+    /// Writes the element of Sec-WebSocket-Extensions.
     fn element(self) -> String {
         let mut element = String::from(NAME);
         let mut put = |parameter: &str| {
@@ -191,7 +193,7 @@ impl Parameters {
 }
 
 /// Parses a window size. RFC 7692 §7.1.2: "a decimal integer value without leading zeroes between 8 to 15, inclusive".
-fn window_bits(value: &str) -> Option<u8> {
+fn parse_window_bits(value: &str) -> Option<u8> {
     let bits = value.parse().ok().filter(|bits| (8..=15).contains(bits))?;
     (!value.starts_with(['0', '+'])).then_some(bits)
 }

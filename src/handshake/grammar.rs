@@ -40,8 +40,8 @@ impl core::error::Error for MalformedHeader {}
 /// elements between commas, as RFC 9110 §5.6.1 asks.
 ///
 /// # Errors
-/// If a value breaks the grammar, if there is no element, or if headers, commas and semicolons together are more than a
-/// hundred.
+/// If a value does not follow the grammar, if there is no element, or if there are more than a hundred headers, commas
+/// and semicolons in total.
 pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<Extension>, MalformedHeader> {
     parse_list(values, |cursor| {
         let mut parameters = Vec::with_capacity(cursor.semicolons());
@@ -50,7 +50,7 @@ pub fn parse_extensions<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Resul
     })
 }
 
-/// The number of extensions in these values, and of their parameters. Does not allocate.
+/// Counts the extensions in `values`, and their parameters. Does not allocate.
 pub(crate) fn count_extensions<'v>(
     values: impl IntoIterator<Item = &'v [u8]>,
 ) -> Result<(usize, usize), MalformedHeader> {
@@ -60,21 +60,21 @@ pub(crate) fn count_extensions<'v>(
     Ok((extensions.len(), parameters.get()))
 }
 
-/// Parses the values of all headers of a name that form one list of tokens, such as Sec-WebSocket-Protocol.
+/// Parses a list of tokens, such as Sec-WebSocket-Protocol, from the values of all headers with its name.
 pub(crate) fn parse_tokens<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Vec<String>, MalformedHeader> {
     parse_list(values, |cursor| cursor.token().map(unescape))
 }
 
-/// The elements of headers that form one list: the non-empty parts between the commas, without a check of their
-/// grammar.
+/// The elements of a list, from the values of all headers with its name: the non-empty parts between commas. Does not
+/// check their grammar.
 pub(crate) fn elements<'v>(values: impl Iterator<Item = &'v [u8]>) -> impl Iterator<Item = &'v [u8]> {
     values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
 }
 
-/// Whether `list` has this element, compared without regard to case.
+/// Whether `list` contains `element`. Ignores ASCII case.
 pub(crate) fn has_element(list: &[u8], element: &str) -> bool {
     let is_element = |bytes: &[u8]| bytes.eq_ignore_ascii_case(element.as_bytes());
-    // In the usual case it is the only element.
+    // Usually it is the only element.
     list == element.as_bytes() || is_element(list) || elements([list].into_iter()).any(is_element)
 }
 
@@ -84,12 +84,12 @@ pub(crate) fn parse_version(value: &[u8]) -> Option<u8> {
     parse_digits(value).filter(|_| !leading_zero).and_then(|version| u8::try_from(version).ok())
 }
 
-/// Parses a number of decimal digits only; one beyond 64 bits becomes `u64::MAX`.
+/// Parses a decimal number without a sign; a number beyond 64 bits becomes `u64::MAX`.
 pub(crate) fn parse_digits(value: &[u8]) -> Option<u64> {
-    let digit = |number: u64, byte: &u8| {
+    let append_digit = |number: u64, byte: &u8| {
         byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
     };
-    if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
+    if value.is_empty() { None } else { value.iter().try_fold(0, append_digit) }
 }
 
 /// Whether `text` is a token (RFC 9110 §5.6.2). RFC 6455 §4.1 allows the same characters in a subprotocol.
@@ -110,16 +110,16 @@ impl ByteSet {
     /// ASCII letters and digits, and `others`.
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut table = [false; 256];
-        let (mut rest, mut byte): (&mut [bool], u8) = (&mut table, 0);
-        while let Some((is_in, next)) = rest.split_first_mut() {
+        let (mut entries, mut byte): (&mut [bool], u8) = (&mut table, 0);
+        while let Some((is_in, next_entries)) = entries.split_first_mut() {
             *is_in = byte.is_ascii_alphanumeric();
-            let mut left = others;
-            while let [other, next @ ..] = left {
+            let mut others = others;
+            while let [other, next_others @ ..] = others {
                 *is_in |= *other == byte;
-                left = next;
+                others = next_others;
             }
             byte = byte.wrapping_add(1);
-            rest = next;
+            entries = next_entries;
         }
         Self(table)
     }
@@ -138,11 +138,11 @@ impl ByteSet {
 /// one, and a parsed element takes more memory than its bytes in the head.
 const MAX_DELIMITERS: usize = 100;
 
-/// Parses a list with `element`. RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable number of empty list
-/// elements". RFC 6455 requires at least one element.
+/// Parses a list, each element with `parse_element`. RFC 9110 §5.6.1: "A recipient MUST parse and ignore a reasonable
+/// number of empty list elements". RFC 6455 requires at least one element.
 fn parse_list<'v, T>(
     values: impl IntoIterator<Item = &'v [u8]>,
-    element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,
+    parse_element: impl Fn(&mut Cursor<'v>) -> Result<T, MalformedHeader>,
 ) -> Result<Vec<T>, MalformedHeader> {
     let (mut list, mut delimiters) = (Vec::new(), 0);
     for value in values {
@@ -156,7 +156,7 @@ fn parse_list<'v, T>(
             if cursor.at_end() {
                 break;
             }
-            list.push(element(&mut cursor)?);
+            list.push(parse_element(&mut cursor)?);
             if !cursor.at_end() && !cursor.eat(b',') {
                 return Err(MalformedHeader(()));
             }
@@ -170,7 +170,7 @@ struct Cursor<'v> {
 }
 
 impl<'v> Cursor<'v> {
-    /// RFC 6455 §4.3 keeps RFC 2616's implied white space: every token and delimiter may have some around it.
+    /// RFC 6455 §4.3 keeps RFC 2616's implied white space: every token and delimiter may have white space around it.
     fn skip_white_space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.rest {
             self.rest = rest;
@@ -193,24 +193,24 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    /// The number of semicolons before the next comma: an extension has no more parameters.
+    /// The number of semicolons before the next comma, which is the most parameters that the extension here can have.
     fn semicolons(&self) -> usize {
         let element = self.rest.split(|&byte| byte == b',').next().unwrap_or_default();
         element.split(|&byte| byte == b';').skip(1).count()
     }
 
-    /// Parses an extension: passes each parameter to `parameter`, and returns the name.
+    /// Parses an extension: passes each parameter to `on_parameter`, and returns the extension's name.
     fn extension(
         &mut self,
-        mut parameter: impl FnMut(&'v [u8], Option<&'v [u8]>),
+        mut on_parameter: impl FnMut(&'v [u8], Option<&'v [u8]>),
     ) -> Result<&'v [u8], MalformedHeader> {
-        let extension = self.token()?;
+        let extension_name = self.token()?;
         while self.eat(b';') {
             let name = self.token()?;
             let value = if self.eat(b'=') { Some(self.token_or_quoted()?) } else { None };
-            parameter(name, value);
+            on_parameter(name, value);
         }
-        Ok(extension)
+        Ok(extension_name)
     }
 
     fn token(&mut self) -> Result<&'v [u8], MalformedHeader> {
@@ -248,7 +248,8 @@ impl<'v> Cursor<'v> {
     }
 }
 
-/// A token or quoted string as text, without backslashes: no token has one, so all of them are escapes.
+/// Converts a token, or the content of a quoted string, to text. Removes every backslash: a token has none, so each is
+/// an escape.
 fn unescape(token: &[u8]) -> String {
     let mut text = String::with_capacity(token.len());
     text.extend(token.iter().filter(|&&byte| byte != b'\\').map(|&byte| char::from(byte)));

@@ -1,5 +1,5 @@
 //! Header lists that another HTTP stack exchanges. In HTTP/2 and HTTP/3, pseudo-headers come first, names are
-//! lower-case, and the headers of an HTTP/1.1 connection are forbidden (RFC 9113 §8.2, §8.3; RFC 9114 §4.2, §4.3).
+//! lower-case, and connection-specific headers are forbidden (RFC 9113 §8.2, §8.3; RFC 9114 §4.2, §4.3).
 
 use alloc::string::String;
 
@@ -9,19 +9,19 @@ use crate::handshake::grammar::is_token;
 use crate::handshake::header_checks::check_value;
 use crate::handshake::headers::Headers;
 
-/// Reads a header list. Pseudo-headers must have one of `names`, come before the other headers, and occur at most once;
-/// their values are returned in the order of `names`.
+/// Reads a header list. Pseudo-headers must have one of `pseudo_names`, come before the other headers, and occur at
+/// most once. Returns their values in the order of `pseudo_names`, and the other headers.
 pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     bootstrap: Bootstrap,
     fields: impl IntoIterator<Item = (N, V)>,
-    names: [&str; P],
+    pseudo_names: [&str; P],
 ) -> Result<([Option<String>; P], Headers), HandshakeErrorKind> {
     let mut pseudo = [const { None }; P];
     let mut headers = Headers::default();
     for (name, value) in fields {
         let (name, value) = (name.as_ref(), value.as_ref());
         let read = match name {
-            [b':', ..] => read_pseudo_header(name, value, &names, &mut pseudo).filter(|()| headers.is_empty()),
+            [b':', ..] => read_pseudo_header(name, value, &pseudo_names, &mut pseudo).filter(|()| headers.is_empty()),
             _ => read_header(bootstrap, name, value, &mut headers),
         };
         read.ok_or(match bootstrap {
@@ -32,19 +32,20 @@ pub(crate) fn read_header_list<const P: usize, N: AsRef<[u8]>, V: AsRef<[u8]>>(
     Ok((pseudo, headers))
 }
 
-/// Stores the pseudo-header's value in its place; `None` if it is malformed.
+/// Stores a pseudo-header's value at the index of its name; `None` if the pseudo-header is unknown, repeated or
+/// malformed.
 ///
 /// RFC 9113 §8.3: "The same pseudo-header field name MUST NOT appear more than once in a field block." "Endpoints MUST
 /// treat a request or response that contains undefined or invalid pseudo-header fields as malformed".
 fn read_pseudo_header(name: &[u8], value: &[u8], names: &[&str], pseudo: &mut [Option<String>]) -> Option<()> {
-    let known = names.iter().position(|known| known.as_bytes() == name)?;
-    let slot = pseudo.get_mut(known).filter(|slot| slot.is_none())?;
+    let index = names.iter().position(|known| known.as_bytes() == name)?;
+    let slot = pseudo.get_mut(index).filter(|slot| slot.is_none())?;
     check_value(value).ok()?;
     *slot = Some(core::str::from_utf8(value).ok()?.into());
     Some(())
 }
 
-/// Adds a header that was received; `None` if it is malformed.
+/// Adds a received header; `None` if it is malformed.
 fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut Headers) -> Option<()> {
     let name = core::str::from_utf8(name).ok().filter(|name| is_token(name))?;
     check_value(value).ok()?;
@@ -59,9 +60,9 @@ fn read_header(bootstrap: Bootstrap, name: &[u8], value: &[u8], headers: &mut He
     Some(())
 }
 
-/// Adds a header that will be sent, in the form that its HTTP version requires. RFC 9113 §8.2.2: an HTTP/1.1 message
-/// that is turned into an HTTP/2 one "MUST remove connection-specific header fields"; §8.2: "Field names MUST be
-/// converted to lowercase".
+/// Adds a header to send. In HTTP/2 and HTTP/3, omits a connection-specific one and makes the name lower-case. RFC 9113
+/// §8.2.2: an HTTP/1.1 message that is turned into an HTTP/2 one "MUST remove connection-specific header fields"; §8.2:
+/// "Field names MUST be converted to lowercase".
 pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &str, value: &[u8]) {
     match bootstrap {
         Bootstrap::Upgrade => headers.push(name, value),
@@ -70,7 +71,7 @@ pub(crate) fn push_header(bootstrap: Bootstrap, headers: &mut Headers, name: &st
     }
 }
 
-/// Whether a header belongs to an HTTP/1.1 connection. RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive,
+/// Whether a header is connection-specific. RFC 9113 §8.2.2: Connection and "Proxy-Connection, Keep-Alive,
 /// Transfer-Encoding, and Upgrade"; "The only exception to this is the TE header field, which MAY be present in an
 /// HTTP/2 request; when it is, it MUST NOT contain any value other than "trailers"."
 fn is_connection_specific(name: &str, value: &[u8]) -> bool {

@@ -1,10 +1,10 @@
-//! The XOR of masking in the processor's widest registers, which also tests whether the octets are ASCII.
+//! XORs octets with the mask key in the processor's widest registers, and tests whether the result is ASCII.
 //!
-//! One of the three islands of unsafe code. It earns: one pass instead of two over bytes that are reassembled or
-//! sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions a message, before
-//! (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a received binary
-//! message of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB 16,415
-//! → 9,583; 1 KiB sent by a client 886 → 413.
+//! One of the three modules with unsafe code, which gives: one pass instead of two over bytes that are reassembled or
+//! sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions per message,
+//! before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a received
+//! binary message of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB
+//! 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
 
 use alloc::vec::Vec;
 
@@ -25,14 +25,14 @@ pub(crate) fn append_masked(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) -> bo
     out.reserve(bytes.len());
     let place = out.spare_capacity_mut().as_mut_ptr().cast();
     // SAFETY: `len` octets can be read, and `len` octets, reserved above and not shared, can be written.
-    let is_ascii = unsafe { xor_call(key, bytes.as_ptr(), place, bytes.len()) };
+    let is_ascii = unsafe { xor_outlined(key, bytes.as_ptr(), place, bytes.len()) };
     // SAFETY: `bytes.len()` octets were reserved and written.
     unsafe { out.set_len(out.len() + bytes.len()) };
     is_ascii
 }
 
-/// As [`append_masked`], for a few octets, if they fit without an allocation and `accepts` returns true for the OR of
-/// all of them. Otherwise appends nothing and returns false.
+/// Appends a few octets, `XORed` with `key`, if they fit without an allocation and `accepts` returns true for the OR of
+/// all of them. Returns whether it appended them.
 #[inline]
 pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, accepts: impl FnOnce(u8) -> bool) -> bool {
     let place = out.spare_capacity_mut();
@@ -52,7 +52,8 @@ pub(crate) fn append_few(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>, accepts:
     is_accepted
 }
 
-/// Appends the first `header_len` octets of `header`, at most all 16, and `payload`, `XORed` with `key` if there is one.
+/// Appends the first `header_len` octets of `header`, at most all 16, and `payload`, `XORed` with `key` if there is
+/// one.
 #[inline]
 pub(crate) fn append_frame(
     header: &[u8; 16],
@@ -69,19 +70,19 @@ pub(crate) fn append_frame(
     unsafe {
         place.cast::<[u8; 16]>().write(*header);
         match key {
-            // The C library copies short payloads well. Long ones it copies by `rep movsb`, which is slow at some
-            // distances between source and destination.
-            None if payload.len() < LONG => {
+            // The C library copies short payloads well, but long ones with `rep movsb`, which is slow at some distances
+            // between source and destination.
+            None if payload.len() < OWN_COPY_MIN => {
                 payload.as_ptr().copy_to_nonoverlapping(place.add(header_len), payload.len());
             }
-            _ => _ = xor_call(key.unwrap_or_default(), payload.as_ptr(), place.add(header_len), payload.len()),
+            _ => _ = xor_outlined(key.unwrap_or_default(), payload.as_ptr(), place.add(header_len), payload.len()),
         }
         out.set_len(out.len() + header_len + payload.len());
     }
 }
 
 /// Payloads from this length on are not copied by the C library.
-const LONG: usize = 2048;
+const OWN_COPY_MIN: usize = 2048;
 
 // INVARIANT of all below: `len` octets can be read at `from` and written at `to`, which are the same or do not overlap.
 
@@ -90,7 +91,7 @@ unsafe fn xor(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the invariant, and `len` is as each needs it.
     unsafe {
         match len {
-            WIDER.. => xor_long(key, from, to, len),
+            LONG_MIN.. => xor_long(key, from, to, len),
             32.. => xor_blocks::<[Wide; 2]>(key, from, to, len),
             16.. => xor_blocks::<Wide>(key, from, to, len),
             8.. => xor_blocks::<u64>(key, from, to, len),
@@ -101,13 +102,13 @@ unsafe fn xor(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
 }
 
 #[inline(never)]
-unsafe fn xor_call(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn xor_outlined(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the invariant.
     unsafe { xor(key, from, to, len) }
 }
 
-/// From this length on, wider registers are worth asking for.
-const WIDER: usize = 256;
+/// From this length on, a check for wider registers is worth its time.
+const LONG_MIN: usize = 256;
 
 #[inline(never)]
 unsafe fn xor_long(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
@@ -127,9 +128,9 @@ unsafe fn xor_avx2(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bo
     unsafe { xor_blocks::<[core::arch::x86_64::__m256i; 4]>(key, from, to, len) }
 }
 
-/// Works in blocks; `len` is at least one. The last block is loaded before anything is stored, and stored last, over the
-/// block that it overlaps. So odd octets need no loop, and no store crosses the end: loading the next header would have
-/// to wait for it.
+/// Works in blocks; `len` is at least one block. The last block is loaded before anything is stored, and stored last,
+/// over the block that it overlaps. So odd octets need no loop, and no store crosses the end: a load of the next
+/// frame's header would have to wait for such a store.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "wider instructions only become part of a function that may use them")]
 unsafe fn xor_blocks<B: Block>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
@@ -182,8 +183,8 @@ mod tests {
         (0..=300).chain([511, 512, 513, 1000, 1024, 4096, 65_535, 65_536])
     }
 
-    /// Every function gives the same octets, and the same answer whether they are ASCII, whichever octet is not, at any
-    /// address.
+    /// Every function returns the same octets as the twin, at any address, and the right answer whether they are ASCII,
+    /// wherever the octet is that is not.
     #[test]
     fn agrees_with_its_safe_twin() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -211,7 +212,6 @@ mod tests {
         }
     }
 
-    /// A few octets are appended if they fit and are accepted.
     #[test]
     fn append_few_needs_room_and_acceptance() {
         let key = [0x37, 0xfa, 0x21, 0x3d];

@@ -1,9 +1,9 @@
 //! Masking (RFC 6455 §5.3): the XOR, and the source of the keys.
 
-#[expect(unsafe_code, reason = "loads and stores of registers, of the kernel's island")]
+#[expect(unsafe_code, reason = "loads and stores of registers, for the kernel")]
 #[expect(clippy::inline_always, reason = "registers must not be passed through memory")]
 mod block;
-#[expect(unsafe_code, reason = "an island, for the reasons and by the figures that it gives")]
+#[expect(unsafe_code, reason = "for the reasons and figures in its docs")]
 pub(crate) mod kernel;
 
 use alloc::boxed::Box;

@@ -111,8 +111,8 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        let own = self.own().len();
-        self.extras.as_ref().map_or(own, |extras| own.saturating_add(extras.shared_chunks.len()))
+        let own_len = self.own_bytes().len();
+        self.extras.as_ref().map_or(own_len, |extras| own_len.saturating_add(extras.shared_chunks.len()))
     }
 
     /// Whether no bytes wait to be written.
@@ -173,7 +173,7 @@ impl Output {
     #[cfg(feature = "std")]
     fn write_once(&self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
         if self.shared_chunks().is_empty() {
-            return writer.write(self.own());
+            return writer.write(self.own_bytes());
         }
         let mut slices = [std::io::IoSlice::new(&[]); 16];
         let filled = self.chunks_vectored(&mut slices);
@@ -182,7 +182,7 @@ impl Output {
 
     /// The waiting bytes, without the payloads held by reference.
     #[inline]
-    fn own(&self) -> &[u8] {
+    fn own_bytes(&self) -> &[u8] {
         self.queue.waiting()
     }
 
@@ -221,12 +221,12 @@ impl Buf for Output {
     /// The waiting bytes up to the next payload held by reference, or that payload if it is first.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.extras.as_ref().map_or(self.own(), |extras| extras.shared_chunks.first(self.own()))
+        self.extras.as_ref().map_or(self.own_bytes(), |extras| extras.shared_chunks.first(self.own_bytes()))
     }
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'o>(&'o self, slices: &mut [std::io::IoSlice<'o>]) -> usize {
-        self.shared_chunks().fill(self.own(), slices)
+        self.shared_chunks().fill(self.own_bytes(), slices)
     }
 
     /// Removes the first `count` bytes, which were written, or all bytes if there are fewer.
@@ -235,16 +235,16 @@ impl Buf for Output {
         if count >= self.len() {
             return self.clear();
         }
-        let own = match &mut self.extras {
+        let own_count = match &mut self.extras {
             Some(extras) => {
                 extras.buffered.advance(count);
-                let own = extras.shared_chunks.advance(count);
-                extras.pongs.advance(own);
-                own
+                let own_count = extras.shared_chunks.advance(count);
+                extras.pongs.advance(own_count);
+                own_count
             }
             None => count,
         };
-        self.queue.advance(own);
+        self.queue.advance(own_count);
     }
 
     /// Removes and returns the first `count` bytes, or all bytes if there are fewer. Does not copy them if they are

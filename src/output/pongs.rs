@@ -1,13 +1,13 @@
-//! The pongs that wait in an output: their number of bytes, and whether the last one can be replaced.
+//! Counts the bytes of the pongs that wait in an output, and replaces the last pong.
 
 use super::Output;
 use super::list::{KEPT_ENTRIES, List};
 
-/// The last group of pongs, which ends at the mark of the output's queue. A group is a run of pongs without other bytes
-/// of the queue between them.
+/// The last group of pongs. A group is a run of pongs without other bytes of the queue between them; the last group
+/// ends at the queue's mark.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastGroup {
-    /// The group's length when its last pong was written.
+    /// The group's length when its last pong was appended. Part of the group may have been written since.
     len: u32,
     /// The length of its last pong; 0 if a payload by reference follows it.
     last_pong: u32,
@@ -23,22 +23,23 @@ impl Output {
     /// Removes the last pong if it is complete and nothing follows it. Returns its length, or 0.
     pub(super) fn remove_last_pong(&mut self) -> usize {
         let removed = self.replaceable_pong();
-        let (group_len, end) = (self.last_group_len() - removed, self.queue.marked() - removed);
-        self.queue.truncate(removed);
+        let (group_len, end) = (self.last_group_len() - removed, self.queue.len_before_mark() - removed);
+        self.queue.remove_last(removed);
         self.queue.set_mark(end);
-        self.last_group = LastGroup { len: clamp(group_len), last_pong: 0 };
+        self.last_group = LastGroup { len: clamp_to_u32(group_len), last_pong: 0 };
         removed
     }
 
-    /// Counts the frame of `len` bytes at the end of the queue as a pong.
-    pub(super) fn note_pong(&mut self, len: usize) {
-        let (group_len, group_end, end) = (self.last_group_len(), self.queue.marked(), self.queue.waiting().len());
+    /// Counts the last `len` bytes of the queue, which are one frame, as a pong.
+    pub(super) fn count_pong(&mut self, len: usize) {
+        let (group_len, group_end, end) =
+            (self.last_group_len(), self.queue.len_before_mark(), self.queue.waiting().len());
         let continues_group = group_end + len == end;
         if !continues_group {
-            self.note_group(group_end, group_len);
+            self.push_group(group_end, group_len);
         }
         let group_len = if continues_group { group_len + len } else { len };
-        self.last_group = LastGroup { len: clamp(group_len), last_pong: clamp(len) };
+        self.last_group = LastGroup { len: clamp_to_u32(group_len), last_pong: clamp_to_u32(len) };
         self.queue.set_mark(end);
     }
 
@@ -47,69 +48,69 @@ impl Output {
         self.last_group.last_pong = 0;
     }
 
-    /// Adds the pongs of `other`, whose bytes are about to be appended to the `own` waiting bytes of the queue.
-    pub(super) fn append_pongs(&mut self, own: usize, other: &mut Self) {
-        let (end, len, last_pong) = (other.queue.marked(), other.last_group_len(), other.replaceable_pong());
+    /// Adds the pongs of `other`, whose bytes are about to be appended to the `own_len` waiting bytes of the queue.
+    pub(super) fn append_pongs(&mut self, own_len: usize, other: &mut Self) {
+        let (end, len, last_pong) = (other.queue.len_before_mark(), other.last_group_len(), other.replaceable_pong());
         self.keep_last_pong();
         if len == 0 && other.extras.as_ref().is_none_or(|extras| extras.pongs.is_empty()) {
             return;
         }
-        self.note_group(self.queue.marked(), self.last_group_len());
+        self.push_group(self.queue.len_before_mark(), self.last_group_len());
         if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.pongs.is_empty()) {
-            self.extras.get_or_insert_default().pongs.append(own, &mut extras.pongs);
+            self.extras.get_or_insert_default().pongs.append(own_len, &mut extras.pongs);
         }
-        self.last_group = LastGroup { len: clamp(len), last_pong: clamp(last_pong) };
-        self.queue.set_mark(own + end);
+        self.last_group = LastGroup { len: clamp_to_u32(len), last_pong: clamp_to_u32(last_pong) };
+        self.queue.set_mark(own_len + end);
     }
 
-    /// Bytes of pongs that wait.
-    pub(super) fn waiting_pongs(&self) -> usize {
+    /// The number of waiting bytes that are pongs.
+    pub(super) fn waiting_pong_bytes(&self) -> usize {
         self.last_group_len() + self.extras.as_ref().map_or(0, |extras| extras.pongs.len())
     }
 
-    /// Bytes of the last group that wait.
+    /// The number of waiting bytes in the last group.
     fn last_group_len(&self) -> usize {
-        self.queue.marked().min(self.last_group.len as usize)
+        self.queue.len_before_mark().min(self.last_group.len as usize)
     }
 
     /// The length of the last pong if it is complete and nothing follows it; otherwise 0.
     fn replaceable_pong(&self) -> usize {
         let last_pong = self.last_group.last_pong as usize;
-        let is_last = self.queue.marked() == self.queue.waiting().len();
+        let is_last = self.queue.len_before_mark() == self.queue.waiting().len();
         if is_last && last_pong <= self.last_group_len() { last_pong } else { 0 }
     }
 
-    /// Adds a group of `len` bytes that ends after `end` bytes of the queue, and is no longer the last one.
-    fn note_group(&mut self, end: usize, len: usize) {
+    /// Adds a group, no longer the last one, to the list. Its `len` bytes end after `end` bytes of the queue.
+    fn push_group(&mut self, end: usize, len: usize) {
         if len > 0 {
             self.extras.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
         }
     }
 }
 
-/// A length, cut to 4 GiB, which is more than any budget.
-fn clamp(len: usize) -> u32 {
+/// A length, at most `u32::MAX`, which is the largest budget.
+fn clamp_to_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The groups of pongs before the last one, in the order of the wire.
 ///
 /// Keeps at most [`KEPT_ENTRIES`] groups. Before one more is added, the two neighbours with the fewest bytes are
-/// merged, as if the pongs of the second followed those of the first directly. As bytes are written, the count may
-/// therefore be too low, never too high, and by no more than the length of the partly written group: of n groups, the
-/// two shortest neighbours have at most 2/(n - 1) of all bytes.
+/// merged: the pongs of the second then count as following those of the first directly. So while bytes are written, the
+/// count may be too low, by at most the length of the partly written group, but never too high. Of n groups, the two
+/// shortest neighbours have at most 2/(n - 1) of all bytes.
 #[derive(Debug, Default)]
 pub(super) struct PongGroups {
     groups: List<Group>,
-    /// Bytes of all groups.
+    /// The number of bytes in all of these groups.
     len: usize,
-    /// The sum of all distances and lengths: the waiting bytes of the queue up to the end of the last group.
+    /// The sum of all distances and lengths: the waiting bytes of the queue up to the end of the last of these groups.
     end: usize,
 }
 
 #[derive(Debug)]
 struct Group {
-    /// The waiting bytes of the queue between the previous group, or the front, and this one.
+    /// The number of waiting bytes between the previous group, or the front of the queue, and this group.
     distance: usize,
     len: usize,
 }
@@ -137,9 +138,9 @@ impl PongGroups {
         }
     }
 
-    /// Moves all groups of `other` here, as its bytes are appended to the `own` waiting bytes of the queue.
-    fn append(&mut self, own: usize, other: &mut Self) {
-        let mut end = own;
+    /// Moves all groups of `other` to the end. Their bytes follow the `own_len` waiting bytes of this queue.
+    fn append(&mut self, own_len: usize, other: &mut Self) {
+        let mut end = own_len;
         for Group { distance, len } in other.groups.drain(..) {
             let start = end.saturating_add(distance);
             self.push(start, len);
@@ -148,6 +149,7 @@ impl PongGroups {
         other.clear();
     }
 
+    /// Merges the two neighbours with the fewest bytes.
     fn merge_shortest(&mut self) {
         let pairs = self.groups.iter().zip(self.groups.iter().skip(1));
         let shortest = pairs.enumerate().min_by_key(|(_, (one, next))| one.len.saturating_add(next.len));
@@ -164,15 +166,15 @@ impl PongGroups {
 
     /// Updates the groups when the first `count` bytes of the queue are removed.
     pub(super) fn advance(&mut self, count: usize) {
-        let mut left = count;
+        let mut remaining = count;
         while let Some(first) = self.groups.front_mut() {
-            let before = left.min(first.distance);
-            let taken = (left - before).min(first.len);
+            let before = remaining.min(first.distance);
+            let removed = (remaining - before).min(first.len);
             first.distance = first.distance.saturating_sub(before);
-            first.len = first.len.saturating_sub(taken);
-            self.len = self.len.saturating_sub(taken);
-            self.end = self.end.saturating_sub(before + taken);
-            left -= before + taken;
+            first.len = first.len.saturating_sub(removed);
+            self.len = self.len.saturating_sub(removed);
+            self.end = self.end.saturating_sub(before + removed);
+            remaining -= before + removed;
             if first.len > 0 {
                 return;
             }

@@ -12,27 +12,27 @@ use super::KEPT_CAPACITY;
 /// buffer, the old and the new one together have room for at most 2¾ times the most bytes that have waited.
 ///
 /// # Work
-/// Each byte moves a constant number of times on average. Bytes move to the front of their buffer only if at least a
-/// fourth of their number was removed since the last move; to a larger buffer only if it is larger by at least a fourth
-/// of their number; to a smaller buffer only if they fill less than half of the old one.
+/// Each byte moves a constant number of times on average. *n* waiting bytes move to the front of their buffer only if
+/// at least *n*/4 bytes were removed since the last move; to a larger buffer only if it is larger by at least *n*/4; to
+/// a smaller buffer only if they fill less than half of the old one.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
-    /// The number of bytes that were removed from the front.
-    taken: usize,
-    /// A position in `bytes`, which moves with them.
+    /// The number of removed bytes at the start of `bytes`.
+    removed: usize,
+    /// A position in `bytes`, set by the output. When the bytes move, it moves with them.
     mark: usize,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { bytes: Vec::new(), taken: 0, mark: 0 }
+        Self { bytes: Vec::new(), removed: 0, mark: 0 }
     }
 
     /// The waiting bytes.
     #[inline]
     pub(super) fn waiting(&self) -> &[u8] {
-        self.bytes.get(self.taken..).unwrap_or_default()
+        self.bytes.get(self.removed..).unwrap_or_default()
     }
 
     /// The buffer to append to, with room for `additional` bytes.
@@ -55,7 +55,7 @@ impl Queue {
     #[cold]
     fn make_room(&mut self, additional: usize) {
         if self.try_make_room(additional).is_err() {
-            // Fails as the standard collections do when there is no memory.
+            // There is no memory: `reserve` fails as the standard collections do.
             self.bytes.reserve(additional);
         }
     }
@@ -63,26 +63,26 @@ impl Queue {
     fn try_make_room(&mut self, additional: usize) -> Result<(), TryReserveError> {
         let waiting = self.waiting().len();
         let needed = waiting.saturating_add(additional);
-        if needed <= self.bytes.capacity() && waiting <= self.taken.saturating_mul(4) {
-            self.mark = self.marked();
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
+        if needed <= self.bytes.capacity() && waiting <= self.removed.saturating_mul(4) {
+            self.mark = self.len_before_mark();
+            self.bytes.drain(..self.removed);
+            self.removed = 0;
             Ok(())
         } else {
             self.relocate(needed.saturating_add(waiting / 2))
         }
     }
 
-    /// Moves the waiting bytes to a buffer of this capacity; returns an error if there is no memory.
+    /// Moves the waiting bytes to a buffer of `capacity` bytes; returns an error if there is no memory.
     fn relocate(&mut self, capacity: usize) -> Result<(), TryReserveError> {
-        if self.taken == 0 && capacity >= self.bytes.capacity() {
+        if self.removed == 0 && capacity >= self.bytes.capacity() {
             // The allocator may be able to extend the buffer in place.
             self.bytes.try_reserve_exact(capacity.saturating_sub(self.bytes.len()))
         } else {
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(capacity)?;
             bytes.extend_from_slice(self.waiting());
-            *self = Self { bytes, taken: 0, mark: self.marked() };
+            *self = Self { bytes, removed: 0, mark: self.len_before_mark() };
             Ok(())
         }
     }
@@ -90,7 +90,7 @@ impl Queue {
     /// Removes the first `count` waiting bytes. `count` must not exceed their number.
     #[inline]
     pub(super) fn advance(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count);
+        self.removed = self.removed.saturating_add(count);
         self.shrink();
     }
 
@@ -110,31 +110,30 @@ impl Queue {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
-        (self.taken, self.mark) = (0, 0);
+        (self.removed, self.mark) = (0, 0);
     }
 
     /// Removes the last `count` waiting bytes. `count` must not exceed their number, and the mark must not be after the
     /// new end.
-    pub(super) fn truncate(&mut self, count: usize) {
+    pub(super) fn remove_last(&mut self, count: usize) {
         self.bytes.truncate(self.bytes.len().saturating_sub(count));
     }
 
-    /// Whether at least half of the buffer is waiting bytes.
+    /// Whether waiting bytes fill at least half of the buffer.
     pub(super) fn is_well_filled(&self) -> bool {
         self.bytes.capacity() <= self.waiting().len().saturating_mul(2)
     }
 }
 
-/// The mark.
 impl Queue {
     /// Moves the mark to `position`, counted from the first waiting byte.
     pub(super) fn set_mark(&mut self, position: usize) {
-        self.mark = self.taken.saturating_add(position);
+        self.mark = self.removed.saturating_add(position);
     }
 
     /// The number of waiting bytes before the mark.
-    pub(super) fn marked(&self) -> usize {
-        self.mark.saturating_sub(self.taken)
+    pub(super) fn len_before_mark(&self) -> usize {
+        self.mark.saturating_sub(self.removed)
     }
 }
 
@@ -144,7 +143,7 @@ impl Queue {
         self.bytes.capacity()
     }
 
-    /// Bytes that can be appended without a new buffer.
+    /// The number of bytes that can be appended without a new buffer.
     pub(super) fn free(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
     }

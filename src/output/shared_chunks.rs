@@ -11,13 +11,13 @@ pub(super) struct SharedChunks {
     queue: List<SharedChunk>,
     /// Bytes of all payloads. May exceed the memory of the machine, because one payload may be held many times.
     len: u64,
-    /// The sum of all distances: the output's own waiting bytes before the last payload.
+    /// The sum of all distances: the number of the output's own waiting bytes before the last payload.
     distance: usize,
 }
 
 #[derive(Debug)]
 struct SharedChunk {
-    /// The output's own waiting bytes between the previous payload, or the front, and this one.
+    /// The number of the output's own waiting bytes between the previous payload, or the front, and this one.
     distance: usize,
     payload: Bytes,
 }
@@ -38,21 +38,21 @@ impl SharedChunks {
         usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
-    /// Adds a payload after the output's `own` waiting bytes.
-    pub(super) fn push(&mut self, own: usize, payload: Bytes) {
+    /// Adds a payload after the output's `own_len` own waiting bytes.
+    pub(super) fn push(&mut self, own_len: usize, payload: Bytes) {
         if payload.is_empty() {
             return;
         }
         self.len = self.len.saturating_add(payload.len() as u64);
-        self.queue.push_back(SharedChunk { distance: own.saturating_sub(self.distance), payload });
-        self.distance = own;
+        self.queue.push_back(SharedChunk { distance: own_len.saturating_sub(self.distance), payload });
+        self.distance = own_len;
     }
 
-    /// Moves all payloads of `other` here, as its own bytes are appended to this output's `own` waiting bytes.
-    pub(super) fn append(&mut self, own: usize, other: &mut Self) {
+    /// Moves all payloads of `other` to the end. The own bytes of its output follow this output's `own_len` own bytes.
+    pub(super) fn append(&mut self, own_len: usize, other: &mut Self) {
         if let Some(first) = other.queue.front_mut() {
-            first.distance = first.distance.saturating_add(own.saturating_sub(self.distance));
-            self.distance = own.saturating_add(other.distance);
+            first.distance = first.distance.saturating_add(own_len.saturating_sub(self.distance));
+            self.distance = own_len.saturating_add(other.distance);
             self.len = self.len.saturating_add(other.len);
             self.queue.append(&mut other.queue);
             (other.len, other.distance) = (0, 0);

@@ -209,7 +209,7 @@ fn check(output: &Output, model: &Model) {
     let wire = model.wire();
     assert_eq!((output.len(), output.remaining(), output.is_empty()), (wire.len(), wire.len(), wire.is_empty()));
     assert_eq!(output.buffered_amount(), model.buffered());
-    assert_eq!(output.waiting_pongs(), model.pongs());
+    assert_eq!(output.waiting_pong_bytes(), model.pongs());
     assert!(wire.starts_with(output.chunk()) && output.chunk().is_empty() == wire.is_empty());
     assert_eq!(vectored(output, 1000).concat(), wire);
 }

@@ -1,4 +1,4 @@
-//! Everything that appends to an [`Output`].
+//! Appends bytes, frames and other outputs to an [`Output`].
 
 use alloc::vec::Vec;
 
@@ -32,17 +32,17 @@ impl Output {
         }
         if self.is_empty() && other.queue.is_well_filled() {
             core::mem::swap(self, other);
-            // The shared compressors stay.
+            // Each output keeps its own codecs.
             core::mem::swap(&mut self.codecs, &mut other.codecs);
         } else {
-            let (own, waiting) = (self.own().len(), self.len());
-            self.append_pongs(own, other);
+            let (own_len, len) = (self.own_bytes().len(), self.len());
+            self.append_pongs(own_len, other);
             if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.is_empty()) {
                 let own_extras = self.extras.get_or_insert_default();
-                own_extras.shared_chunks.append(own, &mut extras.shared_chunks);
-                own_extras.buffered.append(waiting, &mut extras.buffered);
+                own_extras.shared_chunks.append(own_len, &mut extras.shared_chunks);
+                own_extras.buffered.append(len, &mut extras.buffered);
             }
-            self.write(other.own());
+            self.write(other.own_bytes());
         }
         other.clear();
     }
@@ -51,14 +51,14 @@ impl Output {
         self.queue.with_room(bytes.len()).extend_from_slice(bytes);
     }
 
-    /// Lets `fill` append bytes, with room for `expected` bytes.
+    /// Reserves room for `expected` bytes and lets `fill` append any number.
     pub(crate) fn write_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         fill(self.queue.with_room(expected));
         self.queue.shrink();
     }
 
-    /// Writes a frame: its encoded header, which ends in `key` if there is one, and its payload, masked with `key`.
-    /// Returns the frame's length.
+    /// Writes a frame: its encoded header, and its payload, masked with `key` if there is one. The header must contain
+    /// the same key. Returns the frame's length.
     #[inline]
     pub(crate) fn write_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
         let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
@@ -66,35 +66,36 @@ impl Output {
         header.as_ref().len() + payload.len()
     }
 
-    /// Writes a frame: its header, and its payload by reference, which is faster from `REFERENCE_MIN` bytes on. A frame
-    /// that was prepared for many connections has its header in `payload`, too.
+    /// Writes a frame: copies its header and keeps its payload by reference, which is faster from `REFERENCE_MIN` bytes
+    /// on. For a prepared frame, `header` is empty and `payload` is the whole frame.
     pub(crate) fn write_shared_frame(&mut self, header: &[u8], payload: Bytes) {
         self.write(header);
-        let own = self.own().len();
-        self.extras.get_or_insert_default().shared_chunks.push(own, payload);
+        let own_len = self.own_bytes().len();
+        self.extras.get_or_insert_default().shared_chunks.push(own_len, payload);
         self.keep_last_pong();
     }
 
-    /// Writes a frame whose payload `fill` appends, with room for `expected` bytes, and whose header `header` makes
-    /// from the payload's length. Writes nothing if there is no memory. Returns the frame's length.
+    /// Writes a frame. Reserves room for a payload of `expected` bytes, lets `fill` append the payload, and calls
+    /// `make_header` with its length for the header and the mask key. Writes nothing if there is no memory. Returns the
+    /// frame's length.
     pub(crate) fn write_frame_with(
         &mut self,
         expected: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
-        header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
+        make_header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
     ) -> Result<usize, OutOfMemory> {
         let bytes = self.queue.try_with_room(expected.saturating_add(FrameHeader::MAX_LEN))?;
         let start = bytes.len();
-        let payload = start.saturating_add(FrameHeader::MAX_LEN);
-        bytes.resize(payload, 0);
+        let payload_start = start.saturating_add(FrameHeader::MAX_LEN);
+        bytes.resize(payload_start, 0);
         let filled = fill(bytes);
         if filled.is_ok() {
-            let (header, key) = header(bytes.len().saturating_sub(payload));
-            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
+            let (header, key) = make_header(bytes.len().saturating_sub(payload_start));
+            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload_start..)) {
                 apply_mask(key, payload);
             }
             // The header replaces the room reserved for the longest one.
-            bytes.splice(start..payload, header.as_ref().iter().copied());
+            bytes.splice(start..payload_start, header.as_ref().iter().copied());
         } else {
             bytes.truncate(start);
         }
@@ -103,7 +104,7 @@ impl Output {
         filled.map(|()| len)
     }
 
-    /// The place of the codecs that connections share.
+    /// The codecs that connections share.
     pub(crate) fn codecs(&mut self) -> &mut SharedCodecs {
         &mut self.codecs
     }
@@ -114,16 +115,16 @@ impl Output {
         Ok(())
     }
 
-    /// Counts `message_bytes` bytes of a message for the last frame, for [`buffered_amount`](Self::buffered_amount).
+    /// Counts the last frame as `message_bytes` bytes of a message, for [`buffered_amount`](Self::buffered_amount).
     pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
         if message_bytes > 0 {
-            let waiting = self.len();
-            self.extras.get_or_insert_default().buffered.push(waiting, message_bytes, compressed);
+            let len = self.len();
+            self.extras.get_or_insert_default().buffered.push(len, message_bytes, compressed);
         }
     }
 
     /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last
-    /// one is written, and nothing follows it. Returns the length of the frame that was replaced.
+    /// pong has been written, and nothing follows it. Returns the length of the replaced pong, or 0.
     pub(crate) fn write_pong(
         &mut self,
         header: &EncodedHeader,
@@ -134,9 +135,9 @@ impl Output {
         // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
         // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
         // Ping frame."
-        let replaced = if self.waiting_pongs() > budget { self.remove_last_pong() } else { 0 };
+        let replaced = if self.waiting_pong_bytes() > budget { self.remove_last_pong() } else { 0 };
         let len = self.write_frame(header, key, payload);
-        self.note_pong(len);
+        self.count_pong(len);
         replaced
     }
 }

@@ -1,5 +1,4 @@
-//! Compressed messages (RFC 7692 §6.2, §7.2.2): decompressed as they arrive, with the limit and UTF-8 checked on the
-//! way.
+//! Decompresses messages as they arrive (RFC 7692 §6.2, §7.2.2), and checks the size limit and UTF-8 at every step.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,15 +12,16 @@ use crate::error::{Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::input::Input;
 use crate::message::MessageKind;
 
-/// The compressed bytes that are unmasked at a time if a part may be full before they are read.
-const BLOCK: usize = 4 << 10;
+/// The most compressed bytes that are unmasked at once if messages are delivered in parts: a full part may leave some
+/// of them unread.
+const UNMASK_MAX: usize = 4 << 10;
 
 /// Why decompressing paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The part is full, and more may come out.
+    /// The part is full, and the decompressor may have more output.
     Full,
-    /// The available bytes are read.
+    /// All available bytes are read.
     NeedsInput,
     /// The message is complete.
     Ended,
@@ -31,7 +31,7 @@ pub(super) enum Progress {
 struct MessageInflater<'r> {
     decompressor: &'r mut Decompressor,
     message: &'r mut MessageAssembler,
-    /// A buffer for a message that is empty.
+    /// A buffer that an empty message can take over.
     spare: &'r mut Vec<u8>,
     /// The most bytes of a message, and of a part.
     message_limit: u64,
@@ -39,7 +39,7 @@ struct MessageInflater<'r> {
 }
 
 impl Receiver {
-    /// Reads the available part of a compressed message that is delivered whole.
+    /// Reads the available bytes of a compressed message that is delivered whole.
     pub(super) fn receive_compressed<'i>(
         &mut self,
         mut frame: PayloadReader,
@@ -72,8 +72,8 @@ impl Receiver {
         Ok(Step::Received(Received::Message(payload.into_message())))
     }
 
-    /// Decompresses the available part of a frame into the message in progress; in parts, until one is full. A fault's
-    /// offset is that of the frame's payload.
+    /// Decompresses the available bytes of a frame into the message in progress. If it is delivered in parts, stops
+    /// when a part is full. The offset of a fault is the start of the frame's payload.
     pub(super) fn inflate_frame(
         &mut self,
         frame: &mut PayloadReader,
@@ -86,10 +86,10 @@ impl Receiver {
         // The header check rejects a compressed frame where compression is not in use.
         let reserved = ProtocolError { kind: ProtocolErrorKind::ReservedBits, offset };
         let parameters = self.inflate.ok_or(reserved)?;
-        let lender = parameters.is_shared.then_some(&mut *shared);
+        let codecs = parameters.is_shared.then_some(&mut *shared);
         let decompressor = match &mut state.decompressor {
             Some(decompressor) => decompressor,
-            place => place.insert(borrow_or_make(lender)?),
+            slot => slot.insert(borrow_or_make(codecs)?),
         };
         let before = input.len();
         let progress = MessageInflater {
@@ -108,17 +108,16 @@ impl Receiver {
     }
 }
 
-/// The shared decompressor, or a new one.
+/// Takes the shared decompressor, or makes a new one.
 fn borrow_or_make(shared: Option<&mut SharedCodecs>) -> Result<Box<Decompressor>, OutOfMemory> {
-    let kept = match shared {
+    let existing = match shared {
         Some(shared) => Codecs::shared(shared)?.decompressor.take(),
         None => None,
     };
-    kept.map_or_else(|| try_box(Decompressor::new()?), Ok)
+    existing.map_or_else(|| try_box(Decompressor::new()?), Ok)
 }
 
-/// Returns a shared decompressor to its place. One that found a fault is in the middle of a message that comes to
-/// nothing: it is reset.
+/// Returns the decompressor to the shared codecs. After a fault, which is in the middle of a message, resets it first.
 fn give_back(decompressor: &mut Option<Box<Decompressor>>, found_fault: bool, shared: &mut SharedCodecs) {
     let mut decompressor = decompressor.take();
     if let Some(decompressor) = decompressor.as_mut().filter(|_| found_fault) {
@@ -137,12 +136,12 @@ impl MessageInflater<'_> {
         takeover: bool,
         input: &mut Input<'_>,
     ) -> Result<Progress, Fault<ProtocolErrorKind>> {
-        let block = if self.part_limit == usize::MAX { usize::MAX } else { BLOCK };
+        let max_len = if self.part_limit == usize::MAX { usize::MAX } else { UNMASK_MAX };
         loop {
-            let bytes = input.peek_mut(block.min(frame.remaining_len()));
+            let bytes = input.peek_mut(max_len.min(frame.remaining_len()));
             frame.unmask(0, bytes);
-            let (read, inflated) = self.read_block(bytes);
-            // Unread bytes are masked again.
+            let (read, inflated) = self.read_bytes(bytes);
+            // Masks the unread bytes again.
             frame.unmask(read, bytes.get_mut(read..).unwrap_or_default());
             input.consume(read);
             frame.advance(read);
@@ -162,31 +161,31 @@ impl MessageInflater<'_> {
     }
 
     /// Decompresses until `bytes` are read or the part is full. Returns the number of bytes read.
-    fn read_block(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault<ProtocolErrorKind>>) {
-        // A part that was full may be so again. Later steps expect as much as the one before: the buffer to fill is
-        // zeroed, which must not be more work than decompressing.
+    fn read_bytes(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault<ProtocolErrorKind>>) {
+        // The length of the buffer for the decompressor. The buffer is zeroed first, which must not be more work than
+        // decompressing: so after a full part, expect another; after any other step, as much output as that step had.
         let mut expected =
             if self.decompressor.is_full() { self.part_limit } else { self.decompressor.expected_len(bytes.len()) };
         let mut read = 0;
-        // Output that found no room comes before anything else is read.
+        // The decompressor returns output that had no room before it reads more.
         while read < bytes.len() || self.decompressor.is_full() {
-            let fitting = usize::try_from(self.message_limit.saturating_sub(self.message.len())).unwrap_or(usize::MAX);
+            let allowed = usize::try_from(self.message_limit.saturating_sub(self.message.len())).unwrap_or(usize::MAX);
             let room = self.part_limit.saturating_sub(self.message.buffered());
-            // One byte more shows that the message is too long.
-            let most = fitting.saturating_add(1).min(room);
-            if most == 0 {
+            // One byte more than the limit shows that the message is too long.
+            let max_len = allowed.saturating_add(1).min(room);
+            if max_len == 0 {
                 break;
             }
             let (rest, mut step) = (bytes.get(read..).unwrap_or_default(), Inflated::default());
             let decompressor = &mut *self.decompressor;
-            let checked = self.message.push_with(self.spare, expected, most, |buffer| {
+            let checked = self.message.push_with(self.spare, expected, max_len, |buffer| {
                 step = decompressor.push(rest, buffer);
-                step.written.min(fitting)
+                step.written.min(allowed)
             });
-            // The bytes that fit are checked first, so that the fault found does not depend on how the input was cut.
+            // Checks the bytes within the limit first, so that the fault does not depend on how the input is split.
             if let Err(fault) = checked {
                 return (read, Err(fault.map(|_| ProtocolErrorKind::InvalidUtf8)));
-            } else if step.written > fitting {
+            } else if step.written > allowed {
                 return (read, Err(ProtocolErrorKind::MessageTooBig.into()));
             } else if step.is_broken {
                 return (read, Err(ProtocolErrorKind::InvalidDeflate.into()));

@@ -1,4 +1,5 @@
-//! Messages in parts (`Config::part_size`): uncompressed parts are lent from the input, compressed ones are owned.
+//! Delivers messages in parts (`Config::part_size`). Uncompressed parts borrow from the input; compressed ones are
+//! owned.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -14,39 +15,40 @@ use crate::input::Input;
 use crate::lazy::Lazy;
 use crate::message::MessageKind;
 
-/// The delivery of a message in parts.
+/// The state of a message that is delivered in parts.
 #[derive(Debug, Default)]
 pub(super) struct PartStream {
-    /// The fault after the part that was delivered last.
+    /// The fault that follows the last delivered part.
     fault: Option<Fault>,
 }
 
 impl PartStream {
-    /// The event for the next part; `None` if it is empty and not the last. A fault after it is reported next.
+    /// Returns the event for a part, or `None` if the part is empty and not the last. If `checked` is a fault after the
+    /// part, keeps it: the next call of [`receive_part`](Receiver::receive_part) reports it.
     fn deliver<'i>(
         &mut self,
         payload: Payload<'i>,
         first: bool,
         last: bool,
-        read: Result<(), Fault>,
+        checked: Result<(), Fault>,
     ) -> Result<Option<Event<'i>>, Fault> {
         if payload.len() == 0 && !last {
-            return read.map(|()| None);
+            return checked.map(|()| None);
         }
-        self.fault = read.err();
+        self.fault = checked.err();
         Ok(Some(payload.into_part(first, last)))
     }
 }
 
 impl ReceiverState {
-    /// Whether more can be decompressed before anything else is read.
-    fn has_more(&self) -> bool {
+    /// Whether the decompressor may have more output before it needs more input.
+    fn has_more_output(&self) -> bool {
         self.decompressor.as_ref().is_some_and(|decompressor| decompressor.is_full())
     }
 }
 
 impl Receiver {
-    /// Reads a part of a message, at most as long as a part may be.
+    /// Reads the next part of a message: the available payload of one frame, at most `Config::part_size` bytes.
     pub(super) fn receive_part<'i>(
         &mut self,
         mut frame: PayloadReader,
@@ -58,30 +60,30 @@ impl Receiver {
         if let Some(fault) = state.parts.fault {
             return Err(fault);
         }
-        if frame.remaining > 0 && input.is_empty() && !state.has_more() {
+        if frame.remaining > 0 && input.is_empty() && !state.has_more_output() {
             return Ok(Step::NeedsInput);
         }
         let message = state.message.get_or_insert_with(|| {
             MessageAssembler::new(MessageKind::of(frame.opcode), frame.is_compressed, Vec::new())
         });
         let first = !message.has_delivered();
-        let (payload, mut read) = if is_compressed {
+        let (payload, mut checked) = if is_compressed {
             let inflated = self.inflate_frame(&mut frame, state, input, shared);
             (None, inflated.map(drop))
         } else {
-            let (payload, read) = self.lend_part(&mut frame, message, input)?;
-            (Some(payload), read)
+            let (payload, checked) = self.lend_part(&mut frame, message, input)?;
+            (Some(payload), checked)
         };
-        let has_more = state.has_more();
+        let has_more_output = state.has_more_output();
         let Some(message) = &mut state.message else { return Ok(Step::NeedsInput) };
-        let ends_frame = read.is_ok() && frame.remaining == 0 && !has_more;
+        let ends_frame = checked.is_ok() && frame.remaining == 0 && !has_more_output;
         if ends_frame && frame.fin && !message.is_complete() {
             let offset = if is_compressed { message.frame_start(self.position) } else { self.position };
-            read = Err(invalid_utf8(offset, 0).into());
+            checked = Err(invalid_utf8(offset, 0).into());
         }
-        let is_read = ends_frame && read.is_ok();
-        self.parser = if is_read { FrameParser::default() } else { FrameParser::Payload(frame) };
-        let last = is_read && frame.fin;
+        let is_valid = ends_frame && checked.is_ok();
+        self.parser = if is_valid { FrameParser::default() } else { FrameParser::Payload(frame) };
+        let last = is_valid && frame.fin;
         let payload = match payload {
             Some(payload) => payload,
             None => message.take()?,
@@ -90,14 +92,14 @@ impl Receiver {
             message.count_frame();
         }
         self.count(payload.len(), last);
-        let part = state.parts.deliver(payload, first, last, read)?;
+        let part = state.parts.deliver(payload, first, last, checked)?;
         if last {
             (state.message, state.parts) = (None, PartStream::default());
         }
         Ok(part.map_or(Step::Next, |part| Step::Received(Received::Message(part))))
     }
 
-    /// Takes the available part of the payload where it lies, as far as it is text.
+    /// Consumes the next part of a payload and lends it from the input. Text is lent up to the first fault.
     fn lend_part<'i>(
         &mut self,
         frame: &mut PayloadReader,
@@ -105,10 +107,10 @@ impl Receiver {
         input: &mut Input<'i>,
     ) -> Result<(Payload<'i>, Result<(), Fault>), OutOfMemory> {
         let start = self.position;
-        // A character that was begun is a part of its own, so that the text after it can be lent.
+        // An incomplete character becomes a part of its own, so that the text after it can be lent.
         let lacking = message.lacking();
-        let most = if lacking > 0 { lacking } else { self.part_size as usize };
-        let bytes = self.consume_payload(frame, most, input);
+        let max_len = if lacking > 0 { lacking } else { self.part_size as usize };
+        let bytes = self.consume_payload(frame, max_len, input);
         let (payload, checked) = if lacking > 0 {
             let checked = message.push([0; 4], bytes, |_| 0);
             (message.take()?, checked)
@@ -118,7 +120,8 @@ impl Receiver {
         Ok((payload, checked.map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))))
     }
 
-    /// Text in one frame with a fault: in parts, the text before the fault is delivered.
+    /// Reports a text message in one frame that is not UTF-8. If messages are delivered in parts, first delivers the
+    /// text before the fault.
     #[cold]
     pub(super) fn receive_invalid_text<'i>(
         &mut self,

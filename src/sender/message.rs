@@ -8,7 +8,7 @@ use crate::message::MessageKind;
 use crate::output::Output;
 use crate::utf8::Utf8Stream;
 
-/// A fragmented message of which the last fragment was not sent yet.
+/// A fragmented message whose last fragment is not sent yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FragmentedMessage {
     kind: MessageKind,
@@ -43,8 +43,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Writes the next fragment of a message, or the first, and returns whether it is compressed. `compress`: whether a
-    /// message that starts here is compressed if that was negotiated.
+    /// Writes the first or next fragment of a message. Returns whether the message is compressed. `compress`, for a
+    /// first fragment: whether to compress the message if compression was negotiated.
     pub(crate) fn write_fragment(
         &mut self,
         kind: MessageKind,
@@ -58,7 +58,7 @@ impl Sender {
         let mut message = in_progress.unwrap_or_else(|| FragmentedMessage {
             kind,
             text: Utf8Stream::default(),
-            // A single fragment is a message in one frame.
+            // If the first fragment is the last, the threshold for messages in one frame applies.
             is_compressed: compress && if fin { self.compresses(payload.len()) } else { self.deflate.is_some() },
         });
         // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
@@ -73,7 +73,7 @@ impl Sender {
             }
         }
         if !fin {
-            // Before anything is written: there may be no memory for it.
+            // Allocates the state before anything is written: there may be no memory for it.
             state.get_or_make()?;
         }
         let opcode = if in_progress.is_some() { Opcode::Continuation } else { kind.opcode() };

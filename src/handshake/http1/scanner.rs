@@ -48,7 +48,7 @@ impl HeadScanner {
     }
 
     /// Fast path: parses a head that is complete in `piece`, without scanning it. Returns `None` and changes nothing if
-    /// it is incomplete, has more than [`MAX_STACK_HEADERS`] headers, or would be rejected or
+    /// the head is incomplete, has more than [`MAX_STACK_HEADERS`] headers, or would be rejected or
     /// [normalized](Self::normalize) by the scanner.
     pub(crate) fn parse_at_once<T>(
         &mut self,
@@ -68,8 +68,8 @@ impl HeadScanner {
         let room = config.max_head_size.saturating_sub(self.seen) as usize;
         let allowed = piece.get(..room).unwrap_or(piece);
         loop {
-            let text = self.scan_text(allowed.get(consumed..).unwrap_or_default());
-            consumed += text.map_err(|bad| ScanError { consumed: consumed + bad.consumed, ..bad })?;
+            let text_len = self.scan_text(allowed.get(consumed..).unwrap_or_default());
+            consumed += text_len.map_err(|bad| ScanError { consumed: consumed + bad.consumed, ..bad })?;
             let Some(&byte) = allowed.get(consumed) else { break };
             consumed += 1;
             let bad = |kind| ScanError { kind, consumed };
@@ -106,7 +106,7 @@ impl HeadScanner {
         Ok(None)
     }
 
-    /// Scans the bytes before the next control byte and returns how many they are.
+    /// Scans the bytes before the next control byte, and returns their number.
     fn scan_text(&mut self, bytes: &[u8]) -> Result<usize, ScanError> {
         if self.after_cr {
             return Ok(0);
@@ -191,8 +191,8 @@ mod tests {
     const REQUEST: &[u8] = b"\r\nGET /a?b HTTP/1.1\r\nHost: c\r\nEmpty:\r\nLast:\t d \r\n\r\nG";
     const RESPONSE: &[u8] = b"HTTP/1.1 101 Yes\r\nUpgrade: w\r\nEmpty:\r\n\r\n\x81";
 
-    /// The content of a head: a request's method and target; a number made of a response's status and the minor
-    /// version; the headers.
+    /// The content of a head: a request's method and target; the minor version, plus ten times a response's status; the
+    /// headers.
     type HeadContents = (Vec<String>, u16, Headers);
 
     fn request(bytes: &[u8], max_headers: usize) -> Option<ParsedHead<HeadContents>> {
@@ -224,7 +224,7 @@ mod tests {
         type Parse = fn(&[u8], usize) -> Option<ParsedHead<HeadContents>>;
         type Side = (&'static [u8], fn() -> HeadScanner, Parse);
         let sides: [Side; 2] = [(REQUEST, HeadScanner::request, request), (RESPONSE, HeadScanner::response, response)];
-        // Limits: one byte more than the request has, and exactly its headers; then too few headers.
+        // Limits: one byte more than the request, and its number of headers; then too few headers.
         let configs = [(52, 3), (60, 2)].map(|(size, headers)| Config::new().max_head_size(size).max_headers(headers));
         for (head, scanner, parse) in sides {
             let mut accepted = 0;
@@ -244,8 +244,8 @@ mod tests {
         }
     }
 
-    /// So the scanner rejects every invalid start line before the end of the head, except for a target that is not
-    /// UTF-8, which only the parser checks.
+    /// So an invalid start line fails in the scanner, before the end of the head. Only the parser checks that a target
+    /// is UTF-8.
     #[test]
     fn the_parser_accepts_every_start_line_that_the_scanner_accepts() {
         let bytes = || 0..=u8::MAX;

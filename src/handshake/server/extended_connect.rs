@@ -1,7 +1,7 @@
 //! The server's checks of an extended CONNECT request: a header list that an HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220)
 //! stack has decoded.
 
-use super::request::{Request, ResourceAndHost, is_authority, is_same_host, is_target};
+use super::request::{Request, ResourceAndHost, is_authority, is_same_authority, is_target};
 use super::request_headers::RequestHeaders;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
@@ -69,7 +69,7 @@ pub fn parse_extended_connect<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     let fields = RequestHeaders::of(&headers);
     // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies
     // an entity that differs from the entity in the ":authority" pseudo-header field."
-    let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_host(other, &host, default_port));
+    let agrees = |other| core::str::from_utf8(other).is_ok_and(|other| is_same_authority(other, &host, default_port));
     if !fields.host.get().map_err(|_| Kind::InvalidHost)?.is_none_or(agrees) {
         return Err(Kind::InvalidHost);
     }

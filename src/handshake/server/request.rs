@@ -21,14 +21,14 @@ use crate::handshake::headers::Headers;
 use crate::handshake::http1::HeadScanner;
 use crate::handshake::http1::{ParsedHead, RequestHead, parse_request_head};
 
-/// A valid handshake request, and the right to answer it once: [`accept`](crate::Connection::accept),
-/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) of a connection consume
-/// it. So do its own [`accept`](Self::accept) and [`reject`](Self::reject), for requests that another HTTP stack has
-/// read: see the [module](crate::handshake).
+/// A valid handshake request, and the right to answer it once. A connection's [`accept`](crate::Connection::accept),
+/// [`accept_with`](crate::Connection::accept_with) and [`reject`](crate::Connection::reject) consume it. A request that
+/// another HTTP stack has read (see the [module](crate::handshake)) is consumed by its own [`accept`](Self::accept) or
+/// [`reject`](Self::reject).
 ///
-/// A connection answers only the request that its own event delivered: not another connection's, even if both have the
-/// same bytes, which a client can arrange. Requests from [`parse_request`] and the like belong to no connection. `==`
-/// compares the content of requests, not their connections.
+/// A connection answers only the request that its own event delivered. It does not answer another connection's request,
+/// even one with the same bytes, which a client can send. Requests from [`parse_request`] and the like belong to no
+/// connection. `==` compares the content of requests, not their connections.
 ///
 /// Answering twice does not compile:
 /// ```compile_fail,E0382
@@ -124,7 +124,7 @@ impl Request {
     }
 
     /// Whether the Origin is this host: the check that keeps pages of other sites from using a browser's cookies here.
-    /// `secure` is whether the client used TLS; a server with a proxy in front must learn that from the proxy.
+    /// `secure`: whether the client used TLS; a server with a proxy in front must learn that from the proxy.
     ///
     /// False without an Origin. The client is then probably not a browser; the caller decides whether to accept it.
     #[must_use]
@@ -133,7 +133,7 @@ impl Request {
         self.origin()
             .and_then(|origin| {
                 let (start, host) = origin.split_at_checked(scheme.len())?;
-                start.eq_ignore_ascii_case(scheme).then(|| is_same_host(host, self.host(), default_port))
+                start.eq_ignore_ascii_case(scheme).then(|| is_same_authority(host, self.host(), default_port))
             })
             .unwrap_or(false)
     }
@@ -179,7 +179,7 @@ impl Request {
         Ticket(Arc::downgrade(&self.parts))
     }
 
-    /// Whether [`ticket`](Self::ticket) of this request returned `ticket`; false for an equal request.
+    /// Whether `ticket` identifies this request. An equal request has another ticket.
     pub(crate) fn has_ticket(&self, ticket: &Ticket) -> bool {
         // Both keep the allocation alive, so the same address means the same request.
         Arc::as_ptr(&self.parts) == ticket.0.as_ptr()
@@ -254,7 +254,7 @@ impl fmt::Debug for Request {
 /// [`Connection::server`](crate::Connection::server) does all of this itself.
 ///
 /// # Errors
-/// The first broken rule. Send its [`answer`](HandshakeErrorKind::answer).
+/// The first rule that the request breaks. Send its [`answer`](HandshakeErrorKind::answer).
 pub fn parse_request(head: &[u8]) -> Result<Request, HandshakeErrorKind> {
     let unbounded = Config::new().max_head_size(usize::MAX).max_headers(u16::MAX);
     let mut scanner = HeadScanner::request();
@@ -274,7 +274,7 @@ pub(crate) fn check_request(bytes: &[u8], max_headers: usize) -> Option<ParsedHe
     parse_request_head(bytes, max_headers).map(|(len, head)| (len, check_request_head(head)))
 }
 
-/// Checks a [`Bootstrap::Upgrade`] request.
+/// Checks the parsed head of a [`Bootstrap::Upgrade`] request.
 pub(crate) fn check_request_head(head: RequestHead<'_>) -> Result<Request, HandshakeErrorKind> {
     use HandshakeErrorKind as Kind;
 
@@ -331,54 +331,56 @@ pub(crate) fn is_target(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// Whether `value` is a non-empty host, perhaps with a port, and without user information.
+/// Whether `value` is a non-empty host, optionally with a port, without user information.
 pub(crate) fn is_authority(value: &[u8]) -> bool {
-    is_plain_host(value) || core::str::from_utf8(value).is_ok_and(is_any_host)
+    is_plain_authority(value) || core::str::from_utf8(value).is_ok_and(is_any_authority)
 }
 
-/// The usual authority, checked without a URI parser: letters, digits, hyphens and dots, and perhaps a port.
-fn is_plain_host(host: &[u8]) -> bool {
+/// Whether `authority` is letters, digits, hyphens and dots, optionally with a port: the usual form, checked without a
+/// URI parser.
+fn is_plain_authority(authority: &[u8]) -> bool {
     const PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-.");
 
-    let name = host.iter().take_while(|&&byte| PLAIN.has(byte)).count();
-    let port = host.get(name..).unwrap_or_default();
-    name > 0 && (port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
+    let host_len = authority.iter().take_while(|&&byte| PLAIN.has(byte)).count();
+    let port = authority.get(host_len..).unwrap_or_default();
+    host_len > 0 && (port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
 }
 
-fn is_any_host(host: &str) -> bool {
-    let uri = format!("http://{host}");
+/// Whether `authority` is valid in any form, checked with a URI parser.
+fn is_any_authority(authority: &str) -> bool {
+    let uri = format!("http://{authority}");
     UriStr::new(&uri).is_ok_and(|uri| {
-        uri.authority_str() == Some(host)
+        uri.authority_str() == Some(authority)
             && uri.authority_components().is_some_and(|parts| !parts.host().is_empty() && parts.userinfo().is_none())
     })
 }
 
 /// Whether two authorities are the same. A missing or empty port (RFC 3986 §6.2.3) means the default one.
 /// `default_port` includes the colon.
-pub(crate) fn is_same_host(one: &str, other: &str, default_port: &str) -> bool {
-    let bare = |host| without_default_port(host, default_port);
+pub(crate) fn is_same_authority(one: &str, other: &str, default_port: &str) -> bool {
+    let bare = |authority| without_default_port(authority, default_port);
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
-fn without_default_port<'h>(host: &'h str, default_port: &str) -> &'h str {
-    host.strip_suffix(':').or(host.strip_suffix(default_port)).unwrap_or(host)
+fn without_default_port<'a>(authority: &'a str, default_port: &str) -> &'a str {
+    authority.strip_suffix(':').or(authority.strip_suffix(default_port)).unwrap_or(authority)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_any_host, is_plain_host};
+    use super::{is_any_authority, is_plain_authority};
     use alloc::format;
 
     /// RFC 3986 §3.2.2, §3.2.3: letters, digits, hyphens and dots form a reg-name, and a port is any number of digits.
     #[test]
-    fn is_plain_host_accepts_only_valid_hosts() {
+    fn is_plain_authority_accepts_only_valid_authorities() {
         let mut plain = 0;
         for one in 0..=u8::MAX {
             for other in ["", "a", ":", "1", ".", ":0", ":65536", "::", ":a"] {
                 let one = char::from(one);
-                for host in [format!("{one}{other}"), format!("a{one}{other}"), format!("{other}{one}")] {
-                    let is_plain = is_plain_host(host.as_bytes());
-                    assert!(!is_plain || is_any_host(&host), "{host}");
+                for authority in [format!("{one}{other}"), format!("a{one}{other}"), format!("{other}{one}")] {
+                    let is_plain = is_plain_authority(authority.as_bytes());
+                    assert!(!is_plain || is_any_authority(&authority), "{authority}");
                     plain += usize::from(is_plain);
                 }
             }

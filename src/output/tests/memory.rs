@@ -263,7 +263,7 @@ fn a_group_after_merged_ones_has_its_exact_position() {
     while !output.is_empty() {
         output.advance(37);
         model.advance(37);
-        let (counted, exact) = (output.waiting_pongs(), model.pongs());
+        let (counted, exact) = (output.waiting_pong_bytes(), model.pongs());
         assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
     }
 }
@@ -297,7 +297,7 @@ proptest! {
                     core::mem::swap(&mut output, &mut backlog);
                 }
             }
-            let (counted, exact) = (output.waiting_pongs(), model.pongs());
+            let (counted, exact) = (output.waiting_pong_bytes(), model.pongs());
             most = most.max(exact);
             prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
             let groups = output.extras.as_ref().map_or(0, |extras| extras.pongs.count());
