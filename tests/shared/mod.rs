@@ -17,6 +17,7 @@
 #![expect(dead_code, unreachable_pub, reason = "each target includes all helpers and uses some")]
 
 pub mod allocator;
+#[cfg(feature = "std")]
 pub mod client;
 #[cfg(feature = "deflate")]
 pub mod compression;
