@@ -124,7 +124,7 @@ fn empty_fragments_need_no_memory() {
 /// A message up to the limit, in fragments of a byte: while the buffer grows, the old and the new one have 1.5 times
 /// the limit.
 #[test]
-fn a_growing_message_needs_at_most_its_limit_and_half() {
+fn a_growing_message_uses_at_most_1_5_times_its_limit() {
     const LIMIT: usize = 64 << 10;
     for (role, opcode) in ROLES.into_iter().flat_map(|role| [(role, Opcode::Text), (role, Opcode::Binary)]) {
         let mut one_frame = frame(true, opcode, mask(role), &vec![b'x'; LIMIT]);
