@@ -1,4 +1,4 @@
-//! Drives the fuzzing server of the Autobahn|Testsuite: every case once, echoing, then the report.
+//! Runs every case of the Autobahn|Testsuite's fuzzing server once, as an echo client, and has it write its report.
 //!
 //! `cargo run --release --example autobahn_client -- URL AGENT`
 //!
@@ -16,8 +16,8 @@ use blocking::Peer;
 use websocket_proto::uri::Uri;
 use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Output, Timeouts};
 
-/// How long the suite may be silent, twice: some of its cases are much work for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The silence before a ping, and the wait for its pong: some cases take the suite long.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,23 +49,23 @@ fn echo(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let uri = Uri::parse(url)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let (mut output, mut last, mut refused) = (Output::new(), None, None);
+    let (mut output, mut last, mut rejected) = (Output::new(), None, None);
     let deflate = Deflate::new().window_bits(15).threshold(0).client_no_context_takeover(DeflateParameter::Prefer);
     let config = Config::new().max_message_size(64 << 20).deflate(deflate);
     let ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
     let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
-    let mut peer = Peer::new(&mut tcp, ws, output, Timeouts::new().keep_alive(PATIENCE, PATIENCE));
-    // A case may close the connection while there is still something to send back.
+    let mut peer = Peer::new(&mut tcp, ws, output, Timeouts::new().keep_alive(TIMEOUT, TIMEOUT));
+    // While the connection is closing, a message cannot be sent and is dropped.
     while peer.turn(None, |event, ws, output| match event {
         Event::Text(text) => {
             let _ = ws.send_text(&text, output);
             last = Some(text.into_owned());
         }
         Event::Binary(data) => drop(ws.send_binary(&data, output)),
-        Event::Rejected(response) => refused = Some(response.status()),
+        Event::Rejected(response) => rejected = Some(response.status()),
         _ => {}
     }) {}
-    match refused {
+    match rejected {
         Some(status) => Err(format!("HTTP status {status}").into()),
         None => Ok(last),
     }

@@ -1,21 +1,20 @@
-//! A WebSocket beside ordinary routes, on axum: one handler for HTTP/1.1 and for HTTP/2.
+//! An echo server on axum, beside ordinary routes: one handler for WebSocket over HTTP/1.1 and over HTTP/2.
 //!
 //! `cargo run --release --example axum_server --features http -- [ADDR] [--grace MILLISECONDS]`
 //!
-//! `/` is an ordinary route; `/echo` is the WebSocket, which gives messages back. Over HTTP/1.1 it is asked for by GET
-//! with `Upgrade` (RFC 6455), over HTTP/2 by extended CONNECT (RFC 8441), which `axum::serve` allows its clients to
-//! send; both on the same port, HTTP/2 with prior knowledge. What is to be kept in mind:
-//! - **The route takes any method**: over HTTP/2 it is CONNECT. What is no opening is refused by the handler, with the
-//!   status that the RFCs ask for. An answer to HEAD has no body: the crate makes none, and axum and hyper would send
-//!   none.
-//! - **hyper gives the stream away after the response**, so whoever waits for it is a task of its own. What hyper has
-//!   read beyond the request it gives back as the first bytes of the stream: there is no `Input` to carry over.
-//! - **hyper takes a write whole**, however little the peer's HTTP/2 window allows, and a few of them ahead: what is
-//!   written in pieces stays here until the peer takes it, and `--grace` is how long it may take nothing. Then this
-//!   side lets go of the stream; what hyper has taken it keeps until the peer opens the window or ends the TCP
-//!   connection.
-//! - **TLS** goes between the listener and axum; over TLS a browser that has spoken HTTP/2 with a server opens a
-//!   WebSocket there as well.
+//! `/` is an ordinary route; `/echo` is the WebSocket. On one port, HTTP/1.1 clients use GET with `Upgrade` (RFC 6455),
+//! HTTP/2 clients (with prior knowledge) extended CONNECT (RFC 8441), which `axum::serve` enables. Notes:
+//! - **The route accepts any method**, because over HTTP/2 it is CONNECT. The handler rejects everything that is not a
+//!   handshake, with the status that the RFCs ask for. Neither the crate nor axum and hyper send a body in answer to
+//!   HEAD.
+//! - **hyper provides the stream after the response is sent**, so a separate task waits for it. Bytes that hyper has
+//!   read after the request are the first bytes of the stream: no `Input` is carried over.
+//! - **hyper accepts whole writes**, and a few of them ahead, however small the peer's HTTP/2 window is. So this server
+//!   writes pieces, and keeps the rest until the peer reads. `--grace` is the longest time in which the peer reads
+//!   nothing; then this server drops the stream. hyper keeps the pieces that it accepted until the peer opens the
+//!   window or closes the TCP connection.
+//! - **TLS** goes between the listener and axum. Over TLS, a browser that already has an HTTP/2 connection to the
+//!   server also opens its WebSocket there.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -39,7 +38,7 @@ use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output,
 
 const USAGE: &str = "usage: axum_server [ADDR] [--grace MILLISECONDS]";
 
-/// The most that is given to hyper at once.
+/// The limit on bytes in one write to hyper.
 const PIECE: usize = 16 << 10;
 
 #[tokio::main]
@@ -60,17 +59,17 @@ async fn main() -> ExitCode {
 async fn listen(address: &str, grace: Duration) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let _ = writeln!(io::stdout(), "listening on http://{}/", listener.local_addr()?);
-    let routes = Router::new().route("/", get("The WebSocket is at /echo.\n")).route("/echo", any(open));
+    let routes = Router::new().route("/", get("The WebSocket is at /echo.\n")).route("/echo", any(upgrade));
     axum::serve(listener, routes.with_state(grace)).await
 }
 
-/// Answers an opening, and hands the stream behind it to a task that drives the connection.
-async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
+/// Answers a handshake, and starts a task that drives the connection on the stream after it.
+async fn upgrade(State(grace): State<Duration>, mut request: Request) -> Response {
     let config = Config::new().deflate(Deflate::new());
     let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
     let (answer, negotiated) = match handshake::Request::from_http(&request, protocol) {
-        // Here is the place to look at the Origin, a cookie, the subprotocols.
-        Ok(asked) => match asked.accept(&Accept::new(), &config) {
+        // A real server checks the Origin, a cookie and the subprotocols here.
+        Ok(offer) => match offer.accept(&Accept::new(), &config) {
             Ok((answer, negotiated)) => (answer, Some(negotiated)),
             Err(error) => (error.into_request().reject(&Reject::internal_server_error()), None),
         },
@@ -78,18 +77,18 @@ async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
     };
     if let Some(negotiated) = negotiated {
         let stream = hyper::upgrade::on(&mut request);
-        // A server draws no mask keys: its seed counts for nothing.
+        // A server masks nothing, so its seed is unused.
         let ws = Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
         tokio::spawn(async move {
-            // It comes once the response is sent, unless the peer has gone away before.
+            // The stream is available once the response is sent, unless the peer has left.
             if let Ok(stream) = stream.await {
                 serve(TokioIo::new(stream), ws, grace).await;
             }
         });
     }
     match answer.into_http() {
-        // RFC 9110 §8.6: Content-Length would have to be that of the answer to GET. Of an empty body axum states the
-        // length, of a stream it knows none.
+        // RFC 9110 §8.6: Content-Length would have to be that of the answer to GET. axum adds the length of an empty
+        // body, but not of a stream.
         Ok(response) if request.method() == Method::HEAD => {
             response.map(|_| Body::from_stream(stream::empty::<io::Result<Bytes>>()))
         }
@@ -98,22 +97,23 @@ async fn open(State(grace): State<Duration>, mut request: Request) -> Response {
     }
 }
 
-/// Serves a connection to its end. Nothing from here on knows which HTTP is underneath. `grace` is how long the peer
-/// may take nothing of what it is sent, and in the end to close its side.
+/// Serves a connection to its end, over either version of HTTP. `grace` is the time in which the peer must read some of
+/// the waiting bytes, and finally close its side.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection, grace: Duration) {
     let mut output = Output::new();
     let driven = drive(&mut stream, &mut ws, &mut output, grace).await;
-    // However it ended, the application hears of it.
+    // The application receives the last events, however the connection ended.
     while let Some(event) = ws.receive_eof() {
         echo(event, &mut ws, &mut output);
     }
-    // RFC 6455 §7.1.1: the server closes first, and reads to the end. (Over HTTP/2 these are END_STREAM flags.)
+    // RFC 6455 §7.1.1: the server shuts its side down first, and reads to the end. (Over HTTP/2 these are END_STREAM
+    // flags.)
     if driven.is_ok() && timeout(grace, stream.shutdown()).await.is_ok_and(|shut| shut.is_ok()) {
         let _ = timeout(grace, copy(&mut stream, &mut sink())).await;
     }
 }
 
-/// Reads, answers and looks at the time until the connection is over and all is written.
+/// Reads, answers and keeps deadlines until the connection is over and everything is written.
 async fn drive(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     ws: &mut Connection,
@@ -124,7 +124,7 @@ async fn drive(
     let mut timers = Timers::new(Instant::now(), Timeouts::new());
     while !ws.is_closed() {
         let due = timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        // A read that is given up has taken nothing.
+        // Cancelling a read loses no bytes.
         if let Ok(read) = timeout_at(due, stream.read(&mut buffer)).await {
             let n = read?;
             let mut input = Input::new(&mut buffer[..n]);
@@ -133,20 +133,20 @@ async fn drive(
             }
         }
         timers.handle_timeout(Instant::now(), ws, output);
-        // Until all is written nothing more is read: a peer that takes nothing is not answered without end.
+        // Reads nothing until everything is written: replies to a peer that does not read would grow without limit.
         while !output.is_empty() {
             if timeout(grace, stream.write_buf(&mut output.take(PIECE))).await?? == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
         }
-        // Over HTTP/2 this is what waits for the peer.
+        // Over HTTP/2, the flush waits for the peer.
         timeout(grace, stream.flush()).await??;
     }
     Ok(())
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
         Event::Text(text) => drop(ws.send_text(&text, output)),
         Event::Binary(data) => drop(ws.send_binary(&data, output)),

@@ -1,16 +1,16 @@
-//! A blocking client.
+//! A blocking client for `ws` and `wss`.
 //!
 //! `cargo run --release --example client -- URL [--ca FILE] [--subprotocol NAME]… [--send TEXT]… [--echo]`
 //!
-//! For a `wss` URL, rustls stands between TCP and the connection. It trusts the certificate authorities that the
-//! platform does or, instead of them, those in the PEM file after `--ca`.
+//! For a `wss` URL, rustls encrypts the stream. It trusts the platform's certificate authorities, or only those in the
+//! PEM file FILE.
 //!
-//! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`, or
-//! `FAILED WHY` if the connection never opened, which is also the only case with an exit status other than 0. Each is
-//! one line, whatever the server sent. Closes with 1000 after as many replies as it sent messages, otherwise when the
-//! server does.
+//! Prints `OPEN [subprotocol]`, `MSG text|binary LENGTH` for each message (LENGTH in bytes), and `CLOSED CODE`; or
+//! `FAILED REASON` if the connection did not open, the only case with an exit status other than 0. Each is one line,
+//! whatever the server sent. Closes with 1000 after one reply for each sent message; if it sends none, the server
+//! closes.
 //!
-//! The loop is the guide's blocking recipe, and what is between it and the socket is the guide's TLS recipe.
+//! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -38,11 +38,10 @@ use websocket_proto::{
 
 const USAGE: &str = "usage: client URL [--ca FILE] [--subprotocol NAME]... [--send TEXT]... [--echo]";
 
-/// How long the server may take to accept, and to answer the request; and later to answer a Close and close the
-/// transport.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time for connecting, for the TLS handshake, for the opening handshake, and for the closing handshake.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most bytes that may wait for a server that does not take its echo.
+/// The limit on bytes that wait for a server that does not read its echoes.
 const MAX_WAITING: usize = 256 << 20;
 
 fn main() -> ExitCode {
@@ -50,7 +49,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let mut session = Session { arguments, opened: false, refused: false, replies: 0 };
+    let mut session = Session { arguments, opened: false, rejected: false, replies: 0 };
     if let Err(error) = session.run() {
         report(format_args!("FAILED {error}"));
     }
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
 struct Session {
     arguments: Arguments,
     opened: bool,
-    refused: bool,
+    rejected: bool,
     replies: usize,
 }
 
@@ -77,14 +76,14 @@ impl Session {
         let (config, mut output) = (Config::new().deflate(deflate).max_output(MAX_WAITING), Output::new());
         let ws = Connection::client(&request, config, seed, &mut output)?;
         let mut transport = connect(&uri, self.arguments.ca.as_deref())?;
-        let timeouts = Timeouts::new().opening(PATIENCE).closing(PATIENCE);
+        let timeouts = Timeouts::new().opening(TIMEOUT).closing(TIMEOUT);
         let mut peer = Peer::new(&mut *transport, ws, output, timeouts);
         while peer.turn(None, |event, ws, output| self.handle(event, ws, output)) {}
         Ok(())
     }
 
     fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-        // What cannot be sent because the connection is closing is lost, as it would be on the wire.
+        // While the connection is closing, a message cannot be sent and is dropped.
         match event {
             Event::Open(response) => {
                 self.opened = true;
@@ -97,7 +96,7 @@ impl Session {
                 }
             }
             Event::Rejected(response) => {
-                self.refused = true;
+                self.rejected = true;
                 report(format_args!("FAILED HTTP status {}", response.status()));
             }
             Event::Text(text) => {
@@ -115,7 +114,7 @@ impl Session {
                 self.count_reply(ws, output);
             }
             Event::Closed(closed) if self.opened => report(format_args!("CLOSED {}", closed.code())),
-            Event::Closed(closed) if !self.refused => report(format_args!("FAILED {closed}")),
+            Event::Closed(closed) if !self.rejected => report(format_args!("FAILED {closed}")),
             _ => {}
         }
     }
@@ -143,27 +142,26 @@ fn connect(uri: &Uri, ca: Option<&str>) -> Result<Box<dyn Transport>, Box<dyn st
             roots.add(certificate?)?;
         }
     } else {
-        // A platform's store may have some that cannot be read, or none at all: then no server is trusted.
+        // The platform's store may contain invalid certificates, or be empty: then no server is trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    // A server that has HTTP/2, too, is not to choose it.
+    // So that a server with HTTP/2 does not choose it.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(uri.host().to_owned())?;
     let mut tls = Tls { conn: ClientConnection::new(Arc::new(config), name)?.into(), tcp };
-    // The first turns would shake hands as well. Here, what TLS has against the server is not taken for the end of the
-    // stream.
-    tls.tcp.set_read_timeout(Some(PATIENCE))?;
-    tls.tcp.set_write_timeout(Some(PATIENCE))?;
+    // `Peer::turn` would do the TLS handshake, too, but would report its error as the end of the stream.
+    tls.tcp.set_read_timeout(Some(TIMEOUT))?;
+    tls.tcp.set_write_timeout(Some(TIMEOUT))?;
     tls.conn.complete_io(&mut tls.tcp)?;
     Ok(Box::new(tls))
 }
 
-/// Tries the host's addresses one after the other.
+/// Tries the host's addresses in order.
 fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in (host, port).to_socket_addrs()? {
-        connected = TcpStream::connect_timeout(&address, PATIENCE);
+        connected = TcpStream::connect_timeout(&address, TIMEOUT);
         if connected.is_ok() {
             break;
         }
@@ -173,7 +171,7 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 fn report(line: std::fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    // Nobody may be listening any more; the connection is to end properly all the same.
+    // Standard output may be closed; the connection must still end in order.
     let line = line.to_string();
     let _ = writeln!(stdout, "{}", Printable(&line)).and_then(|()| stdout.flush());
 }

@@ -1,13 +1,13 @@
-//! A blocking echo server: `std::net`, a thread per connection.
+//! A blocking echo server: `std::net`, one thread per connection.
 //!
 //! `cargo run --release --example echo_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
 //!
-//! Compresses whatever a client that offers permessage-deflate sends, with the window and takeover that it offers.
-//! Text and binary messages come back as they are. The subprotocol `chat` is selected when it is offered. `--timeout`
-//! is the time for the opening, until an idle peer is pinged, for its pong, and for the closing, instead of the defaults
-//! of `Timeouts`.
+//! Text and binary messages are sent back. A client that offers permessage-deflate gets compressed messages, with the
+//! window and context takeover of its offer; one that offers the subprotocol `chat` gets it. `--timeout` replaces every
+//! default of `Timeouts`: the time for the handshake, the silence before a ping, the wait for its pong, and the time
+//! for the closing handshake.
 //!
-//! The loop is the guide's blocking recipe: deadlines, keep-alive, backpressure and the orderly end are in there.
+//! The loop is the guide's blocking recipe, with deadlines, keep-alive, backpressure and an orderly end.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -41,13 +41,13 @@ fn main() -> ExitCode {
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
             let config = config.clone();
-            // A peer that resets, or stops reading, ends its own thread and nothing else.
+            // A peer that resets the connection, or stops reading, ends only its own thread.
             thread::Builder::new().spawn(move || serve(tcp, config, timeouts))
         });
         if let Err(error) = served {
-            // Whoever started this may have closed its error stream.
+            // The error stream may be closed.
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-            // Out of file descriptors or threads: some will come back.
+            // Out of file descriptors or threads: wait until some are free again.
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -59,7 +59,7 @@ fn serve(mut tcp: TcpStream, config: Config, timeouts: Timeouts<Duration>) {
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
         Event::Request(request) if request.subprotocols().any(|name| name == "chat") => {
             let accepted = ws.accept_with(request, &Accept::new().subprotocol("chat"), output);
@@ -74,12 +74,12 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
 
 fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
     let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
-    let (mut address, mut config, mut deflates) = (None, Config::new(), true);
+    let (mut address, mut config, mut compresses) = (None, Config::new(), true);
     let mut timeouts = Timeouts::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--no-deflate" => deflates = false,
+            "--no-deflate" => compresses = false,
             "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
             "--timeout" => {
                 let span = Duration::from_millis(arguments.next()?.parse().ok()?);
@@ -89,7 +89,7 @@ fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
             _ => address = Some(argument),
         }
     }
-    if deflates {
+    if compresses {
         config = config.deflate(deflate);
     }
     Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts))

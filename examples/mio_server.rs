@@ -1,21 +1,23 @@
-//! An echo server on one thread, for any number of connections: an event loop over mio (epoll, kqueue, IOCP).
+//! An echo server on one thread for all connections: an event loop over mio (epoll, kqueue, IOCP).
 //!
 //! `cargo run --release --example mio_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
 //! [--timeout MILLISECONDS]`
 //!
-//! It does the same as `echo_server`. `--timeout` replaces every span of `Timeouts`; `--context-takeover` gives each
-//! connection its own compressor and decompressor. The rules of such a loop:
-//! - **Memory.** One read buffer and one `Output`, with its compressor, serve all peers. Only bytes that a socket does not
-//!   take at once become its peer's backlog, which is freed once it is written. So an idle connection is an entry in the
-//!   table, without heap except for the name of a subprotocol.
+//! Behaves like `echo_server`, with the same options, but compresses without context takeover, so that all connections
+//! share a compressor; `--context-takeover` gives each its own compressor and decompressor. `--timeout` replaces every
+//! default of `Timeouts`. The rules of such a loop:
+//! - **Memory.** All peers share one read buffer and one `Output`, with its compressor. Only bytes that a socket does
+//!   not accept at once go into its peer's backlog, which is freed once it is written. So an idle connection is an
+//!   entry in the table, without heap except for the name of a subprotocol.
 //! - **Backpressure.** While `MAX_BACKLOG` bytes or more wait for a peer, the server does not read from it.
-//! - **Fairness.** A turn ends after `QUANTUM` bytes of work; `Turns` decides which peer has the next one. After `SLICE`
-//!   the loop looks at sockets, listener and alarms again, no matter how many peers still wait for a turn.
-//! - **Time.** A message moves its peer's deadline back, but not the alarm, which goes off early then and is set again.
+//! - **Fairness.** A turn ends after `QUANTUM` bytes of work; `Turns` decides which peer has the next one. After
+//!   `SLICE` the loop checks sockets, listener and alarms again, even if peers still wait for a turn.
+//! - **Time.** A message postpones its peer's deadline but leaves the alarm. The alarm then goes off early, finds
+//!   nothing due, and is set again.
 //! - **The end.** When a connection is over and everything is written, the server shuts its sending side down and reads
-//!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). To close a socket with unread input would reset the
-//!   connection, and could destroy the Close frame on its way.
-//! - **No more descriptors.** Waiting connections are not announced again, so accepting is tried again after a pause.
+//!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). Closing a socket with unread input would reset
+//!   the connection, and could destroy the Close frame in flight.
+//! - **Out of descriptors.** The system does not report waiting connections again, so the server retries after a pause.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
@@ -35,17 +37,18 @@ const LISTENER: Token = Token(usize::MAX);
 const READ_SIZE: usize = 64 << 10;
 /// The same where messages may be compressed: a byte may become a thousand.
 const READ_SIZE_COMPRESSED: usize = 1 << 10;
-/// A peer's turn ends after this much work, in bytes. It counts as at least this much, and at most as `MOST`.
+/// A peer's turn ends after this much work, in bytes. It counts as at least `QUANTUM` and at most `MOST`.
 const QUANTUM: u64 = 64 << 10;
 const MOST: u64 = 128 * QUANTUM;
-/// To compress or decompress a byte is as much work as to read or write this many.
+/// The work of compressing or decompressing a byte, in bytes read or written.
 const DEFLATE_WORK: u64 = 16;
 const SLICE: Duration = Duration::from_millis(1);
-/// How many connections are accepted before peers have turns again, and when to try again if one cannot be served.
+/// The limit on connections accepted before peers have turns again, and the pause after a failure to accept one.
 const ACCEPTS: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_BACKLOG: usize = 256 << 10;
-/// How long a peer whose connection is over may take none of the bytes that still wait, and then leave its side open.
+/// Once a connection is over: the longest time in which the peer reads none of the waiting bytes, and then the time in
+/// which it must close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -68,17 +71,17 @@ struct Server {
     /// A peer's key is its token.
     peers: Slab<Entry>,
     turns: Turns,
-    /// When to look at which peer's deadline.
+    /// The times at which to check a peer's deadline.
     alarms: BTreeSet<(Instant, usize)>,
     /// Shared by all peers. The output is empty after every turn.
     buffer: Vec<u8>,
     output: Output,
 }
 
-/// A peer, and what the event loop knows of it.
+/// A peer, and its state in the event loop.
 struct Entry {
     peer: Peer,
-    /// The work of its last turn, once it has sent a message, or had a whole turn.
+    /// The work of its last turn; `None` until it has sent a message, or had a whole turn.
     cost: Option<u64>,
     is_waiting: bool,
     alarm: Option<Instant>,
@@ -109,7 +112,7 @@ impl Server {
         let _ = writeln!(io::stdout(), "listening on ws://{}/", self.listener.local_addr()?);
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, self.time_to_wait()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
@@ -117,7 +120,7 @@ impl Server {
             for event in &events {
                 let Token(key) = event.token();
                 if let Some(entry) = self.peers.get_mut(key) {
-                    // Readiness is told once, and holds until the socket would block.
+                    // mio reports readiness once; it lasts until the socket would block.
                     entry.peer.is_readable |= event.is_readable();
                     let cost = entry.cost;
                     self.enqueue(key, cost);
@@ -151,8 +154,8 @@ impl Server {
         }
     }
 
-    /// How long nothing has to be done if nothing happens.
-    fn patience(&self) -> Option<Duration> {
+    /// The time until the next alarm or attempt to accept, if no event comes.
+    fn time_to_wait(&self) -> Option<Duration> {
         if self.turns.len() > 0 {
             return Some(Duration::ZERO);
         }
@@ -193,7 +196,7 @@ impl Server {
         }
     }
 
-    /// Gives a peer its turn, and returns when that ended.
+    /// Gives a peer its turn; returns the time at its end.
     fn turn(&mut self, key: usize, now: Instant) -> Instant {
         let Entry { peer, cost, is_waiting, alarm } = &mut self.peers[key];
         *is_waiting = false;
@@ -232,39 +235,40 @@ impl Server {
             self.alarms.remove(&(alarm, key));
         }
         let _ = self.poll.registry().deregister(&mut peer.tcp);
-        // The application hears of the end, however it came.
+        // The application receives the last events, however the connection ended.
         while let Some(event) = peer.ws.receive_eof() {
             echo(event, &mut peer.ws, &mut Output::new());
         }
     }
 }
 
-/// Decides which of the waiting peers has the next turn, so that each gets an equal share of the work.
+/// Decides which waiting peer has the next turn, so that each gets an equal share of the work.
 ///
-/// A peer's next turn is expected to be as much work as its last one, and each queue has the peers with turns of about the
-/// same cost. The next turn goes to the queue whose peers have had the least work each. So peers with heavy messages delay
-/// each other; others wait for hardly more than the turn that is going on.
+/// The work of a peer's last turn predicts that of its next one. Each queue has the peers whose turns cost about the
+/// same, and the next turn goes to the queue whose peers have had the least work each. So peers with heavy messages
+/// delay each other, and other peers hardly longer than the current turn.
 ///
-/// Newcomers are peers that have not sent a message yet: there may be any number of them, and each may send anything next.
-/// They have a queue of their own, which gets as much work as all others together.
+/// Newcomers are peers that have not sent a message yet. Their number and their next turn are unpredictable, so they
+/// have their own queue, which gets up to half of all work.
 #[derive(Default)]
 struct Turns {
-    /// The newcomers, and then by the cost of their last turn, in units of `QUANTUM`: 1, 2 to 3, 4 to 7, … 128.
+    /// The newcomers, then the other peers by the cost of their last turn in units of `QUANTUM`: 1, 2 to 3, 4 to 7, …
+    /// 128.
     queues: [Queue; 9],
-    /// The share of the queue that had the last turn. One that was empty starts there, so that no pause saves up work.
+    /// The share of the queue that had the last turn. A queue that was empty starts there: a pause saves up no work.
     share: u64,
 }
 
 #[derive(Default)]
 struct Queue {
     peers: VecDeque<usize>,
-    /// How much work each of its peers has had.
+    /// The work that each of its peers has had.
     share: u64,
 }
 
 impl Turns {
     /// The queue for a peer whose last turn had this cost, or for a newcomer.
-    fn place(cost: Option<u64>) -> usize {
+    fn queue_index(cost: Option<u64>) -> usize {
         cost.map_or(0, |cost| 1 + (cost / QUANTUM).max(1).ilog2() as usize)
     }
 
@@ -273,7 +277,7 @@ impl Turns {
     }
 
     fn add(&mut self, key: usize, cost: Option<u64>) {
-        let queue = &mut self.queues[Self::place(cost)];
+        let queue = &mut self.queues[Self::queue_index(cost)];
         if queue.peers.is_empty() {
             queue.share = queue.share.max(self.share);
         }
@@ -287,10 +291,10 @@ impl Turns {
         queue.peers.pop_front()
     }
 
-    /// Counts the work of a turn that is over, of a peer that was added with this cost.
+    /// Adds the work of a finished turn to its queue's share; `cost` is the one with which the peer was added.
     fn count(&mut self, work: u64, cost: Option<u64>) {
         let others = self.len() - self.queues[0].peers.len();
-        let queue = &mut self.queues[Self::place(cost)];
+        let queue = &mut self.queues[Self::queue_index(cost)];
         let peers = if cost.is_some() { 1 + queue.peers.len() } else { others.max(1) };
         queue.share += work / peers as u64;
     }
@@ -301,9 +305,9 @@ struct Peer {
     tcp: TcpStream,
     ws: Connection,
     timers: Timers<Instant>,
-    /// The bytes that the socket did not take.
+    /// Bytes that the socket did not accept.
     backlog: Output,
-    /// Whether a read may bring something.
+    /// Whether the socket may have input.
     is_readable: bool,
     /// Whether the peer has closed its side.
     has_ended: bool,
@@ -314,7 +318,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Writes, reads, answers, and looks at the deadlines; returns whether the peer stays. Leaves the output empty.
+    /// Writes, reads, answers, and checks the deadlines; returns whether the peer stays. Leaves the output empty.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
         self.write(now, output)?;
         let enough = self.work + QUANTUM;
@@ -325,7 +329,7 @@ impl Peer {
                     self.is_readable = false;
                     break;
                 }
-                // A reset is an end like any other.
+                // A reset counts as the end of the stream.
                 read => read.unwrap_or(0),
             };
             self.has_ended = n == 0;
@@ -350,7 +354,7 @@ impl Peer {
         Ok(now < grace && !(is_written && self.has_ended))
     }
 
-    /// Writes the backlog and then the output, as far as the socket takes them. The rest becomes the backlog.
+    /// Writes the backlog and then the output, until the socket is full. The rest becomes the backlog.
     fn write(&mut self, now: Instant, output: &mut Output) -> io::Result<()> {
         let was_full = !self.backlog.is_empty();
         if was_full {
@@ -358,11 +362,11 @@ impl Peer {
         }
         let written = if was_full { &mut self.backlog } else { &mut *output }.write_to(&mut self.tcp);
         if !output.is_empty() {
-            // After an error too: the next peer's turn must not find it there. The buffer moves, not the bytes.
+            // After an error, too: the next peer's output must be empty. The buffer moves, not the bytes.
             self.backlog.append(output);
         }
         if self.backlog.is_empty() {
-            // It would keep its memory.
+            // Frees its memory.
             self.backlog = Output::new();
         }
         let n = match written {
@@ -371,7 +375,8 @@ impl Peer {
         };
         self.work += n as u64;
         if was_full && n > 0 {
-            // The peer took some of what filled the socket, so it is alive, even if the server does not read from it.
+            // A full socket has room again only if the peer read something: it is alive, even if the server does not
+            // read from it.
             self.timers.note_activity(now);
             self.grace = self.grace.map(|_| now + GRACE);
         }
@@ -388,7 +393,7 @@ impl Peer {
         if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
     }
 
-    /// How many bytes of messages were compressed or decompressed.
+    /// The number of message bytes that were compressed or decompressed.
     fn deflated(&self) -> u64 {
         let Counters { received, sent, .. } = self.ws.counters();
         if self.ws.uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 }
@@ -413,7 +418,7 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
     }
 }
 
-/// The address, and how to serve.
+/// The address, the configuration and the timeouts.
 fn parse_options() -> Option<(String, Config, Timeouts<Duration>)> {
     let (mut address, mut config, mut deflate) = (None, Config::new(), Some(Deflate::new().shared()));
     let mut timeouts = Timeouts::new();

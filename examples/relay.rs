@@ -1,24 +1,23 @@
-//! A relay that stands between clients and a server: `std::net`, two threads per connection.
+//! A relay between clients and one server: `std::net`, two threads per connection.
 //!
 //! `cargo run --release --example relay -- LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]`
 //!
-//! Passes the opening handshake on as it is, and then frames in both directions, in the pieces in which they arrive. A
-//! frame of more than BYTES (default 1 MiB), or one that breaks the protocol, closes both sides. Prints for each
-//! direction of a connection, when it ends, how many frames of which kind there were. `--timeout` is the time for the
-//! opening handshake, for connecting to the server in it, how long either side may not take what is written to it, and
-//! how long nothing may come from both, instead of 10 s and, for the last, 2 minutes.
+//! Passes the opening handshake on unchanged, then frames in both directions, in the pieces in which they arrive. A
+//! frame of more than BYTES (default 1 MiB), or one that breaks the protocol, closes both sides. When a connection
+//! ends, prints the number of frames of each kind for each direction. `--timeout` replaces 10 s: the time for the
+//! opening handshake, which includes connecting to the server, and the longest time in which a side reads nothing; and
+//! 2 minutes: the longest time in which nothing comes from either side.
 //!
-//! What a proxy has to keep in mind:
+//! The rules of a proxy:
 //! - It may split or join the fragments of a message only if it knows every extension in use (RFC 6455 §5.4). This one
-//!   never does: frames stay what they are, and so do the RSV bits and the payload, compressed or not.
-//! - Control frames come between fragments, and pass there: it must not wait for the end of a message.
-//! - Towards the server it masks each frame with a key of its own that nobody can predict (§5.3); towards the client
-//!   it does not mask (§5.1).
-//! - A frame of its own, such as a Close, goes only where one frame has ended and the next has not begun.
-//! - Limits hold on the header: what a frame announces is never waited for, nor is memory taken for it.
-//! - A second request, behind one that was refused, could open a connection past all of this: it is not passed on.
-//! - Each wait has an end. Whether a side is alive, the other side finds out, with pings that pass; but if neither does,
-//!   nobody may be there any more.
+//!   never does: frames, RSV bits and payloads, compressed or not, pass unchanged.
+//! - Control frames pass between fragments, without waiting for the end of a message.
+//! - To the server it masks each frame with its own unpredictable key (§5.3); to the client it does not mask (§5.1).
+//! - It inserts its own frames, such as a Close, only between two frames.
+//! - It checks limits on the header: it neither waits for the announced bytes nor reserves memory for them.
+//! - A second request after a rejected one is not passed on: it could open a connection that the relay does not see.
+//! - Every wait has a deadline. The two ends find out with pings, which pass, whether the other is alive; if neither
+//!   side sends anything, both may be gone.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -34,13 +33,13 @@ use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output, Proto
 
 const USAGE: &str = "usage: relay LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]";
 
-/// How long an opening handshake may take, and either side not take what is written to it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time for the opening handshake, and the longest time in which a side reads nothing.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long nothing may come from either side.
+/// The longest time in which nothing comes from either side.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// The most bytes of a response's head.
+/// The limit on a response's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 fn main() -> ExitCode {
@@ -65,53 +64,53 @@ fn main() -> ExitCode {
         });
         if let Err(error) = served {
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-            // Out of file descriptors or threads: some will come back.
+            // Out of file descriptors or threads: wait until some are free again.
             thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-/// The opening handshake, and what follows from its answer.
+/// Relays the opening handshake, and then the connection or the rest of the rejection.
 fn serve(mut client: &TcpStream, options: &Options) -> io::Result<()> {
-    let deadline = Instant::now() + options.patience;
+    let deadline = Instant::now() + options.timeout;
     client.set_nodelay(true)?;
-    client.set_write_timeout(Some(options.patience))?;
-    let Some((request, ahead)) = read_request(client, deadline)? else { return Ok(()) };
-    let refuse = || {
+    client.set_write_timeout(Some(options.timeout))?;
+    let Some((request, early_data)) = read_request(client, deadline)? else { return Ok(()) };
+    let bad_gateway = || {
         (&*client).write_all(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
         linger(client)
     };
-    let Ok(mut server) = connect(&options.upstream, deadline) else { return refuse() };
+    let Ok(mut server) = connect(&options.upstream, deadline) else { return bad_gateway() };
     server.set_nodelay(true)?;
-    server.set_write_timeout(Some(options.patience))?;
+    server.set_write_timeout(Some(options.timeout))?;
     server.write_all(&request)?;
-    let mut behind = Vec::new();
+    let mut unread = Vec::new();
     loop {
-        let Ok((response, rest)) = read_response(&server, behind, deadline) else { return refuse() };
+        let Ok((response, rest)) = read_response(&server, unread, deadline) else { return bad_gateway() };
         client.write_all(&response)?;
-        behind = rest;
+        unread = rest;
         match response.get(9..12) {
-            Some(b"101") => return relay(client, &server, [ahead, behind], options),
-            // An interim response: the answer is still to come.
+            Some(b"101") => return relay(client, &server, [early_data, unread], options),
+            // An interim response: the final one follows.
             Some([b'1', ..]) => {}
             _ => break,
         }
     }
-    // Refused: the rest of the answer passes, and nothing more goes to the server.
+    // Rejected: passes on the rest of the response, and nothing more to the server.
     let _ = server.shutdown(Shutdown::Write);
-    let (mut buffer, deadline) = ([0; 4096], Instant::now() + options.patience);
-    client.write_all(&behind)?;
+    let (mut buffer, deadline) = ([0; 4096], Instant::now() + options.timeout);
+    client.write_all(&unread)?;
     while let Ok(n @ 1..) = read_before(deadline, &server, &mut buffer) {
         client.write_all(&buffer[..n])?;
     }
     linger(client)
 }
 
-/// Tries the server's addresses one after the other.
+/// Tries the server's addresses in order.
 fn connect(upstream: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut connected = Err(ErrorKind::AddrNotAvailable.into());
     for address in upstream.to_socket_addrs()? {
-        // A timeout of zero is refused, as an error like any other: then patience has ended.
+        // A timeout of zero is an error: the deadline has passed.
         connected = TcpStream::connect_timeout(&address, deadline.saturating_duration_since(Instant::now()));
         if connected.is_ok() {
             break;
@@ -120,8 +119,8 @@ fn connect(upstream: &str, deadline: Instant) -> io::Result<TcpStream> {
     connected
 }
 
-/// Reads a request and what came behind it. A server's connection finds its end, holds it to its limits, and answers
-/// one that is no opening handshake: then there is none to pass on. What is one, the server behind the relay answers.
+/// Reads a request and the bytes after it. A server's [`Connection`] parses the request and enforces limits. If it is
+/// not an opening handshake, the `Connection` answers it, and the result is `None`. Otherwise the server answers.
 fn read_request(client: &TcpStream, deadline: Instant) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
     let (mut buffer, mut request) = ([0; 4096], Vec::new());
@@ -132,8 +131,8 @@ fn read_request(client: &TcpStream, deadline: Instant) -> io::Result<Option<(Vec
         match if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
             None => {}
             Some(Event::Request(_)) => {
-                let ahead = request.split_off(request.len() - input.len());
-                return Ok(Some((request, ahead)));
+                let early_data = request.split_off(request.len() - input.len());
+                return Ok(Some((request, early_data)));
             }
             Some(_) => {
                 output.write_to(&mut &*client)?;
@@ -143,7 +142,7 @@ fn read_request(client: &TcpStream, deadline: Instant) -> io::Result<Option<(Vec
     }
 }
 
-/// Reads a response's head, of which `bytes` are there already, and what came behind it.
+/// Reads a response's head, which starts with `bytes`, and the bytes after it.
 fn read_response(server: &TcpStream, mut bytes: Vec<u8>, deadline: Instant) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut buffer = [0; 4096];
     loop {
@@ -160,28 +159,28 @@ fn read_response(server: &TcpStream, mut bytes: Vec<u8>, deadline: Instant) -> i
     }
 }
 
-/// Frames, both ways, until both have ended.
-fn relay(client: &TcpStream, server: &TcpStream, ahead: [Vec<u8>; 2], options: &Options) -> io::Result<()> {
+/// Relays frames in both directions until both have ended.
+fn relay(client: &TcpStream, server: &TcpStream, early_data: [Vec<u8>; 2], options: &Options) -> io::Result<()> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let to_server = Mutex::new(Direction::new(server, Some(MaskKeys::from_seed(seed)), options.max_frame));
     let to_client = Mutex::new(Direction::new(client, None, options.max_frame));
     let address = client.peer_addr()?;
-    let heard = Mutex::new(Instant::now());
-    let run = |name, source, ahead, there, back| {
-        let next = |bytes: &mut Vec<u8>| read_on(source, bytes, &heard, options.idle);
-        let ended = pass(ahead, next, there, back);
+    let last_input = Mutex::new(Instant::now());
+    let run = |name, source, early_data, forward, backward| {
+        let next = |bytes: &mut Vec<u8>| read_next(source, bytes, &last_input, options.idle);
+        let ended = pass(early_data, next, forward, backward);
         if ended.is_err() {
-            if lock(there).closing.is_some() {
+            if lock(forward).closing.is_some() {
                 let _ = drain(source);
             }
-            // One side is lost, or both were told to close: neither direction goes on.
+            // One side is lost, or both got a Close from the relay: neither direction continues.
             let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
         }
-        let why = ended.err().map(|error| format!(", {error}")).unwrap_or_default();
-        report(format_args!("{address} {name}: {}{why}", lock(there).counts));
+        let reason = ended.err().map(|error| format!(", {error}")).unwrap_or_default();
+        report(format_args!("{address} {name}: {}{reason}", lock(forward).counts));
     };
-    let [from_client, from_server] = ahead;
+    let [from_client, from_server] = early_data;
     thread::scope(|scope| {
         scope.spawn(|| run("to the server", client, from_client, &to_server, &to_client));
         run("to the client", server, from_server, &to_client, &to_server);
@@ -189,29 +188,29 @@ fn relay(client: &TcpStream, server: &TcpStream, ahead: [Vec<u8>; 2], options: &
     Ok(())
 }
 
-/// Passes on what one side sends, which begins with `bytes`, and the end of its stream. Whatever is wrong with it is
-/// told to both sides.
+/// Passes on the frames of one side, which start with `bytes`, and the end of its stream. After an error, both sides
+/// get a Close.
 fn pass(
     mut bytes: Vec<u8>,
     next: impl Fn(&mut Vec<u8>) -> io::Result<usize>,
-    there: &Mutex<Direction<'_>>,
-    back: &Mutex<Direction<'_>>,
+    forward: &Mutex<Direction<'_>>,
+    backward: &Mutex<Direction<'_>>,
 ) -> io::Result<()> {
-    // Never both locks at once: the other thread may want them the other way round. Back first, so that the end is
-    // decided for both when the first side can know of it.
+    // Takes one lock at a time: the other thread may take them in the opposite order. Closes towards the sender first,
+    // so that both directions are closing before the other side can react.
     let close = |code| {
-        let _ = lock(back).close(code);
-        let _ = lock(there).close(code);
+        let _ = lock(backward).close(code);
+        let _ = lock(forward).close(code);
     };
     loop {
-        let put = lock(there).put(&mut Input::new(&mut bytes));
-        if let Err(wrong) = put {
-            close(wrong.close_code());
-            return Err(io::Error::other(wrong));
+        let processed = lock(forward).process(&mut Input::new(&mut bytes));
+        if let Err(error) = processed {
+            close(error.close_code());
+            return Err(io::Error::other(error));
         }
-        lock(there).flush()?;
+        lock(forward).flush()?;
         match next(&mut bytes) {
-            Ok(0) => return lock(there).sink.shutdown(Shutdown::Write),
+            Ok(0) => return lock(forward).sink.shutdown(Shutdown::Write),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 close(CloseCode::TIMEOUT);
                 return Err(error);
@@ -221,46 +220,46 @@ fn pass(
     }
 }
 
-/// One direction of a connection. Locked, because the other one may have to put a Close in it.
+/// One direction of a connection. Locked, because the thread of the other direction may insert a Close.
 struct Direction<'t> {
     reader: FrameReader,
     sink: &'t TcpStream,
-    /// Towards the server.
+    /// The masking keys, in the direction to the server.
     keys: Option<MaskKeys>,
-    /// For the next byte of payload.
+    /// The masking key, rotated to the next byte of payload.
     key: Option<[u8; 4]>,
     max_frame: u64,
-    /// What the frame under way is.
-    under_way: Option<Opcode>,
-    /// To be written.
-    waiting: Vec<u8>,
-    /// What this side is to be told as soon as no frame is under way.
+    /// The opcode of the frame in progress.
+    in_progress: Option<Opcode>,
+    /// Bytes to write.
+    unwritten: Vec<u8>,
+    /// The close code that the relay sends when no frame is in progress.
     closing: Option<CloseCode>,
-    /// A Close is on its way, and whatever comes behind it is discarded at the other end (RFC 6455 §1.4).
+    /// A Close was passed on; the receiver discards everything after it (RFC 6455 §1.4).
     closed: bool,
     counts: Counts,
 }
 
 impl<'t> Direction<'t> {
     fn new(sink: &'t TcpStream, keys: Option<MaskKeys>, max_frame: u64) -> Self {
-        let (reader, waiting, counts) = (FrameReader::new(), Vec::new(), Counts::default());
-        let (key, under_way, closing, closed) = (None, None, None, false);
-        Self { reader, sink, keys, key, max_frame, under_way, waiting, closing, closed, counts }
+        let (reader, unwritten, counts) = (FrameReader::new(), Vec::new(), Counts::default());
+        let (key, in_progress, closing, closed) = (None, None, None, false);
+        Self { reader, sink, keys, key, max_frame, in_progress, unwritten, closing, closed, counts }
     }
 
-    /// Takes what one side sent, and gets ready what the other is to get of it.
-    fn put(&mut self, input: &mut Input<'_>) -> Result<(), ProtocolErrorKind> {
+    /// Reads frames from one side, and prepares them for the other.
+    fn process(&mut self, input: &mut Input<'_>) -> Result<(), ProtocolErrorKind> {
         while let Some(piece) = self.reader.next(input).map_err(|error| error.kind())? {
             match piece {
                 FramePiece::Header(_) if self.closed || self.closing.is_some() => {}
                 FramePiece::Header(header) => {
                     self.check(&header)?;
                     self.counts.frames[header.opcode as usize] += 1;
-                    self.begin(header);
+                    self.add_header(header);
                 }
-                FramePiece::Payload { bytes, is_last } if self.under_way.is_some() => {
+                FramePiece::Payload { bytes, is_last } if self.in_progress.is_some() => {
                     self.counts.payload += bytes.len() as u64;
-                    self.carry_on(bytes, is_last);
+                    self.add_payload(bytes, is_last);
                 }
                 FramePiece::Payload { .. } => {}
             }
@@ -268,7 +267,7 @@ impl<'t> Direction<'t> {
         Ok(())
     }
 
-    /// A client masks, a server does not (RFC 6455 §5.1), and what is too long is refused before it is passed on.
+    /// Checks that a client masks and a server does not (RFC 6455 §5.1), and the limit on the length.
     fn check(&self, header: &FrameHeader) -> Result<(), ProtocolErrorKind> {
         match (&self.keys, header.mask) {
             (Some(_), None) => Err(ProtocolErrorKind::NotMasked),
@@ -278,55 +277,55 @@ impl<'t> Direction<'t> {
         }
     }
 
-    fn begin(&mut self, header: FrameHeader) {
-        self.under_way = Some(header.opcode);
+    fn add_header(&mut self, header: FrameHeader) {
+        self.in_progress = Some(header.opcode);
         self.key = self.keys.as_mut().map(MaskKeys::key);
-        self.waiting.extend_from_slice(FrameHeader { mask: self.key, ..header }.encode().as_ref());
+        self.unwritten.extend_from_slice(FrameHeader { mask: self.key, ..header }.encode().as_ref());
     }
 
-    fn carry_on(&mut self, payload: &mut [u8], is_last: bool) {
+    fn add_payload(&mut self, payload: &mut [u8], is_last: bool) {
         if let Some(key) = &mut self.key {
             apply_mask(*key, payload);
             *key = rotate_key(*key, payload.len());
         }
-        self.waiting.extend_from_slice(payload);
+        self.unwritten.extend_from_slice(payload);
         if is_last {
-            self.closed |= self.under_way.take() == Some(Opcode::Close);
+            self.closed |= self.in_progress.take() == Some(Opcode::Close);
         }
     }
 
-    /// Puts a Close of the relay's own, now or behind the frame that is under way.
+    /// Sends the relay's own Close, now or after the frame in progress.
     fn close(&mut self, code: CloseCode) -> io::Result<()> {
         self.closing = Some(code);
         self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let is_due = self.under_way.is_none() && !self.closed;
+        let is_due = self.in_progress.is_none() && !self.closed;
         if let Some(code) = self.closing.filter(|_| is_due) {
-            self.begin(FrameHeader { fin: true, rsv: 0, opcode: Opcode::Close, mask: None, payload_len: 2 });
-            self.carry_on(&mut code.get().to_be_bytes(), true);
+            self.add_header(FrameHeader { fin: true, rsv: 0, opcode: Opcode::Close, mask: None, payload_len: 2 });
+            self.add_payload(&mut code.get().to_be_bytes(), true);
         }
         let mut written = 0;
         let result = loop {
-            match self.sink.write(&self.waiting[written..]) {
-                Ok(0) if written < self.waiting.len() => break Err(ErrorKind::WriteZero.into()),
+            match self.sink.write(&self.unwritten[written..]) {
+                Ok(0) if written < self.unwritten.len() => break Err(ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
-            if written == self.waiting.len() {
+            if written == self.unwritten.len() {
                 break Ok(());
             }
         };
-        // After an error, too: no byte is written twice.
-        self.waiting.drain(..written);
+        // After an error, too, so that no byte is written twice.
+        self.unwritten.drain(..written);
         result?;
         if self.closing.is_some() && self.closed { self.sink.shutdown(Shutdown::Write) } else { Ok(()) }
     }
 }
 
-/// What went through a direction.
+/// The frames and bytes that went through a direction.
 #[derive(Default)]
 struct Counts {
     frames: [u64; 16],
@@ -342,24 +341,29 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What panicked is of no use any more, but does no harm either.
+/// Ignores poisoning: the state that a panicked thread leaves does no harm.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads what comes next from one side. `TimedOut` means that nothing came from either side for too long.
-fn read_on(source: &TcpStream, bytes: &mut Vec<u8>, heard: &Mutex<Instant>, idle: Duration) -> io::Result<usize> {
+/// Reads the next bytes from one side. `TimedOut` means that nothing came from either side for `idle`.
+fn read_next(
+    source: &TcpStream,
+    bytes: &mut Vec<u8>,
+    last_input: &Mutex<Instant>,
+    idle: Duration,
+) -> io::Result<usize> {
     bytes.resize(16 << 10, 0);
     loop {
-        let deadline = *lock(heard) + idle;
+        let deadline = *lock(last_input) + idle;
         if Instant::now() >= deadline {
             return Err(io::Error::new(ErrorKind::TimedOut, "nothing came for too long"));
         }
         match read_before(deadline, source, bytes) {
-            // The other side may have been heard meanwhile.
+            // Meanwhile, something may have come from the other side.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             read => {
-                *lock(heard) = Instant::now();
+                *lock(last_input) = Instant::now();
                 bytes.truncate(*read.as_ref().unwrap_or(&0));
                 return read;
             }
@@ -369,7 +373,7 @@ fn read_on(source: &TcpStream, bytes: &mut Vec<u8>, heard: &Mutex<Instant>, idle
 
 fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        // A timeout of zero is refused, as an error like any other: then patience has ended.
+        // A timeout of zero is an error: the deadline has passed.
         tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         match tcp.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -378,13 +382,13 @@ fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io:
     }
 }
 
-/// To close with input unread would reset the connection, and could destroy what was written last on its way.
+/// Closing with unread input would reset the connection, and could destroy the last bytes in flight.
 fn linger(tcp: &TcpStream) -> io::Result<()> {
     tcp.shutdown(Shutdown::Write)?;
     drain(tcp)
 }
 
-/// Reads to the end, for so long.
+/// Reads to the end of the stream, for up to 2 seconds.
 fn drain(tcp: &TcpStream) -> io::Result<()> {
     let (mut buffer, deadline) = ([0; 4096], Instant::now() + Duration::from_secs(2));
     while read_before(deadline, tcp, &mut buffer)? > 0 {}
@@ -393,7 +397,7 @@ fn drain(tcp: &TcpStream) -> io::Result<()> {
 
 fn report(line: fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    // Nobody may be listening any more.
+    // Standard output may be closed.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
@@ -402,26 +406,26 @@ struct Options {
     listen: String,
     upstream: String,
     max_frame: u64,
-    patience: Duration,
+    timeout: Duration,
     idle: Duration,
 }
 
 impl Options {
     fn parse() -> Option<Self> {
-        let (mut addresses, mut max_frame, mut patience, mut idle) = (Vec::new(), 1 << 20, PATIENCE, IDLE);
+        let (mut addresses, mut max_frame, mut timeout, mut idle) = (Vec::new(), 1 << 20, TIMEOUT, IDLE);
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--max-frame" => max_frame = arguments.next()?.parse().ok()?,
                 "--timeout" => {
-                    patience = Duration::from_millis(arguments.next()?.parse().ok().filter(|count| *count > 0)?);
-                    idle = patience;
+                    timeout = Duration::from_millis(arguments.next()?.parse().ok().filter(|count| *count > 0)?);
+                    idle = timeout;
                 }
                 _ if argument.starts_with('-') => return None,
                 _ => addresses.push(argument),
             }
         }
         let [listen, upstream] = addresses.try_into().ok()?;
-        Some(Self { listen, upstream, max_frame, patience, idle })
+        Some(Self { listen, upstream, max_frame, timeout, idle })
     }
 }

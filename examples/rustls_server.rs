@@ -1,16 +1,17 @@
-//! A blocking echo server for `wss://`: `std::net`, a thread per connection, and rustls between the two.
+//! A blocking echo server for `wss://`: `std::net` and rustls, one thread per connection.
 //!
 //! `cargo run --release --example rustls_server -- [ADDR] [--cert-file PATH]`
 //!
-//! The certificate, for localhost, is made at the start, and `--cert-file` writes it where a client can learn to trust
-//! it: `cargo run --release --example client -- wss://localhost:9443/ --ca PATH --send hello`. What TLS changes:
-//! - **A stream that ends is not always over.** Without TLS's own goodbye, `close_notify`, anybody on the way may have
-//!   cut it off, and rustls says so: `UnexpectedEof`. Here it is an end like any other, because WebSocket has a goodbye
-//!   of its own: without a Close frame the connection ends with 1006.
-//! - **The end has one step more.** After the last frame comes `close_notify`, then the end of the sending side, then
-//!   what the peer still sends is read and thrown away.
+//! At its start it makes a certificate for localhost, which `--cert-file` writes to a file that a client can trust:
+//! `cargo run --release --example client -- wss://localhost:9443/ --ca PATH --send hello`. Two things differ from plain
+//! TCP:
+//! - **The end of the stream may be forged.** Without `close_notify`, an attacker on the network may have cut the
+//!   stream, and rustls reports `UnexpectedEof`. Here it counts as the end of the stream: WebSocket has its own closing
+//!   handshake, so a connection without a Close frame ends with 1006.
+//! - **The end has one more step.** After the last frame the server sends `close_notify`, shuts its sending side down,
+//!   and reads and discards what the peer still sends.
 //!
-//! The loop is the guide's blocking recipe, and what is between it and the socket is the guide's TLS recipe.
+//! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -48,17 +49,18 @@ fn main() -> ExitCode {
 }
 
 fn listen(address: &str, cert_file: Option<&str>) -> Result<(TcpListener, Arc<ServerConfig>), Box<dyn Error>> {
-    // A real server loads what its certificate authority gave it: `CertificateDer::pem_file_iter` and
-    // `PrivateKeyDer::from_pem_file`, of `rustls::pki_types`.
-    let made = rcgen::generate_simple_self_signed(["localhost", "127.0.0.1", "::1"].map(String::from))?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let mut tls =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into())?;
-    // Whoever would speak only HTTP/2 is told so before it starts to.
+    // A real server loads the files of its certificate authority, with `CertificateDer::pem_file_iter` and
+    // `PrivateKeyDer::from_pem_file` of `rustls::pki_types`.
+    let certified = rcgen::generate_simple_self_signed(["localhost", "127.0.0.1", "::1"].map(String::from))?;
+    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let mut tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())?;
+    // A client that supports only HTTP/2 fails in the TLS handshake.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let listener = TcpListener::bind(address)?;
     if let Some(path) = cert_file {
-        std::fs::write(path, made.cert.pem())?;
+        std::fs::write(path, certified.cert.pem())?;
     }
     let _ = writeln!(io::stdout(), "listening on wss://{}/", listener.local_addr()?);
     Ok((listener, Arc::new(tls)))
@@ -68,20 +70,20 @@ fn accept_all(listener: &TcpListener, tls: &Arc<ServerConfig>) -> ! {
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
             let tls = tls.clone();
-            // A peer that resets, or speaks no TLS, ends its own thread and nothing else.
+            // A peer that resets the connection, or does not speak TLS, ends only its own thread.
             thread::Builder::new().spawn(move || drop(serve(tcp, tls)))
         });
         if let Err(error) = served {
-            // Whoever started this may have closed its error stream.
+            // The error stream may be closed.
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-            // Out of file descriptors or threads: some will come back.
+            // Out of file descriptors or threads: wait until some are free again.
             thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
 fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), rustls::Error> {
-    // The first turns shake hands. Where that fails, rustls tells the peer why, in an alert.
+    // The first turns do the TLS handshake. If it fails, rustls sends an alert with the reason.
     let mut tls = Tls { conn: ServerConnection::new(tls)?.into(), tcp };
     let mut peer = Peer::new(&mut tls, Connection::server(Config::new()), Output::new(), Timeouts::new());
     while peer.turn(None, echo) {}
@@ -89,7 +91,7 @@ fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), rustls::Error> {
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
         Event::Request(request) => ws.accept(request, output),
         Event::Text(text) => drop(ws.send_text(&text, output)),

@@ -1,12 +1,12 @@
-//! A blocking Socket.IO server: the smallest Engine.IO 4 and Socket.IO 5 that serve their client over WebSocket.
+//! A blocking Socket.IO server: the minimum of Engine.IO 4 and Socket.IO 5 that its client needs over WebSocket.
 //!
 //! `cargo run --release --example socketio_server -- [ADDR] [--ping MILLISECONDS] [--patience MILLISECONDS]`
 //!
-//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. Every event is emitted back with the same
-//! JSON, though the keys of an object may come in another order, and with its binary attachment if it has one; if an
-//! acknowledgement is asked for, it has the event's arguments instead. `--ping` is the interval of Engine.IO's pings,
-//! which are text messages, not WebSocket's; `--patience` is how long the client may take to send its request, to
-//! answer a ping, and to answer a Close. There is no long polling, and no namespace but `/`.
+//! Answers `io("http://127.0.0.1:9001", { transports: ["websocket"] })`. It sends every event back with equal JSON (an
+//! object's keys may come in another order) and with its binary attachment, if any. An event that asks for an
+//! acknowledgement gets its arguments back in one instead. `--ping` is the interval of Engine.IO's pings, which are
+//! text messages, not WebSocket pings; `--patience` is the time in which the client must send its request, answer a
+//! ping, and answer a Close. There is no long polling, and no namespace but `/`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,7 +23,7 @@ const USAGE: &str = "usage: socketio_server [ADDR] [--ping MILLISECONDS] [--pati
 const MAX_PAYLOAD: usize = 1_000_000;
 
 fn main() -> ExitCode {
-    let Some((address, pace)) = arguments() else {
+    let Some((address, times)) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -39,21 +39,21 @@ fn main() -> ExitCode {
     }
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
-            // A peer that resets, or stops reading, ends its own thread and nothing else.
-            thread::Builder::new().spawn(move || drop(Session::new(pace).serve(tcp)))
+            // A peer that resets the connection, or stops reading, ends only its own thread.
+            thread::Builder::new().spawn(move || drop(Session::new(times).serve(tcp)))
         });
         if let Err(error) = served {
-            // Whoever started this may have closed its error stream.
+            // The error stream may be closed.
             let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-            // Out of file descriptors or threads: some will come back.
+            // Out of file descriptors or threads: wait until some are free again.
             thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-/// What the arguments say.
+/// The times from the command line.
 #[derive(Clone, Copy)]
-struct Pace {
+struct Times {
     ping: Duration,
     patience: Duration,
 }
@@ -61,36 +61,36 @@ struct Pace {
 struct Session {
     ws: Connection,
     output: Output,
-    pace: Pace,
-    /// When to ping; or, if the client owes something, when to give up on it.
+    times: Times,
+    /// The time of the next ping, or the deadline for the expected answer.
     due: Instant,
-    owes: bool,
-    /// What goes out with the attachment that is to come.
-    announced: Option<String>,
+    awaits_answer: bool,
+    /// The packet to send once its binary attachment arrives.
+    awaiting_attachment: Option<String>,
 }
 
 impl Session {
-    fn new(pace: Pace) -> Self {
+    fn new(times: Times) -> Self {
         let ws = Connection::server(Config::new().max_message_size(MAX_PAYLOAD));
-        let due = Instant::now() + pace.patience;
-        Self { ws, output: Output::new(), pace, due, owes: true, announced: None }
+        let due = Instant::now() + times.patience;
+        Self { ws, output: Output::new(), times, due, awaits_answer: true, awaiting_attachment: None }
     }
 
     fn serve(&mut self, mut tcp: TcpStream) -> io::Result<()> {
         tcp.set_nodelay(true)?;
-        // Who takes none of what waits for so long is given up. Until all is written nothing more is read, so little
+        // A client that reads nothing for this long is dropped. Nothing is read until everything is written, so little
         // ever waits.
-        tcp.set_write_timeout(Some(self.pace.patience))?;
+        tcp.set_write_timeout(Some(self.times.patience))?;
         let mut buffer = vec![0; 16 << 10];
         let driven = self.drive(&mut tcp, &mut buffer);
-        // However it ended, the application hears of it.
+        // The application receives the last events, however the connection ended.
         while let Some(event) = self.ws.receive_eof() {
             self.handle(event);
         }
         driven.and_then(|()| linger(&tcp, &mut buffer))
     }
 
-    /// Until it is over and all is written, or the client owes something for too long.
+    /// Runs until the connection is over and everything is written, or the client misses a deadline.
     fn drive(&mut self, tcp: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
         while !self.ws.is_closed() {
             if let Some(n) = read(tcp, buffer, self.due) {
@@ -100,11 +100,11 @@ impl Session {
                 {
                     self.handle(event);
                 }
-            } else if self.owes {
+            } else if self.awaits_answer {
                 break;
             } else {
-                self.say("2");
-                self.expect();
+                self.send("2");
+                self.await_answer();
             }
             while !self.output.is_empty() {
                 self.output.write_to(tcp)?;
@@ -117,31 +117,31 @@ impl Session {
         match event {
             Event::Request(request) if is_engine_io(&request) => {
                 self.ws.accept(request, &mut self.output);
-                self.rest();
+                self.schedule_ping();
                 let open = json!({
-                    "sid": identifier(),
+                    "sid": random_id(),
                     "upgrades": [],
-                    "pingInterval": self.pace.ping.as_millis() as u64,
-                    "pingTimeout": self.pace.patience.as_millis() as u64,
+                    "pingInterval": self.times.ping.as_millis() as u64,
+                    "pingTimeout": self.times.patience.as_millis() as u64,
                     "maxPayload": MAX_PAYLOAD,
                 });
-                self.say(&format!("0{open}"));
+                self.send(&format!("0{open}"));
             }
             Event::Request(request) => {
-                let bad_request = Reject::new(400).expect("it is a refusal");
+                let bad_request = Reject::new(400).expect("an error status");
                 self.ws.reject(request, &bad_request, &mut self.output);
             }
-            // It may come until the client has seen the server's Close, and is not to put off the end.
+            // Messages may arrive until the client has seen the server's Close; they must not extend the deadline.
             Event::Text(_) | Event::Binary(_) if self.ws.state() != State::Open => {}
             Event::Text(text) => {
-                let understood = self.engine_packet(&text).is_some();
-                if !understood {
+                let is_valid = self.handle_engine_packet(&text).is_some();
+                if !is_valid {
                     self.close(CloseCode::POLICY_VIOLATION, "a packet that this server does not speak");
                 }
             }
-            Event::Binary(data) => match self.announced.take() {
+            Event::Binary(data) => match self.awaiting_attachment.take() {
                 Some(packet) => {
-                    self.say(&packet);
+                    self.send(&packet);
                     let _ = self.ws.send_binary(&data, &mut self.output);
                 }
                 None => self.close(CloseCode::POLICY_VIOLATION, "an attachment to nothing"),
@@ -150,51 +150,51 @@ impl Session {
         }
     }
 
-    /// Engine.IO: a packet is a message, its first character the type.
-    fn engine_packet(&mut self, text: &str) -> Option<()> {
+    /// Handles an Engine.IO packet, which is a message whose first character is its type. `None` if it is invalid.
+    fn handle_engine_packet(&mut self, text: &str) -> Option<()> {
         match text.split_at_checked(1)? {
             ("1", _) => self.close(CloseCode::NORMAL_CLOSURE, ""),
-            ("3", _) => self.rest(),
-            ("4", packet) if self.announced.is_none() => self.packet(&Packet::parse(packet)?)?,
+            ("3", _) => self.schedule_ping(),
+            ("4", packet) if self.awaiting_attachment.is_none() => self.handle_packet(&Packet::parse(packet)?)?,
             _ => return None,
         }
         Some(())
     }
 
-    fn packet(&mut self, packet: &Packet<'_>) -> Option<()> {
+    fn handle_packet(&mut self, packet: &Packet<'_>) -> Option<()> {
         match (packet.kind, packet.namespace) {
-            ("0", "/") => self.say(&format!("40{}", json!({ "sid": identifier() }))),
+            ("0", "/") => self.send(&format!("40{}", json!({ "sid": random_id() }))),
             ("0", namespace) => {
-                self.say(&format!("44{namespace},{}", json!({ "message": "Invalid namespace" })));
+                self.send(&format!("44{namespace},{}", json!({ "message": "Invalid namespace" })));
             }
             ("1", "/") => self.close(CloseCode::NORMAL_CLOSURE, ""),
-            ("2", "/") => self.say(&packet.answer("2", "3")?),
-            ("5", "/") if packet.attachments == "1" => self.announced = Some(packet.answer("51-", "61-")?),
+            ("2", "/") => self.send(&packet.answer("2", "3")?),
+            ("5", "/") if packet.attachments == "1" => self.awaiting_attachment = Some(packet.answer("51-", "61-")?),
             _ => return None,
         }
         Some(())
     }
 
-    /// What cannot be sent because the connection is closing has nowhere else to go.
-    fn say(&mut self, packet: &str) {
+    /// Sends a packet; while the connection is closing, drops it.
+    fn send(&mut self, packet: &str) {
         let _ = self.ws.send_text(packet, &mut self.output);
     }
 
     fn close(&mut self, code: CloseCode, why: &str) {
         self.ws.close(code, why, &mut self.output);
-        self.expect();
+        self.await_answer();
     }
 
-    fn expect(&mut self) {
-        (self.owes, self.due) = (true, Instant::now() + self.pace.patience);
+    fn await_answer(&mut self) {
+        (self.awaits_answer, self.due) = (true, Instant::now() + self.times.patience);
     }
 
-    fn rest(&mut self) {
-        (self.owes, self.due) = (false, Instant::now() + self.pace.ping);
+    fn schedule_ping(&mut self) {
+        (self.awaits_answer, self.due) = (false, Instant::now() + self.times.ping);
     }
 }
 
-/// A packet of Socket.IO: `TYPE[ATTACHMENTS-][/NAMESPACE,][ID][JSON]`.
+/// A Socket.IO packet: `TYPE[ATTACHMENTS-][/NAMESPACE,][ID][JSON]`.
 struct Packet<'p> {
     kind: &'p str,
     attachments: &'p str,
@@ -213,7 +213,7 @@ impl<'p> Packet<'p> {
         Some(Self { kind, attachments, namespace, id, json })
     }
 
-    /// The event again, or the acknowledgement if its id asks for one: that has the arguments without the event's name.
+    /// The same event; or, if it has an id, the acknowledgement, with the arguments without the event's name.
     fn answer(&self, event: &str, acknowledgement: &str) -> Option<String> {
         let mut arguments: Vec<Value> = serde_json::from_str(self.json).ok()?;
         if arguments.is_empty() {
@@ -228,18 +228,18 @@ impl<'p> Packet<'p> {
 }
 
 fn is_engine_io(request: &Request) -> bool {
-    let asks = |wanted| request.query().is_some_and(|query| query.split('&').any(|part| part == wanted));
-    request.path() == "/socket.io/" && asks("EIO=4") && asks("transport=websocket")
+    let has = |expected| request.query().is_some_and(|query| query.split('&').any(|part| part == expected));
+    request.path() == "/socket.io/" && has("EIO=4") && has("transport=websocket")
 }
 
-/// The identifier of a session, which nobody else is to guess.
-fn identifier() -> String {
+/// An unpredictable session identifier.
+fn random_id() -> String {
     let mut random = [0; 16];
     getrandom::fill(&mut random).expect("the operating system has random bytes");
     format!("{:032x}", u128::from_ne_bytes(random))
 }
 
-/// Reads what there is, 0 for the end; `None` when it is time.
+/// Reads available bytes, 0 at the end of the stream; `None` at the deadline.
 fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> Option<usize> {
     loop {
         let patience = due.saturating_duration_since(Instant::now());
@@ -249,19 +249,19 @@ fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> Option<usize> {
         match tcp.set_read_timeout(Some(patience)).and_then(|()| tcp.read(buffer)) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            // An error is an end of the stream like any other.
+            // An error counts as the end of the stream.
             read => return Some(read.unwrap_or(0)),
         }
     }
 }
 
-/// RFC 6455 §7.1.1: shut the sending side down, then read to the end. To close with input unread would reset the
-/// connection, and could destroy the Close frame on its way.
+/// RFC 6455 §7.1.1: shuts the sending side down, then reads to the end. Closing with unread input would reset the
+/// connection, and could destroy the Close frame in flight.
 fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
     tcp.shutdown(Shutdown::Write)?;
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
-        // A timeout of zero is refused, as an error like any other: then the grace is over.
+        // A timeout of zero is an error: the grace is over.
         tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         match tcp.read(buffer) {
             Ok(0) => return Ok(()),
@@ -271,17 +271,17 @@ fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
     }
 }
 
-fn arguments() -> Option<(String, Pace)> {
-    let (mut address, mut pace) = (None, Pace { ping: Duration::from_secs(25), patience: Duration::from_secs(20) });
+fn arguments() -> Option<(String, Times)> {
+    let (mut address, mut times) = (None, Times { ping: Duration::from_secs(25), patience: Duration::from_secs(20) });
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut milliseconds = || arguments.next()?.parse().ok().filter(|count| *count > 0).map(Duration::from_millis);
         match argument.as_str() {
-            "--ping" => pace.ping = milliseconds()?,
-            "--patience" => pace.patience = milliseconds()?,
+            "--ping" => times.ping = milliseconds()?,
+            "--patience" => times.patience = milliseconds()?,
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),
         }
     }
-    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), pace))
+    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), times))
 }

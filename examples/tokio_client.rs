@@ -1,27 +1,30 @@
-//! A client on tokio: sends the lines of its standard input, prints what comes, and connects again when it was cut off.
+//! A client on tokio: sends the lines of its standard input, prints received messages, and reconnects after a failure.
 //!
 //! `cargo run --release --example tokio_client -- URL [--subprotocol NAME]… [--timeout MILLISECONDS]`
 //!
-//! Prints `OPEN [subprotocol]`, `TEXT …` with the text and `BINARY LENGTH` for each message, `CLOSED CODE`, or
-//! `FAILED WHY` if it did not open, and `RETRY MILLISECONDS` before it waits to try again. Each is one line, whatever
-//! the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input, with 1001 on
-//! Ctrl-C, and ends then; or, with exit status 1, when the server refuses it for good.
-//! `--timeout` is the time to connect, for the opening, until an idle server is pinged, for its pong, for the closing,
-//! and how long the server may take nothing, instead of 10 s and the defaults of `Timeouts`. What such a client has to
-//! keep in mind:
-//! - **Reconnecting.** `Backoff` says how long to wait, so that clients that lost their server at once come back one by
-//!   one, and not before the server's Retry-After. It counts from the start again when a connection has lasted.
-//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte or a line: they
-//!   wait until the socket is ready, until it is time, or for the next line, which `recv` takes out of the channel only
-//!   when it wins. (`read_line` would lose what it had read of one.) All bytes move in `turn`, which waits for nothing.
-//! - **Backpressure.** A line is taken only while the connection is open and less than `MAX_OUTPUT` waits to be
-//!   written; the channel then holds up the thread that reads them. What the server sends is printed as it comes,
-//!   however much waits: were both ends to stop reading, each would wait for the other.
-//! - **The end.** A read error is one like any other. When the connection is over and all is written, the sending side
-//!   is shut down, and what still comes is read until the server is done too, or has had its grace: to close with input
-//!   unread would reset the connection, and could destroy the Close frame on its way.
-//! - **What was sent is not yet received.** A line that was taken when the connection broke may be lost. Only an
-//!   acknowledgement by the application could tell.
+//! Prints `OPEN [subprotocol]`, `TEXT …` with the text and `BINARY LENGTH` for each message, `CLOSED CODE`, or `FAILED
+//! REASON` if the connection did not open, and `RETRY MILLISECONDS` before it waits to try again. Each is one line,
+//! whatever the server sent: control characters are printed as `\u{a}`. Closes with 1000 at the end of its input and
+//! with 1001 on Ctrl-C, and ends. Ends with exit status 1 if the server rejects the request and would reject it again.
+//!
+//! `--timeout` replaces 10 s and the defaults of `Timeouts`: the time to connect, for the handshake, until an idle
+//! server is pinged, for its pong, for the closing handshake, and the longest time in which the server reads nothing.
+//!
+//! Notes on such a client:
+//! - **Reconnecting.** `Backoff` computes the delay: clients that lost their server at the same moment return one by
+//!   one, and none before the server's Retry-After. After a connection that lasted, it starts again.
+//! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
+//!   owns data: they wait for the socket, for a deadline, or for a line, which `recv` removes from the channel only
+//!   when it is ready first. (A dropped `read_line` loses the part of a line that it has read.) `turn` moves all bytes,
+//!   and never awaits.
+//! - **Backpressure.** A line is sent only while the connection is open and less than `MAX_OUTPUT` waits to be written;
+//!   otherwise the full channel blocks the thread that reads lines. The client reads from the server at all times: if
+//!   both ends stopped reading, each would wait for the other.
+//! - **The end.** A read error counts as the end of the stream. When the connection is over and everything is written,
+//!   the client shuts its sending side down and reads until the server closes too or its grace is over. Closing a
+//!   socket with unread input would reset the connection, and could destroy the Close frame in flight.
+//! - **Lost lines.** A line that was sent before the connection broke may not have arrived. Only an acknowledgement by
+//!   the application could tell.
 
 #[path = "shared/printable.rs"]
 mod printable;
@@ -48,10 +51,10 @@ use websocket_proto::{
 
 const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout MILLISECONDS]";
 
-/// While this many bytes wait to be written, no line is sent.
+/// No line is sent while this many bytes wait to be written.
 const MAX_OUTPUT: usize = 256 << 10;
-/// How long a server may take none of what waits when the connection is over, and then to close its side. Before that
-/// it is `Arguments::patience`.
+/// Once the connection is over: the longest time in which the server reads none of the waiting bytes, and then the time
+/// in which it must close its side. Before that, `Arguments::patience` applies.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
@@ -66,7 +69,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// One session after the other, until there is a reason to end. An error is one that would come again.
+/// Connects again and again until there is a reason to end. An error would come again, so it ends the client.
 async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let (mut lines, mut stop) = (lines(), interrupt());
     let mut backoff = Backoff::new(seed()?);
@@ -83,7 +86,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Connects once and drives the connection to its end. Says how long to wait before the next.
+/// Connects once and drives the connection to its end. Returns the delay before the next attempt, or the exit code.
 async fn session(
     arguments: &Arguments,
     lines: &mut mpsc::Receiver<String>,
@@ -106,19 +109,21 @@ async fn session(
     };
     let mut client = Client::new(tcp, ws, output, arguments);
     client.drive(lines, stop).await;
-    if let Some(refusal) = client.refusal {
-        let delay = backoff.next_delay_after(&refusal);
-        return Ok(if is_final(&refusal) { Break(ExitCode::FAILURE) } else { Continue(delay) });
+    if let Some(rejection) = client.rejection {
+        let delay = backoff.next_delay_after(rejection.retry_after());
+        return Ok(if is_final(&rejection) { Break(ExitCode::FAILURE) } else { Continue(delay) });
     }
     backoff.opened_for(client.opened.map(|opened| opened.elapsed()).unwrap_or_default());
     let is_done = *stop.borrow() || (lines.is_closed() && lines.is_empty());
     Ok(if is_done { Break(ExitCode::SUCCESS) } else { Continue(backoff.next_delay()) })
 }
 
-/// Whether to ask again would be answered the same: not if the server says when, and not if it is its own fault, or
-/// that of the moment (RFC 9110 §15.5.9, RFC 6585 §4).
-fn is_final(refusal: &Response) -> bool {
-    refusal.retry_after().is_none() && matches!(refusal.status(), 300..500) && !matches!(refusal.status(), 408 | 429)
+/// Whether another attempt would be rejected, too. Not if the server has named a time, nor if the fault is the server's
+/// or temporary (RFC 9110 §15.5.9, RFC 6585 §4).
+fn is_final(rejection: &Response) -> bool {
+    rejection.retry_after().is_none()
+        && matches!(rejection.status(), 300..500)
+        && !matches!(rejection.status(), 408 | 429)
 }
 
 /// A socket and the connection on it.
@@ -129,13 +134,13 @@ struct Client {
     output: Output,
     /// Whether the last write left bytes that the socket did not take.
     is_full: bool,
-    /// When the server is given up if it takes none of them; how long that is after it took some.
+    /// When to give up if the server reads none of these bytes; `patience` after it last read some.
     give_up: Instant,
     patience: Duration,
     /// Whether the stream has ended.
     has_ended: bool,
     opened: Option<Instant>,
-    refusal: Option<Response>,
+    rejection: Option<Response>,
 }
 
 impl Client {
@@ -143,15 +148,15 @@ impl Client {
         let (now, patience) = (Instant::now(), arguments.patience);
         let (timers, give_up) = (Timers::new(now, arguments.timeouts), now + patience);
         let (is_full, has_ended) = (false, false);
-        Self { tcp, ws, timers, output, is_full, give_up, patience, has_ended, opened: None, refusal: None }
+        Self { tcp, ws, timers, output, is_full, give_up, patience, has_ended, opened: None, rejection: None }
     }
 
     async fn drive(&mut self, lines: &mut mpsc::Receiver<String>, stop: &mut watch::Receiver<bool>) {
         let mut buffer = vec![0; 16 << 10];
-        while self.goes_on() {
+        while self.is_active() {
             let may_send = self.ws.state() == State::Open && self.output.len() < MAX_OUTPUT;
             select! {
-                // If the socket failed, so will the next read.
+                // If the socket has failed, the next read fails.
                 _ = self.tcp.ready(self.interest()) => {}
                 () = sleep_until(self.due()) => {}
                 line = lines.recv(), if may_send => match line {
@@ -163,10 +168,10 @@ impl Client {
                 }
             }
             self.turn(Instant::now(), &mut buffer);
-            // To wait for a socket that is ready costs nothing of a task's budget.
+            // Waiting for a socket that is already ready consumes none of the task budget.
             consume_budget().await;
         }
-        // However it ended, the application hears of it.
+        // The application receives the last events, however the connection ended.
         while let Some(event) = self.ws.receive_eof() {
             self.handle(event);
         }
@@ -174,16 +179,16 @@ impl Client {
         let _ = timeout(GRACE, copy(&mut self.tcp, &mut sink())).await;
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_active(&self) -> bool {
         if self.is_full { Instant::now() < self.give_up } else { !self.ws.is_closed() }
     }
 
-    /// Reads, looks at the time, and writes. Waits for nothing.
+    /// Reads, checks the deadlines, and writes. Never waits.
     fn turn(&mut self, now: Instant, buffer: &mut [u8]) {
         let was_closed = self.ws.is_closed();
         let n = match self.tcp.try_read(buffer) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
-            // A reset is an end like any other.
+            // A reset counts as the end of the stream.
             read => Some(read.unwrap_or(0)),
         };
         self.has_ended |= n == Some(0);
@@ -201,21 +206,21 @@ impl Client {
         self.write(now);
     }
 
-    /// Writes what the socket takes at once.
+    /// Writes until the socket is full.
     fn write(&mut self, now: Instant) {
         let was_full = self.is_full;
-        let written = self.output.write_to(&mut AtOnce(&self.tcp));
-        let has_taken = matches!(written, Ok(1..));
+        let written = self.output.write_to(&mut Nonblocking(&self.tcp));
+        let has_progress = matches!(written, Ok(1..));
         if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
-            // A server that reads no more may have said something last.
+            // The server may have stopped reading after a last message, which is still to be read.
             self.output = Output::new();
         }
         self.is_full = !self.output.is_empty();
-        if has_taken && was_full {
-            // It has room again only because the server took something: the server is alive.
+        if has_progress && was_full {
+            // A full socket has room again only if the server read something: it is alive.
             self.timers.note_activity(now);
         }
-        if has_taken || !was_full {
+        if has_progress || !was_full {
             self.give_up = now + self.patience;
         }
     }
@@ -231,18 +236,17 @@ impl Client {
             }
             Event::Text(text) => report(format_args!("TEXT {text}")),
             Event::Binary(data) => report(format_args!("BINARY {}", data.len())),
-            Event::Rejected(refusal) => {
-                report(format_args!("FAILED HTTP status {}", refusal.status()));
-                self.refusal = Some(refusal);
+            Event::Rejected(rejection) => {
+                report(format_args!("FAILED HTTP status {}", rejection.status()));
+                self.rejection = Some(rejection);
             }
             Event::Closed(closed) if self.opened.is_some() => report(format_args!("CLOSED {}", closed.code())),
-            Event::Closed(closed) if self.refusal.is_none() => report(format_args!("FAILED {closed}")),
+            Event::Closed(closed) if self.rejection.is_none() => report(format_args!("FAILED {closed}")),
             _ => {}
         }
     }
 
-    /// What to wait for. Input always, however much waits to be written: what a server can make a client add to that
-    /// are pongs, and they are bounded.
+    /// The readiness to wait for: input at all times. It can only add pongs to the output, which are bounded.
     fn interest(&self) -> Interest {
         match (self.has_ended, self.output.is_empty()) {
             (true, _) => Interest::WRITABLE,
@@ -251,7 +255,7 @@ impl Client {
         }
     }
 
-    /// When to have a turn whatever else happens.
+    /// The deadline for the next turn.
     fn due(&self) -> Instant {
         let give_up = self.is_full.then_some(self.give_up);
         let due = self.timers.poll_timeout().into_iter().chain(give_up).min();
@@ -259,10 +263,10 @@ impl Client {
     }
 }
 
-/// A socket as a writer that never waits: what it does not take is `WouldBlock`.
-struct AtOnce<'t>(&'t TcpStream);
+/// A writer that never waits: a full socket gives `WouldBlock`.
+struct Nonblocking<'t>(&'t TcpStream);
 
-impl Write for AtOnce<'_> {
+impl Write for Nonblocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }
@@ -276,7 +280,7 @@ impl Write for AtOnce<'_> {
     }
 }
 
-/// The lines of the standard input, read by a thread of their own: it may block for ever, and ends with the process.
+/// The lines of the standard input. Their own thread reads them: it may block forever, and ends with the process.
 fn lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(16);
     thread::spawn(move || {
@@ -303,7 +307,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// From the operating system, anew for every connection (RFC 6455 §5.3, §10.3).
+/// Random bytes from the operating system, fresh for every connection (RFC 6455 §5.3, §10.3).
 fn seed() -> Result<[u8; 32], getrandom::Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
@@ -312,7 +316,7 @@ fn seed() -> Result<[u8; 32], getrandom::Error> {
 
 fn report(line: std::fmt::Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    // Nobody may be listening any more; the connection is to end properly all the same.
+    // Standard output may be closed; the connection must still end in order.
     let line = line.to_string();
     let _ = writeln!(stdout, "{}", Printable(&line)).and_then(|()| stdout.flush());
 }
@@ -323,7 +327,7 @@ struct Arguments {
     port: u16,
     config: Config,
     timeouts: Timeouts<Duration>,
-    /// How long connecting may take, and the server not take what waits for it.
+    /// The time for connecting, and the longest time in which the server reads none of the waiting bytes.
     patience: Duration,
 }
 
@@ -340,7 +344,7 @@ impl Arguments {
                     timeouts = timeouts.opening(patience).keep_alive(patience, patience).closing(patience);
                 }
                 _ if argument.starts_with('-') || uri.is_some() => return None,
-                // A secure one needs TLS between the socket and the connection, which is not in this example.
+                // `wss` needs TLS, which this example leaves out.
                 _ => uri = Some(Uri::parse(&argument).ok().filter(|uri| !uri.is_secure())?),
             }
         }

@@ -1,29 +1,28 @@
-//! An echo server on tokio: a task per connection, keep-alive, and an orderly end on Ctrl-C.
+//! An echo server on tokio: one task per connection, keep-alive, and an orderly end on Ctrl-C.
 //!
 //! `cargo run --release --example tokio_server -- [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]`
 //!
-//! Does what `echo_server` does. `--timeout` is the time for the opening, until an idle peer is pinged, for its pong,
-//! and for the closing, instead of the defaults of `Timeouts`. What such a task has to keep in mind:
-//! - **Cancellation.** `select!` drops the futures that did not win. Here none of them holds a byte: they wait until
-//!   the socket is ready, until it is time, or until the server stops, and any of them may be dropped and made anew.
-//!   All bytes move in `Peer::turn`, which waits for nothing, so nothing can come between a read and what follows from
-//!   it. (Where a future is to do the I/O: `read` and `write_all_buf(&mut output)` may be dropped, because what they
-//!   moved is where it belongs; `read_exact` and `write_all` may not.) To drop the whole task is safe, too, but tells
-//!   the peer nothing.
-//! - **Memory.** The read buffer and the `Output` belong to the thread and are taken for the length of a turn, so an
-//!   idle task holds none. Only what its socket does not take at once is the task's own, until it is written.
-//! - **Backpressure.** While more than `MAX_BACKLOG` waits for a peer, the task does not wait for input from it.
-//! - **Fairness.** To wait for a socket that is ready costs nothing of tokio's budget for a task, and the runtime looks
-//!   for other sockets only now and then while a task goes on. So after a few reads, if there is more, the task yields:
-//!   otherwise a peer that never pauses would have its thread to itself. Where messages are compressed, reads are
-//!   smaller, because the work, and the echo, are by what they become.
-//! - **Time.** A message moves the deadline back, but not the alarm that was set: that goes off early, finds nothing
-//!   due, and is set anew. So messages do not touch the runtime's timers.
-//! - **The end.** When a connection is over and all is written, the sending side is shut down, and what still comes is
-//!   read until the peer is done too, or has had its grace (RFC 6455 §7.1.1): to close with input unread would reset
-//!   the connection, and could destroy the Close frame on its way.
-//!
-//! Ctrl-C closes every connection with 1001, and ends when all are over, or on the second Ctrl-C.
+//! Behaves like `echo_server`, with the same options, but compresses without context takeover, so that the tasks of a
+//! thread share a compressor. Ctrl-C closes every connection with 1001; the process ends when all are over, or on the
+//! second Ctrl-C. Notes on such a task:
+//! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
+//!   owns data: they wait for the socket, a deadline, or the server's end. `Peer::turn` moves all bytes and never
+//!   awaits, so nothing is lost between a read and its handling. (If futures do the I/O, `read` and `write_all_buf`
+//!   may be dropped; `read_exact` and `write_all` lose the bytes that they have moved.) Dropping the whole task is
+//!   safe, too, but the peer gets no Close.
+//! - **Memory.** Each thread has one read buffer and one `Output`, which a task borrows for a turn, so an idle task has
+//!   neither. Only bytes that the socket does not accept at once go into the task's own backlog, until they are
+//!   written.
+//! - **Backpressure.** While `MAX_BACKLOG` bytes or more wait for a peer, the task does not read from it.
+//! - **Fairness.** Waiting for a socket that is already ready consumes none of tokio's task budget, and the runtime
+//!   rarely polls for other sockets while a task keeps running. So a task yields after `READS` reads if there is more
+//!   input; otherwise a peer that never pauses would occupy its thread. On connections with compression, reads are
+//!   smaller, because the work and the echo depend on the decompressed size.
+//! - **Time.** A message postpones the deadline but leaves the alarm. The alarm then goes off early, finds nothing
+//!   due, and is set again. So a message costs no change of the runtime's timers.
+//! - **The end.** When a connection is over and everything is written, the task shuts its sending side down and reads
+//!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). Closing a socket with unread input would reset
+//!   the connection, and could destroy the Close frame in flight.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -43,15 +42,15 @@ use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Inp
 const USAGE: &str = "usage: tokio_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
 
 const READ_SIZE: usize = 64 << 10;
-/// As many bytes at once where they may be compressed: they may become a thousand times as many.
+/// The same for a connection with compression: a byte may become a thousand.
 const READ_SIZE_COMPRESSED: usize = 4 << 10;
-/// How often a peer may read in a turn.
+/// The most reads in a turn.
 const READS: usize = 2;
-/// A peer for which this many bytes wait is not read from.
+/// While this many bytes or more wait for a peer, the server does not read from it.
 const MAX_BACKLOG: usize = 256 << 10;
-/// How long a peer may take none of the bytes that wait for it.
+/// A peer that reads none of the waiting bytes for this long is dropped.
 const STALL: Duration = Duration::from_secs(10);
-/// The same once the connection is over, and how long the peer may then take to close its side.
+/// The same once the connection is over, and then the time in which the peer must close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -70,7 +69,7 @@ async fn main() -> ExitCode {
     if let Ok(address) = listener.local_addr() {
         let _ = writeln!(io::stdout(), "listening on ws://{address}/");
     }
-    // One for all its life: a signal that comes between two of them would be missed.
+    // Created once: a signal between two of these futures would be missed.
     let mut interrupt = pin!(signal::ctrl_c());
     let (stop, stopping) = watch::channel(());
     loop {
@@ -84,16 +83,16 @@ async fn main() -> ExitCode {
                 tokio::spawn(async move { serve(&mut peer, stopping).await });
             }
             Err(error) => {
-                // Whoever started this may have closed its error stream.
+                // The error stream may be closed.
                 let _ = writeln!(io::stderr(), "cannot serve a connection: {error}");
-                // Out of file descriptors: some will come back.
+                // Out of file descriptors: wait until some are free again.
                 sleep(Duration::from_millis(50)).await;
             }
         }
     }
     drop((listener, stopping));
     stop.send_replace(());
-    // Each task has a receiver, and a deadline, so there is an end to this.
+    // Each task has a receiver and a deadline, so this ends.
     select! {
         () = stop.closed() => {}
         _ = signal::ctrl_c() => {}
@@ -101,10 +100,10 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Serves a peer to its end. (It is lent: by value it would have its place in the task twice.)
+/// Serves a peer to its end. (By reference: by value, the task would have space for two copies.)
 async fn serve(peer: &mut Peer, stopping: watch::Receiver<()>) {
     let driven = drive(peer, stopping).await;
-    // However it ended, the application hears of it.
+    // The application receives the last events, however the connection ended.
     while let Some(event) = peer.ws.receive_eof() {
         echo(event, &mut peer.ws, &mut peer.backlog);
     }
@@ -114,10 +113,11 @@ async fn serve(peer: &mut Peer, stopping: watch::Receiver<()>) {
     }
 }
 
-/// Drives the connection until it is over and all is written. A peer that resets ends its own task and nothing else.
+/// Drives the connection until it is over and everything is written. A peer that resets the connection ends only its
+/// own task.
 async fn drive(peer: &mut Peer, mut stopping: watch::Receiver<()>) -> io::Result<()> {
     let mut alarm = pin!(sleep_until(peer.due()));
-    while peer.goes_on() {
+    while peer.is_active() {
         select! {
             ready = peer.tcp.ready(peer.interest()) => drop(ready?),
             () = &mut alarm => {}
@@ -135,19 +135,19 @@ async fn drive(peer: &mut Peer, mut stopping: watch::Receiver<()>) -> io::Result
     Ok(())
 }
 
-/// What a thread's tasks share.
+/// The buffers that all tasks of a thread share.
 struct Scratch {
     buffer: Vec<u8>,
     output: Output,
 }
 
-/// Lends the thread's read buffer and output. A turn that panics takes them with it: what is in the output then is
-/// nobody else's.
+/// Lends the thread's read buffer and output to `turn`. If it panics they are dropped, with whatever the output
+/// contains.
 fn with_scratch<R>(turn: impl FnOnce(&mut [u8], &mut Output) -> R) -> R {
     thread_local!(static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) });
 
-    let fresh = || Box::new(Scratch { buffer: vec![0; READ_SIZE], output: Output::new() });
-    let mut scratch = SCRATCH.take().unwrap_or_else(fresh);
+    let allocate = || Box::new(Scratch { buffer: vec![0; READ_SIZE], output: Output::new() });
+    let mut scratch = SCRATCH.take().unwrap_or_else(allocate);
     let result = turn(&mut scratch.buffer, &mut scratch.output);
     SCRATCH.set(Some(scratch));
     result
@@ -158,17 +158,17 @@ struct Peer {
     tcp: TcpStream,
     ws: Connection,
     timers: Timers<Instant>,
-    /// What the socket did not take.
+    /// Bytes that the socket did not accept.
     backlog: Output,
     /// Whether the peer has closed its side.
     has_ended: bool,
-    /// When it is given up if it takes none of that.
-    give_up: Option<Instant>,
+    /// When to drop the peer if it reads none of the backlog.
+    drop_at: Option<Instant>,
 }
 
 impl Peer {
     fn new(tcp: TcpStream, options: &Options) -> Self {
-        // The socket may be gone already, which its first turn finds out.
+        // If the socket is already closed, the first turn finds out.
         let _ = tcp.set_nodelay(true);
         Self {
             tcp,
@@ -176,16 +176,16 @@ impl Peer {
             timers: Timers::new(Instant::now(), options.timeouts),
             backlog: Output::new(),
             has_ended: false,
-            give_up: None,
+            drop_at: None,
         }
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_active(&self) -> bool {
         let is_over = self.ws.is_closed() && self.backlog.is_empty();
-        !is_over && self.give_up.is_none_or(|give_up| Instant::now() < give_up)
+        !is_over && self.drop_at.is_none_or(|drop_at| Instant::now() < drop_at)
     }
 
-    /// What to wait for.
+    /// The readiness to wait for.
     fn interest(&self) -> Interest {
         match (self.may_read(), self.backlog.is_empty()) {
             (true, true) => Interest::READABLE,
@@ -198,20 +198,20 @@ impl Peer {
         !self.has_ended && self.backlog.len() < MAX_BACKLOG
     }
 
-    /// An opening that is not over may end with compression, and more behind it.
+    /// The handshake may end with compression, and messages may follow it in the same read.
     fn read_size(&self) -> usize {
         let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
         if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
     }
 
-    /// When to have a turn whatever else happens.
+    /// The deadline for the next turn.
     fn due(&self) -> Instant {
-        let due = self.timers.poll_timeout().into_iter().chain(self.give_up).min();
+        let due = self.timers.poll_timeout().into_iter().chain(self.drop_at).min();
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
-    /// Writes, reads, answers, and looks at the time. Waits for nothing, and leaves nothing in the output. Returns
-    /// whether there may be more to read at once.
+    /// Writes, reads, answers, and checks the deadlines. Never waits, and leaves the output empty. Returns whether more
+    /// input may be available.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
         let was_closed = self.ws.is_closed();
         self.write(now, output)?;
@@ -220,7 +220,7 @@ impl Peer {
             let n = match self.tcp.try_read(&mut buffer[..self.read_size()]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // A reset is an end like any other.
+                // A reset counts as the end of the stream.
                 read => read.unwrap_or(0),
             };
             reads_left -= 1;
@@ -233,33 +233,34 @@ impl Peer {
         }
         self.timers.handle_timeout(now, &mut self.ws, output);
         if self.ws.is_closed() && !was_closed {
-            self.give_up = Some(now + GRACE);
+            self.drop_at = Some(now + GRACE);
         }
         self.write(now, output)?;
         Ok(reads_left == 0)
     }
 
-    /// Writes the backlog, and then the output, as far as the socket takes them. What it does not take is the backlog.
+    /// Writes the backlog and then the output, until the socket is full. The rest becomes the backlog.
     fn write(&mut self, now: Instant, output: &mut Output) -> io::Result<()> {
-        let has_waited = !self.backlog.is_empty();
-        if has_waited {
+        let was_full = !self.backlog.is_empty();
+        if was_full {
             self.backlog.append(output);
         }
-        let written = if has_waited { &mut self.backlog } else { &mut *output }.write_to(&mut AtOnce(&self.tcp));
+        let written = if was_full { &mut self.backlog } else { &mut *output }.write_to(&mut Nonblocking(&self.tcp));
         if !output.is_empty() {
-            // After an error too: the next task is not to find it there. The buffer moves, not the bytes.
+            // After an error, too: the next task's output must be empty. The buffer moves, not the bytes.
             self.backlog.append(output);
         }
-        let has_taken = matches!(written, Ok(1..));
+        let has_progress = matches!(written, Ok(1..));
         if self.backlog.is_empty() {
-            // It would keep its memory.
+            // Frees its memory.
             self.backlog = Output::new();
-            self.give_up = None;
-        } else if has_taken || self.give_up.is_none() {
-            self.give_up = Some(now + if self.ws.is_closed() { GRACE } else { STALL });
+            self.drop_at = None;
+        } else if has_progress || self.drop_at.is_none() {
+            self.drop_at = Some(now + if self.ws.is_closed() { GRACE } else { STALL });
         }
-        if has_taken && has_waited {
-            // A peer that takes what it asked for is alive, whether or not it is read from.
+        if has_progress && was_full {
+            // A full socket has room again only if the peer read something: it is alive, even if the server does not
+            // read from it.
             self.timers.note_activity(now);
         }
         match written {
@@ -269,10 +270,10 @@ impl Peer {
     }
 }
 
-/// A socket as a writer that never waits: what it does not take is `WouldBlock`.
-struct AtOnce<'t>(&'t TcpStream);
+/// A writer that never waits: a full socket gives `WouldBlock`.
+struct Nonblocking<'t>(&'t TcpStream);
 
-impl Write for AtOnce<'_> {
+impl Write for Nonblocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }
@@ -287,7 +288,7 @@ impl Write for AtOnce<'_> {
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // A message that cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
         Event::Request(request) if request.subprotocols().any(|name| name == "chat") => {
             let accepted = ws.accept_with(request, &Accept::new().subprotocol("chat"), output);
@@ -308,12 +309,12 @@ struct Options {
 
 impl Options {
     fn parse() -> Option<Self> {
-        let (mut address, mut config, mut deflates) = (None, Config::new(), true);
+        let (mut address, mut config, mut compresses) = (None, Config::new(), true);
         let mut timeouts = Timeouts::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--no-deflate" => deflates = false,
+                "--no-deflate" => compresses = false,
                 "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
                 "--timeout" => {
                     let span = Duration::from_millis(arguments.next()?.parse().ok()?);
@@ -323,7 +324,7 @@ impl Options {
                 _ => address = Some(argument),
             }
         }
-        if deflates {
+        if compresses {
             config = config.deflate(Deflate::new().shared());
         }
         Some(Self { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts })

@@ -6,8 +6,6 @@ use core::time::Duration;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
-use crate::handshake::Response;
-
 /// The delays before a client's attempts to reconnect: random, and longer after each failure.
 ///
 /// RFC 6455 §7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time", and "subsequent
@@ -40,7 +38,7 @@ use crate::handshake::Response;
 /// # use websocket_proto::{Backoff, Event};
 /// fn delay(event: &Event<'_>, backoff: &mut Backoff) -> Option<Duration> {
 ///     match event {
-///         Event::Rejected(response) => Some(backoff.next_delay_after(response)),
+///         Event::Rejected(response) => Some(backoff.next_delay_after(response.retry_after())),
 ///         Event::Closed(_) => Some(backoff.next_delay()),
 ///         _ => None,
 ///     }
@@ -112,13 +110,14 @@ impl Backoff {
         Duration::from_nanos(draw as u64)
     }
 
-    /// The delay before the next attempt after a rejection: the server's [`Retry-After`](Response::retry_after), at
-    /// most [`max_retry_after`](Self::max_retry_after), plus [`next_delay`](Self::next_delay), because the server may
-    /// have rejected all clients at the same time.
-    pub fn next_delay_after(&mut self, rejection: &Response) -> Duration {
+    /// The delay before the next attempt after a rejection with this
+    /// [Retry-After](crate::handshake::Response::retry_after): that time, at most
+    /// [`max_retry_after`](Self::max_retry_after), plus [`next_delay`](Self::next_delay), because the server may have
+    /// rejected all clients at the same time. With `None` it is `next_delay`.
+    pub fn next_delay_after(&mut self, retry_after: Option<Duration>) -> Duration {
         // RFC 9110 §10.2.3: "Servers send the "Retry-After" header field to indicate how long the user agent ought to
         // wait before making a follow-up request."
-        let asked = rejection.retry_after().unwrap_or_default().min(self.max_retry_after);
+        let asked = retry_after.unwrap_or_default().min(self.max_retry_after);
         asked.saturating_add(self.next_delay())
     }
 

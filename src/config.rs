@@ -1,36 +1,36 @@
-//! [`Config`]: every limit and choice of a connection, in one const builder, which enforces none of them itself.
+//! [`Config`]: every limit and option of a connection, in one const builder.
 
-use crate::connection::Role;
+use crate::role::Role;
 
-/// Limits and choices, the same for both roles. [`Config::new`] is safe for a public server.
+/// The limits and options of a connection, the same for both roles. [`Config::new`] is safe for a public server.
 ///
 /// # Memory
-/// Every limit holds before memory is taken: a frame is refused on its header, and nothing is ever reserved for bytes
-/// that were only announced. The most heap that a peer can make a connection hold, whatever it sends, is
-/// [`max_memory_for`](Self::max_memory_for) its role: 2 KiB, and the larger of two sums.
+/// Limits are checked before memory is allocated: a frame that exceeds one is rejected on its header, and no memory is
+/// reserved for announced bytes before they arrive. [`max_memory_for`](Self::max_memory_for) a role is the most heap
+/// that a peer can make a connection hold, whatever it sends: 2 KiB, plus the larger of two sums.
 ///
-/// While the opening handshake is under way:
+/// During the opening handshake:
 ///
-/// | what | bytes, of a server | of a client |
+/// | memory for | bytes, server | bytes, client |
 /// |---|---|---|
-/// | the head and what is read from it, and what comes after it, in a buffer that grows: early data, the body of a refusal | 3.5 × [`max_head_size`](Self::max_head_size) | 2.5 × `max_head_size` |
-/// | its lines; 48 bytes each if there are more than 64 | 16 × ([`max_headers`](Self::max_headers) + 1) | as much |
+/// | the head, its parsed content, and a growing buffer for the bytes after it (early data, the body of a rejection) | 3.5 × [`max_head_size`](Self::max_head_size) | 2.5 × `max_head_size` |
+/// | its lines; 48 bytes each if there are more than 64 | 16 × ([`max_headers`](Self::max_headers) + 1) | the same |
 /// | lists of subprotocols and extensions, of at most a hundred elements each | 12 KiB | – |
 ///
 /// Once the connection is open:
 ///
-/// | what | bytes |
+/// | memory for | bytes |
 /// |---|---|
-/// | early data that is not delivered yet, of a server | `max_head_size` |
-/// | the message or the part that is gathered: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
+/// | early data that is not delivered yet, server only | `max_head_size` |
+/// | the message or part that is being reassembled: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
 /// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pong_bytes`](Self::max_pending_pong_bytes) + 141, and their buffer may be half as large again | 1.5 × *P* |
-/// | the growth of one of these two, while there is an old and a new buffer | *M* / 2 or 1.25 × *P*, the larger |
+/// | the old buffer of one of these two, while its bytes move to a larger one | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
-/// What a head is too short for is not counted: a line has at least 3 bytes, and the lists take up to 96 bytes of memory
-/// for each byte of the head. Without `deflate`, parts are handed out where they lie, and *M* is 3; but a server copies
-/// the parts of early data, so that its *M* is the smaller of `part_size` and `max_head_size`, + 3. `max_pending_pong_bytes`
-/// counts as at least 131, the longest pong.
+/// The formula uses smaller numbers where the head is too short for these: a line has at least 3 bytes, and the lists
+/// take up to 96 bytes of memory for each byte of the head. Without `deflate`, parts are not copied, and *M* is 3; but
+/// a server copies the parts of early data, so its *M* is the smaller of `part_size` and `max_head_size`, + 3.
+/// `max_pending_pong_bytes` counts as at least 131, the longest pong.
 ///
 /// As one formula:
 ///
@@ -41,11 +41,11 @@ use crate::connection::Role;
 /// sum       = larger(handshake, open) + 2 KiB
 /// ```
 ///
-/// It is for one connection with an output of its own, and does not contain what the application does: what it sends,
-/// with the compressor for that (the table in `Deflate`'s docs), and pongs that its messages keep apart, all of which
-/// [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols and headers that it offers; the events it
-/// keeps, and the buffer it gives [back](crate::Connection::recycle), which the connection keeps whatever its size. The
-/// bound is a tight one: attacks in `tests/footprint` reach 70 to 99 % of it.
+/// The bound is for one connection with an output of its own. It does not include memory that the application causes:
+/// the messages that it sends and the compressor for them (see the table in `Deflate`'s docs), and pongs between which
+/// it sends messages, all of which [`Output`'s rule](crate::Output#backpressure) bounds; the subprotocols and headers
+/// that it offers; the events that it keeps; and a buffer that it gives [back](crate::Connection::recycle), which the
+/// connection keeps whatever its size. The bound is tight: attacks in `tests/footprint` reach 70 to 99 % of it.
 ///
 /// # Examples
 /// ```
@@ -71,7 +71,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, which every method below states.
+    /// The defaults; each method below states its own.
     pub const fn new() -> Self {
         Self {
             max_message_size: 1 << 20,
@@ -88,31 +88,33 @@ impl Config {
         }
     }
 
-    /// The most bytes that a received message may have, over all its fragments. Default 1 MiB; `usize::MAX` is no limit
-    /// for messages that are received [in parts](Self::part_size), while whole ones have to fit into the address space.
-    /// A longer one fails the connection with 1009, on the header of the frame that would exceed it; a compressed one
-    /// where it exceeds it as it is decompressed, or on the header of a frame with which it would be longer even
-    /// compressed: by an eighth, 1 KiB and 16 bytes a fragment.
+    /// The most bytes in a received message, over all its fragments. Default 1 MiB. `usize::MAX` means no limit for
+    /// messages that are delivered [in parts](Self::part_size); a whole message must also fit into the address space.
+    ///
+    /// A longer message fails the connection with 1009, on the header of the frame that would exceed the limit. A
+    /// compressed message fails it when the decompressed bytes exceed the limit, or on the header of a frame that makes
+    /// the compressed bytes exceed it by more than an eighth, 1 KiB and 16 bytes per fragment.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// The most bytes that one received frame may have. Default, and from 4 GiB on: as many as a message. A longer one
-    /// fails the connection with 1009, on its header.
+    /// The most bytes of payload in one received frame. By default, and from 4 GiB on, only
+    /// [`max_message_size`](Self::max_message_size) limits a frame. A longer one fails the connection with 1009, on its
+    /// header.
     pub const fn max_frame_size(mut self, bytes: usize) -> Self {
         self.max_frame_size = clamp_to_u32(bytes);
         self
     }
 
-    /// Delivers messages in parts, as their bytes arrive, each of at most so many bytes: by
+    /// Delivers messages in parts of at most `bytes` bytes, as they arrive, with
     /// [`Event::TextPart`](crate::Event::TextPart) and [`Event::BinaryPart`](crate::Event::BinaryPart) instead of
-    /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length
-    /// passes in bounded memory, a compressed one too: nothing is gathered but one part. Default: whole messages.
+    /// [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary). Then a message of any length,
+    /// compressed or not, needs only bounded memory: at most one part is buffered. Default: whole messages.
     ///
-    /// A part is what one read brought of a frame, up to this size. Text is cut between characters, and a character
-    /// that a read or a frame cut comes as a part of its own. Fewer than 4 bytes, the longest character, are taken for
-    /// 4, more than 1 GiB for 1 GiB.
+    /// A part has the payload bytes of one frame that one read brought, up to this size. Text is split between
+    /// characters; a character that a read or a frame boundary splits is a part of its own. A size below 4, the bytes
+    /// of the longest character, counts as 4, and one above 1 GiB as 1 GiB.
     ///
     /// # Examples
     /// ```
@@ -144,41 +146,41 @@ impl Config {
         self
     }
 
-    /// The most frames that one received message may have, empty ones counted. Default 131,072. One more fails the
-    /// connection with 1008; a message in one frame always passes. Fragments cost no memory of their own, so this
-    /// bounds work, not bytes.
+    /// The most frames in one received message, including empty ones. Default 131,072. One more fails the connection
+    /// with 1008; a message in one frame is always allowed. Fragments cost no memory of their own, so this bounds work,
+    /// not bytes.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self
     }
 
-    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. If more bytes of pongs wait, a
-    /// further pong replaces the last one, as RFC 6455 §5.5.3 allows. A pong is not replaced if a part of it is written,
-    /// or if something else was put after it.
+    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. While more bytes of pongs
+    /// wait, a new pong replaces the last one, as RFC 6455 §5.5.3 allows, unless part of the last one has been written
+    /// or other bytes follow it.
     ///
-    /// A pong counts as long as it waits, byte by byte: also between messages, and in a backlog to which its output was
-    /// [appended](crate::Output::append). No pong is counted that is written. Only if messages divide the pongs that
-    /// wait into more than 65 groups, up to a 31st of them may not be counted. So pongs that messages keep apart may
-    /// exceed the budget, by one pong for each message: bound what waits by [`Output::len`](crate::Output::len).
+    /// Every unwritten byte of a pong counts, also between messages, and in a backlog to which its output was
+    /// [appended](crate::Output::append). Written bytes do not count. If messages divide the waiting pongs into more
+    /// than 65 groups, up to 1/31 of the bytes may be left out of the count. A pong with a message after it cannot be
+    /// replaced, so the budget may be exceeded by one pong for each message: limit
+    /// [`Output::len`](crate::Output::len), too.
     pub const fn max_pending_pong_bytes(mut self, bytes: usize) -> Self {
         self.max_pending_pong_bytes = clamp_to_u32(bytes);
         self
     }
 
-    /// The most bytes that may wait in an [`Output`](crate::Output) behind something that is sent by the caller: a
-    /// message, a fragment, a ping or a pong. Default, and from 4 GiB on: no limit. What would exceed it, reckoned
-    /// before compression and with the longest header, 14 bytes, is not sent:
-    /// [`SendError::Full`](crate::SendError::Full). What the protocol itself owes the peer does not fall under it, nor
-    /// do the pings of [`Timers`](crate::Timers).
+    /// The most bytes that may wait in an [`Output`](crate::Output) after the caller has sent a message, a fragment, a
+    /// ping or a pong. By default, and from 4 GiB on, no limit. A call that would exceed it sends nothing and returns
+    /// [`SendError::Full`](crate::SendError::Full); the size is taken before compression and with the longest header,
+    /// 14 bytes. The limit does not apply to responses that the protocol requires, nor to the pings of
+    /// [`Timers`](crate::Timers).
     pub const fn max_output(mut self, bytes: usize) -> Self {
         self.max_output = clamp_to_u32(bytes);
         self
     }
 
-    /// The most bytes that the HTTP head of the opening handshake may have; on a client, with all interim responses
-    /// before it. Default 16 KiB. A server answers a longer one with 431, or with 414 if the request line alone is
-    /// longer. The same number bounds what is kept of a refusal's body, and of what a client sends before its request
-    /// was answered.
+    /// The most bytes in the HTTP head of the opening handshake; on a client, including all interim responses. Default
+    /// 16 KiB. A server answers a longer one with 431, or with 414 if the request line alone is longer. The same number
+    /// limits how much of a rejection's body is kept, and how much a client may send before its request is answered.
     pub const fn max_head_size(mut self, bytes: usize) -> Self {
         self.max_head_size = clamp_to_u32(bytes);
         self
@@ -191,31 +193,32 @@ impl Config {
         self
     }
 
-    /// Negotiates permessage-deflate (RFC 7692): a client offers it, a server accepts an offer that it can. Default no.
+    /// Negotiates permessage-deflate (RFC 7692): a client offers it, a server accepts an acceptable offer. Default: no
+    /// compression.
     #[cfg(feature = "deflate")]
     pub const fn deflate(mut self, deflate: crate::Deflate) -> Self {
         self.deflate = Some(deflate);
         self
     }
 
-    /// Whether to do as a browser does where the WHATWG standard differs from RFC 6455. Default no.
+    /// Whether to follow the WHATWG standard, as a browser does, where it differs from RFC 6455. Default no.
     ///
     /// - A client that offered subprotocols fails if the server selects none.
     /// - Messages that arrive after [`close`](crate::Connection::close) was called are discarded.
-    /// - Sending a message when the connection is closing or closed is no error: nothing is sent, and
-    ///   [`buffered_amount`](crate::Connection::buffered_amount), which counts only with these rules, grows.
-    /// - A message that exceeds [`max_output`](Self::max_output) is no error either: it ends the connection, with
+    /// - Sending a message when the connection is closing or closed is not an error: nothing is sent, and
+    ///   [`buffered_amount`](crate::Connection::buffered_amount), which is counted only with these rules, grows.
+    /// - A message that exceeds [`max_output`](Self::max_output) is not an error either: it ends the connection, with
     ///   [`ConnectionError::Full`](crate::ConnectionError::Full).
     ///
-    /// Where they do not differ, there is nothing to choose: `close_without_code` sends an empty Close in any case, and
-    /// text that is not UTF-8 fails with 1007, although Chromium says 1002.
+    /// Where the two agree, this changes nothing: `close_without_code` sends an empty Close in any case, and text that
+    /// is not UTF-8 fails with 1007, although Chromium sends 1002.
     pub const fn browser_rules(mut self, yes: bool) -> Self {
         self.browser_rules = yes;
         self
     }
 
-    /// The most bytes of heap that a peer can make a connection hold, in the role in which that is more:
-    /// [`max_memory_for`](Self::max_memory_for) a server or a client.
+    /// The most bytes of heap that a peer can make a connection hold: the larger of
+    /// [`max_memory_for`](Self::max_memory_for) a server and a client.
     ///
     /// # Examples
     /// ```
@@ -230,8 +233,8 @@ impl Config {
         larger(self.max_memory_for(Role::Server), self.max_memory_for(Role::Client))
     }
 
-    /// The most bytes of heap that a peer can make a connection in this role hold: the sum [above](Self#memory), with
-    /// what it does not contain. `usize::MAX` if [`max_message_size`](Self::max_message_size) is, and messages are
+    /// The most bytes of heap that a peer can make a connection in this role hold: the [formula](Self#memory), with its
+    /// exclusions. `usize::MAX` if [`max_message_size`](Self::max_message_size) is `usize::MAX` and messages are
     /// delivered whole.
     ///
     /// # Examples
@@ -248,12 +251,12 @@ impl Config {
         larger(self.handshake_memory(role), self.open_memory(role)).saturating_add(2 << 10)
     }
 
-    /// While the opening handshake is under way: what was read from the head, and what comes after it, which grows.
+    /// During the opening handshake: the head, its parsed content, and a growing buffer for the bytes after it.
     const fn handshake_memory(&self, role: Role) -> usize {
         let head = self.max_head_size as usize;
-        // The request line or status line is a line, too. The shortest line that is not refused at once has 3 bytes.
+        // The request line or status line is a line, too. The shortest line that is not rejected at once has 3 bytes.
         let lines = smaller(self.max_headers as usize, head / 3) + 1;
-        // Up to 64 are parsed without an allocation.
+        // Up to 64 lines are parsed without an allocation.
         let parsing = if lines > 64 { 32 * lines } else { 0 };
         let lines = 16 * lines + parsing;
         let kept = match role {
@@ -268,7 +271,8 @@ impl Config {
         kept.saturating_add(head / 2).saturating_add(lines)
     }
 
-    /// Once the connection is open: early data, the message or the pongs of which one grows, and the decompressor.
+    /// Once the connection is open: early data, the message, the pongs, the growth of one of these two, and the
+    /// decompressor.
     const fn open_memory(&self, role: Role) -> usize {
         let early = match role {
             Role::Server => self.max_head_size as usize,
@@ -277,11 +281,11 @@ impl Config {
         let message = match self.part_size as usize {
             0 => self.max_message_size.saturating_add(3),
             part if self.inflates() => part + 3,
-            // Handed out where it lies, but copied from early data.
+            // Only the parts of early data are copied.
             part => smaller(part, early) + 3,
         };
-        // The budget may be exceeded by one pong, of up to 131 bytes; one of which a part is written is not replaced.
-        // The buffer has room for 10 bytes more.
+        // One pong of up to 131 bytes may exceed the budget: a partly written pong is not replaced. The buffer has room
+        // for 10 bytes more.
         let pongs = larger(self.max_pending_pong_bytes as usize, 131).saturating_add(141);
         let kept = early.saturating_add(message).saturating_add(pongs).saturating_add(pongs / 2);
         let growth = larger(message / 2, pongs.saturating_add(pongs / 4));
@@ -295,7 +299,7 @@ impl Config {
     }
 
     #[cfg(not(feature = "deflate"))]
-    #[expect(clippy::unused_self, reason = "what there is with the feature")]
+    #[expect(clippy::unused_self, reason = "the same signature as with the feature")]
     const fn inflates(&self) -> bool {
         false
     }

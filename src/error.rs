@@ -1,38 +1,39 @@
-//! Why things end, in three types that never mix: why a connection had no clean end ([`ConnectionError`]), what the caller did
-//! wrong while the connection is open ([`SendError`]), and what the caller asked of a handshake that cannot be
-//! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError)).
+//! Error types. [`ConnectionError`]: the cause of an unclean end, reported in the last event. [`SendError`]: a mistake
+//! of the caller while the connection is open, as an `Err`. Mistakes in a handshake message
+//! ([`RequestError`](crate::RequestError), [`AcceptError`](crate::AcceptError), [`RejectError`](crate::RejectError),
+//! [`HeaderError`](crate::handshake::HeaderError)) are in `handshake`.
 
 mod fault;
 mod send;
 
 use core::fmt;
 
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 
 pub(crate) use fault::{Fault, OutOfMemory};
 pub use send::SendError;
 
-/// Why a connection ended without a closing handshake; found in [`Closed::error`](crate::Closed::error).
+/// The cause of an end without a closing handshake, returned by [`Closed::error`](crate::Closed::error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// In a frame, after the opening handshake.
+    /// The peer sent an invalid frame or message.
     Protocol(ProtocolError),
-    /// In the opening handshake.
+    /// The opening handshake failed.
     Handshake(HandshakeError),
-    /// The peer did not take what was to be sent: more than [`Config::max_output`](crate::Config::max_output), under
-    /// [browser rules](crate::Config::browser_rules).
+    /// Under [browser rules](crate::Config::browser_rules), a message would have exceeded
+    /// [`Config::max_output`](crate::Config::max_output).
     Full,
     /// The peer took too long.
     Timeout(Timeout),
-    /// The stream ended, or the caller gave up waiting, before the peer's Close was received (RFC 6455 §7.1.5, §7.2.1);
-    /// on a server also while the request waited for the caller's decision.
+    /// The caller reported the end of the stream before the peer's Close was received (RFC 6455 §7.1.5, §7.2.1); on a
+    /// server also while the request waited for the caller's decision.
     TransportLost,
-    /// The caller called [`close`](crate::Connection::close), or one of its kin, before the connection was open.
+    /// The caller called [`close`](crate::Connection::close) or one of its variants before the connection was open.
     ClosedWhileConnecting,
     /// The caller [rejected](crate::Connection::reject) the request, with this HTTP status (RFC 6455 §4.2.2).
     RequestRejected(u16),
-    /// Nothing: there was no memory for a message. Sends [`CloseCode::INTERNAL_ERROR`], if there is memory for that.
+    /// There was no memory for a message. [`CloseCode::INTERNAL_ERROR`] was sent, if there was memory for that.
     OutOfMemory,
 }
 
@@ -71,17 +72,18 @@ impl From<Timeout> for ConnectionError {
     }
 }
 
-/// What the peer did not do in time: see [`Connection::time_out`](crate::Connection::time_out).
+/// The deadline that the peer missed: see [`Connection::time_out`](crate::Connection::time_out).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// Its share of the opening handshake. A server answers HTTP 408, or 503 if the request was whole and the caller
-    /// did not decide; a client sends nothing.
+    /// The opening handshake was not completed. A server answers HTTP 408, or 503 if the request was complete and the
+    /// caller had not decided; a client sends nothing.
     Opening,
-    /// Send anything. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before: it is registered
-    /// with this meaning and for both sides, while 1011, which some send here, would blame a server's internal error.
+    /// No bytes arrived, not even a pong. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before:
+    /// that code is registered with this meaning for both sides, while 1011, which some implementations send here,
+    /// means an internal error of a server.
     KeepAlive,
-    /// Answer a Close, or, once both sides have sent one, close a client's transport. Nothing is sent.
+    /// The peer did not answer a Close, or, after both Closes, the server did not close the transport. Nothing is sent.
     Closing,
 }
 
@@ -97,7 +99,7 @@ impl fmt::Display for Timeout {
 
 impl core::error::Error for Timeout {}
 
-/// A breach of the framing rules or of a limit, with where it is.
+/// A frame or message that breaks a rule or exceeds a limit, with its offset.
 ///
 /// # Examples
 /// ```
@@ -114,23 +116,24 @@ pub struct ProtocolError {
 }
 
 impl ProtocolError {
-    /// What was wrong.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> ProtocolErrorKind {
         self.kind
     }
 
-    /// Where in everything received on this connection, the handshake included, in bytes from 0: the first byte of the
-    /// offending frame's header, or the very byte of text that cannot be UTF-8; if text stops inside a character, where
-    /// its next byte would have been. In a compressed message, the first byte of the frame's payload. From a
-    /// [`FrameReader`](crate::frame::FrameReader), the first byte of the header, counted from the first that it was
-    /// given.
+    /// The position in the bytes received on this connection, including the handshake, from 0. It is the first byte of
+    /// the offending frame's header; for text, the first byte that makes it invalid UTF-8, or, if the text ends inside
+    /// a character, the position after its last byte; in a compressed message, the first byte of the frame's payload.
+    ///
+    /// An error of a [`FrameReader`](crate::frame::FrameReader) has the first byte of the header, counted from the
+    /// first byte that the reader was given.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The code that was sent to the peer, unless a Close had been sent before.
+    /// The code in the Close that was sent to the peer, unless a Close had been sent before.
     #[must_use]
     pub fn close_code(&self) -> CloseCode {
         self.kind.close_code()
@@ -151,13 +154,13 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// How a frame can be wrong.
+/// The ways in which a frame or message can be invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolErrorKind {
     /// A reserved bit is set that no negotiated extension defines.
     ReservedBits,
-    /// An opcode without a meaning.
+    /// An opcode that RFC 6455 reserves.
     ReservedOpcode(u8),
     /// A client's frame is not masked.
     NotMasked,
@@ -171,7 +174,7 @@ pub enum ProtocolErrorKind {
     ControlFrameTooLong,
     /// A control frame without FIN.
     FragmentedControlFrame,
-    /// A continuation while no message is under way.
+    /// A continuation while no message is in progress.
     UnexpectedContinuation,
     /// A new message inside a fragmented one.
     MissingContinuation,
@@ -179,9 +182,9 @@ pub enum ProtocolErrorKind {
     InvalidUtf8,
     /// A Close whose body is a single byte.
     ClosePayloadTooShort,
-    /// A Close with a code that may not travel.
+    /// A Close with a code that must not be sent.
     InvalidCloseCode(u16),
-    /// A compressed message that is not DEFLATE, is cut short, or does not end where a block does.
+    /// A compressed message that is not DEFLATE, is truncated, or does not end at the end of a block.
     InvalidDeflate,
     /// A frame longer than [`Config::max_frame_size`](crate::Config::max_frame_size).
     FrameTooBig,
@@ -192,7 +195,7 @@ pub enum ProtocolErrorKind {
 }
 
 impl ProtocolErrorKind {
-    /// The code that tells the peer (RFC 6455 §7.4.1).
+    /// The close code to send for this error (RFC 6455 §7.4.1).
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
@@ -248,10 +251,10 @@ impl fmt::Display for ProtocolErrorKind {
 
 impl core::error::Error for ProtocolErrorKind {}
 
-/// A breach of the rules for the opening handshake.
+/// A failed opening handshake.
 ///
-/// On a server the HTTP response that says so is in the output, unless the stream had ended; on a client nothing more
-/// is sent.
+/// On a server, the HTTP response with the error is in the output, unless the stream had ended; a client sends nothing
+/// more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     pub(crate) kind: HandshakeErrorKind,
@@ -259,20 +262,25 @@ pub struct HandshakeError {
 }
 
 impl HandshakeError {
-    /// What was wrong.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> HandshakeErrorKind {
         self.kind
     }
 
-    /// How many bytes had been received when it was seen to be wrong: up to the offending byte for broken HTTP, the
-    /// whole head for what it says.
+    /// The position in the bytes received on this connection, from 0.
+    ///
+    /// It is the offending byte if that breaks the grammar of the start line, is a stray control byte, CR or LF, starts
+    /// a folded line, or exceeds a limit. Otherwise it is the end of the head: for a malformed header line, a request
+    /// target that is not UTF-8, and every rule about the meaning of a head. If the stream ended, or the server
+    /// answered with another status, it is the number of bytes received.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The HTTP status that a server answers, or, for [`Rejected`](HandshakeErrorKind::Rejected), was answered.
+    /// The HTTP status of a server's answer to this error; for [`Rejected`](HandshakeErrorKind::Rejected), the status
+    /// that the server sent.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.kind.status()
@@ -293,7 +301,7 @@ impl fmt::Display for HandshakeError {
 
 impl core::error::Error for HandshakeError {}
 
-/// How an opening handshake can be wrong.
+/// The ways in which an opening handshake can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeErrorKind {
@@ -304,22 +312,22 @@ pub enum HandshakeErrorKind {
     HeadTooLarge,
     /// The request line alone is longer than [`Config::max_head_size`](crate::Config::max_head_size).
     RequestLineTooLong,
-    /// HTTP/1.0, which knows no upgrade.
+    /// HTTP/1.0, which has no upgrade.
     HttpVersionTooOld,
     /// A start line with another major version of HTTP than 1, such as HTTP/2's `PRI * HTTP/2.0`.
     UnsupportedHttpVersion,
-    /// Not a header list of HTTP/2 or HTTP/3: a pseudo-header that is unknown, repeated or behind other headers, a name
-    /// that is not lower-case, a control byte, a header that belongs to an HTTP/1.1 connection.
+    /// Not a header list of HTTP/2 or HTTP/3: an unknown or repeated pseudo-header, one after other headers, a name
+    /// that is not lower-case, a control byte, or a header of an HTTP/1.1 connection.
     MalformedHeaderList,
     /// A method other than GET, or other than CONNECT in HTTP/2 and HTTP/3.
     UnsupportedMethod,
-    /// A CONNECT whose `:protocol` is missing, or another than `websocket`.
+    /// A CONNECT without a `:protocol`, or with another one than `websocket`.
     UnsupportedConnectProtocol,
     /// A request target that is neither a path nor an absolute http(s) or ws(s) URI; in HTTP/2 and HTTP/3, no `:path`,
     /// or a `:scheme` other than http(s).
     InvalidRequestTarget,
-    /// No Host header, more than one, or one that names no host; in HTTP/2 and HTTP/3, such an `:authority`, or a Host
-    /// that differs from it.
+    /// No Host header, more than one, or one without a valid host; in HTTP/2 and HTTP/3, the same for `:authority`, or
+    /// a Host that differs from it.
     InvalidHost,
     /// More than one Origin header, or one that is not text.
     InvalidOrigin,
@@ -327,7 +335,7 @@ pub enum HandshakeErrorKind {
     UnexpectedBody,
     /// A response's Content-Length is not a number, or is several different ones.
     InvalidContentLength,
-    /// The request is no upgrade to `websocket`, or the response none.
+    /// The request or response is not an upgrade to `websocket`.
     MissingUpgrade,
     /// The Connection header lacks the token `Upgrade`.
     MissingConnectionUpgrade,
@@ -337,7 +345,7 @@ pub enum HandshakeErrorKind {
     InvalidVersion,
     /// Sec-WebSocket-Version is not 13.
     UnsupportedVersion,
-    /// Sec-WebSocket-Protocol is malformed or names a subprotocol twice; in a response, it is one that was not
+    /// Sec-WebSocket-Protocol is malformed or names a subprotocol twice; in a response, it names one that was not
     /// offered, or more than one.
     InvalidSubprotocol,
     /// Sec-WebSocket-Extensions is malformed; in a response, it has an extension that was not offered.
@@ -346,22 +354,21 @@ pub enum HandshakeErrorKind {
     InvalidAccept,
     /// The server answered with this HTTP status instead of 101, or of 2xx to an extended CONNECT.
     Rejected(u16),
-    /// None of the offered subprotocols was selected: an error only under
+    /// The server selected none of the offered subprotocols. An error only under
     /// [`Config::browser_rules`](crate::Config::browser_rules).
     MissingSubprotocol,
-    /// More bytes followed the request, before it was answered, than
+    /// Before the request was answered, more bytes followed it than
     /// [`Config::max_head_size`](crate::Config::max_head_size).
     EarlyDataTooLarge,
-    /// The connection ended before the head was whole.
+    /// The connection ended before the head was complete.
     IncompleteHead,
-    /// The connection ended before the first byte of a request, as when a port is probed.
+    /// The connection ended before the first byte of a request, as from a port scan.
     MissingRequest,
 }
 
 impl HandshakeErrorKind {
-    /// The HTTP status that a server answers to this over HTTP/1.1; 400 for an error that only a client can
-    /// meet, except the status of a [rejection](Self::Rejected). The whole
-    /// answer, over any HTTP, is [`answer`](Self::answer).
+    /// The HTTP status of a server's answer over HTTP/1.1; 400 for an error that only a client can meet, except that a
+    /// [rejection](Self::Rejected) keeps its status. [`answer`](Self::answer) makes the whole answer, over any HTTP.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {

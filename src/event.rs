@@ -1,9 +1,13 @@
 //! [`Event`]: messages and changes of state that a connection reports to the application.
 
+mod closed;
+
 use alloc::borrow::Cow;
 
-use crate::close::{CloseStatus, Closed};
+use crate::close_code::CloseStatus;
 use crate::handshake::{Request, Response};
+
+pub use closed::Closed;
 
 /// A message, a control frame or a change of the connection's state, reported in the order of the bytes received.
 ///
@@ -85,8 +89,8 @@ pub enum Event<'i> {
         /// The reason, at most 123 bytes; empty if there is none. Text from the peer, like [`Closed::reason`].
         reason: Cow<'i, str>,
     },
-    /// The connection is over. The last event, exactly once. Write what is in the output, then end the transport in
-    /// order: shut its sending side down, read and drop until the peer ends or a grace is over, close.
+    /// The connection has ended. The last event, exactly once. Write the output, then end the transport in order: shut
+    /// its sending side down, read and discard until the peer closes or a grace period is over, close.
     Closed(Closed),
 }
 

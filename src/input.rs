@@ -2,18 +2,18 @@
 
 /// Bytes read from the transport, for [`Connection::receive`](crate::Connection::receive) to consume.
 ///
-/// An `Input` is a cursor over the caller's read buffer. The connection takes frames off its front and unmasks them in
-/// place, so the buffer must be mutable. [`Event`](crate::Event)s borrow the payloads for `'i`, so a small message
+/// An `Input` is a cursor over the caller's read buffer. The connection consumes frames from its front and unmasks them
+/// in place, so the buffer must be mutable. [`Event`](crate::Event)s borrow the payloads for `'i`, so a small message
 /// needs neither an allocation nor a copy.
 ///
 /// # Examples
 /// ```
 /// use websocket_proto::Input;
 ///
-/// let mut buffer = *b"what the socket gave";
-/// let input = Input::new(&mut buffer[..4]);
-/// assert_eq!(input.len(), 4);
-/// assert_eq!(input.into_rest(), b"what");
+/// let mut buffer = *b"bytes from the socket";
+/// let input = Input::new(&mut buffer[..5]);
+/// assert_eq!(input.len(), 5);
+/// assert_eq!(input.into_rest(), b"bytes");
 /// ```
 // Never add a `Drop` here: events must be able to outlive the `Input`.
 #[derive(Debug, Default)]
@@ -57,7 +57,6 @@ impl<'i> Input<'i> {
     }
 
     /// The first `count` bytes, or all of them if there are fewer.
-    #[cfg(feature = "deflate")]
     pub(crate) fn peek_mut(&mut self, count: usize) -> &mut [u8] {
         let count = count.min(self.rest.len());
         self.rest.get_mut(..count).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! [`Timers`]: what becomes of a connection because time passes, told by the caller what time it is.
+//! [`Timers`]: the deadlines and the keep-alive of a connection, on the caller's clock.
 
 use core::ops::{Add, Sub};
 use core::time::Duration;
@@ -7,42 +7,41 @@ use crate::connection::{Connection, State};
 use crate::error::Timeout;
 use crate::output::Output;
 
-/// The deadlines of one [`Connection`] and its keep-alive, beside it.
+/// The deadlines and the keep-alive of one [`Connection`], as a value beside it.
 ///
-/// It has no clock: `I` is any clock's instant, of which only the operators are asked for. `Instant` of the standard
-/// library, of tokio and of embassy will do, and so will a [`Duration`] since some beginning or a `u64` of
-/// milliseconds.
+/// It has no clock: `I` is the instant of any clock, and needs only comparison, addition and subtraction: `Instant` of
+/// the standard library, of tokio or of embassy, a [`Duration`] since a fixed point, or a `u64` of milliseconds.
 ///
 /// # The contract
-/// 1. Once a turn of the loop, when everything that was read has been [received](Connection::receive), call
-///    [`handle_timeout`](Self::handle_timeout). It sees in the connection what happened since: a message costs no look
-///    at the clock.
+/// 1. Once per turn of the loop, after the connection has [received](Connection::receive) all bytes read, call
+///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so a
+///    message needs no call of its own.
 /// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
-/// Called less often, only when the time of `poll_timeout` comes, it sees things later than they were: it gives a peer
-/// more time, never less. It may then miss that a connection without a keep-alive is closing.
+/// If you call `handle_timeout` less often, only at the time of `poll_timeout`, it notices changes late. That gives a
+/// peer more time, never less. It may then not notice that a connection without a keep-alive is closing.
 ///
-/// # What it does
-/// - **Opening**: the handshake has to be over when its time is, counted from [`new`](Self::new) whatever arrives: a
-///   request that comes byte by byte gains nothing by it.
+/// # The three timeouts
+/// - **Opening**: the handshake must be complete within this time from [`new`](Self::new). Bytes that arrive do not
+///   extend it, so a request sent byte by byte gains nothing.
 /// - **Keep-alive**: any byte from the peer proves that it is alive. If the last proof is older than the validity, one
-///   ping is sent, whose payload is their count in eight bytes, big endian; if then not a byte arrives within the wait
-///   for the pong, the connection is failed.
-/// - **Closing**: counted from when the connection is first seen in [`State::Closing`], whatever arrives. The
-///   keep-alive is over then.
+///   ping is sent; its payload is the number of pings so far, in eight bytes, big endian. If no byte arrives within the
+///   wait for the pong, the connection is failed.
+/// - **Closing**: counted from the first call that finds the connection in [`State::Closing`]. Bytes that arrive do not
+///   extend it. The keep-alive ends then.
 ///
-/// How the connection ends, and what the peer is told, [`Timeout`] says; [`Connection::time_out`] does it.
+/// [`Timeout`] documents how the connection ends and what is sent; [`Connection::time_out`] does it.
 ///
-/// A peer cannot prove anything to a caller who does not read: while you hold back reading for backpressure, either
-/// leave the timers alone, or mean them as a limit on how long a peer may fail to take what it asked for. Nor can a
-/// ping be answered that is not written: a slow reader's waits behind what the socket does not take. That such a peer
-/// is alive, it proves by taking some of it: tell the timers by [`note_activity`](Self::note_activity).
+/// A peer cannot prove that it is alive to a caller that does not read. While you stop reading for backpressure, either
+/// do not call the timers, or let them limit how long a peer may leave its responses unread. A ping that is not written
+/// cannot be answered either: to a slow reader, it waits in the output after everything that the socket has not taken.
+/// Such a peer proves that it is alive by reading some of it: call [`note_activity`](Self::note_activity) then.
 ///
 /// # Examples
 /// On sockets, see the guide: [blocking](crate::guide::recipes::blocking) ones, in an
 /// [event loop](crate::guide::recipes::event_loop), with [tokio](crate::guide::recipes::tokio).
 ///
-/// In simulated time, where waiting is an assignment: nobody ever sends a request.
+/// In simulated time, where waiting is an assignment; the client never sends a request:
 /// ```
 /// use core::time::Duration;
 /// use websocket_proto::{Config, Connection, Output, Timeouts, Timers};
@@ -60,23 +59,24 @@ use crate::output::Output;
 #[derive(Clone, Debug)]
 pub struct Timers<I: Sub> {
     timeouts: Timeouts<I::Output>,
-    /// The connection as it was last seen: its state, and how many bytes it had consumed.
+    /// The connection's state at the last call.
     state: State,
+    /// Bytes that the connection had consumed at the last call.
     position: u64,
-    /// When the time is up for what this state waits for.
+    /// The deadline in this state.
     deadline: Option<I>,
-    /// Whether that is the answer to a ping; else, while open, it is the last proof's validity.
+    /// While open: whether the deadline is that of a pong. Otherwise it is the end of the last proof's validity.
     is_pinged: bool,
-    /// Whether the caller said when the bytes came that were not seen yet.
-    is_told: bool,
-    /// How many pings were sent; the payload of the last one.
+    /// Whether the caller has reported, with `note_activity`, the bytes consumed since the last call.
+    is_noted: bool,
+    /// Pings sent; also the payload of the last one.
     pings: u64,
-    /// When the last one was, until its pong comes.
+    /// When the last ping was sent, until its pong arrives.
     unanswered: Option<I>,
     round_trip: Option<I::Output>,
 }
 
-/// What subtracting two instants gives.
+/// The difference of two instants.
 type Span<I> = <I as Sub>::Output;
 
 impl<I> Timers<I>
@@ -84,7 +84,7 @@ where
     I: Copy + Ord + Sub + Add<Span<I>, Output = I>,
     Span<I>: Copy,
 {
-    /// Timers for a connection that begins now.
+    /// Timers for a connection that starts now.
     #[must_use]
     pub fn new(now: I, timeouts: Timeouts<Span<I>>) -> Self {
         Self {
@@ -93,26 +93,26 @@ where
             position: 0,
             deadline: timeouts.opening.map(|span| now + span),
             is_pinged: false,
-            is_told: false,
+            is_noted: false,
             pings: 0,
             unanswered: None,
             round_trip: None,
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if nothing is due at any time.
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no deadline is set.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<I> {
         self.deadline
     }
 
-    /// Looks at what the connection did since the last call and does what is due: sends a ping, or ends the connection.
+    /// Notices the connection's changes since the last call, then sends a ping or ends the connection if that is due.
     ///
-    /// Call it when the time of [`poll_timeout`](Self::poll_timeout) comes, and as often as you like: once a turn of
-    /// the loop. After it, `poll_timeout` is later than now, or `None`, unless a span of no length was asked for. A
-    /// clock that stands still or goes back makes things happen later, and nothing else.
+    /// Call it once per turn of the loop, and at the time of [`poll_timeout`](Self::poll_timeout); more calls do no
+    /// harm. Afterwards `poll_timeout` is later than `now`, or `None`, unless a timeout is zero. A clock that stops or
+    /// goes back only delays the timeouts.
     pub fn handle_timeout(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
-        self.look(now, connection);
+        self.observe(now, connection);
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -123,28 +123,28 @@ where
             State::Closing => connection.time_out(Timeout::Closing, output),
             State::Closed => {}
         }
-        self.look(now, connection);
+        self.observe(now, connection);
     }
 
-    /// Notes that bytes came from the peer now, for callers who know it better than the next
-    /// [`handle_timeout`](Self::handle_timeout): from the socket's time stamps, or because they call that only when it
-    /// is due. Call it when the bytes are read, before they are received.
+    /// Notes that bytes from the peer arrived at `now`. Use it if you know that time better than the next
+    /// [`handle_timeout`](Self::handle_timeout) does: from the socket's time stamps, or because you call
+    /// `handle_timeout` only when it is due. Call it after reading the bytes and before the connection receives them.
     ///
-    /// Call it, too, when a socket that was full takes bytes again: it has room only because the peer took some, so a
-    /// slow reader is alive. Only then. What a socket takes that was not full proves nothing, since it would take as
-    /// much for a peer that is gone; and who calls this at every write will hardly send a ping, because each call puts
-    /// the next one off, and will not find out that the peer is dead until the socket is full.
+    /// Call it also when a socket that was full accepts bytes again: it has room only because the peer read some, so a
+    /// slow reader is alive. Do not call it for other writes. A socket that was not full would accept the bytes for a
+    /// dead peer, too. Each call delays the next ping, so after calls at every write a dead peer goes unnoticed until
+    /// the socket is full.
     pub fn note_activity(&mut self, now: I) {
-        self.hear(now);
-        self.is_told = true;
+        self.extend_keep_alive(now);
+        self.is_noted = true;
     }
 
-    /// Takes the payload of an [`Event::Pong`](crate::Event::Pong), and returns the round-trip time if it answers the
-    /// last ping of these timers, for the first time.
+    /// Returns the round-trip time if `payload`, from an [`Event::Pong`](crate::Event::Pong), is the first answer to
+    /// the last ping of these timers.
     ///
-    /// Counted from the `handle_timeout` that put the ping into the output, so the time that it waited there is in it.
-    /// A pong to an earlier ping, which comes late because other bytes proved the peer alive, has no part in it. A peer
-    /// can make it shorter than it is, by guessing, and longer.
+    /// The time starts at the `handle_timeout` that wrote the ping to the output, so it includes the ping's wait there.
+    /// A late pong to an earlier ping is ignored. A peer can make the time shorter than it is, by guessing the payload,
+    /// and longer.
     pub fn pong(&mut self, now: I, payload: &[u8]) -> Option<Span<I>> {
         let sent = self.unanswered.take_if(|_| payload == self.pings.to_be_bytes())?;
         // A later instant cannot be subtracted: the clock went back.
@@ -159,9 +159,9 @@ where
         self.round_trip
     }
 
-    /// Notes what the connection did since it was last looked at.
-    fn look(&mut self, now: I, connection: &Connection) {
-        // Nothing is due any more when it is over, whether or not its last event was given.
+    /// Updates the deadline for the connection's changes since the last call.
+    fn observe(&mut self, now: I, connection: &Connection) {
+        // A connection that has ended needs no deadline, even if its last event is not reported yet.
         let state = if connection.is_closed() { State::Closed } else { connection.state() };
         let position = connection.position();
         if state != self.state {
@@ -172,15 +172,15 @@ where
                 State::Connecting | State::Closed => None,
             };
             self.deadline = span.map(|span| now + span);
-        } else if position != self.position && !self.is_told {
-            self.hear(now);
+        } else if position != self.position && !self.is_noted {
+            self.extend_keep_alive(now);
         }
         self.position = position;
-        self.is_told = false;
+        self.is_noted = false;
     }
 
-    /// The peer proved that it is alive.
-    fn hear(&mut self, now: I) {
+    /// Restarts the validity, because the peer proved that it is alive.
+    fn extend_keep_alive(&mut self, now: I) {
         if self.state == State::Open {
             self.is_pinged = false;
             self.deadline = self.timeouts.validity().map(|validity| now + validity);
@@ -189,18 +189,19 @@ where
 
     fn ping(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
         self.pings = self.pings.wrapping_add(1);
-        // Whatever waits: if `max_output` held it back, a live peer would be failed for want of its pong.
-        connection.put_ping(&self.pings.to_be_bytes(), output);
+        // Regardless of `max_output`: if that stopped the ping, a live peer would fail for a pong that it cannot send.
+        connection.write_ping(&self.pings.to_be_bytes(), output);
         self.unanswered = Some(now);
         self.is_pinged = true;
         self.deadline = self.timeouts.keep_alive.map(|(_, pong)| now + pong);
     }
 }
 
-/// How long [`Timers`] wait for what. `D` is the span between two instants of the clock: what subtracting them gives.
+/// The timeouts of [`Timers`]. `D` is the difference of two instants of the clock.
 ///
-/// What is not set is waited for without end. For `Duration`, [`new`](Self::new) has defaults; of any other span,
-/// [`none`](Self::none) has none. A span added to the clock has to give an instant that the clock can express.
+/// A timeout that is not set never expires. With `Duration`, [`new`](Self::new) sets the defaults; other types start
+/// from [`none`](Self::none), without timeouts. The clock must be able to express the sum of an instant and each
+/// timeout.
 ///
 /// # Examples
 /// ```
@@ -215,13 +216,13 @@ where
 #[must_use = "a builder: pass it to Timers"]
 pub struct Timeouts<D> {
     opening: Option<D>,
-    /// How long a proof of life is valid, and the wait for a pong after that.
+    /// The validity of a proof that the peer is alive, and the wait for a pong after it.
     keep_alive: Option<(D, D)>,
     closing: Option<D>,
 }
 
 impl Timeouts<Duration> {
-    /// The defaults, which every method below states.
+    /// The defaults; each method below states its own.
     pub const fn new() -> Self {
         let seconds = Duration::from_secs;
         Self::none().opening(seconds(10)).keep_alive(seconds(30), seconds(20)).closing(seconds(10))
@@ -229,27 +230,28 @@ impl Timeouts<Duration> {
 }
 
 impl<D: Copy> Timeouts<D> {
-    /// No timeout at all.
+    /// No timeouts.
     pub const fn none() -> Self {
         Self { opening: None, keep_alive: None, closing: None }
     }
 
-    /// How long the opening handshake may take, the caller's decision about a request included. Default 10 s: a few
-    /// round trips on the worst of networks, with a lost packet among them.
+    /// Sets the timeout of the opening handshake, including the caller's decision about a request. Default 10 s: a few
+    /// round trips on a very slow network, with one lost packet.
     pub const fn opening(mut self, span: D) -> Self {
         self.opening = Some(span);
         self
     }
 
-    /// How long what the peer sent proves that it is alive, and how long to wait after the ping that follows. Default
-    /// 30 s, then 20 s: proxies and address translators forget a connection that is idle for a minute, and 20 s is time
-    /// for several retransmissions. So a peer that vanishes is found out after 50 s.
+    /// Sets for how long received bytes prove that the peer is alive, and how long to wait after the ping that follows.
+    /// Default 30 s, then 20 s: proxies and address translators drop a connection that is idle for a minute, and 20 s
+    /// allow several retransmissions. So a peer that vanishes is detected after 50 s.
     pub const fn keep_alive(mut self, validity: D, pong: D) -> Self {
         self.keep_alive = Some((validity, pong));
         self
     }
 
-    /// How long the closing handshake may take. Default 10 s: the Close waits behind all that was sent before it.
+    /// Sets the timeout of the closing handshake. Default 10 s: the peer receives the Close only after everything that
+    /// was sent before it.
     pub const fn closing(mut self, span: D) -> Self {
         self.closing = Some(span);
         self

@@ -10,8 +10,9 @@ use websocket_proto::handshake::{AcceptErrorKind, HeaderError, RejectError, pars
 use websocket_proto::mask::MaskKeys;
 use websocket_proto::uri::UriError;
 use websocket_proto::{
-    Accept, Backoff, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind, Input, Output,
-    PreparedMessage, ProtocolErrorKind, RequestError, Role, ScriptCloseError, SendError, Timeout,
+    Accept, Backoff, ClientRequest, CloseCode, Closed, Config, Connection, ConnectionError, Event, HandshakeErrorKind,
+    Input, Output, PreparedMessage, ProtocolErrorKind, Reject, RequestError, Role, ScriptCloseError, SendError,
+    Timeout,
 };
 
 const PROTOCOL: [ProtocolErrorKind; 17] = {
@@ -137,14 +138,12 @@ fn every_error_has_its_own_text() {
     ]));
     assert_distinct(&all(&URI));
     assert_distinct(&all(&HEADER));
-    let header = HeaderError::Name;
-    assert_distinct(&[&RejectError::Status, &RejectError::Header(header)]);
-    assert_distinct(&[&AcceptErrorKind::NotDeciding, &AcceptErrorKind::Subprotocol, &AcceptErrorKind::Header(header)]);
+    assert_distinct(&[&RejectError::Status]);
+    assert_distinct(&[&AcceptErrorKind::NotDeciding, &AcceptErrorKind::Subprotocol]);
     assert_distinct(&[
         &RequestError::Uri(UriError::Port),
         &RequestError::Subprotocol,
         &RequestError::RepeatedSubprotocol,
-        &RequestError::Header(header),
     ]);
     assert_distinct(&[&parse_extensions([b"a; =".as_slice()]).unwrap_err()]);
 }
@@ -171,11 +170,6 @@ fn script_close_errors_name_the_exception() {
 fn wrapping_errors_show_the_inner_error() {
     for fault in URI {
         assert_eq!(RequestError::Uri(fault).to_string(), fault.to_string());
-    }
-    for fault in HEADER {
-        assert_eq!(RequestError::Header(fault).to_string(), fault.to_string());
-        assert_eq!(AcceptErrorKind::Header(fault).to_string(), fault.to_string());
-        assert_eq!(RejectError::Header(fault).to_string(), fault.to_string());
     }
     assert_eq!(ConnectionError::Timeout(Timeout::Closing).to_string(), Timeout::Closing.to_string());
     // Ends that no byte caused name a section, too, if the RFC has a rule for them.
@@ -281,4 +275,73 @@ fn debug_output_shows_compressors() {
     receive(&mut client, &drain(&mut output), &mut output);
     assert!(format!("{server:?}").contains("Compressor"));
     assert!(format!("{client:?}").contains("Decompressor"));
+}
+
+/// The three builders of handshake messages report the same error, when the header is added.
+#[test]
+fn builders_reject_the_same_headers() {
+    for (name, value, expected) in [
+        ("X-Own", "a b\tc", None),
+        ("X-Own", "", None),
+        ("", "a", Some(HeaderError::Name)),
+        ("X Own", "a", Some(HeaderError::Name)),
+        ("X-Own:", "a", Some(HeaderError::Name)),
+        ("X-\u{e9}", "a", Some(HeaderError::Name)),
+        ("X-Own", "a\r\nb", Some(HeaderError::Value)),
+        ("X-Own", "a\0", Some(HeaderError::Value)),
+        ("X-Own", " a", Some(HeaderError::Value)),
+        ("X-Own", "a\t", Some(HeaderError::Value)),
+        ("host", "a", Some(HeaderError::Reserved)),
+        ("Trailer", "a", Some(HeaderError::Reserved)),
+        ("SEC-WEBSOCKET-KEY", "a", Some(HeaderError::Reserved)),
+        // The name is checked before the value.
+        ("X Own", "a\n", Some(HeaderError::Name)),
+        ("Connection", "a\n", Some(HeaderError::Reserved)),
+    ] {
+        assert_eq!(Accept::new().header(name, value).err(), expected, "{name:?}: {value:?}");
+        assert_eq!(Reject::forbidden().header(name, value).err(), expected, "{name:?}: {value:?}");
+        assert_eq!(ClientRequest::new("ws://a/").header(name, value).err(), expected, "{name:?}: {value:?}");
+    }
+}
+
+/// The offset is that of the offending byte where the scanner finds it, and the end of the head elsewhere.
+#[test]
+fn handshake_errors_have_the_documented_offset() {
+    const REST: &str = "Host: a\r\n\r\n";
+    let offset = |head: &[u8], read: usize| {
+        let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
+        let mut events = head.chunks(read).filter_map(|bytes| {
+            let mut bytes = bytes.to_vec();
+            let event = server.receive(&mut Input::new(&mut bytes), &mut output);
+            event.map(Event::into_owned)
+        });
+        match events.next() {
+            Some(Event::Closed(closed)) => match closed.error() {
+                Some(ConnectionError::Handshake(error)) => (error.kind(), error.offset()),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let cases: [(&[u8], HandshakeErrorKind, Option<u64>); 12] = [
+        (b"G(T / HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, Some(1)),
+        (b"G\xffT / HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, Some(1)),
+        (b"GET / HTTP/2.0\r\n", HandshakeErrorKind::UnsupportedHttpVersion, Some(11)),
+        (b"GET / HTTP/1.1\n", HandshakeErrorKind::MalformedHttp, Some(14)),
+        (b"GET / HTTP/1.1\r\nX: a\0b\r\n", HandshakeErrorKind::MalformedHttp, Some(20)),
+        (b"GET / HTTP/1.1\r\nX: a\r\n fold\r\n", HandshakeErrorKind::MalformedHttp, Some(22)),
+        (b"GET /\xff HTTP/1.1\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\nX Y: a\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\nno colon\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"GET / HTTP/1.1\r\n\xff: a\r\n", HandshakeErrorKind::MalformedHttp, None),
+        (b"POST / HTTP/1.1\r\n", HandshakeErrorKind::UnsupportedMethod, None),
+        (b"GET / HTTP/1.1\r\nHost: b\r\n", HandshakeErrorKind::InvalidHost, None),
+    ];
+    for (start, kind, at) in cases {
+        let head = [start, REST.as_bytes()].concat();
+        for read in [1, 7, head.len()] {
+            let expected = at.unwrap_or(head.len() as u64);
+            assert_eq!(offset(&head, read), (kind, expected), "{} by {read}", head.escape_ascii());
+        }
+    }
 }

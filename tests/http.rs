@@ -26,12 +26,15 @@ fn connect(version: Version) -> HttpRequest<()> {
 }
 
 fn client() -> ClientRequest {
-    ClientRequest::new("wss://server.example.com/chat?a=b").subprotocol("chat").header("X-Latin", *b"caf\xe9")
+    let request = ClientRequest::new("wss://server.example.com/chat?a=b").subprotocol("chat");
+    request.header("X-Latin", *b"caf\xe9").expect("a valid header")
 }
 
 fn accept(request: Request) -> (HttpResponse<Vec<u8>>, Negotiated) {
-    let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "a=1").header("Set-Cookie", "b=2");
-    let (answer, negotiated) = request.accept(&accept, &Config::new()).expect("the answer is valid");
+    let accept = Accept::new().subprotocol("chat");
+    let accept = accept.header("Set-Cookie", "a=1").and_then(|accept| accept.header("Set-Cookie", "b=2"));
+    let (answer, negotiated) =
+        request.accept(&accept.expect("valid headers"), &Config::new()).expect("the answer is valid");
     (answer.into_http().expect("small"), negotiated)
 }
 
@@ -257,13 +260,15 @@ fn a_client_rejects_invalid_responses() {
 #[test]
 fn headers_too_large_for_the_http_crate_are_errors() {
     let long = "x".repeat(1 << 16);
-    let many = (0..40_000).fold(Accept::new(), |accept, number| accept.header(format!("x-{number}"), ""));
-    for accept in [Accept::new().header(long.as_str(), ""), many] {
+    let with = |accept: Accept, name: String| accept.header(name, "").expect("a valid header");
+    let many = (0..40_000).fold(Accept::new(), |accept, number| with(accept, format!("x-{number}")));
+    for accept in [with(Accept::new(), long.clone()), many] {
         let request = Request::from_http(&upgrade(), None).expect("the handshake succeeds");
         let (answer, _) = request.accept(&accept, &Config::new()).expect("the answer is valid");
         assert!(answer.into_http().is_err());
     }
-    for request in [client().header(long.as_str(), ""), ClientRequest::new(format!("ws://h/{long}"))] {
+    let named = client().header(long.as_str(), "").expect("a valid header");
+    for request in [named, ClientRequest::new(format!("ws://h/{long}"))] {
         assert!(request.upgrade(&Config::new(), [1; 16]).expect("the request is valid").to_http().is_err());
         assert!(request.extended_connect(&Config::new()).expect("the request is valid").to_http().is_err());
     }

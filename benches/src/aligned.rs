@@ -1,4 +1,4 @@
-//! Memory that starts at a cache line, so that the place of a buffer does not change what is measured.
+//! Memory aligned to cache lines, so that the address of a buffer does not affect a measurement.
 
 use std::ops::{Deref, DerefMut};
 

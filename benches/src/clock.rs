@@ -1,9 +1,9 @@
-//! The processor that this runs on, and its clock.
+//! Pins the thread to a processor, and reads the thread's clock.
 
 use std::mem;
 
-/// Pins the thread to the last processor, which has the fewest interrupts and other programs. Returns its number, or why
-/// it could not.
+/// Pins the thread to the last processor, which has the fewest interrupts and other programs. Returns its number, or
+/// the error.
 pub fn pin() -> Result<usize, std::io::Error> {
     // SAFETY: `cpu_set_t` is a plain bit mask, of which zero is the empty one; both calls get its size.
     unsafe {
@@ -29,7 +29,7 @@ pub fn processor() -> String {
     model.map_or("an unknown processor".into(), |(_, name)| name.trim().into())
 }
 
-/// Nanoseconds that this thread has been running.
+/// The CPU time of this thread, in nanoseconds.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a `timespec`.

@@ -1,4 +1,4 @@
-//! [`Contender`] and [`Run`]: the interface of everything that is measured.
+//! [`Contender`] and [`Run`]: the interface of every measured implementation.
 
 use std::hint::black_box;
 
@@ -9,11 +9,11 @@ use crate::work::Work;
 pub trait Contender {
     fn name(&self) -> &'static str;
 
-    /// An open connection (except for a handshake), ready for the work, over this socket; `None` if the contender cannot
-    /// do it.
+    /// Starts the work on an open connection over this socket (for a handshake, on a new one); `None` if the contender
+    /// does not support it.
     fn start(&self, work: &Work, socket: Socket) -> Option<Box<dyn Run>>;
 
-    /// The memory of an idle connection. Buffers that the user owns, and can share between connections, do not count.
+    /// The memory of an idle connection, without buffers that the user owns and can share between connections.
     fn idle(&self) -> Option<Idle> {
         None
     }
@@ -22,24 +22,24 @@ pub trait Contender {
 /// The memory of a server's connection between messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Idle {
-    /// Bytes of the value itself.
+    /// The size of the value itself, in bytes.
     pub state: usize,
-    /// Bytes that it has allocated.
+    /// The bytes that it has allocated.
     pub heap: usize,
 }
 
-/// A connection that is being measured. Reading never ends: the socket repeats its tape.
+/// A connection under measurement. Reading never ends: the socket repeats its tape.
 pub trait Run {
-    /// Handles at least this many messages and returns the number. Each received message's slice goes through
-    /// `std::hint::black_box`; encoded bytes go into the socket. This method is timed: it makes no indirect call for each
-    /// message.
+    /// Handles at least this many messages and returns their number. Passes the slice of each received message to
+    /// `std::hint::black_box`, and writes encoded bytes to the socket. This method is timed: it makes no indirect call
+    /// for each message.
     fn run(&mut self, messages: usize) -> usize;
 
-    /// As [`run`](Self::run), through the same code, and shows every received message.
+    /// Like [`run`](Self::run), with the same code, and passes every received message to the caller.
     fn verify(&mut self, messages: usize, seen: &mut dyn FnMut(&[u8])) -> usize;
 }
 
-/// The code that both methods of [`Run`] share.
+/// The code shared by both methods of [`Run`].
 pub trait Go {
     fn go(&mut self, messages: usize, seen: impl FnMut(&[u8])) -> usize;
 }

@@ -1,4 +1,4 @@
-//! Payloads, the same in every run.
+//! Generates payloads, the same in every run.
 
 use std::fmt::Write;
 use std::ops::Deref;
@@ -14,7 +14,7 @@ pub enum Content {
     Ascii,
     /// Chinese, three bytes a character.
     Cjk,
-    /// Compressible, as an application would send it.
+    /// Compressible JSON, as an application would send it.
     Json,
 }
 
@@ -36,7 +36,7 @@ impl Payload {
 
     /// For messages whose [`Work::is_text`].
     pub fn text(&self) -> &str {
-        // SAFETY: `new` has checked that it is UTF-8 in every row with text; the other rows do not call this.
+        // SAFETY: in every row with text, `new` has checked that it is UTF-8; the other rows do not call this.
         unsafe { std::str::from_utf8_unchecked(&self.0) }
     }
 }
@@ -71,7 +71,7 @@ fn fill(content: Content, random: &mut Random, place: &mut [u8]) {
             let (characters, rest) = place.as_chunks_mut::<3>();
             for character in characters {
                 let code = 0x4e00 + random.below(0x5000) as u32;
-                char::from_u32(code).expect("these are ideographs").encode_utf8(character);
+                char::from_u32(code).expect("an ideograph").encode_utf8(character);
             }
             rest.fill(b'.');
         }
@@ -95,7 +95,7 @@ fn json(random: &mut Random, len: usize) -> String {
         let words = words.join(" ");
         write!(text, r#"{{"id":"{id:016x}","user":"{name}","price":{whole}.{cents:02},"unread":{unread},"#)
             .and_then(|()| write!(text, r#""text":"{words}"}},"#))
-            .expect("a string takes everything");
+            .expect("writing to a string cannot fail");
     }
     text
 }

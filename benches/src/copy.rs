@@ -1,6 +1,6 @@
-//! The one copy of a read or a write. Not `memcpy`: for large copies glibc uses `rep movsb`, which on some processors
-//! runs at a sixteenth of its speed if the offset in the page is a few bytes larger at the destination than at the
-//! source. Then rows would depend on the addresses of buffers.
+//! Copies bytes in place of a read or a write. Avoids `memcpy`: for large copies glibc uses `rep movsb`, which on some
+//! processors runs at a sixteenth of its speed if the offset in the page is a few bytes larger at the destination than
+//! at the source. Then results would depend on the addresses of buffers.
 
 /// Copies `from` to `to`, which has the same length.
 #[inline]
@@ -19,7 +19,7 @@ pub fn copy(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// At least 128 bytes.
+/// Copies at least 128 bytes.
 #[inline]
 fn blocks(from: &[u8], to: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
@@ -30,7 +30,7 @@ fn blocks(from: &[u8], to: &mut [u8]) {
     to.copy_from_slice(from);
 }
 
-/// Copies blocks of 128 bytes with unaligned loads and stores; the last block may overlap the one before.
+/// Copies blocks of 128 bytes with unaligned loads and stores; the last block may overlap the previous one.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2(from: &[u8], to: &mut [u8]) {
@@ -41,7 +41,7 @@ fn avx2(from: &[u8], to: &mut [u8]) {
     let block = |at: usize| {
         for offset in [0, 32, 64, 96] {
             debug_assert!(at + 128 <= len);
-            // SAFETY: the 128 bytes from `at` on lie in both slices: every call is with `at + 128 <= len`.
+            // SAFETY: the 128 bytes from `at` on are in both slices: every call has `at + 128 <= len`.
             unsafe {
                 let bytes = _mm256_loadu_si256(source.add(at + offset).cast::<__m256i>());
                 _mm256_storeu_si256(target.add(at + offset).cast::<__m256i>(), bytes);
@@ -58,7 +58,7 @@ fn avx2(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// The first and the last `N` bytes, which may overlap.
+/// Copies the first and the last `N` bytes, which may overlap.
 #[inline]
 fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
     let last = from.len() - N;

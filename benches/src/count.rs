@@ -1,4 +1,4 @@
-//! Counts instructions a message with callgrind: the same in every run, so small differences show.
+//! Counts instructions per message with callgrind. The counts are the same in every run, so small differences show.
 
 use std::env;
 use std::process::Command;
@@ -12,11 +12,11 @@ use crate::socket::Socket;
 use crate::tape::tape;
 use crate::work::{READ, Reads, Task, Work};
 
-/// Stands for a contender that only reads and writes the bytes of a row.
+/// The name of a pseudo-contender that only reads and writes the bytes of a row.
 const BARE: &str = "socket";
 
-/// Prints a table: the instructions of each contender for a message of each row, without those of reading and writing
-/// its bytes.
+/// Prints a table with the instructions per message for each row and contender, without those for reading and writing
+/// the bytes.
 pub fn print(rows: &[Row], contenders: &[(Kind, Box<dyn Contender>)]) {
     print_head("instructions a message", contenders);
     for row in rows {
@@ -43,17 +43,17 @@ pub fn once(row: &str, name: &str, messages: &str, contenders: &[(Kind, Box<dyn 
     println!("{}", run.run(messages));
 }
 
-/// The instructions for one message, without those of the start. Measured over whole tapes, in which reads cut messages
-/// at the same places.
+/// The instructions per message, without those at the start. Measured over whole tapes, so that reads cut messages at
+/// the same places.
 fn instructions(row: &Row, name: &str) -> f64 {
     let round = if row.work.reads == Reads::UpTo(1) { 64 } else { row.work.payloads().len() };
-    // Enough rounds that differences between starts do not matter.
+    // Enough rounds to make differences between starts negligible.
     let rounds = (ENOUGH / (round * row.work.size.max(1))).max(1);
     let (few, many) = (collected(row, name, round), collected(row, name, (1 + rounds) * round));
     (many.instructions as f64 - few.instructions as f64) / (many.messages - few.messages) as f64
 }
 
-/// The payload's length in bytes.
+/// The minimum of payload bytes to measure.
 const ENOUGH: usize = 1 << 20;
 
 struct Collected {
@@ -77,7 +77,7 @@ fn collected(row: &Row, name: &str, messages: usize) -> Collected {
     }
 }
 
-/// Reads the bytes of `messages` messages, and writes like a contender: the same number of bytes and of writes.
+/// Reads the bytes of `messages` messages, and makes a contender's writes: equal in bytes and number.
 fn bare(work: &Work, socket: &Socket, messages: usize) -> usize {
     let mut buffer = Aligned::new(READ.max(work.size));
     let mut unread = socket.tape_len() * messages / work.payloads().len();

@@ -1,11 +1,11 @@
-//! A browser's opening request, and the check of the answers.
+//! A browser's handshake request, and the check of the answers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::content::Random;
 
-/// The request of Chromium without the key, with a cookie.
+/// Chromium's request without the key, with a cookie.
 const HEAD: &str = "GET /chat?room=17 HTTP/1.1\r\n\
     Host: chat.example.com\r\n\
     Connection: Upgrade\r\n\
@@ -26,15 +26,15 @@ const KEY_LEN: usize = 24;
 /// The length of each request.
 pub const REQUEST_LEN: usize = HEAD.len() + KEY_LEN + 4;
 
-/// Requests on the tape, each with its own key.
+/// The number of requests on the tape, each with its own key.
 const REQUESTS: usize = 64;
 
 pub fn requests() -> Vec<u8> {
     keys().flat_map(|key| format!("{HEAD}{key}\r\n\r\n").into_bytes()).collect()
 }
 
-/// Checks that `written` has an answer to each request of the tape, from the first, over and over. Returns the number of
-/// answers.
+/// Checks that `written` has an answer to each request of the tape, from the first, and again after the last. Returns
+/// the number of answers.
 pub fn check(written: &[u8]) -> Result<usize, String> {
     let written = str::from_utf8(written).map_err(|error| error.to_string())?;
     let answers: Vec<_> = written.split_terminator("\r\n\r\n").collect();
@@ -59,7 +59,7 @@ pub fn check(written: &[u8]) -> Result<usize, String> {
                 name == expected_name && (value == expected || value.to_ascii_lowercase() == *expected)
             });
         if !is_expected {
-            return Err(format!("not what was to be answered to {key}: {answer}"));
+            return Err(format!("wrong answer to {key}: {answer}"));
         }
     }
     Ok(answers.len())

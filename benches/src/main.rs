@@ -1,11 +1,11 @@
-//! websocket-proto beside its peers, in one process: prints Markdown.
+//! Compares websocket-proto with its peers in one process; prints Markdown.
 //!
 //! ```sh
 //! cargo run --release -- [ROW]… [--contender NAME]… [--quick]
 //! cargo run --release -- --count [ROW]… [--contender NAME]…
 //! ```
 //! ROW and NAME are parts of names in the tables. `--quick` only shows that everything works. `--count` prints
-//! instructions a message, by `valgrind`, instead of times.
+//! instructions per message, measured with valgrind, instead of times.
 
 mod aligned;
 mod allocator;
@@ -61,7 +61,7 @@ struct Arguments {
     contenders: Vec<String>,
     effort: Effort,
     count: bool,
-    /// Row, contender and messages: the arguments with which `--count` runs its own program.
+    /// Row, contender and number of messages: the arguments that `--count` passes to its own program.
     once: Option<[String; 3]>,
 }
 

@@ -1,4 +1,4 @@
-//! Times the contenders of a row in turn, round by round, so that a slow moment of the machine affects all of them.
+//! Times the contenders of a row in turn, round by round, so that a slow moment of the machine affects them all.
 
 use std::rc::Rc;
 
@@ -27,11 +27,11 @@ impl Effort {
 /// The result of a row.
 pub struct Measured {
     pub row: Row,
-    /// The times of each contender, in the given order; `None` if it cannot do this work.
+    /// The times of each contender, in the given order; `None` if it does not support the work.
     pub times: Vec<Option<Times>>,
 }
 
-/// Nanoseconds a message, of every round.
+/// Nanoseconds per message, for every round.
 pub struct Times(Vec<f64>);
 
 impl Times {
@@ -68,7 +68,7 @@ struct Racer {
 }
 
 impl Racer {
-    /// A contender whose results are verified, and the number of messages that it handles in the time of a round.
+    /// A contender with verified results, and the number of messages that it handles in the time of a round.
     fn new(row: &Row, kind: Kind, by: &dyn Contender, tape: &Rc<Aligned>, effort: Effort) -> Option<Self> {
         let socket = Socket::new(Rc::clone(tape), row.work.reads);
         let mut run = by.start(&row.work, socket.clone())?;

@@ -1,4 +1,4 @@
-//! Allocations and writes a message, and the memory of a connection between messages.
+//! Counts allocations and writes per message, and measures the memory of a connection between messages.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::socket::Socket;
 use crate::tape::tape;
 use crate::work::{Reads, Task, Work};
 
-/// Counts for each message.
+/// Counts per message.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub allocations: f64,

@@ -1,4 +1,4 @@
-//! The results as Markdown.
+//! Prints the results as Markdown.
 
 use crate::contender::Contender;
 use crate::contenders::Kind;
@@ -25,7 +25,7 @@ pub fn print_times(measured: &[Measured], contenders: &Contenders) {
     }
 }
 
-/// Allocations and writes a message. A read of 64 KiB cuts a message.
+/// Allocations and writes per message. A read of 64 KiB cuts a message.
 pub fn print_costs(rows: &[Row], contenders: &Contenders) {
     print_head("allocations / writes a message", contenders);
     for row in rows.iter().filter(|row| matches!(row.work.reads, Reads::UpTo(READ | REQUEST_LEN))) {
@@ -48,7 +48,7 @@ pub fn print_head(what: &str, contenders: &Contenders) {
     println!("|---|{}", "--:|".repeat(contenders.len()));
 }
 
-/// `None` for a contender that cannot do the work.
+/// A cell is `None` for a contender that does not support the work.
 pub fn print_row(row: &str, cells: impl Iterator<Item = Option<String>>) {
     println!("| {row} | {} |", cells.map(|cell| cell.unwrap_or_else(|| "–".into())).collect::<Vec<_>>().join(" | "));
 }

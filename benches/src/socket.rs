@@ -1,4 +1,4 @@
-//! [`Socket`]: stands for a socket that is always ready. A read or a write is one copy.
+//! [`Socket`]: an imitation of a socket that is always ready. A read or a write is one copy.
 
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -8,8 +8,8 @@ use crate::aligned::Aligned;
 use crate::copy::copy;
 use crate::work::Reads;
 
-/// Reads repeat a tape for ever; writes go into a scratch buffer and are counted. Clones are the same socket. Like system
-/// calls, reads and writes are never inlined: all contenders run the same code.
+/// Reads repeat a tape forever; writes go into a scratch buffer and are counted. Clones are the same socket. Like
+/// system calls, reads and writes are never inlined: all contenders run the same code.
 #[derive(Clone)]
 pub struct Socket(Rc<RefCell<Wire>>);
 

@@ -1,4 +1,4 @@
-//! The bytes that a socket reads: the messages of a row as a client sends them.
+//! The bytes that a socket reads: the messages of a row, encoded by a client.
 
 use std::rc::Rc;
 
@@ -65,8 +65,8 @@ fn put_frame(first: u8, payload: &[u8], key: u64, tape: &mut Vec<u8>) {
     tape.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
-/// With context takeover: each message refers to those before it. The first refers to none, and so can follow the last
-/// when the tape is repeated.
+/// Compresses with context takeover: each message refers to those before it. The first refers to none, and so can
+/// follow the last when the tape is repeated.
 pub fn compressed(payloads: &[Payload]) -> Vec<Vec<u8>> {
     let mut deflate = Deflate::new_with_config(deflate_config());
     let compress = |payload: &Payload| {
@@ -81,7 +81,7 @@ pub fn compressed(payloads: &[Payload]) -> Vec<Vec<u8>> {
     payloads.iter().map(compress).collect()
 }
 
-/// The settings with which every contender compresses.
+/// The compression settings of every contender.
 pub fn deflate_config() -> DeflateConfig {
     DeflateConfig {
         level: DEFLATE_LEVEL.into(),

@@ -17,8 +17,8 @@ const ZLIB_TARGET: f64 = 1.02;
 /// The target for an idle connection, in bytes, with no heap.
 const IDLE_TARGET: usize = 128;
 
-/// Prints, for every row, the ratio of our time to the best peer's, and its target; then the targets that are not
-/// times.
+/// Prints for every row the ratio of our time to the best peer's, and its target; then the targets for allocations and
+/// memory.
 pub fn print(measured: &[Measured], contenders: &Contenders) {
     println!("| row | target | ratio | | this crate, ns | best peer, ns | | limit, ns |");
     println!("|---|--:|--:|---|--:|--:|---|--:|");

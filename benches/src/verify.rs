@@ -1,4 +1,4 @@
-//! Verifies that a contender does the work that is timed.
+//! Verifies that a contender does the work for which it is timed.
 
 use std::collections::HashSet;
 
@@ -11,14 +11,14 @@ use crate::handshake;
 use crate::socket::Socket;
 use crate::work::{Task, Work};
 
-/// Runs a contender over every message at least twice, and compares the messages that it delivered and the bytes that it
-/// wrote with the expected ones.
+/// Runs a contender over every message at least twice, and compares the delivered messages and the written bytes with
+/// the expected ones.
 pub fn verify(work: &Work, kind: Kind, run: &mut dyn Run, socket: &Socket) -> Result<(), String> {
     let payloads = work.payloads();
     let messages = payloads.len() * 2 + 1;
     socket.record();
     let (mut received, mut wrong) = (0, None);
-    let said = run.verify(messages, &mut |message| {
+    let reported = run.verify(messages, &mut |message| {
         if work.task != Task::Handshake && *message != *payloads[received % payloads.len()] {
             wrong = wrong.or(Some(received));
         }
@@ -26,24 +26,24 @@ pub fn verify(work: &Work, kind: Kind, run: &mut dyn Run, socket: &Socket) -> Re
     });
     let written = socket.recorded();
 
-    if said < messages {
-        return Err(format!("{said} messages handled instead of {messages}"));
+    if reported < messages {
+        return Err(format!("{reported} messages handled instead of {messages}"));
     }
     if let Some(index) = wrong {
-        return Err(format!("message {index} was not received as it was sent"));
+        return Err(format!("message {index} was received with other bytes"));
     }
-    if work.reads_messages() && received != said {
-        return Err(format!("{received} messages received, {said} reported"));
+    if work.reads_messages() && received != reported {
+        return Err(format!("{received} messages received, {reported} reported"));
     }
     match (kind, work.task) {
         (Kind::Limit, _) | (_, Task::Decode | Task::DecodeFragments | Task::Inflate) => Ok(()),
-        (_, Task::Handshake) => expect_count(handshake::check(&written)?, said),
-        _ => expect_count(check_frames(work, &payloads, &written)?, said),
+        (_, Task::Handshake) => expect_count(handshake::check(&written)?, reported),
+        _ => expect_count(check_frames(work, &payloads, &written)?, reported),
     }
 }
 
-fn expect_count(written: usize, said: usize) -> Result<(), String> {
-    if written == said { Ok(()) } else { Err(format!("{written} messages written, {said} reported")) }
+fn expect_count(written: usize, reported: usize) -> Result<(), String> {
+    if written == reported { Ok(()) } else { Err(format!("{written} messages written, {reported} reported")) }
 }
 
 /// Reads the written bytes as the peer would. Returns the number of messages.
@@ -58,12 +58,12 @@ fn check_frames(work: &Work, payloads: &[Payload], written: &[u8]) -> Result<usi
         keys.extend(frame.key);
         let message = if is_compressed { decompress(&mut inflate, frame.payload) } else { frame.payload };
         if *message != *payloads[count % payloads.len()] {
-            return Err(format!("message {count} was not sent as it was given"));
+            return Err(format!("message {count} was sent with other bytes"));
         }
         count += 1;
     }
     if !rest.is_empty() {
-        return Err(format!("{} bytes behind the last whole frame", rest.len()));
+        return Err(format!("{} bytes after the last whole frame", rest.len()));
     }
     // Two short random keys may be equal.
     if is_masked && keys.len() + 2 < count {
@@ -78,7 +78,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Reads a frame without the code of any contender; unmasks it byte by byte.
+/// Decodes a frame without the code of any contender; unmasks it byte by byte.
 fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
     let mut rest = *bytes;
     let [first, second] = *rest.split_off(..2)? else { return None };

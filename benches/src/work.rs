@@ -25,7 +25,7 @@ pub enum Task {
     Inflate,
 }
 
-/// The most bytes that one read brings.
+/// The limit on bytes per read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     UpTo(usize),
@@ -43,19 +43,19 @@ pub struct Work {
     pub reads: Reads,
 }
 
-/// The longest message that any contender has to take.
+/// The limit on messages for all contenders.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// The size of a read, unless the row has another, and of read buffers whose size can be chosen.
 pub const READ: usize = 64 << 10;
 
-/// The settings with which contenders compress. Most of them only have zlib's default memory level.
+/// The compression settings of all contenders. Most of them support only zlib's default memory level.
 pub const DEFLATE_LEVEL: u8 = 6;
 pub const WINDOW_BITS: u8 = 12;
 pub const MEMORY_LEVEL: u8 = 8;
 
 impl Work {
-    /// The number of messages that are sent before they are written: some 4 KiB, at least one message.
+    /// The number of messages between two writes: some 4 KiB, at least one message.
     pub fn batch(&self) -> usize {
         (4096 / self.size.max(1)).clamp(1, 64)
     }
@@ -74,9 +74,10 @@ impl Work {
         matches!(self.task, Task::Decode | Task::DecodeFragments | Task::Echo | Task::Inflate)
     }
 
-    /// The messages, in the order in which they are received or sent, over and over. All are different, and their number
-    /// is a multiple of [`batch`](Self::batch). Received messages make up some 256 KiB, which lie in the second-level
-    /// cache, as bytes that a kernel copied do; sent ones some 32 KiB, as an application has just made them.
+    /// The messages, in the order in which they are received or sent, over and over. All are different, and their
+    /// number is a multiple of [`batch`](Self::batch). Received messages make up some 256 KiB, which stay in the
+    /// second-level cache like bytes that a kernel has copied; sent ones some 32 KiB, like bytes that an application
+    /// has just made.
     pub fn payloads(&self) -> Vec<Payload> {
         let total = if self.reads_messages() { 256 << 10 } else { 32 << 10 };
         let count = (total / self.message_size()).max(2).next_multiple_of(self.batch());

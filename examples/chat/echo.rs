@@ -1,6 +1,6 @@
-//! `/echo`: sends every message back, for trying things out from a browser's console. The text `close CODE REASON` has
-//! it close with them. It asks for no login, so it has few [`PLACES`], none for longer than [`LONGEST`] unless the
-//! command says so.
+//! `/echo`: sends every message back, for experiments in a browser's console. The text `close CODE REASON` makes it
+//! close with that code and reason. It needs no login, so connections are limited to [`PLACES`], and each to
+//! [`LONGEST`] or `--echo`.
 
 use std::io;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use websocket_proto::{CloseCode, Connection, Event, Input, Output};
 
-/// How many at once; the next ones are refused.
+/// The limit on connections; further ones are rejected.
 pub(crate) const PLACES: usize = 100;
 
-/// How long it may last, whatever is said.
+/// The longest time for a connection.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// How long a peer may be silent, or take to read what it is sent.
+/// The longest time in which a peer sends nothing, or reads nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Serves a connection that is open, and whose peer has sent so much ahead.
+/// Serves an open connection; `early_data` are the bytes read after the request.
 pub(crate) async fn serve(
     tcp: &mut TcpStream,
     mut ws: Connection,
     mut output: Output,
-    ahead: Vec<u8>,
+    early_data: Vec<u8>,
     longest: Duration,
 ) -> io::Result<()> {
-    if let Ok(ended) = timeout(longest, drive(tcp, &mut ws, &mut output, ahead)).await {
+    if let Ok(ended) = timeout(longest, drive(tcp, &mut ws, &mut output, early_data)).await {
         return ended;
     }
     ws.close(CloseCode::TIMEOUT, "the time is up", &mut output);
     timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?
 }
 
-async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ahead: Vec<u8>) -> io::Result<()> {
-    let (mut buffer, mut is_at_end) = (ahead, false);
+async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, early_data: Vec<u8>) -> io::Result<()> {
+    let (mut buffer, mut is_at_end) = (early_data, false);
     loop {
         let mut input = Input::new(&mut buffer);
         while let Some(event) = if is_at_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
@@ -46,7 +46,7 @@ async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ah
             return Ok(());
         }
         buffer.resize(4 << 10, 0);
-        // An error is an end of the stream like any other, and so is a silence.
+        // Errors and silence count as the end of the stream.
         let read = timeout(PATIENCE, tcp.read(&mut buffer)).await.map_or(0, |read| read.unwrap_or(0));
         buffer.truncate(read);
         is_at_end = read == 0;
@@ -54,9 +54,9 @@ async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, ah
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
-    // What cannot be sent, because the connection is closing, has nowhere else to go.
+    // While the connection is closing, a message cannot be sent and is dropped.
     match event {
-        Event::Text(text) => match close_asked(&text) {
+        Event::Text(text) => match parse_close(&text) {
             Some((code, reason)) => ws.close(code, reason, output),
             None => drop(ws.send_text(&text, output)),
         },
@@ -65,7 +65,7 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
     }
 }
 
-fn close_asked(text: &str) -> Option<(CloseCode, &str)> {
+fn parse_close(text: &str) -> Option<(CloseCode, &str)> {
     let (code, reason) = text.strip_prefix("close ")?.split_once(' ')?;
     Some((CloseCode::new(code.parse().ok()?)?, reason))
 }

@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use crate::messages::clean_name;
 use crate::token::Tokens;
 
-/// More than browsers send.
+/// The limit on a request's head; browsers send less.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Enough for a name in JSON.
+/// The limit on content, enough for a name in JSON.
 const MAX_BODY: usize = 1 << 10;
 
 /// Nothing is loaded from other servers, no inline script runs, and no other site's page may frame this one.
@@ -38,11 +38,11 @@ pub(crate) async fn read_head(tcp: &mut TcpStream, head: &mut Vec<u8>) -> io::Re
 }
 
 /// Answers a request after its head, and perhaps more, was read.
-pub(crate) async fn serve(tcp: &mut TcpStream, head: &[u8], ahead: Vec<u8>, tokens: &Tokens) -> io::Result<()> {
+pub(crate) async fn serve(tcp: &mut TcpStream, head: &[u8], early_data: Vec<u8>, tokens: &Tokens) -> io::Result<()> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
     let answer = match request.parse(head) {
-        Ok(_) => respond(tcp, &request, ahead, tokens).await?,
+        Ok(_) => respond(tcp, &request, early_data, tokens).await?,
         Err(_) => Answer::bad_request("malformed HTTP\n"),
     };
     answer.write(tcp, request.method == Some("HEAD")).await
@@ -51,7 +51,7 @@ pub(crate) async fn serve(tcp: &mut TcpStream, head: &[u8], ahead: Vec<u8>, toke
 async fn respond(
     tcp: &mut TcpStream,
     request: &httparse::Request<'_, '_>,
-    ahead: Vec<u8>,
+    early_data: Vec<u8>,
     tokens: &Tokens,
 ) -> io::Result<Answer> {
     // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
@@ -72,7 +72,7 @@ async fn respond(
         ("GET" | "HEAD", "/") => Answer::page("text/html", include_str!("page.html")),
         ("GET" | "HEAD", "/page.css") => Answer::page("text/css", include_str!("page.css")),
         ("GET" | "HEAD", "/page.js") => Answer::page("text/javascript", include_str!("page.js")),
-        ("POST", "/login") => match read_content(tcp, ahead, length).await? {
+        ("POST", "/login") => match read_content(tcp, early_data, length).await? {
             Ok(content) => log_in(&content, tokens),
             Err(rejection) => rejection,
         },

@@ -1,5 +1,5 @@
-//! [`Hub`]: the rooms of this node, and the way to other nodes. It never waits for a client: a client that falls too
-//! far behind its room gets an error from its [`Seat`].
+//! [`Hub`]: the rooms of this node, which Redis connects to those of other nodes. It never waits for a client: a
+//! [`Member`] that is too slow gets an error.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,32 +10,33 @@ use tokio::sync::{broadcast, watch};
 use websocket_proto::PreparedMessage;
 
 use crate::Error;
-use crate::messages::{Body, Id, Said, ToPage};
+use crate::messages::{Body, Id, RoomMessage, ToPage};
 use crate::redis::Redis;
 
 /// The rooms that always exist.
-const ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
+const PERMANENT_ROOMS: [&str; 3] = ["lobby", "markets", "rust"];
 
-/// The limit on rooms, these included: a new room then replaces an empty one.
+/// The limit on rooms, these included: at the limit, a new room replaces an empty one.
 pub(crate) const MAX_ROOMS: usize = 100;
 
 /// The number of messages that a room keeps.
 pub(crate) const HISTORY: usize = 100;
 
-/// The number of message keys that a room remembers: a message sent again after more than these may appear twice.
+/// The number of message keys that a room remembers: a message that is sent again after more than these may appear
+/// twice.
 pub(crate) const MAX_KEYS: usize = 1000;
 
-/// The number of messages that a reader may fall behind its room.
-const MAX_BEHIND: usize = 256;
+/// The limit on messages that a client has yet to receive from its room.
+const MAX_LAG: usize = 256;
 
-/// The most names that are sent of the users in a room.
+/// The limit on names in a list of users.
 const MAX_NAMES: usize = 100;
 
 /// The shortest interval between announcements of users, the interval at which they are repeated to other nodes, and
 /// the silence after which another node is forgotten.
-const ANNOUNCING: Duration = Duration::from_millis(200);
-const REPEATING: Duration = Duration::from_secs(4);
-const FORGETTING: Duration = Duration::from_secs(12);
+const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(200);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(4);
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(12);
 
 pub(crate) struct Hub {
     /// The name of this process among the nodes.
@@ -43,7 +44,7 @@ pub(crate) struct Hub {
     rooms: Mutex<Rooms>,
     redis: Option<Redis>,
     prices: watch::Receiver<PreparedMessage>,
-    leaving: watch::Sender<()>,
+    disconnects: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -51,21 +52,21 @@ struct Rooms {
     by_name: BTreeMap<String, Room>,
     /// The latest list of rooms.
     list: watch::Sender<Option<PreparedMessage>>,
-    /// The number of seats so far, from which the next one gets its number.
-    seats: u64,
+    /// The number of members so far, from which the next one gets its number.
+    members: u64,
 }
 
 struct Room {
-    feed: broadcast::Sender<Told>,
-    /// The latest list of users. A slow client skips older lists, as with the list of rooms, so that users who come and
-    /// go all the time cannot drive out slow readers.
-    people: watch::Sender<Option<PreparedMessage>>,
-    /// The names of the users on this node, by seat.
-    here: BTreeMap<u64, String>,
+    feed: broadcast::Sender<Broadcast>,
+    /// The latest list of users. A slow client skips older lists, as with the list of rooms, so that frequent changes
+    /// do not get slow readers disconnected.
+    user_list: watch::Sender<Option<PreparedMessage>>,
+    /// The names of the users on this node, by member number.
+    local_users: BTreeMap<u64, String>,
     /// The users on other nodes, by node.
-    elsewhere: BTreeMap<String, Elsewhere>,
+    remote_users: BTreeMap<String, RemoteUsers>,
     /// The messages so far; empty if Redis keeps them.
-    history: VecDeque<Said>,
+    history: VecDeque<RoomMessage>,
     /// The keys of these messages and of older ones, in order; empty if Redis keeps them.
     keys: VecDeque<String>,
     last: Id,
@@ -73,70 +74,70 @@ struct Room {
     changed: bool,
 }
 
-struct Elsewhere {
-    present: Present,
-    heard: Instant,
+struct RemoteUsers {
+    present: Users,
+    received: Instant,
 }
 
-/// The users in a room through one node.
+/// The users of one node in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Present {
+pub(crate) struct Users {
     pub(crate) count: usize,
     pub(crate) names: BTreeSet<String>,
 }
 
 /// A message, encoded once for every client in the room.
 #[derive(Clone)]
-struct Told {
+struct Broadcast {
     id: Id,
     message: PreparedMessage,
 }
 
-/// # Being in a room
+/// # Membership of a room
 impl Hub {
-    /// Enters a room. Returns the seat, the messages so far, and whether some between `last` and these may be missing.
-    /// With `last`, only messages after it are returned.
+    /// Enters a room. Returns the member, the messages so far, and whether some between `last` and these may be
+    /// missing. With `last`, only messages after it are returned.
     pub(crate) async fn join(
         self: &Arc<Self>,
         room: &str,
         name: &str,
         last: Option<Id>,
-    ) -> Result<(Seat, Vec<Said>, bool), Error> {
-        // This order loses nothing: from here on, new messages arrive through the seat. A message sent before the
-        // history is read arrives both ways, and the seat skips it.
-        let mut seat = self.sit(room, name)?;
+    ) -> Result<(Member, Vec<RoomMessage>, bool), Error> {
+        // This order loses nothing: from here on, the member receives new messages. It skips those that are also in the
+        // history because they were sent before the history is read.
+        let mut member = self.enter(room, name)?;
         let mut messages = match &self.redis {
             Some(redis) => redis.history(room).await?,
             None => {
                 self.rooms().by_name.get(room).map(|room| room.history.iter().cloned().collect()).unwrap_or_default()
             }
         };
-        seat.seen = messages.last().map(|said| said.id);
-        let missing = last.is_some_and(|last| !messages.iter().any(|said| said.id == last));
-        messages.retain(|said| last.is_none_or(|last| said.id > last));
-        Ok((seat, messages, missing))
+        member.seen = messages.last().map(|message| message.id);
+        let missing = last.is_some_and(|last| !messages.iter().any(|message| message.id == last));
+        messages.retain(|message| last.is_none_or(|last| message.id > last));
+        Ok((member, messages, missing))
     }
 
-    fn sit(self: &Arc<Self>, name_of_room: &str, name: &str) -> Result<Seat, Error> {
-        if self.redis.as_ref().is_some_and(|redis| !redis.is_heard()) {
+    fn enter(self: &Arc<Self>, name_of_room: &str, name: &str) -> Result<Member, Error> {
+        if self.redis.as_ref().is_some_and(|redis| !redis.is_connected()) {
             return Err("the other nodes are out of reach".into());
         }
         let mut rooms = self.rooms();
-        rooms.seats += 1;
-        let number = rooms.seats;
+        rooms.members += 1;
+        let number = rooms.members;
         let list = rooms.list.subscribe();
         let room = rooms.room(name_of_room).ok_or("all rooms are taken")?;
-        room.here.insert(number, name.to_owned());
+        room.local_users.insert(number, name.to_owned());
         room.changed = true;
-        let (feed, people) = (room.feed.subscribe(), room.people.subscribe());
+        let (feed, user_list) = (room.feed.subscribe(), room.user_list.subscribe());
         let (hub, room, name) = (self.clone(), name_of_room.to_owned(), name.to_owned());
-        Ok(Seat { hub, room, name, number, feed, people, list, seen: None })
+        Ok(Member { hub, room, name, number, feed, user_list, list, seen: None })
     }
 
     /// Sends a message to every user in a room, on any node, unless it was sent before.
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
         if let Some(redis) = &self.redis {
-            // Redis sends it back to all nodes, this one included, through `hear`.
+            // Redis sends it back to all nodes, this one included, through `receive`.
             return redis.say(room, body).await;
         }
         let mut rooms = self.rooms();
@@ -144,42 +145,42 @@ impl Hub {
         if !body.key.is_empty() {
             // A repeated message usually comes soon after the first.
             if room.keys.iter().rev().any(|key| *key == body.key) {
-                return Ok(Outcome::Known);
+                return Ok(Outcome::Duplicate);
             }
             room.keys.push_back(body.key.clone());
             room.keys.drain(..room.keys.len().saturating_sub(MAX_KEYS));
         }
-        let said = Said { id: room.last.next(), body: body.clone() };
-        room.tell(&said);
-        room.history.push_back(said);
+        let message = RoomMessage { id: room.last.next(), body: body.clone() };
+        room.broadcast(&message);
+        room.history.push_back(message);
         room.history.drain(..room.history.len().saturating_sub(HISTORY));
-        Ok(Outcome::Said)
+        Ok(Outcome::Sent)
     }
 }
 
 /// The result of sending a message.
 pub(crate) enum Outcome {
-    Said,
-    /// It was sent before; the client had not learned that.
-    Known,
+    Sent,
+    /// The room has it already, which the client had not learned.
+    Duplicate,
 }
 
-/// A place in a room. Dropping it leaves the room.
-pub(crate) struct Seat {
+/// A client in a room. Dropping it leaves the room.
+pub(crate) struct Member {
     hub: Arc<Hub>,
     room: String,
     name: String,
     number: u64,
-    feed: broadcast::Receiver<Told>,
-    people: watch::Receiver<Option<PreparedMessage>>,
+    feed: broadcast::Receiver<Broadcast>,
+    user_list: watch::Receiver<Option<PreparedMessage>>,
     list: watch::Receiver<Option<PreparedMessage>>,
     seen: Option<Id>,
 }
 
-/// The client has fallen further behind than the room keeps messages.
-pub(crate) struct Unheard;
+/// The room has dropped messages that the client has not received.
+pub(crate) struct MissedMessages;
 
-impl Seat {
+impl Member {
     pub(crate) fn room(&self) -> &str {
         &self.room
     }
@@ -189,17 +190,17 @@ impl Seat {
     }
 
     /// The next message. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<PreparedMessage, Unheard> {
+    pub(crate) async fn next(&mut self) -> Result<PreparedMessage, MissedMessages> {
         loop {
             let latest = tokio::select! {
                 // Messages first; then users before rooms, in the order of their announcement.
                 biased;
-                told = self.feed.recv() => match told {
-                    Ok(told) if Some(told.id) <= self.seen => continue,
-                    Ok(told) => return Ok(told.message),
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Unheard),
+                received = self.feed.recv() => match received {
+                    Ok(message) if Some(message.id) <= self.seen => continue,
+                    Ok(Broadcast { message, .. }) => return Ok(message),
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(MissedMessages),
                 },
-                Ok(()) = self.people.changed() => &mut self.people,
+                Ok(()) = self.user_list.changed() => &mut self.user_list,
                 Ok(()) = self.list.changed() => &mut self.list,
             };
             if let Some(message) = latest.borrow_and_update().clone() {
@@ -209,10 +210,10 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Member {
     fn drop(&mut self) {
         if let Some(room) = self.hub.rooms().by_name.get_mut(&self.room) {
-            room.here.remove(&self.number);
+            room.local_users.remove(&self.number);
             room.changed = true;
         }
     }
@@ -221,14 +222,14 @@ impl Drop for Seat {
 /// # Messages from other nodes
 impl Hub {
     /// Broadcasts a message that was sent in a room, on this node or another.
-    pub(crate) fn hear(&self, room: &str, said: &Said) {
+    pub(crate) fn receive(&self, room: &str, message: &RoomMessage) {
         if let Some(room) = self.rooms().by_name.get_mut(room) {
-            room.tell(said);
+            room.broadcast(message);
         }
     }
 
     /// Updates the users of a room on another node.
-    pub(crate) fn hear_presence(&self, node: &str, room: &str, present: Present) {
+    pub(crate) fn update_users(&self, node: &str, room: &str, present: Users) {
         if node == self.node {
             return;
         }
@@ -236,18 +237,18 @@ impl Hub {
         if present.count == 0 {
             // An empty room is not created, which might remove another one.
             if let Some(room) = rooms.by_name.get_mut(room) {
-                room.changed |= room.elsewhere.remove(node).is_some();
+                room.changed |= room.remote_users.remove(node).is_some();
             }
         } else if let Some(room) = rooms.room(room) {
-            let elsewhere = Elsewhere { present, heard: Instant::now() };
-            room.changed |= room.elsewhere.get(node).is_none_or(|before| before.present != elsewhere.present);
-            room.elsewhere.insert(node.to_owned(), elsewhere);
+            let users = RemoteUsers { present, received: Instant::now() };
+            room.changed |= room.remote_users.get(node).is_none_or(|before| before.present != users.present);
+            room.remote_users.insert(node.to_owned(), users);
         }
     }
 
-    /// Disconnects all clients; they reconnect, to this node or another, and ask for missed messages.
-    pub(crate) fn send_away(&self) {
-        self.leaving.send_replace(());
+    /// Disconnects all clients. They reconnect, to this node or another, and ask for missed messages.
+    pub(crate) fn disconnect_all(&self) {
+        self.disconnects.send_replace(());
     }
 }
 
@@ -255,17 +256,17 @@ impl Hub {
 impl Hub {
     pub(crate) fn new(node: String, redis: Option<Redis>, prices: watch::Receiver<PreparedMessage>) -> Arc<Self> {
         let mut rooms = Rooms::default();
-        for name in ROOMS {
+        for name in PERMANENT_ROOMS {
             rooms.room(name);
         }
-        Arc::new(Self { node, rooms: Mutex::new(rooms), redis, prices, leaving: watch::Sender::new(()) })
+        Arc::new(Self { node, rooms: Mutex::new(rooms), redis, prices, disconnects: watch::Sender::new(()) })
     }
 
     /// Starts the background tasks; returns when the node receives messages of other nodes.
     pub(crate) async fn start(hub: &Arc<Self>) {
         if let Some(redis) = &hub.redis {
             tokio::spawn(redis.clone().listen(hub.clone()));
-            redis.wait_until_heard().await;
+            redis.wait_until_connected().await;
         }
         tokio::spawn(hub.clone().announce());
     }
@@ -279,26 +280,25 @@ impl Hub {
     }
 
     /// Changes when all clients must be disconnected.
-    pub(crate) fn leaving(&self) -> watch::Receiver<()> {
-        self.leaving.subscribe()
+    pub(crate) fn disconnects(&self) -> watch::Receiver<()> {
+        self.disconnects.subscribe()
     }
 
-    /// Announces users who come and go, a few times a second: if a thousand come at once, they are not announced to
-    /// each other one by one.
+    /// Announces joins and leaves a few times a second, so that a thousand at once are not announced one by one.
     async fn announce(self: Arc<Self>) {
         let mut repeated = Instant::now();
         loop {
-            tokio::time::sleep(ANNOUNCING).await;
-            let repeats = repeated.elapsed() >= REPEATING;
+            tokio::time::sleep(ANNOUNCE_INTERVAL).await;
+            let repeats = repeated.elapsed() >= REPEAT_INTERVAL;
             if repeats {
                 repeated = Instant::now();
-                self.rooms().forget();
+                self.rooms().remove_silent_nodes();
             }
             let present = self.rooms().announce(repeats);
             let Some(redis) = &self.redis else { continue };
             // If this fails, the next repetition announces them, a few seconds later.
             if !present.is_empty() {
-                let _ = redis.tell_presence(&present).await;
+                let _ = redis.announce_users(&present).await;
             }
             if repeats {
                 let _ = redis.agree_on_secret().await;
@@ -313,15 +313,15 @@ impl Hub {
 }
 
 /// Whether this room always exists.
-pub(crate) fn is_lasting(room: &str) -> bool {
-    ROOMS.contains(&room)
+pub(crate) fn is_permanent(room: &str) -> bool {
+    PERMANENT_ROOMS.contains(&room)
 }
 
 impl Rooms {
     /// The room called `name`, created if necessary; `None` if there are too many rooms and none is empty.
     fn room(&mut self, name: &str) -> Option<&mut Room> {
         if !self.by_name.contains_key(name) && self.by_name.len() >= MAX_ROOMS {
-            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !is_lasting(name);
+            let is_idle = |(name, room): &(&String, &Room)| room.count() == 0 && !is_permanent(name);
             // Prefers a room that was already announced as empty to all nodes.
             let idle = self.by_name.iter().filter(is_idle).min_by_key(|(_, room)| (room.changed, room.last))?.0.clone();
             self.by_name.remove(&idle);
@@ -330,17 +330,17 @@ impl Rooms {
     }
 
     /// Sends the list of users to each room in which it changed, and the list of rooms to everyone if one did. Returns
-    /// the users on this node in changed rooms; with `repeats`, also those in lasting and occupied rooms, so that other
-    /// nodes learn that this one is alive.
-    fn announce(&mut self, repeats: bool) -> Vec<(String, Present)> {
+    /// the users on this node in changed rooms; with `repeats`, also those in permanent and occupied rooms, so that
+    /// other nodes learn that this one is alive.
+    fn announce(&mut self, repeats: bool) -> Vec<(String, Users)> {
         let (mut has_changed, mut present) = (false, Vec::new());
         for (name, room) in &mut self.by_name {
             let changed = std::mem::take(&mut room.changed);
             if changed {
-                room.tell_presence();
+                room.broadcast_users();
             }
             has_changed |= changed;
-            if changed || repeats && (is_lasting(name) || !room.here.is_empty()) {
+            if changed || repeats && (is_permanent(name) || !room.local_users.is_empty()) {
                 present.push((name.clone(), room.present()));
             }
         }
@@ -352,11 +352,11 @@ impl Rooms {
     }
 
     /// Forgets nodes that have been silent too long.
-    fn forget(&mut self) {
+    fn remove_silent_nodes(&mut self) {
         for room in self.by_name.values_mut() {
-            let before = room.elsewhere.len();
-            room.elsewhere.retain(|_, elsewhere| elsewhere.heard.elapsed() < FORGETTING);
-            room.changed |= room.elsewhere.len() < before;
+            let before = room.remote_users.len();
+            room.remote_users.retain(|_, users| users.received.elapsed() < REMOTE_TIMEOUT);
+            room.changed |= room.remote_users.len() < before;
         }
     }
 }
@@ -364,10 +364,10 @@ impl Rooms {
 impl Room {
     fn empty() -> Self {
         Self {
-            feed: broadcast::Sender::new(MAX_BEHIND),
-            people: watch::Sender::new(None),
-            here: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
+            feed: broadcast::Sender::new(MAX_LAG),
+            user_list: watch::Sender::new(None),
+            local_users: BTreeMap::new(),
+            remote_users: BTreeMap::new(),
             history: VecDeque::new(),
             keys: VecDeque::new(),
             last: Id::default(),
@@ -375,29 +375,29 @@ impl Room {
         }
     }
 
-    fn tell(&mut self, said: &Said) {
-        self.last = said.id;
-        let message = PreparedMessage::text(&ToPage::Said(said).json());
+    fn broadcast(&mut self, message: &RoomMessage) {
+        self.last = message.id;
+        let encoded = PreparedMessage::text(&ToPage::Said(message).json());
         // An error means that no client of this node is in the room.
-        let _ = self.feed.send(Told { id: said.id, message });
+        let _ = self.feed.send(Broadcast { id: message.id, message: encoded });
     }
 
-    fn tell_presence(&self) {
-        let elsewhere = self.elsewhere.values().flat_map(|elsewhere| &elsewhere.present.names);
-        let names: BTreeSet<_> = self.here.values().chain(elsewhere).map(String::as_str).collect();
+    fn broadcast_users(&self) {
+        let remote_names = self.remote_users.values().flat_map(|users| &users.present.names);
+        let names: BTreeSet<_> = self.local_users.values().chain(remote_names).map(String::as_str).collect();
         let names: Vec<_> = names.into_iter().take(MAX_NAMES).collect();
         let message = PreparedMessage::text(&ToPage::Present { count: self.count(), names: &names }.json());
-        self.people.send_replace(Some(message));
+        self.user_list.send_replace(Some(message));
     }
 
     fn count(&self) -> usize {
-        self.here.len() + self.elsewhere.values().map(|elsewhere| elsewhere.present.count).sum::<usize>()
+        self.local_users.len() + self.remote_users.values().map(|users| users.present.count).sum::<usize>()
     }
 
-    /// The users in this room through this node.
-    fn present(&self) -> Present {
-        let names: BTreeSet<_> = self.here.values().collect();
-        Present { count: self.here.len(), names: names.into_iter().take(MAX_NAMES).cloned().collect() }
+    /// The users of this node in this room.
+    fn present(&self) -> Users {
+        let names: BTreeSet<_> = self.local_users.values().collect();
+        Users { count: self.local_users.len(), names: names.into_iter().take(MAX_NAMES).cloned().collect() }
     }
 }
 

@@ -1,10 +1,10 @@
-//! A chat with rooms, names, presence and a feed of prices, on one port with the page that uses it.
+//! A chat with rooms, user names, lists of present users and a feed of prices, on one port with its web page.
 //!
 //! `cargo run --release --example chat -- [ADDR] [--redis URL] [--origin ORIGIN]… [--tick MILLISECONDS]
 //! [--echo MILLISECONDS]`
 //!
 //! Open the printed address in two windows. With `--redis`, any number of processes share their rooms; `nginx.conf`
-//! beside this file configures a proxy in front of them, which does the TLS. Without it, all state is in this process.
+//! configures a proxy for them, which does the TLS. Without it, all state is in this process.
 //!
 //! - `http` answers plain HTTP requests: the page, and the login, which gives a token for a name.
 //! - `session` runs one connection from its upgrade to its end: the loop over socket, clock and room that uses this
@@ -13,27 +13,27 @@
 //! - `redis` has the state that hubs share, `messages` the protocol with the page, `prices` a feed, `token` the login.
 //!
 //! # The rules
-//! - **Origin**: a browser's page must come from this address, or from an `--origin`, which is required for a server
-//!   behind TLS. Programs other than browsers send no Origin and are accepted: they need only a token.
+//! - **Origin**: a browser's page must come from this address, or from an `--origin`, which is required if a proxy does
+//!   the TLS. Programs other than browsers send no Origin and are accepted: they need only a token.
 //! - **Login**: `POST /login` with a name gives a token, which is the signed name, valid for a day. The first message
 //!   contains it: a URL would be logged, a cookie would also be sent with requests of other sites' pages, and for a
 //!   handshake rejected because of its subprotocol a browser's script sees only 1006, whereas a Close has a reason. The
 //!   price is that a connection is open before its login; it is closed after 10 seconds without one. There are no
 //!   passwords: any user can take any name.
-//! - **Without a login**, `/echo` is for trying things out: a hundred connections at once, each closed after ten
-//!   minutes, or `--echo`. A public server would omit it.
-//! - **Connections**: 10,000 at once, of any kind; more of them wait. A proxy limits how many an address may open.
-//! - **Slow readers**: a client is dropped if it reads nothing for 5 seconds while bytes wait (a few KiB: fewer do not
-//!   show), or falls 256 messages behind the room; a client that is slow but steady is not. Such a client misses older
-//!   prices and lists of users: only the latest are kept.
+//! - **Without a login**, `/echo` is for experiments: a hundred connections at once, each closed after ten minutes, or
+//!   `--echo`. A public server would omit it.
+//! - **Connections**: 10,000 at once, of any kind; more of them wait. A proxy limits those of one address.
+//! - **Slow readers**: a client is dropped if it reads nothing for 5 seconds while bytes wait (more than a few KiB,
+//!   which fit into the socket), or if it has yet to receive more than 256 messages of its room. A client that is slow
+//!   but steady stays; it misses older prices and lists of users, of which only the latest are kept.
 //! - **Rate**: ten messages at once, then two a second for each connection. Further messages are rejected; a client
 //!   with a hundred rejections, at more than ten a second, is disconnected.
 //! - **Rooms**: three that always exist, and those that users create, a hundred in all: a new room replaces an empty
-//!   one, or is rejected. Redis keeps the history of as many rooms, and drops that of the room silent for longest for a
-//!   new one.
-//! - **History**: a room keeps its last 100 messages; a user who joins gets them, or those after the last message that
-//!   the page has seen. The room remembers the keys of its last 1000 messages: a message that a page sends again,
-//!   because it did not learn that it was broadcast, appears once.
+//!   one, or is rejected. Redis keeps the same number of histories; a new one replaces that of the room that was silent
+//!   for longest.
+//! - **History**: a room keeps its last 100 messages. A user that joins gets them, or those after the last message that
+//!   the page has seen. A page sends a message again if it did not learn that it was broadcast; the room remembers the
+//!   keys of its last 1000 messages, so that the message appears once.
 
 mod echo;
 mod http;
@@ -67,9 +67,9 @@ use crate::token::Tokens;
 
 const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS] [--echo MILLISECONDS]";
 
-/// Connections at once, of any kind; more of them wait to be accepted. For each, `session::MAX_WAITING` bytes may wait,
-/// and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all clients read as slowly as allowed, that
-/// is 5 GB, so a machine with less memory needs a lower limit.
+/// The limit on connections, of any kind; more of them wait to be accepted. For each, `session::MAX_WAITING` bytes may
+/// wait, and a welcome, which is 100 messages of up to 4 KB: half a megabyte. If all clients read as slowly as allowed,
+/// that is 5 GB, so a machine with less memory needs a lower limit.
 const MAX_CONNECTIONS: usize = 10_000;
 
 /// The time in which a request must arrive, and its answer must be read.
@@ -124,7 +124,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         () = accept(listener, chat) => {}
         () = stop() => {
             // Clients reconnect, to whichever process serves this address next, and ask for missed messages.
-            hub.send_away();
+            hub.disconnect_all();
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
@@ -135,9 +135,9 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     let address = lookup_host(address).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // By default the system would buffer megabytes for a slow reader before it shows as one. And it reports room only
-    // when much of this buffer is free: a client that reads less than that in `session::STALL` seems to read nothing.
-    // Connections inherit this size.
+    // By default the system buffers megabytes for a slow reader before writes fail. It also reports a socket as
+    // writable only when much of this buffer is free, so a client that reads less than that in `session::STALL` seems
+    // to read nothing. Connections inherit this size.
     socket.set_send_buffer_size(16 << 10)?;
     socket.bind(address)?;
     socket.listen(1024)
@@ -167,7 +167,7 @@ async fn accept(listener: TcpListener, chat: Arc<Chat>) {
 async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut head = Vec::new();
-    let ahead = match timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await? {
+    let early_data = match timeout(PATIENCE, http::read_head(&mut tcp, &mut head)).await? {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return reject_request(&mut tcp, HandshakeErrorKind::HeadTooLarge, &head).await;
         }
@@ -177,11 +177,11 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
         Ok(request) => {
             // The connection may last for days and no longer needs the head.
             drop(head);
-            serve_websocket(&mut tcp, request, ahead, chat).await?;
+            serve_websocket(&mut tcp, request, early_data, chat).await?;
         }
         // A page, or a login.
         Err(HandshakeErrorKind::MissingUpgrade | HandshakeErrorKind::UnsupportedMethod) => {
-            timeout(PATIENCE, http::serve(&mut tcp, &head, ahead, &chat.tokens)).await??;
+            timeout(PATIENCE, http::serve(&mut tcp, &head, early_data, &chat.tokens)).await??;
         }
         Err(kind) => return reject_request(&mut tcp, kind, &head).await,
     }
@@ -196,7 +196,7 @@ async fn reject_request(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u
     linger(tcp).await
 }
 
-async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, chat: &Chat) -> io::Result<()> {
+async fn serve_websocket(tcp: &mut TcpStream, request: Request, early_data: Vec<u8>, chat: &Chat) -> io::Result<()> {
     let is_echo = request.path() == "/echo";
     // Kept until the connection ends.
     let place = is_echo.then(|| chat.echoes.try_acquire());
@@ -211,14 +211,14 @@ async fn serve_websocket(tcp: &mut TcpStream, request: Request, ahead: Vec<u8>, 
     };
     let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
     if is_echo {
-        echo::serve(tcp, ws, output, ahead, chat.longest_echo).await
+        echo::serve(tcp, ws, output, early_data, chat.longest_echo).await
     } else {
-        Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, ahead).await
+        Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, early_data).await
     }
 }
 
 impl Chat {
-    /// The answer to an opening request, with the negotiated parameters if it is accepted.
+    /// The answer to a handshake request, with the negotiated parameters if it is accepted.
     fn answer(&self, request: Request) -> (Answer, Option<Negotiated>) {
         // The version of the protocol in `messages`. A page that asks for another one fails in its browser.
         let subprotocol = match request.path() {

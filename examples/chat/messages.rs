@@ -23,9 +23,9 @@ pub(crate) enum FromPage {
 pub(crate) enum ToPage<'a> {
     /// The page is in the room, with these messages so far. If the page asked for those after a message that is no
     /// longer kept, some before these may be missing.
-    Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [Said], missing: bool },
+    Welcome { room: &'a str, name: &'a str, node: &'a str, messages: &'a [RoomMessage], missing: bool },
     /// A message in the room.
-    Said(&'a Said),
+    Said(&'a RoomMessage),
     /// The number of users in the room, and the first of their names.
     Present { count: usize, names: &'a [&'a str] },
     /// All rooms, with the number of users in each.
@@ -42,7 +42,7 @@ pub(crate) enum ToPage<'a> {
 
 /// A message in a room; `id` begins with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct RoomMessage {
     pub(crate) id: Id,
     #[serde(flatten)]
     pub(crate) body: Body,
@@ -71,15 +71,15 @@ impl ToPage<'_> {
     }
 }
 
-/// Invisible letters: the characters that are alphanumeric and also `Default_Ignorable_Code_Point` in Unicode, fillers
-/// in Hangul. With them a name could look like another, or like none.
-const UNSEEN: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+/// Invisible letters: fillers in Hangul, the characters that are alphanumeric and also `Default_Ignorable_Code_Point`
+/// in Unicode. With them, two names could look the same, or a name be invisible.
+const INVISIBLE: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
 
 /// The trimmed name if it can be shown: letters of any script, digits, and some punctuation. Characters that change the
 /// direction of text, or are invisible, are not allowed.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     let name = name.trim();
-    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !UNSEEN.contains(&c) || " ._-'".contains(c));
+    let is_clean = name.chars().all(|c| c.is_alphanumeric() && !INVISIBLE.contains(&c) || " ._-'".contains(c));
     ((1..=24).contains(&name.chars().count()) && is_clean).then(|| name.to_owned())
 }
 

@@ -1,18 +1,18 @@
-// The page's side of chat.v1. What people wrote is put into the page as text only, never as markup.
+// The page's side of chat.v1. User input enters the page only as text, never as markup.
 
-// How long to wait before connecting again: even chances from nothing to a ceiling that doubles, so that all who lost
-// one server do not come to the next at once.
+// The delay before a reconnection: random, from 0 to a limit that doubles, so that clients that lost one server do not
+// reach the next one all at once.
 const BASE = 1000, CAP = 30_000;
-// A connection that held so long starts the count anew.
-const STEADY = 10_000;
-// Prices come every second, so a connection that is silent for so long is dead, whatever its state says.
+// After a connection of this length, the limit starts again.
+const STEADY_TIME = 10_000;
+// Prices come every second, so a connection that is silent for this long is dead, whatever its state.
 const SILENCE = 15_000;
-// Two messages a second are passed on.
-const PACE = 600;
+// The interval between messages that are sent again: the server allows two a second.
+const RESEND_INTERVAL = 600;
 const STATES = ["Connecting", "Open", "Closing", "Closed"];
-// The close code that a token is refused with.
+// The close code for a rejected token.
 const UNAUTHORIZED = 3000;
-// The one that says: not now.
+// The close code of a server that is busy.
 const TRY_AGAIN_LATER = 1013;
 
 const $ = id => document.getElementById(id);
@@ -22,16 +22,16 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
-let ws = null, lostBy = 0, attempts = 0, openedAt = 0, heardAt = 0, retry = 0, retryAt = 0;
+let ws = null, closeCode = 0, attempts = 0, openedAt = 0, lastInputAt = 0, retry = 0, retryAt = 0;
 let token = sessionStorage.getItem("token"), name = sessionStorage.getItem("name");
-// The room that is shown, whether the server has let the page in, and how many times it was asked to and has not yet.
-let room = roomInAddress(), isIn = false, joining = 0;
-// By room: the last message that was seen, and what is shown.
+// The room on display, whether the server has let the page in, and the number of joins without an answer.
+let room = roomInAddress(), hasJoined = false, pendingJoins = 0;
+// For each room, the last message that was seen, and the list on display.
 const last = new Map(), lists = new Map();
-// What was typed and has not come back yet, by key: [room, text].
+// Messages that have not come back yet, by key: [room, text].
 const waiting = new Map();
 
-// ---- the connection
+// ---- Connection
 
 function connect() {
   clearTimeout(retry);
@@ -42,31 +42,31 @@ function connect() {
     ws.close();
   }
   ws = new WebSocket(new URL("/chat", location.href.replace(/^http/, "ws")), "chat.v1");
-  joining = 0;
-  heardAt = Date.now();
+  pendingJoins = 0;
+  lastInputAt = Date.now();
   ws.onopen = () => {
     openedAt = Date.now();
     join();
     show();
   };
   ws.onmessage = event => {
-    heardAt = Date.now();
+    lastInputAt = Date.now();
     const message = JSON.parse(event.data);
     receive[message.type]?.(message);
   };
   ws.onclose = event => {
-    if (openedAt && Date.now() - openedAt >= STEADY) attempts = 0;
+    if (openedAt && Date.now() - openedAt >= STEADY_TIME) attempts = 0;
     openedAt = 0;
     $("latency").textContent = "–";
-    isIn = false;
+    hasJoined = false;
     if (event.code === UNAUTHORIZED) token = null;
-    lostBy = event.code;
-    again();
+    closeCode = event.code;
+    reconnect();
   };
   show();
 }
 
-function again() {
+function reconnect() {
   const delay = Math.random() * Math.min(CAP, BASE * 2 ** attempts);
   attempts += 1;
   retryAt = Date.now() + delay;
@@ -74,10 +74,11 @@ function again() {
   show();
 }
 
-// The token goes into the first message, because a URL would be logged; with it goes where to go on.
+// The token is in the first message, because a URL would be logged. The message also says after which message to
+// continue.
 function join() {
-  isIn = false;
-  joining += 1;
+  hasJoined = false;
+  pendingJoins += 1;
   ws.send(JSON.stringify({ type: "join", token, room, last: last.get(room) ?? null }));
 }
 
@@ -96,7 +97,7 @@ async function login(wanted) {
   try {
     const response = wanted && await fetch("/login",
       { method: "POST", body: JSON.stringify({ name: wanted }), signal: AbortSignal.timeout(SILENCE) });
-    // So says a proxy whose servers are away.
+    // A proxy answers this while its servers are down.
     if (response && response.status >= 500) throw response;
     if (response && response.ok) {
       [name, token] = [wanted, await response.text()];
@@ -109,47 +110,46 @@ async function login(wanted) {
     $("login-error").textContent = response ? await response.text() : "";
     $("login-error").hidden = !response;
   } catch {
-    // The server is away. For whoever was here before, this is a reconnection like any other.
-    if (attempts > 0) return again();
+    // The server cannot be reached. After an earlier connection, this is an ordinary reconnection.
+    if (attempts > 0) return reconnect();
     $("login-error").textContent = "The server cannot be reached.";
     $("login-error").hidden = false;
   }
   if (!$("login").open) $("login").showModal();
 }
 
-// ---- what the server says
+// ---- Messages from the server
 
 const receive = {
   welcome({ name: own, node, messages, missing }) {
-    // As the server took it, without blanks around it.
+    // The server has trimmed it.
     name = own;
     sessionStorage.setItem("name", name);
-    // Each welcome answers a join, in order. Only the last is for where the page is now: one before may be for the same
-    // room, in which it has been twice.
-    joining -= 1;
-    if (joining > 0) return;
-    isIn = true;
+    // Welcomes answer joins in order. Only the last is for the current visit: an earlier one may be for an earlier
+    // visit to the same room.
+    pendingJoins -= 1;
+    if (pendingJoins > 0) return;
+    hasJoined = true;
     $("node").textContent = node;
-    if (missing) add(element("li", { className: "rule", textContent: "Older messages are not held any more" }));
+    if (missing) add(element("li", { className: "rule", textContent: "Older messages are no longer available" }));
     messages.forEach(receive.said);
-    // What was sent and has not come back may never have arrived.
-    // Not faster than the server lets anybody speak.
-    const unsaid = [...waiting.keys()].filter(key => waiting.get(key)[0] === room);
-    unsaid.forEach((key, i) => setTimeout(sayWaiting, Math.max(0, i - 8) * PACE, key));
+    // Messages that have not come back may never have arrived: sends them again, at the allowed rate.
+    const unsent = [...waiting.keys()].filter(key => waiting.get(key)[0] === room);
+    unsent.forEach((key, i) => setTimeout(resend, Math.max(0, i - 8) * RESEND_INTERVAL, key));
   },
   said({ id, name: author, text, key }) {
-    // What still comes from the room before is in its history.
-    if (!isIn) return;
+    // Late messages of the previous room are in its history.
+    if (!hasJoined) return;
     last.set(room, id);
     waiting.delete(key);
-    // It may have been said twice, on two connections: then its place is here also if it is known already.
+    // A message that was sent on two connections may come twice: then it replaces the one on display.
     const place = $("key-" + key);
     const message = draw(author, text, new Date(Number(id.split("-")[0])));
     if (place) place.replaceWith(message);
     else add(message);
   },
   present({ count, names }) {
-    if (!isIn) return;
+    if (!hasJoined) return;
     $("count").textContent = count;
     const person = name => element("li", {}, face(name), element("span", { textContent: name }));
     $("people").replaceChildren(...names.map(person));
@@ -169,10 +169,10 @@ const receive = {
   },
   known({ key }) {
     waiting.delete(key);
-    shown(key)?.classList.remove("waiting");
+    findMessage(key)?.classList.remove("waiting");
   },
   refused({ key, why }) {
-    const message = shown(key);
+    const message = findMessage(key);
     waiting.delete(key);
     message?.classList.replace("waiting", "refused");
     message?.lastElementChild.after(element("small", { textContent: why }));
@@ -182,32 +182,32 @@ const receive = {
   },
 };
 
-function sayWaiting(key) {
+function resend(key) {
   const [where, text] = waiting.get(key) ?? [];
-  if (isIn && where === room) say(key, text);
+  if (hasJoined && where === room) say(key, text);
 }
 
 function say(key, text) {
   if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify({ type: "say", key, text }));
 }
 
-// ---- what is to be seen
+// ---- Display
 
 function add(item) {
   const messages = $("messages");
   messages.querySelector(".empty")?.remove();
   messages.append(item);
-  // As much as a page of messages is kept; older ones go.
+  // Removes the oldest messages.
   while (messages.children.length > 500) messages.firstElementChild.remove();
   if (isAtEnd) scrollToEnd();
 }
 
-// What is shown of a message of one's own, in whatever room it was typed.
-function shown(key) {
+// The element of one of the user's own messages, in any room.
+function findMessage(key) {
   return [[...$("messages").children], ...lists.values()].flat().find(({ id }) => id === "key-" + key);
 }
 
-// Whoever reads the newest goes on to.
+// While the newest message is visible, the list scrolls.
 let isAtEnd = true;
 
 function scrollToEnd() {
@@ -262,10 +262,10 @@ function drawPrice([symbol, price]) {
 
 let drawnRoom = null;
 
-// The room, and the state of the connection.
+// Shows the room and the state of the connection.
 function show() {
   if (drawnRoom !== room) {
-    // What is shown is kept while the page is in another room.
+    // Keeps the list while the page is in another room.
     lists.set(drawnRoom, [...$("messages").children]);
     drawnRoom = room;
     const empty = element("li", { className: "empty", textContent: "Nobody has said anything here yet." });
@@ -275,8 +275,8 @@ function show() {
     document.title = "#" + room + " · Chat";
   }
   const state = ws?.readyState ?? WebSocket.CLOSED;
-  if (state <= WebSocket.OPEN && Date.now() - heardAt > SILENCE) {
-    // The closing handshake would wait for who is not there.
+  if (state <= WebSocket.OPEN && Date.now() - lastInputAt > SILENCE) {
+    // The closing handshake would wait for a dead server.
     const lost = ws.onclose;
     ws.onopen = ws.onmessage = ws.onclose = null;
     ws.close();
@@ -286,16 +286,16 @@ function show() {
   if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
   const isAway = Boolean(name) && (retryAt > 0 || (state !== WebSocket.OPEN && attempts > 0));
   $("banner").hidden = !isAway;
-  // Said once; the count is for eyes only.
-  // By the code: the reason is not meant for people (RFC 6455 §5.5.1).
-  const lost = lostBy === TRY_AGAIN_LATER ? "The server is busy." : "The connection was lost.";
+  // Screen readers announce this once, without the countdown. It depends on the close code: the reason is not meant for
+  // users (RFC 6455 §5.5.1).
+  const lost = closeCode === TRY_AGAIN_LATER ? "The server is busy." : "The connection was lost.";
   const why = retryAt ? lost : "Connecting again …";
   if ($("why").textContent !== why) $("why").textContent = why;
   $("when").textContent = retryAt ? `Trying again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s.` : "";
   $("now").hidden = !retryAt;
 }
 
-// ---- what people do
+// ---- User input
 
 $("say").onsubmit = event => {
   event.preventDefault();
@@ -307,8 +307,8 @@ $("say").onsubmit = event => {
   message.classList.add("waiting");
   waiting.set(key, [room, text]);
   add(message);
-  // Until the room has said welcome it waits: then what is missing there is sent.
-  if (isIn) say(key, text);
+  // Before the welcome it waits, and is sent then.
+  if (hasJoined) say(key, text);
   $("text").value = "";
   scrollToEnd();
 };
@@ -337,7 +337,7 @@ $("messages").onscroll = ({ target }) => {
 new ResizeObserver(() => isAtEnd && scrollToEnd()).observe($("messages"));
 
 $("login").oncancel = event => event.preventDefault();
-// A browser closes it all the same when Escape is pressed twice.
+// A browser closes the dialog when Escape is pressed twice.
 $("login").onclose = () => token || $("login").showModal();
 $("now").onclick = connect;
 window.ononline = () => retryAt && connect();

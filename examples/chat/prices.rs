@@ -1,4 +1,4 @@
-//! A feed for all clients: invented prices.
+//! A feed of invented prices, the same for all clients.
 
 use std::f64::consts::TAU;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -14,24 +14,24 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use websocket_proto::Backoff;
 
-use crate::hub::{HISTORY, Hub, MAX_KEYS, MAX_ROOMS, Outcome, Present, is_lasting};
-use crate::messages::{Body, Said};
+use crate::hub::{HISTORY, Hub, MAX_KEYS, MAX_ROOMS, Outcome, Users, is_permanent};
+use crate::messages::{Body, RoomMessage};
 use crate::token::{Secret, random_secret};
 use crate::{Error, log};
 
-/// A room's history is dropped a day after its last message.
+/// A room's history is deleted a day after its last message.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Every node receives its own announcements more often than this.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Adds a message to a room's history and publishes it, unless the room remembers the key. As many rooms have a history
-/// as a node has rooms: for one more, the history of the room that was silent for longest is dropped, or thousands of
-/// invented names would fill Redis. (The script deletes keys that are not among its arguments, which a single Redis
+/// Adds a message to a room's history and publishes it, unless the room remembers the key. The number of histories is
+/// limited to that of rooms: one more replaces the history of the room that was silent for longest, so that thousands
+/// of invented names cannot fill Redis. (The script deletes keys that are not among its arguments, which a single Redis
 /// allows and a cluster does not.)
 const SAY: &str = "
 local history, keys, rooms = unpack(KEYS)
-local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_lasting = unpack(ARGV)
+local channel, body, key, max_messages, max_keys, max_rooms, expiry, is_permanent = unpack(ARGV)
 if key ~= '' then
   if redis.call('ZADD', keys, 'NX', redis.call('TIME')[1], key) == 0 then
     return 0
@@ -41,7 +41,7 @@ if key ~= '' then
 end
 local id = redis.call('XADD', history, 'MAXLEN', max_messages, '*', 'body', body)
 redis.call('EXPIRE', history, expiry)
-redis.call('ZADD', rooms, is_lasting == '1' and 'inf' or id:match('%d+'), history)
+redis.call('ZADD', rooms, is_permanent == '1' and 'inf' or id:match('%d+'), history)
 while redis.call('ZCARD', rooms) > tonumber(max_rooms) do
   local forgotten = redis.call('ZPOPMIN', rooms)[1]
   redis.call('DEL', forgotten, forgotten .. ':keys')
@@ -59,15 +59,15 @@ pub(crate) struct Redis {
     commands: ConnectionManager,
     node: Arc<str>,
     secret: watch::Sender<Secret>,
-    is_heard: watch::Sender<bool>,
+    is_connected: watch::Sender<bool>,
 }
 
-/// A node's announcement of the users in a room.
+/// A node's announcement of its users in a room.
 #[derive(Serialize, Deserialize)]
-struct Presence<'p> {
+struct Announcement<'p> {
     node: &'p str,
     room: &'p str,
-    present: Cow<'p, Present>,
+    present: Cow<'p, Users>,
 }
 
 impl Redis {
@@ -75,7 +75,7 @@ impl Redis {
     pub(crate) async fn connect(url: &str, node: &str, secret: watch::Sender<Secret>) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let commands = client.get_connection_manager().await?;
-        let redis = Self { client, commands, node: node.into(), secret, is_heard: watch::Sender::new(false) };
+        let redis = Self { client, commands, node: node.into(), secret, is_connected: watch::Sender::new(false) };
         redis.agree_on_secret().await?;
         Ok(redis)
     }
@@ -92,42 +92,42 @@ impl Redis {
     }
 
     pub(crate) async fn say(&self, room: &str, body: &Body) -> Result<Outcome, Error> {
-        let (script, history) = (Script::new(SAY), history(room));
+        let (script, history) = (Script::new(SAY), history_key(room));
         let mut call = script.key(&history);
         call.key(format!("{history}:keys")).key("chat:rooms");
-        call.arg(said(room)).arg(serde_json::to_string(body)?).arg(&body.key);
-        call.arg(HISTORY).arg(MAX_KEYS).arg(MAX_ROOMS).arg(EXPIRY.as_secs()).arg(is_lasting(room));
-        let is_said = call.invoke_async(&mut self.commands.clone()).await?;
-        Ok(if is_said { Outcome::Said } else { Outcome::Known })
+        call.arg(channel(room)).arg(serde_json::to_string(body)?).arg(&body.key);
+        call.arg(HISTORY).arg(MAX_KEYS).arg(MAX_ROOMS).arg(EXPIRY.as_secs()).arg(is_permanent(room));
+        let is_new = call.invoke_async(&mut self.commands.clone()).await?;
+        Ok(if is_new { Outcome::Sent } else { Outcome::Duplicate })
     }
 
     /// A room's history, oldest first.
-    pub(crate) async fn history(&self, room: &str) -> Result<Vec<Said>, Error> {
+    pub(crate) async fn history(&self, room: &str) -> Result<Vec<RoomMessage>, Error> {
         let mut range = redis::cmd("XRANGE");
-        range.arg(history(room)).arg("-").arg("+");
+        range.arg(history_key(room)).arg("-").arg("+");
         let entries: Vec<(String, (String, String))> = range.query_async(&mut self.commands.clone()).await?;
         // An entry that another version wrote must not keep users out of the room.
-        Ok(entries.iter().filter_map(|(id, (_, body))| parse_said(id, body).ok()).collect())
+        Ok(entries.iter().filter_map(|(id, (_, body))| parse_message(id, body).ok()).collect())
     }
 
-    /// Announces the users in these rooms to other nodes, in one pipeline: one command after the other would take a
-    /// hundred times as long for a hundred rooms.
-    pub(crate) async fn tell_presence(&self, rooms: &[(String, Present)]) -> Result<(), Error> {
+    /// Announces this node's users in these rooms, in one pipeline: for a hundred rooms, single commands would take a
+    /// hundred times longer.
+    pub(crate) async fn announce_users(&self, rooms: &[(String, Users)]) -> Result<(), Error> {
         let mut publications = redis::pipe();
         for (room, present) in rooms {
-            let presence = Presence { node: &self.node, room, present: Cow::Borrowed(present) };
+            let presence = Announcement { node: &self.node, room, present: Cow::Borrowed(present) };
             publications.publish(PRESENCE, serde_json::to_string(&presence)?);
         }
         Ok(publications.exec_async(&mut self.commands.clone()).await?)
     }
 
     /// Whether messages of other nodes reach this one.
-    pub(crate) fn is_heard(&self) -> bool {
-        *self.is_heard.borrow()
+    pub(crate) fn is_connected(&self) -> bool {
+        *self.is_connected.borrow()
     }
 
-    pub(crate) async fn wait_until_heard(&self) {
-        let _ = self.is_heard.subscribe().wait_for(|is_heard| *is_heard).await;
+    pub(crate) async fn wait_until_connected(&self) {
+        let _ = self.is_connected.subscribe().wait_for(|is_connected| *is_connected).await;
     }
 
     /// Receives the messages of other nodes, forever.
@@ -135,12 +135,12 @@ impl Redis {
         let mut backoff = Backoff::new(random_secret().unwrap_or_default()).cap(Duration::from_secs(5));
         loop {
             let began = Instant::now();
-            let heard = self.hear(&hub).await;
+            let result = self.receive(&hub).await;
             // This node now misses messages. Its clients are disconnected, and accepted again when it receives
             // messages: then the history has everything that they missed.
-            self.is_heard.send_replace(false);
-            hub.send_away();
-            if let Err(error) = heard {
+            self.is_connected.send_replace(false);
+            hub.disconnect_all();
+            if let Err(error) = result {
                 log(format_args!("Redis is lost: {error}"));
             }
             backoff.opened_for(began.elapsed());
@@ -148,20 +148,20 @@ impl Redis {
         }
     }
 
-    async fn hear(&self, hub: &Hub) -> Result<(), Error> {
+    async fn receive(&self, hub: &Hub) -> Result<(), Error> {
         let mut subscription = timeout(SILENCE, self.subscribe()).await??;
-        self.is_heard.send_replace(true);
+        self.is_connected.send_replace(true);
         let mut messages = subscription.on_message();
         // A silently dead connection is noticed because this node's own announcements do not come back.
         while let Some(message) = timeout(SILENCE, messages.next()).await? {
-            let _: Option<()> = hear_message(&message, hub);
+            let _: Option<()> = deliver(&message, hub);
         }
         Err("the subscription has ended".into())
     }
 
     async fn subscribe(&self) -> Result<PubSub, Error> {
         let mut subscription = self.client.get_async_pubsub().await?;
-        subscription.psubscribe(said("*")).await?;
+        subscription.psubscribe(channel("*")).await?;
         subscription.subscribe(PRESENCE).await?;
         // Redis may have been emptied, and another node may have proposed a secret first: then older tokens are
         // invalid, and their users log in again.
@@ -171,29 +171,29 @@ impl Redis {
 }
 
 /// Passes a message to the hub, if it is valid.
-fn hear_message(message: &Msg, hub: &Hub) -> Option<()> {
+fn deliver(message: &Msg, hub: &Hub) -> Option<()> {
     let payload: String = message.get_payload().ok()?;
     if message.get_channel_name() == PRESENCE {
-        let Presence { node, room, present } = serde_json::from_str(&payload).ok()?;
-        hub.hear_presence(node, room, present.into_owned());
+        let Announcement { node, room, present } = serde_json::from_str(&payload).ok()?;
+        hub.update_users(node, room, present.into_owned());
     } else {
         let (id, body) = payload.split_once(' ')?;
-        let room = message.get_channel_name().strip_prefix(&said(""))?;
-        hub.hear(room, &parse_said(id, body).ok()?);
+        let room = message.get_channel_name().strip_prefix(&channel(""))?;
+        hub.receive(room, &parse_message(id, body).ok()?);
     }
     Some(())
 }
 
-fn parse_said(id: &str, body: &str) -> Result<Said, Error> {
-    Ok(Said { id: id.parse()?, body: serde_json::from_str(body)? })
+fn parse_message(id: &str, body: &str) -> Result<RoomMessage, Error> {
+    Ok(RoomMessage { id: id.parse()?, body: serde_json::from_str(body)? })
 }
 
 /// The stream that is a room's history.
-fn history(room: &str) -> String {
+fn history_key(room: &str) -> String {
     format!("chat:history:{room}")
 }
 
 /// The channel on which a room's messages are published.
-fn said(room: &str) -> String {
+fn channel(room: &str) -> String {
     format!("chat:said:{room}")
 }

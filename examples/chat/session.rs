@@ -1,5 +1,5 @@
-//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whatever comes first:
-//! bytes, room to write, something said in the room, new prices, the clock.
+//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whichever comes first:
+//! input, a writable socket, a message in the room, prices, or a deadline.
 
 use std::io;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use websocket_proto::{CloseCode, Connection, Event, Input, Output, PreparedMessage, State, Timeouts, Timers};
 
-use crate::hub::{Hub, Outcome, Seat, Unheard};
+use crate::hub::{Hub, Member, MissedMessages, Outcome};
 use crate::log;
 use crate::messages::{Body, FromPage, Id, ToPage, clean_text, is_key, is_room_name};
 use crate::token::Tokens;
 
-/// The most bytes of a message: what can be said, were each of its characters escaped.
+/// The limit on a message, in bytes: the longest text with every character escaped.
 pub(crate) const MAX_MESSAGE: usize = 16 << 10;
 
-/// While so many bytes wait for a client, it is not read, and nothing more is put to them.
+/// While this many bytes wait for a client, it is neither read from nor sent more.
 const MAX_WAITING: usize = 64 << 10;
 
-/// How long a client may take not a byte while something waits.
+/// A client is dropped if it reads nothing for this long while bytes wait.
 const STALL: Duration = Duration::from_secs(5);
 
-/// How long a client may take to join a room.
+/// The time in which a client must join a room.
 const JOINING: Duration = Duration::from_secs(10);
 
-/// A client that is silent for 5 s is pinged, which also is how its latency is known.
+/// A client that is silent for 5 s is pinged; the pong gives its latency, too.
 const TIMEOUTS: Timeouts<Duration> = Timeouts::new().keep_alive(Duration::from_secs(5), Duration::from_secs(20));
 
 pub(crate) struct Session<'c> {
@@ -37,23 +37,23 @@ pub(crate) struct Session<'c> {
     timers: Timers<Instant>,
     hub: &'c Arc<Hub>,
     tokens: &'c Tokens,
-    /// Where it is, once it has joined a room.
-    seat: Option<Seat>,
+    /// The room that it has joined.
+    member: Option<Member>,
     prices: watch::Receiver<PreparedMessage>,
-    /// Changes when all are to go, and come again.
-    leaving: watch::Receiver<()>,
-    /// What may be passed on, and what be refused.
-    messages: Allowance,
-    refusals: Allowance,
-    /// When it is too late: to join, if it has not; to take something of what waits, if it does not.
+    /// Changes when all clients must disconnect and come again.
+    disconnects: watch::Receiver<()>,
+    /// Limits on the rates of messages and of rejections.
+    messages: RateLimit,
+    rejections: RateLimit,
+    /// The deadlines for joining a room, and for reading some of the waiting bytes.
     join_by: Instant,
-    take_by: Option<Instant>,
-    /// Whether the socket took less than there was.
+    read_by: Option<Instant>,
+    /// Whether the last write filled the socket.
     is_full: bool,
 }
 
 impl<'c> Session<'c> {
-    /// For a connection that is open.
+    /// A session on an open connection.
     pub(crate) fn new(ws: Connection, output: Output, hub: &'c Arc<Hub>, tokens: &'c Tokens) -> Self {
         let now = Instant::now();
         Self {
@@ -62,63 +62,63 @@ impl<'c> Session<'c> {
             timers: Timers::new(now, TIMEOUTS),
             hub,
             tokens,
-            seat: None,
+            member: None,
             prices: hub.prices(),
-            leaving: hub.leaving(),
-            messages: Allowance::full(10.0, 2.0, now),
-            refusals: Allowance::full(100.0, 10.0, now),
+            disconnects: hub.disconnects(),
+            messages: RateLimit::full(10.0, 2.0, now),
+            rejections: RateLimit::full(100.0, 10.0, now),
             join_by: now + JOINING,
-            take_by: None,
+            read_by: None,
             is_full: false,
         }
     }
 
-    /// Serves it to its end, beginning with what came right behind the request.
-    pub(crate) async fn serve(mut self, tcp: &mut TcpStream, mut ahead: Vec<u8>) -> io::Result<()> {
+    /// Serves the connection to its end, starting with `early_data`, the bytes read after the request.
+    pub(crate) async fn serve(mut self, tcp: &mut TcpStream, mut early_data: Vec<u8>) -> io::Result<()> {
         let (mut reader, mut writer) = tcp.split();
         let mut buffer = vec![0; 4 << 10];
-        self.receive(&mut ahead).await;
-        drop(ahead);
+        self.receive(&mut early_data).await;
+        drop(early_data);
         loop {
-            self.look_at_the_clock(Instant::now())?;
+            self.handle_deadlines(Instant::now())?;
             if self.ws.is_closed() && self.output.is_empty() {
                 return Ok(());
             }
             let (is_open, waits) = (!self.ws.is_closed(), !self.output.is_empty());
             let has_room = is_open && self.output.len() < MAX_WAITING;
-            let wake_at = self.wake_at();
+            let next_deadline = self.next_deadline();
             tokio::select! {
-                // An error is an end of the stream like any other.
+                // An error counts as the end of the stream.
                 read = reader.read(&mut buffer), if has_room => match read.unwrap_or(0) {
                     0 => while self.ws.receive_eof().is_some() {},
                     read => self.receive(&mut buffer[..read]).await,
                 },
                 written = writer.write_buf(&mut self.output), if waits => {
                     written?;
-                    self.take_by = None;
-                    // While much waits the client is not read, and cannot answer a ping that is behind all that. But a
-                    // full socket has room again only if the client took something: it is there. (A socket with room
-                    // proves nothing. Were that to count, prices alone would prove it every second.)
+                    self.read_by = None;
+                    // While many bytes wait, the client's pongs are not read. But a full socket has room again only if
+                    // the client read something: it is alive. (Room in a socket that was not full proves nothing; if it
+                    // counted, the prices alone would keep a dead client.)
                     if self.is_full {
                         self.timers.note_activity(Instant::now());
                     }
                     self.is_full = !self.output.is_empty();
                 }
-                said = next(&mut self.seat), if has_room => match said {
-                    // Of what was said when nobody heard it, a page asks for what came after the last that it has seen:
-                    // it must not see what comes after that.
-                    Ok(_) if self.leaving.has_changed().unwrap_or(true) => {}
+                message = next(&mut self.member), if has_room => match message {
+                    // No message is sent once clients must reconnect, because some may be missing before it: the page
+                    // asks for the messages after the last that it has seen.
+                    Ok(_) if self.disconnects.has_changed().unwrap_or(true) => {}
                     Ok(message) => self.send(&message),
-                    Err(Unheard) => self.close(CloseCode::POLICY_VIOLATION, "too slow"),
+                    Err(MissedMessages) => self.close(CloseCode::POLICY_VIOLATION, "too slow"),
                 },
-                Ok(()) = self.prices.changed(), if has_room && self.seat.is_some() => {
+                Ok(()) = self.prices.changed(), if has_room && self.member.is_some() => {
                     let prices = self.prices.borrow_and_update().clone();
                     self.send(&prices);
                 }
-                Ok(()) = self.leaving.changed(), if is_open => {
+                Ok(()) = self.disconnects.changed(), if is_open => {
                     self.ws.close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
                 }
-                () = sleep_until(wake_at) => {}
+                () = sleep_until(next_deadline) => {}
             }
         }
     }
@@ -126,10 +126,11 @@ impl<'c> Session<'c> {
     async fn receive(&mut self, read: &mut [u8]) {
         let mut input = Input::new(read);
         while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
-            // Who was sent away is not listened to, nor let in again; who is asked to come again may finish.
-            let is_sent_away = self.seat.is_none() && self.ws.state() != State::Open;
+            // A client that was disconnected for an error is ignored, and not admitted again; one that was asked to
+            // reconnect may finish.
+            let is_expelled = self.member.is_none() && self.ws.state() != State::Open;
             match event {
-                Event::Text(_) if is_sent_away => {}
+                Event::Text(_) if is_expelled => {}
                 Event::Text(text) => match serde_json::from_str(&text) {
                     Ok(FromPage::Join { token, room, last }) => self.join(&token, &room, last).await,
                     Ok(FromPage::Say { key, text }) => self.say(key, &text).await,
@@ -139,7 +140,7 @@ impl<'c> Session<'c> {
                 Event::Pong(payload) => {
                     if let Some(round_trip) = self.timers.pong(Instant::now(), &payload) {
                         let milliseconds = (round_trip.as_secs_f64() * 1e4).round() / 10.0;
-                        self.tell(&ToPage::Latency { milliseconds });
+                        self.send_json(&ToPage::Latency { milliseconds });
                     }
                 }
                 _ => {}
@@ -151,19 +152,25 @@ impl<'c> Session<'c> {
         let Some(name) = self.tokens.name(token) else {
             return self.close(CloseCode::UNAUTHORIZED, "log in first");
         };
-        if !is_room_name(room) || !self.messages.take(Instant::now()) {
+        if !is_room_name(room) || !self.messages.allow(Instant::now()) {
             return self.close(CloseCode::POLICY_VIOLATION, "no such room, or too many messages");
         }
-        // A welcome is long: who asks for many at once and reads none gets no more.
+        // Limits the memory of a client that joins often and reads nothing, because a welcome is long.
         if self.output.len() >= MAX_WAITING {
             return self.close(CloseCode::POLICY_VIOLATION, "too slow");
         }
-        // Out of the old room before it is in the next.
-        self.seat = None;
+        // Leaves the old room before it enters the next.
+        self.member = None;
         match self.hub.join(room, &name, last).await {
-            Ok((seat, messages, missing)) => {
-                self.tell(&ToPage::Welcome { room, name: &name, node: self.hub.node(), messages: &messages, missing });
-                self.seat = Some(seat);
+            Ok((member, messages, missing)) => {
+                self.send_json(&ToPage::Welcome {
+                    room,
+                    name: &name,
+                    node: self.hub.node(),
+                    messages: &messages,
+                    missing,
+                });
+                self.member = Some(member);
                 self.prices.mark_changed();
             }
             Err(error) => {
@@ -174,108 +181,109 @@ impl<'c> Session<'c> {
     }
 
     async fn say(&mut self, key: String, text: &str) {
-        let Some(seat) = &self.seat else {
+        let Some(member) = &self.member else {
             return self.close(CloseCode::POLICY_VIOLATION, "join a room first");
         };
         if !is_key(&key) {
             return self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1");
         }
         let Some(text) = clean_text(text) else {
-            return self.refuse(&key, "1 to 1000 characters, please, and none that cannot be shown");
+            return self.reject(&key, "1 to 1000 characters, please, and none that cannot be shown");
         };
-        if !self.messages.take(Instant::now()) {
-            return self.refuse(&key, "too fast: two messages a second");
+        if !self.messages.allow(Instant::now()) {
+            return self.reject(&key, "too fast: two messages a second");
         }
-        let body = Body { name: seat.name().to_owned(), text, key };
-        match self.hub.say(seat.room(), &body).await {
-            Ok(Outcome::Said) => {}
-            Ok(Outcome::Known) => self.tell(&ToPage::Known { key: &body.key }),
+        let body = Body { name: member.name().to_owned(), text, key };
+        match self.hub.say(member.room(), &body).await {
+            Ok(Outcome::Sent) => {}
+            Ok(Outcome::Duplicate) => self.send_json(&ToPage::Known { key: &body.key }),
             Err(error) => {
                 log(format_args!("cannot pass a message on: {error}"));
-                // It may have been passed on all the same: the page comes back, and says again what the history lacks.
+                // The message may have been sent all the same. After it reconnects, the page sends messages again that
+                // the history lacks.
                 self.close(CloseCode::TRY_AGAIN_LATER, "not now");
             }
         }
     }
 
-    fn refuse(&mut self, key: &str, why: &str) {
-        // Compressed, a message of 16 KiB comes in some 30 bytes: to read those at any pace would be much work for
-        // little.
-        if self.refusals.take(Instant::now()) {
-            self.tell(&ToPage::Refused { key, why });
+    fn reject(&mut self, key: &str, reason: &str) {
+        // Limits the rate of rejections: 30 compressed bytes can be a message of 16 KiB, so reading them at any rate
+        // would be much work.
+        if self.rejections.allow(Instant::now()) {
+            self.send_json(&ToPage::Refused { key, why: reason });
         } else {
             self.close(CloseCode::POLICY_VIOLATION, "far too many messages");
         }
     }
 
-    fn tell(&mut self, message: &ToPage<'_>) {
+    fn send_json(&mut self, message: &ToPage<'_>) {
         self.send(&PreparedMessage::text(&message.json()));
     }
 
-    /// Everything is sent prepared, so that no connection ever holds a compressor.
+    /// All messages are prepared, so that no connection has a compressor.
     fn send(&mut self, message: &PreparedMessage) {
-        // Who is leaving misses it.
+        // While the connection is closing, a message cannot be sent and is dropped.
         let _ = self.ws.send_prepared(message, &mut self.output);
     }
 
     fn close(&mut self, code: CloseCode, reason: &str) {
-        self.seat = None;
+        self.member = None;
         self.ws.close(code, reason, &mut self.output);
     }
 
-    /// Does what is due.
-    fn look_at_the_clock(&mut self, now: Instant) -> io::Result<()> {
+    /// Handles deadlines that have passed.
+    fn handle_deadlines(&mut self, now: Instant) -> io::Result<()> {
         self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
         if self.join_by().is_some_and(|join_by| join_by <= now) {
             self.close(CloseCode::TIMEOUT, "join a room");
         }
         if self.output.is_empty() {
-            self.take_by = None;
-        } else if *self.take_by.get_or_insert(now + STALL) <= now {
-            // A Close would wait behind the rest.
+            self.read_by = None;
+        } else if *self.read_by.get_or_insert(now + STALL) <= now {
+            // A Close would have to wait for the bytes before it.
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(())
     }
 
-    /// When to do so again at the latest.
-    fn wake_at(&self) -> Instant {
-        let soonest = [self.timers.poll_timeout(), self.join_by(), self.take_by].into_iter().flatten().min();
+    /// The next deadline.
+    fn next_deadline(&self) -> Instant {
+        let soonest = [self.timers.poll_timeout(), self.join_by(), self.read_by].into_iter().flatten().min();
         soonest.unwrap_or_else(|| Instant::now() + STALL)
     }
 
     fn join_by(&self) -> Option<Instant> {
-        (self.seat.is_none() && self.ws.state() == State::Open).then_some(self.join_by)
+        (self.member.is_none() && self.ws.state() == State::Open).then_some(self.join_by)
     }
 }
 
-/// What comes next in the room; nothing ever, outside one.
-async fn next(seat: &mut Option<Seat>) -> Result<PreparedMessage, Unheard> {
-    match seat {
-        Some(seat) => seat.next().await,
+/// The next message in the room; waits forever if there is no room.
+async fn next(member: &mut Option<Member>) -> Result<PreparedMessage, MissedMessages> {
+    match member {
+        Some(member) => member.next().await,
         None => std::future::pending().await,
     }
 }
 
-/// So many messages at once, then so many a second.
-struct Allowance {
-    most: f64,
-    a_second: f64,
+/// A rate limit: `burst` messages at once, then `per_second`.
+struct RateLimit {
+    burst: f64,
+    per_second: f64,
     left: f64,
     counted: Instant,
 }
 
-impl Allowance {
-    fn full(most: f64, a_second: f64, now: Instant) -> Self {
-        Self { most, a_second, left: most, counted: now }
+impl RateLimit {
+    fn full(burst: f64, per_second: f64, now: Instant) -> Self {
+        Self { burst, per_second, left: burst, counted: now }
     }
 
-    /// Whether one more may pass.
-    fn take(&mut self, now: Instant) -> bool {
-        let grown = self.left + self.a_second * (now - self.counted).as_secs_f64();
+    /// Counts one more message; returns whether it is allowed.
+    fn allow(&mut self, now: Instant) -> bool {
+        let refilled = self.left + self.per_second * (now - self.counted).as_secs_f64();
         self.counted = now;
-        let may_pass = grown >= 1.0;
-        self.left = grown.min(self.most) - f64::from(u8::from(may_pass));
+        let may_pass = refilled >= 1.0;
+        self.left = refilled.min(self.burst) - f64::from(u8::from(may_pass));
         may_pass
     }
 }

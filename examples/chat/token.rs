@@ -1,4 +1,4 @@
-//! [`Tokens`]: signed names, so that no node must remember who logged in.
+//! [`Tokens`]: signed names, so that nodes need not remember logins.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::Error;
 
-/// How long a token is valid.
+/// The lifetime of a token.
 const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Issues and checks tokens: `NAME.EXPIRY.SIGNATURE`, where the name is base64 and the signature is HMAC-SHA-256 of the
@@ -59,7 +59,7 @@ pub(crate) fn random_secret() -> Result<Secret, Error> {
     Ok(secret)
 }
 
-/// A node name that no other node has.
+/// A random node name, so that no two nodes share one.
 pub(crate) fn random_name() -> Result<String, Error> {
     Ok(format!("{:08x}", getrandom::u32()?))
 }

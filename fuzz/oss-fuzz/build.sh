@@ -1,5 +1,5 @@
 #!/bin/bash -eu
-# Puts every fuzz target into $OUT, each with its corpus and its dictionary, as OSS-Fuzz expects them.
+# Puts every fuzz target into $OUT, with its corpus and dictionary, as OSS-Fuzz expects.
 
 cd "$SRC/websocket-proto/fuzz"
 cargo fuzz build -O --debug-assertions

@@ -1,4 +1,4 @@
-//! The committed corpora show every intended difference to other implementations, and no other.
+//! Checks that the committed corpora show every intended difference from other implementations, and no other.
 
 #![cfg(feature = "peers")]
 
@@ -9,24 +9,24 @@ use std::path::Path;
 use websocket_proto_fuzz::differential::{Difference, SOCKUDO, TUNGSTENITE, against_sockudo, against_tungstenite};
 
 #[test]
-fn tungstenite_differs_as_intended() {
+fn tungstenite_shows_exactly_the_intended_differences() {
     check("against_tungstenite", against_tungstenite, TUNGSTENITE);
 }
 
 #[test]
-fn sockudo_differs_as_intended() {
+fn sockudo_shows_exactly_the_intended_differences() {
     check("against_sockudo", against_sockudo, SOCKUDO);
 }
 
-/// A difference that no input shows may be gone: a newer peer can have fixed it.
+/// Each difference must appear: one that no input shows may be gone, if a newer peer has fixed it.
 fn check(target: &str, compare: fn(&[u8]) -> Vec<&'static str>, intended: &[Difference]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the list is there");
+    let list = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the list");
     let (mut seen, mut inputs) = (BTreeSet::new(), 0);
-    for entry in fs::read_dir(root.join("corpus").join(target)).expect("there is a corpus") {
-        let path = entry.expect("it can be read").path();
+    for entry in fs::read_dir(root.join("corpus").join(target)).expect("a corpus") {
+        let path = entry.expect("a directory entry").path();
         println!("{}", path.display());
-        seen.extend(compare(&fs::read(path).expect("it can be read")));
+        seen.extend(compare(&fs::read(path).expect("a readable file")));
         inputs += 1;
     }
     assert!(inputs > 0);

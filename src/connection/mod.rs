@@ -1,40 +1,39 @@
-//! [`Connection`]: the states of RFC 6455 and who may do what in each. No byte that comes in is looked at in this file,
-//! but in those beside it: `opening` until the handshake is over, `receive` for everything after that, with `hot` for
-//! the short way of most of it, `data` and `control` for the two sorts of frames. The others: `send` for what the
-//! application sends, `by_reference` for what of it is not copied, `timeout` for a peer that takes too long,
-//! `compression` for permessage-deflate, `ending` for the state and the last event, `held` for what is on the heap,
-//! `reading` for how far a frame has come.
+//! [`Connection`]: the state machine. It alone knows both directions, and changes only in `state.rs`.
+//!
+//! | file | content |
+//! |---|---|
+//! | `state.rs` | the states, and every transition |
+//! | `receive.rs` | input to events: the handshake, then the [`Receiver`] |
+//! | `send.rs` | the application's messages, pings and Close, to the [`Sender`] |
+//! | `accept.rs` | the application's answer to the opening request |
+//! | `handshake.rs` | the opening handshake over HTTP/1.1 |
+//! | `heap.rs` | state that an idle server does not have |
 
-mod by_reference;
-#[cfg(feature = "deflate")]
-mod compression;
-mod control;
-mod data;
-mod ending;
-mod held;
-mod hot;
-mod opening;
-mod reading;
+mod accept;
+mod handshake;
+mod heap;
 mod receive;
 mod send;
-mod timeout;
+mod state;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::close::CloseCode;
+use crate::close_code::CloseStatus;
 use crate::config::Config;
-use crate::counters::{Counters, Traffic};
-#[cfg(feature = "deflate")]
-use crate::deflate::Agreed;
-use crate::frame::Opcode;
+use crate::counters::Counters;
 use crate::handshake::{ClientRequest, Negotiated, RequestError};
 use crate::mask::MaskKeys;
 use crate::output::Output;
+use crate::receiver::Receiver;
+use crate::role::Role;
+use crate::sender::{Sender, SenderState};
 
-use held::Held;
-use opening::Opening;
-use reading::Reading;
+use handshake::Handshake;
+use heap::{Heap, PhaseState};
+use state::Phase;
+
+pub use state::State;
 
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///
@@ -105,89 +104,24 @@ use reading::Reading;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    /// Whether the next byte is anything but the first of a frame between messages: what is not busy may take the
-    /// hot path.
-    busy: bool,
+    /// Whether the next byte starts a frame, and no message is in progress. Only then may `receive` take the fast path.
+    fast_path: bool,
     role: Role,
     phase: Phase,
-    close_sent: bool,
     browser_rules: bool,
-    /// The length of the opening handshake that was received.
-    opening_len: u32,
     max_pending_pong_bytes: u32,
-    max_fragments: u32,
-    max_frame_size: u32,
-    max_output: u32,
-    /// 0 if messages are delivered whole.
-    part_size: u32,
-    #[cfg(feature = "deflate")]
-    agreed: Option<Agreed>,
-    max_message_size: usize,
-    /// Bytes consumed since the connection began.
-    position: u64,
-    reading: Reading,
-    counts: Counts,
-    held: Option<Box<Held>>,
+    receiver: Receiver,
+    sender: Sender,
+    heap: Option<Box<Heap>>,
 }
 
-/// Which side of the connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Answers the opening request; receives masked frames and sends unmasked ones.
-    Server,
-    /// Sends the opening request; sends masked frames and receives unmasked ones.
-    Client,
-}
-
-/// The WebSocket API's `readyState`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum State {
-    /// The opening handshake is not over.
-    Connecting = 0,
-    /// Messages can be sent.
-    Open = 1,
-    /// A Close was sent or received, or the connection [is over](Connection::is_closed); the last event has not been
-    /// given yet.
-    Closing = 2,
-    /// The last event, [`Event::Closed`](crate::Event::Closed), was given.
-    Closed = 3,
-}
-
-/// What the bytes coming in are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// HTTP.
-    Opening,
-    /// Frames, until the peer's Close.
-    Frames,
-    /// Nothing any more: a client has both Closes behind it and waits for the server to close the transport.
-    Draining,
-    /// Nothing any more: the connection is over, and the last event has not been given yet.
-    Ending,
-    /// Nothing any more: the last event was given.
-    Ended,
-}
-
-/// What [`Counters`] does not know otherwise.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    received_messages: u64,
-    received_bytes: u64,
-    sent_messages: u64,
-    sent_bytes: u64,
-    sent_wire: u64,
-    received_pings: u32,
-    sent_pings: u32,
-}
-
-/// # Making one
+/// # Constructors
 impl Connection {
     /// A server, waiting for the HTTP/1.1 request that opens the connection.
     #[must_use]
     pub fn server(config: Config) -> Self {
         let mut server = Self::new(Role::Server, &config, None);
-        server.held().opening = Some(Box::new(Opening::new(config, opening::Stage::Request)));
+        server.heap().phase = PhaseState::Handshake(Box::new(Handshake::server(config)));
         server
     }
 
@@ -209,7 +143,7 @@ impl Connection {
         let handshake = request.upgrade(&config, keys.nonce())?;
         handshake.write_http1(output);
         let mut client = Self::new(Role::Client, &config, Some(keys));
-        client.held().opening = Some(Box::new(Opening::new(config, opening::Stage::Response(handshake.into_offer()))));
+        client.heap().phase = PhaseState::Handshake(Box::new(Handshake::client(config, handshake.into_offer())));
         Ok(client)
     }
 
@@ -247,38 +181,25 @@ impl Connection {
     pub fn upgraded(role: Role, negotiated: Negotiated, config: Config, seed: [u8; 32]) -> Self {
         let keys = (role == Role::Client).then(|| MaskKeys::from_seed(seed));
         let mut connection = Self::new(role, &config, keys);
-        connection.open(negotiated);
-        connection.note_busy();
+        connection.on_opened(negotiated);
         connection
     }
 
     fn new(role: Role, config: &Config, keys: Option<MaskKeys>) -> Self {
-        // Twice this is what a buffer may grow to, and no allocation is larger than `isize::MAX`.
-        let gathered = if config.part_size == 0 { isize::MAX as usize / 4 } else { usize::MAX };
         Self {
-            busy: true,
+            fast_path: false,
             role,
-            phase: Phase::Opening,
-            close_sent: false,
+            phase: Phase::Handshake,
             browser_rules: config.browser_rules,
-            opening_len: 0,
             max_pending_pong_bytes: config.max_pending_pong_bytes,
-            max_fragments: config.max_fragments,
-            max_frame_size: config.max_frame_size,
-            max_output: config.max_output,
-            part_size: config.part_size,
-            #[cfg(feature = "deflate")]
-            agreed: None,
-            max_message_size: config.max_message_size.min(gathered),
-            position: 0,
-            reading: Reading::default(),
-            counts: Counts::default(),
-            held: keys.map(|keys| Box::new(Held { keys: Some(keys), ..Held::default() })),
+            receiver: Receiver::new(role == Role::Server, config),
+            sender: Sender::new(config),
+            heap: keys.map(|keys| Box::new(Heap { sender: SenderState::with_keys(keys), ..Heap::default() })),
         }
     }
 }
 
-/// # What is known
+/// # Getters
 impl Connection {
     /// Server or client.
     #[must_use]
@@ -289,7 +210,7 @@ impl Connection {
     /// The subprotocol in use, once the connection is open.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.held.as_ref()?.subprotocol.as_deref()
+        self.heap.as_ref()?.subprotocol.as_deref()
     }
 
     /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
@@ -311,32 +232,16 @@ impl Connection {
     /// }
     /// ```
     pub fn recycle(&mut self, buffer: Vec<u8>) {
-        let is_gathering = self.part_size == 0 && self.message().is_some();
-        if !is_gathering && self.phase == Phase::Frames && buffer.capacity() > 0 {
-            self.held().spare = buffer;
+        let is_reassembling = self.receiver.is_reassembling_whole(&self.heap);
+        if !is_reassembling && self.receives_frames() && buffer.capacity() > 0 {
+            self.heap().receiver.recycle(buffer);
         }
     }
 
     /// What has gone over the connection since it opened.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let Counts { received_messages, received_bytes, sent_messages, sent_bytes, sent_wire, .. } = self.counts;
-        // Until it is open, all that is consumed is the opening.
-        let opening = if self.phase == Phase::Opening { self.position } else { self.opening_len.into() };
-        Counters {
-            received: Traffic {
-                messages: received_messages,
-                message_bytes: received_bytes,
-                wire_bytes: self.position.saturating_sub(opening),
-                pings: self.counts.received_pings,
-            },
-            sent: Traffic {
-                messages: sent_messages,
-                message_bytes: sent_bytes,
-                wire_bytes: sent_wire,
-                pings: self.counts.sent_pings,
-            },
-        }
+        Counters { received: self.receiver.traffic(), sent: self.sender.traffic() }
     }
 
     /// The WebSocket API's `bufferedAmount`: the bytes of messages, without headers and before compression, that were
@@ -347,40 +252,66 @@ impl Connection {
     /// for those.
     #[must_use]
     pub fn buffered_amount(&self, output: &Output) -> u64 {
-        let unsent = self.held.as_ref().map_or(0, |held| held.unsent);
+        let unsent = self.heap.as_ref().map_or(0, |heap| heap.unsent);
         output.buffered_amount().saturating_add(unsent)
     }
-}
 
-/// # Moving on
-impl Connection {
-    fn open(&mut self, negotiated: Negotiated) {
-        self.phase = Phase::Frames;
-        self.opening_len = u32::try_from(self.position).unwrap_or(u32::MAX);
-        if negotiated.subprotocol.is_some() {
-            self.held().subprotocol = negotiated.subprotocol;
-        }
-        #[cfg(feature = "deflate")]
-        {
-            self.agreed = negotiated.deflate;
-        }
+    /// The status and the reason (at most 123 bytes) of the peer's Close frame; `None` until it was received. The status
+    /// is a code or [`NoStatus`](CloseStatus::NoStatus).
+    ///
+    /// In both roles it is known from the moment when the frame is received, and still after
+    /// [`Event::Closed`](crate::Event::Closed) was reported: a connection that ended by the peer's Close keeps some 240
+    /// bytes, and the reason, until it is dropped. A Close frame that breaks a rule is a fault and does not count.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{CloseCode, CloseStatus, Config, Connection, Event, Input, Output, Role};
+    ///
+    /// let mut client = Connection::upgraded(Role::Client, Negotiated::default(), Config::new(), [7; 32]);
+    /// assert_eq!(client.received_close(), None);
+    /// let mut read = *b"\x88\x05\x03\xe9bye";
+    /// let event = client.receive(&mut Input::new(&mut read), &mut Output::new());
+    /// let status = CloseStatus::Code(CloseCode::GOING_AWAY);
+    /// assert_eq!(event, Some(Event::CloseReceived { status, reason: "bye".into() }));
+    /// assert_eq!(client.received_close(), Some((status, "bye")));
+    /// ```
+    #[must_use]
+    pub fn received_close(&self) -> Option<(CloseStatus, &str)> {
+        self.heap.as_ref()?.closed()?.received_close()
     }
 
-    /// Puts a Close frame, once (RFC 6455 §5.5.1), with the code and then the reason in its body.
-    fn put_close(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
-        if self.close_sent {
-            return;
-        }
-        self.close_sent = true;
-        let mut body = [0; 125];
-        let mut len = 0;
-        let code = code.map(|code| code.get().to_be_bytes());
-        for byte in code.iter().flatten().chain(reason.as_bytes()) {
-            if let Some(place) = body.get_mut(len) {
-                *place = *byte;
-                len += 1;
-            }
-        }
-        self.put_frame(true, Opcode::Close, body.get(..len).unwrap_or_default(), output);
+    /// Bytes consumed since the connection began.
+    pub(crate) fn position(&self) -> u64 {
+        let handshake = self.heap.as_ref().and_then(|heap| heap.handshake());
+        handshake.map_or(self.receiver.position(), Handshake::position)
+    }
+
+    /// Whether permessage-deflate is in use: with [`Config::deflate`], and if the peer agreed.
+    ///
+    /// # Examples
+    /// ```
+    /// use bytes::Buf;
+    /// use websocket_proto::handshake::parse_extended_connect;
+    /// use websocket_proto::{Accept, ClientRequest, Config, Connection, Deflate, Output, Role};
+    ///
+    /// let config = Config::new().deflate(Deflate::new());
+    /// let handshake = ClientRequest::new("wss://example.com/").extended_connect(&config)?;
+    /// let request = parse_extended_connect(handshake.headers().iter())?;
+    /// let (_, negotiated) = request.accept(&Accept::new(), &config)?;
+    /// assert!(negotiated.uses_deflate());
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, negotiated, config, [0; 32]);
+    /// assert!(server.uses_deflate());
+    /// let mut output = Output::new();
+    /// server.send_text(&"na ".repeat(100), &mut output)?;
+    /// assert_eq!(output.chunk()[0], 0xc1, "FIN, RSV1, text: compressed");
+    /// assert!(output.len() < 20);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn uses_deflate(&self) -> bool {
+        self.sender.uses_deflate()
     }
 }

@@ -1,244 +1,172 @@
-//! Frames coming in: what is unusual about them, and what is wrong. Whole messages go a short way, in `hot`. Nothing
-//! goes out from here but the Close of a connection that failed.
+//! Receiving: what the [`Receiver`](crate::receiver::Receiver) and the handshake find in the input becomes events,
+//! answers and transitions.
 
-use core::ops::ControlFlow::{self, Break, Continue};
-
-use super::reading::{Frame, Reading};
-use super::{Connection, Phase, Role};
-use crate::close::Closed;
-use crate::error::{ConnectionError, Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
+use super::Connection;
+use super::handshake::Progress;
+use super::heap::PhaseState;
+use super::state::Phase;
+use crate::error::Fault;
 use crate::event::Event;
-use crate::frame::{FrameHeader, HeaderChecks, HeaderParser, MASK, Opcode, RSV, RSV1};
 use crate::input::Input;
-use crate::message::Message;
 use crate::output::Output;
-
-/// What one step brought: go on, or come back with this.
-pub(super) type Step<'i> = Result<ControlFlow<Option<Event<'i>>>, Fault>;
+use crate::receiver::Received;
 
 /// # Receiving
 impl Connection {
-    /// Takes bytes that were read from the transport and returns the next event, or `None` when every byte is
-    /// consumed. What has to be answered, a ping, a Close or a fault, is answered in `output`.
+    /// Receives bytes that were read from the transport, and returns the next event; `None` when every byte is
+    /// consumed. Answers to the peer (a response, a pong, a Close) are added to `output`.
     ///
-    /// Call it until it returns `None`. After [`Event::Closed`] it consumes whatever comes and says nothing.
+    /// Call it until it returns `None`. After [`Event::Closed`] it consumes every input and returns `None`.
     ///
     /// # Backpressure
-    /// Only read more while [`output.len()`](Output::len) is below a limit of your choosing.
+    /// Read more from the transport only while [`output.len()`](Output::len) is below a limit of your choice.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "an event is not to go through memory; what is rare is a call")]
+    #[expect(clippy::inline_always, reason = "the caller gets the event in registers; rare cases are calls")]
     pub fn receive<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        if !self.busy
-            && let Some(event) = self.receive_whole(input, output)
-        {
-            return Some(event);
+        if self.fast_path {
+            if let Some(event) = self.receiver.take_message(&mut self.heap, input) {
+                return Some(event);
+            }
+            return self.receive_rest(input, output);
         }
-        self.receive_more(input, output)
+        self.receive_slow(input, output)
     }
 
-    /// Takes the end of the stream: the transport was closed by the peer, or failed in reading or in writing, or the
-    /// caller gives up waiting.
+    /// The end of the stream: the peer closed the transport, reading or writing failed, or the caller stops waiting.
     ///
-    /// Call it until it returns `None`, which is once more after [`Event::Rejected`]. Nothing more is sent.
+    /// Call it until it returns `None`. Nothing more is sent.
     pub fn receive_eof(&mut self) -> Option<Event<'static>> {
-        // What came before the end and is not delivered, as while the request was with the caller, goes first; answers
-        // have nowhere to go.
-        let sent = self.counts.sent_wire;
+        // Undelivered early data comes first. The answers to it cannot be sent, and are not counted.
+        let sender = self.sender.clone();
         let undelivered = self.receive_any(&mut Input::default(), &mut Output::new());
-        self.counts.sent_wire = sent;
+        self.sender = sender;
         if undelivered.is_some() {
             return undelivered;
         }
-        match self.phase {
-            Phase::Opening => return self.opening_eof(),
-            // RFC 6455 §7.1.5: "If _The WebSocket Connection is Closed_ and no Close control frame was received by the
-            // endpoint (such as could occur if the underlying transport connection is lost), _The WebSocket Connection
-            // Close Code_ is considered to be 1006."
-            // §7.2.1: "If at any point the underlying transport layer connection is unexpectedly lost, the client MUST
-            // _Fail the WebSocket Connection_."
-            Phase::Frames => self.end(Closed::failed(ConnectionError::TransportLost)),
-            Phase::Draining => self.phase = Phase::Ending,
-            Phase::Ending | Phase::Ended => {}
+        self.on_eof();
+        self.report_end()
+    }
+
+    /// After the fast path: the end of the input, a message that was begun, or anything else.
+    #[inline(never)]
+    fn receive_rest<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if input.is_empty() && self.receiver.is_between_frames() {
+            self.free_heap_if_unused();
+            return None;
+        }
+        self.refresh_fast_path();
+        self.receive_slow(input, output)
+    }
+
+    /// Without the fast path.
+    #[inline(never)]
+    fn receive_slow<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        if !self.receiver.is_reassembling() {
+            self.receive_any(input, output)
+        } else if self.receiver.append_short_read(&mut self.heap, input) {
+            None
+        } else {
+            self.continue_message(input, output)
+        }
+    }
+
+    /// More bytes of a message that is reassembled, and what follows the message.
+    #[inline(never)]
+    fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        match self.receiver.continue_message(&mut self.heap, input) {
+            Ok(Some(event)) if !self.discards_messages() => {
+                // The message is complete, and delivered whole; early data is left only between frames.
+                self.set_fast_path(true);
+                Some(event)
+            }
+            Ok(None) if input.is_empty() && self.receiver.is_reassembling() => None,
+            Ok(_) => self.receive_any(input, output),
+            Err(fault) => Some(self.fail(fault, input, output)),
+        }
+    }
+
+    /// Any input, in any state.
+    #[inline(never)]
+    fn receive_any<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        let event = match self.phase {
+            Phase::Handshake => self.receive_handshake(input, output),
+            Phase::Open | Phase::CloseSent => {
+                let event = self.receive_early_data(output);
+                if event.is_some() { event } else { self.receive_frames(input, output) }
+            }
+            Phase::Draining | Phase::Ended | Phase::Reported => None,
+        };
+        if event.is_some() {
+            self.refresh_fast_path();
+            return event;
+        }
+        // Not if there is an event: a buffer that is recycled would need the heap again.
+        self.free_heap_if_unused();
+        self.refresh_fast_path();
+        if !self.receives_frames() && self.phase != Phase::Handshake {
+            // RFC 6455 §5.5.1, §7.1.7: everything after a Close, or after the connection was failed, is discarded.
+            input.consume_all();
         }
         self.report_end()
     }
-}
 
-/// # The long way
-impl Connection {
-    #[inline(never)]
-    pub(super) fn receive_any<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        let event = loop {
-            match self.phase {
-                Phase::Opening => break self.receive_opening(input, output),
-                Phase::Frames if self.opening().is_some() => {
-                    let event = self.receive_held(output);
-                    if event.is_some() {
-                        break event;
-                    }
-                }
-                Phase::Frames => break self.receive_frames(input, output),
-                // RFC 6455 §5.5.1, §7.1.7: whatever comes after a Close, or after the connection was failed, is
-                // discarded.
-                Phase::Draining | Phase::Ending | Phase::Ended => {
-                    input.consume_all();
-                    break self.report_end();
-                }
+    fn receive_handshake<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        match self.heap.as_mut()?.handshake_mut()?.receive(input)? {
+            Progress::Request(request) => return Some(Event::Request(request)),
+            Progress::Opened(response, negotiated) => {
+                self.on_opened(negotiated);
+                return Some(Event::Open(response));
             }
-        };
-        self.note_busy();
-        // Not before: a buffer that is given back would need the place again.
-        if event.is_none() {
-            self.tidy();
+            Progress::Rejected(rejection) => self.on_rejected(rejection),
+            Progress::Invalid(error) => self.on_handshake_error(error, output),
+        }
+        self.report_end()
+    }
+
+    /// Receives bytes that arrived before the request was accepted.
+    fn receive_early_data(&mut self, output: &mut Output) -> Option<Event<'static>> {
+        let mut early_data = self.heap.as_mut()?.take_early_data()?;
+        let mut input = Input::new(early_data.rest());
+        let event = self.receive_frames(&mut input, output).map(Event::into_owned);
+        let left = input.len();
+        if left > 0 && self.receives_frames() {
+            early_data.deliver_up_to(left);
+            self.heap().phase = PhaseState::EarlyData(early_data);
         }
         event
     }
 
-    pub(super) fn note_busy(&mut self) {
-        let between_frames = matches!(&self.reading, Reading::Header(header) if header.buffered() == 0);
-        let discarding = self.browser_rules && self.close_sent;
-        let is_idle = self.phase == Phase::Frames
-            && between_frames
-            && self.held.as_ref().is_none_or(|held| held.message.is_none() && held.opening.is_none());
-        // Parts are no whole messages, however short.
-        self.busy = !is_idle || discarding || self.part_size > 0;
-    }
-
-    pub(super) fn take<'i>(&mut self, input: &mut Input<'i>, count: usize) -> &'i mut [u8] {
-        let taken = input.consume(count);
-        self.position = self.position.saturating_add(taken.len() as u64);
-        taken
-    }
-
-    pub(super) fn receive_frames<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
-        while self.phase == Phase::Frames {
-            let step = match self.reading {
-                Reading::Header(header) => self.read_header(header, input),
-                Reading::Payload(frame) if frame.opcode.is_control() => self.read_control(frame, input, output),
-                Reading::Payload(frame) => self.read_data(frame, input, output),
+    /// Receives frames, and answers control frames.
+    fn receive_frames<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        while self.receives_frames() {
+            let received = match self.receiver.receive(&mut self.heap, input, output.codecs()) {
+                Ok(received) => received?,
+                Err(fault) => return Some(self.fail(fault, input, output)),
             };
-            match step {
-                Ok(Continue(())) => {}
-                Ok(Break(event)) => return event,
-                Err(error) => return Some(self.fail(error, input, output)),
-            }
+            return match received {
+                Received::Message(_) if self.discards_messages() => continue,
+                Received::Message(event) => Some(event),
+                Received::Ping(payload) => {
+                    // RFC 6455 §5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
+                    // data" as found in the message body of the Ping frame being replied to."
+                    let budget = self.max_pending_pong_bytes as usize;
+                    self.sender.write_pong(&payload, budget, &mut self.heap, output);
+                    Some(Event::Ping(payload))
+                }
+                Received::Pong(payload) => Some(Event::Pong(payload)),
+                Received::Close(payload) => match self.on_close_received(&payload, output) {
+                    Ok(event) => event,
+                    Err(error) => Some(self.fail(error.into(), input, output)),
+                },
+            };
         }
-        input.consume_all();
         None
     }
 
-    /// RFC 6455 §7.1.7, _Fail the WebSocket Connection_: "the endpoint SHOULD send a Close frame with an appropriate
-    /// status code before proceeding to _Close the WebSocket Connection_".
-    /// And: "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame) from the
-    /// remote endpoint after being instructed to _Fail the WebSocket Connection_."
+    /// Nothing after a fault is read.
     #[cold]
-    pub(super) fn fail(&mut self, fault: Fault, input: &mut Input<'_>, output: &mut Output) -> Event<'static> {
-        if fault != Fault::OutOfMemory || self.make_room_for_close(output).is_ok() {
-            self.put_close(Some(fault.close_code()), "", output);
-        }
-        self.stop();
-        self.release();
+    fn fail(&mut self, fault: Fault, input: &mut Input<'_>, output: &mut Output) -> Event<'static> {
         input.consume_all();
-        Event::Closed(fault.into())
+        self.on_error(fault, output)
     }
-
-    fn make_room_for_close(&mut self, output: &mut Output) -> Result<(), OutOfMemory> {
-        const CODE_LEN: usize = 2;
-
-        if let Some(held) = &mut self.held {
-            held.free_memory();
-        }
-        output.try_reserve(FrameHeader::MAX_LEN + CODE_LEN)
-    }
-
-    fn read_header<'i>(&mut self, mut header: HeaderParser, input: &mut Input<'i>) -> Step<'i> {
-        let (offset, before) = (self.position.saturating_sub(header.buffered() as u64), input.len());
-        let parsed = header.parse(input, self).map_err(|kind| ProtocolError { kind, offset });
-        self.position = self.position.saturating_add((before - input.len()) as u64);
-        if let Some(parsed) = parsed? {
-            self.start_frame(parsed);
-            return Ok(Continue(()));
-        }
-        self.reading = Reading::Header(header);
-        Ok(Break(None))
-    }
-
-    #[inline]
-    fn start_frame(&mut self, header: FrameHeader) {
-        let FrameHeader { fin, rsv, opcode, mask, payload_len: remaining } = header;
-        let key = mask.unwrap_or_default();
-        self.reading =
-            Reading::Payload(Frame { opcode, fin, compressed: rsv != 0, is_gathered: false, key, remaining });
-    }
-}
-
-impl HeaderChecks for Connection {
-    /// What the first two bytes show to be wrong on this connection, at this point.
-    fn check_sequence(&self, first: u8, second: u8) -> Result<(), ProtocolErrorKind> {
-        // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated extensions defines the meaning of
-        // such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_."
-        let opcode = Opcode::new(first & 0xf);
-        #[cfg(feature = "deflate")]
-        let defined = if self.marks_compressed(opcode) { RSV1 } else { 0 };
-        #[cfg(not(feature = "deflate"))]
-        let defined = 0;
-        if first & RSV & !defined != 0 {
-            return Err(ProtocolErrorKind::ReservedBits);
-        }
-        // RFC 6455 §5.1: "The server MUST close the connection upon receiving a frame that is not masked." "A client
-        // MUST close a connection if it detects a masked frame."
-        match (self.role, second & MASK != 0) {
-            (Role::Server, false) => return Err(ProtocolErrorKind::NotMasked),
-            (Role::Client, true) => return Err(ProtocolErrorKind::Masked),
-            _ => {}
-        }
-        // RFC 6455 §5.4: a message is a first frame and continuations, and messages are not interleaved.
-        match (opcode, self.message()) {
-            (Some(Opcode::Continuation), None) => Err(ProtocolErrorKind::UnexpectedContinuation),
-            (Some(Opcode::Text | Opcode::Binary), Some(_)) => Err(ProtocolErrorKind::MissingContinuation),
-            (Some(Opcode::Continuation), Some(message)) if message.frames() >= self.max_fragments => {
-                Err(ProtocolErrorKind::TooManyFragments)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// RFC 6455 §10.4: limits on the frame and on the message, which the header alone can be seen to exceed.
-    fn check_limits(&self, first: u8, len: u64) -> Result<(), ProtocolErrorKind> {
-        if Opcode::new(first & 0xf).is_some_and(Opcode::is_control) {
-            return Ok(());
-        }
-        let limit = self.message_limit();
-        let under_way = self.message();
-        let (gathered, limit) = if first & RSV1 != 0 || under_way.is_some_and(Message::is_compressed) {
-            // What a compressed message comes to is seen when it is decompressed. Honest DEFLATE is hardly longer than
-            // that, but for what flushes each fragment; blocks without content could go on for ever.
-            let flushes = under_way.map_or(0, |message| u64::from(message.frames()) * 16);
-            let most = limit.saturating_add(limit / 8).saturating_add(1 << 10).saturating_add(flushes);
-            (under_way.map_or(0, Message::compressed_len), most)
-        } else {
-            (under_way.map_or(0, Message::len), limit)
-        };
-        if len > limit.saturating_sub(gathered) {
-            Err(ProtocolErrorKind::MessageTooBig)
-        } else if self.max_frame_size < u32::MAX && len > self.max_frame_size.into() {
-            Err(ProtocolErrorKind::FrameTooBig)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Connection {
-    /// Takes and unmasks what is there of the payload, up to `most` bytes.
-    pub(super) fn take_payload<'i>(&mut self, frame: &mut Frame, most: usize, input: &mut Input<'i>) -> &'i mut [u8] {
-        let payload = self.take(input, usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(most));
-        frame.unmask(0, payload);
-        frame.advance(payload.len());
-        payload
-    }
-}
-
-pub(super) fn invalid_utf8(start: u64, index: usize) -> ProtocolError {
-    ProtocolError { kind: ProtocolErrorKind::InvalidUtf8, offset: start.saturating_add(index as u64) }
 }

@@ -1,14 +1,15 @@
-//! Messages and control frames going out; of what came in, nothing counts here but the state it led to.
+//! Sending: the application's messages, pings and Close. Each is checked against the state, and then written by the
+//! [`Sender`](crate::sender::Sender).
 
-use super::held::Sending;
-use super::{Connection, Phase, Role, State};
-use crate::close::{CloseCode, Closed, ScriptCloseError, check_script_close, cut_reason};
-use crate::error::{ConnectionError, SendError};
-use crate::frame::{EncodedHeader, FrameHeader, Opcode};
-use crate::mask::MaskKeys;
+use bytes::Bytes;
+
+use super::{Connection, Phase};
+use crate::close_code::{CloseCode, ScriptCloseError, check_script_close, cut_reason};
+use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;
-use crate::utf8::Utf8Stream;
+use crate::sender::{MAX_CONTROL_LEN, PreparedMessage, Sender};
+use crate::utf8;
 
 /// # Sending
 /// A message goes into the output as one frame at once. `Err` means that nothing did.
@@ -20,7 +21,7 @@ impl Connection {
     /// [`Config::max_output`](crate::Config::max_output) would wait.
     #[inline]
     pub fn send_text(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Text, text.as_bytes(), self.deflates(text.len()), output)
+        self.send_message(MessageKind::Text, text.as_bytes(), self.sender.compresses(text.len()), output)
     }
 
     /// Sends a binary message.
@@ -29,7 +30,7 @@ impl Connection {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Binary, data, self.deflates(data.len()), output)
+        self.send_message(MessageKind::Binary, data, self.sender.compresses(data.len()), output)
     }
 
     /// Sends the next fragment of a message, `fin` for the last: for messages whose length is not known, or that are
@@ -63,7 +64,7 @@ impl Connection {
         fin: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        self.send_next(kind, payload, fin, true, output)
+        self.send_next_fragment(kind, payload, fin, true, output)
     }
 
     /// Sends a text message uncompressed whatever was agreed, for instance because it carries a secret beside what
@@ -81,7 +82,7 @@ impl Connection {
     /// }
     /// ```
     pub fn send_text_uncompressed(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Text, text.as_bytes(), false, output)
+        self.send_message(MessageKind::Text, text.as_bytes(), false, output)
     }
 
     /// Sends a binary message uncompressed whatever was agreed.
@@ -97,7 +98,7 @@ impl Connection {
     /// }
     /// ```
     pub fn send_binary_uncompressed(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_whole(Opcode::Binary, data, false, output)
+        self.send_message(MessageKind::Binary, data, false, output)
     }
 
     /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for
@@ -121,7 +122,7 @@ impl Connection {
         fin: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
-        self.send_next(kind, payload, fin, false, output)
+        self.send_next_fragment(kind, payload, fin, false, output)
     }
 
     /// Sends a ping, to which the peer has to answer with a pong of the same payload.
@@ -133,7 +134,7 @@ impl Connection {
     /// [`Config::max_output`](crate::Config::max_output) would wait.
     pub fn ping(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
         self.check_control(payload, output)?;
-        self.put_ping(payload, output);
+        self.write_ping(payload, output);
         Ok(())
     }
 
@@ -143,231 +144,61 @@ impl Connection {
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
         self.check_control(payload, output)?;
-        self.put_frame(true, Opcode::Pong, payload, output);
+        self.sender.write_unsolicited_pong(payload, &mut self.heap, output);
         Ok(())
     }
+}
 
-    /// Puts a ping: one that was checked, or that of [`Timers`](crate::Timers) while the connection is open.
-    pub(crate) fn put_ping(&mut self, payload: &[u8], output: &mut Output) {
-        self.put_frame(true, Opcode::Ping, payload, output);
-        self.counts.sent_pings = self.counts.sent_pings.saturating_add(1);
-    }
-
-    /// The next fragment, if it may be sent.
-    fn send_next(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        fin: bool,
-        compress: bool,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        if let Err(error) = self.check_open().and_then(|()| self.check_room(payload.len(), output)) {
-            return self.not_sent(error, payload.len());
-        }
-        let mut sending = match self.sending() {
-            Some(sending) => sending,
-            None => Sending {
-                kind,
-                text: Utf8Stream::default(),
-                compressed: compress && if fin { self.deflates(payload.len()) } else { self.uses_deflate() },
-            },
-        };
-        // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
-        // message".
-        if sending.kind != kind {
-            return Err(SendError::MessageInProgress);
-        }
+/// # Sending by reference
+/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks
+/// what it sends, and compression makes new bytes: both copy.
+impl Connection {
+    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB
+    /// or more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and if text is not UTF-8.
+    ///
+    /// # Examples
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use websocket_proto::{Connection, MessageKind, Output, SendError};
+    /// fn send_picture(picture: &Bytes, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
+    ///     ws.send_bytes(MessageKind::Binary, picture.clone(), output)
+    /// }
+    /// ```
+    pub fn send_bytes(&mut self, kind: MessageKind, payload: Bytes, output: &mut Output) -> Result<(), SendError> {
         if kind == MessageKind::Text {
-            sending.text.push(payload).map_err(|_| SendError::InvalidUtf8)?;
-            if fin && !sending.text.is_complete() {
-                return Err(SendError::InvalidUtf8);
-            }
+            utf8::check(&payload).map_err(|_| SendError::InvalidUtf8)?;
         }
-        let opcode = if self.sending().is_some() { Opcode::Continuation } else { kind.opcode() };
-        self.put_data(fin, opcode, payload, sending.compressed, output)?;
-        if !fin {
-            self.held().sending = Some(sending);
-        } else if let Some(held) = &mut self.held {
-            held.sending = None;
-            self.tidy();
+        let len = payload.len();
+        if self.sender.compresses(len) {
+            return self.send_message(kind, &payload, true, output);
         }
+        if let Err(error) = self.check_message(len, output) {
+            return self.not_sent(error, len);
+        }
+        self.sender.write_bytes(kind, payload, &mut self.heap, output);
+        self.count_buffered(len, false, output);
         Ok(())
     }
 
-    #[inline]
-    pub(super) fn send_whole(
-        &mut self,
-        opcode: Opcode,
-        payload: &[u8],
-        compress: bool,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        if let Err(error) = self.check_sending(payload.len(), output) {
-            return self.not_sent(error, payload.len());
+    /// Sends a message that was prepared for many connections: by reference, if this is a server. A frame of at most 64
+    /// bytes is copied, as a reference takes no less.
+    ///
+    /// Where messages may refer to those before them, the next compressed one starts anew: the compressor does not know
+    /// of this one.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, message: &PreparedMessage, output: &mut Output) -> Result<(), SendError> {
+        let len = message.payload().len();
+        let compress = message.may_be_compressed() && self.sender.compresses(len);
+        if let Err(error) = self.check_message(len, output) {
+            return self.not_sent(error, len);
         }
-        self.put_data(true, opcode, payload, compress, output)
-    }
-
-    /// Puts and counts a message, or a fragment of one.
-    #[inline]
-    fn put_data(
-        &mut self,
-        fin: bool,
-        opcode: Opcode,
-        payload: &[u8],
-        compress: bool,
-        output: &mut Output,
-    ) -> Result<(), SendError> {
-        if compress {
-            self.put_deflated(fin, opcode, payload, output)?;
-        } else {
-            self.put_frame(fin, opcode, payload, output);
-        }
-        self.count_sent(payload.len(), fin, compress, output);
-        Ok(())
-    }
-
-    /// Counts what was put as the last frame.
-    #[inline]
-    pub(super) fn count_sent(&mut self, bytes: usize, ends_message: bool, compressed: bool, output: &mut Output) {
-        self.counts.sent_messages = self.counts.sent_messages.wrapping_add(ends_message.into());
-        self.counts.sent_bytes = self.counts.sent_bytes.wrapping_add(bytes as u64);
-        if self.browser_rules {
-            output.count_message(bytes, compressed);
-        }
-    }
-
-    /// Whether a message of so many bytes may be sent.
-    #[inline]
-    pub(super) fn check_sending(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
-        self.check_open()?;
-        self.check_between_messages()?;
-        self.check_room(bytes, output)
-    }
-
-    /// Whether no fragmented message is being sent, or none can be any more.
-    #[inline]
-    pub(crate) fn check_between_messages(&self) -> Result<(), SendError> {
-        let is_under_way = self.held.as_ref().is_some_and(|held| held.sending.is_some());
-        if is_under_way && self.state() == State::Open { Err(SendError::MessageInProgress) } else { Ok(()) }
-    }
-
-    #[inline]
-    fn check_room(&self, bytes: usize, output: &Output) -> Result<(), SendError> {
-        if self.max_output == u32::MAX {
-            return Ok(());
-        }
-        let wanted = output.len().saturating_add(bytes).saturating_add(FrameHeader::MAX_LEN);
-        if wanted > self.max_output as usize { Err(SendError::Full) } else { Ok(()) }
-    }
-
-    /// A message that is not sent. Under browser rules that is no error, but for one that comes too early.
-    #[cold]
-    pub(super) fn not_sent(&mut self, error: SendError, bytes: usize) -> Result<(), SendError> {
-        if !self.browser_rules || !matches!(error, SendError::Closing | SendError::Full) {
-            return Err(error);
-        }
-        // WHATWG: "Any invocation of this method with a string argument that does not throw an exception must increase
-        // the bufferedAmount attribute by the number of bytes needed to express the argument as UTF-8."
-        let held = self.held();
-        held.unsent = held.unsent.saturating_add(bytes as u64);
-        // WHATWG: "If the data cannot be sent, e.g., because it would need to be buffered but the buffer is full, the
-        // user agent must flag the WebSocket as full and then close the WebSocket connection."
-        if error == SendError::Full {
-            self.end(Closed::failed(ConnectionError::Full));
-        }
-        self.tidy();
-        Ok(())
-    }
-
-    #[cold]
-    fn not_open(&self) -> SendError {
-        if self.phase == Phase::Opening { SendError::Connecting } else { SendError::Closing }
-    }
-
-    fn check_control(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
-        match self.phase {
-            Phase::Opening => return Err(SendError::Connecting),
-            Phase::Draining | Phase::Ending | Phase::Ended => return Err(SendError::Closing),
-            Phase::Frames => {}
-        }
-        // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less".
-        if payload.len() > 125 {
-            return Err(SendError::ControlFrameTooLong);
-        }
-        self.check_room(payload.len(), output)
-    }
-
-    /// RFC 6455 §6.1, 1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state". §5.5.1: "The
-    /// application MUST NOT send any more data frames after sending a Close frame."
-    #[inline]
-    fn check_open(&self) -> Result<(), SendError> {
-        if self.phase == Phase::Frames && !self.close_sent { Ok(()) } else { Err(self.not_open()) }
-    }
-}
-
-/// Frames.
-impl Connection {
-    /// RFC 6455 §5.1: "a client MUST mask all frames that it sends to the server"; "A server MUST NOT mask any frames
-    /// that it sends to the client."
-    #[inline]
-    pub(super) fn put_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) {
-        let len = if self.role == Role::Server {
-            let header = FrameHeader { fin, rsv: 0, opcode, mask: None, payload_len: payload.len() as u64 }.encode();
-            output.put_frame(&header, None, payload)
-        } else {
-            self.put_masked_frame(fin, opcode, payload, output)
-        };
-        self.count_wire(len);
-    }
-
-    /// Apart, so that a server's way is short enough to become part of its caller. Returns the frame's length.
-    #[inline(never)]
-    fn put_masked_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Output) -> usize {
-        let key = self.mask_key();
-        let header = FrameHeader { fin, rsv: 0, opcode, mask: Some(key), payload_len: payload.len() as u64 }.encode();
-        output.put_frame(&header, Some(key), payload)
-    }
-
-    #[inline]
-    pub(super) fn header(
-        &mut self,
-        fin: bool,
-        rsv: u8,
-        opcode: Opcode,
-        len: usize,
-    ) -> (EncodedHeader, Option<[u8; 4]>) {
-        let mask = (self.role == Role::Client).then(|| self.mask_key());
-        (FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 }.encode(), mask)
-    }
-
-    /// A client has keys as long as it may send.
-    #[inline]
-    fn mask_key(&mut self) -> [u8; 4] {
-        self.held.as_mut().and_then(|held| held.keys.as_mut()).map(MaskKeys::key).unwrap_or_default()
-    }
-
-    #[inline]
-    pub(super) fn count_wire(&mut self, bytes: usize) {
-        self.counts.sent_wire = self.counts.sent_wire.wrapping_add(bytes as u64);
-    }
-}
-
-/// No message is compressed without an extension that does it.
-#[cfg(not(feature = "deflate"))]
-#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "stands for what the feature does")]
-impl Connection {
-    pub(super) fn deflates(&self, _: usize) -> bool {
-        false
-    }
-
-    fn uses_deflate(&self) -> bool {
-        false
-    }
-
-    fn put_deflated(&mut self, _: bool, _: Opcode, _: &[u8], _: &mut Output) -> Result<(), SendError> {
-        Ok(())
+        let sent = self.sender.write_prepared(message, compress, &mut self.heap, output);
+        self.finish_compressed(sent, len, compress, output)
     }
 }
 
@@ -428,21 +259,140 @@ impl Connection {
         self.start_closing(code, reason, output);
         Ok(())
     }
+}
 
-    fn start_closing(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
-        match self.phase {
-            // WHATWG: "If the WebSocket connection is not yet established: Fail the WebSocket connection and set this's
-            // ready state to CLOSING (2)."
-            Phase::Opening => {
-                if !self.end_with_refusal() {
-                    self.end(Closed::failed(ConnectionError::ClosedWhileConnecting));
-                }
-            }
-            Phase::Frames => {
-                self.put_close(code, reason, output);
-                self.note_busy();
-            }
-            Phase::Draining | Phase::Ending | Phase::Ended => {}
+/// Messages.
+impl Connection {
+    #[inline]
+    fn send_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        if let Err(error) = self.check_message(payload.len(), output) {
+            return self.not_sent(error, payload.len());
         }
+        if compress {
+            return self.send_compressed(kind, payload, output);
+        }
+        self.sender.write_message(kind, payload, &mut self.heap, output);
+        self.count_buffered(payload.len(), false, output);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn send_compressed(&mut self, kind: MessageKind, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
+        let sent = self.sender.write_compressed_message(kind, payload, &mut self.heap, output);
+        self.finish_compressed(sent, payload.len(), true, output)
+    }
+
+    fn send_next_fragment(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+        compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        let checked = self.check_open().and_then(|()| self.sender.check_output_limit(payload.len(), output));
+        if let Err(error) = checked {
+            return self.not_sent(error, payload.len());
+        }
+        let sent = self.sender.write_fragment(kind, payload, fin, compress, &mut self.heap, output);
+        self.free_heap_if_unused();
+        self.count_buffered(payload.len(), sent?, output);
+        Ok(())
+    }
+
+    /// After a message was written that may be compressed, or could not be.
+    fn finish_compressed(
+        &mut self,
+        sent: Result<(), SendError>,
+        len: usize,
+        is_compressed: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        // A shared compressor has gone back to the output.
+        self.free_heap_if_unused();
+        sent?;
+        self.count_buffered(len, is_compressed, output);
+        Ok(())
+    }
+
+    /// Counts the frame that was written last for [`buffered_amount`](Self::buffered_amount).
+    #[inline]
+    fn count_buffered(&self, len: usize, is_compressed: bool, output: &mut Output) {
+        if self.browser_rules {
+            output.count_message(len, is_compressed);
+        }
+    }
+
+    /// A message that is not sent. Under browser rules that is no error, except before the connection is open.
+    #[cold]
+    fn not_sent(&mut self, error: SendError, len: usize) -> Result<(), SendError> {
+        if !self.browser_rules || !matches!(error, SendError::Closing | SendError::Full) {
+            return Err(error);
+        }
+        // WHATWG: "Any invocation of this method with a string argument that does not throw an exception must increase
+        // the bufferedAmount attribute by the number of bytes needed to express the argument as UTF-8."
+        let heap = self.heap();
+        heap.unsent = heap.unsent.saturating_add(len as u64);
+        // WHATWG: "If the data cannot be sent, e.g., because it would need to be buffered but the buffer is full, the
+        // user agent must flag the WebSocket as full and then close the WebSocket connection."
+        if error == SendError::Full {
+            self.on_output_full();
+        }
+        self.free_heap_if_unused();
+        Ok(())
+    }
+}
+
+/// Control frames.
+impl Connection {
+    /// Writes a ping: one that was checked, or one of [`Timers`](crate::Timers) while the connection is open.
+    pub(crate) fn write_ping(&mut self, payload: &[u8], output: &mut Output) {
+        self.sender.write_ping(payload, &mut self.heap, output);
+    }
+
+    fn check_control(&self, payload: &[u8], output: &Output) -> Result<(), SendError> {
+        match self.phase {
+            Phase::Handshake => return Err(SendError::Connecting),
+            Phase::Open | Phase::CloseSent => {}
+            Phase::Draining | Phase::Ended | Phase::Reported => return Err(SendError::Closing),
+        }
+        if payload.len() > MAX_CONTROL_LEN {
+            return Err(SendError::ControlFrameTooLong);
+        }
+        self.sender.check_output_limit(payload.len(), output)
+    }
+}
+
+/// Checks.
+impl Connection {
+    /// Whether a message of `len` bytes may be sent.
+    #[inline]
+    fn check_message(&self, len: usize, output: &Output) -> Result<(), SendError> {
+        self.check_open()?;
+        Sender::check_between_messages(&self.heap)?;
+        self.sender.check_output_limit(len, output)
+    }
+
+    /// Whether no fragmented message is in progress. Once the connection is not open, none is.
+    pub(crate) fn check_between_messages(&self) -> Result<(), SendError> {
+        if self.phase == Phase::Open { Sender::check_between_messages(&self.heap) } else { Ok(()) }
+    }
+
+    /// RFC 6455 §6.1, 1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state". §5.5.1: "The
+    /// application MUST NOT send any more data frames after sending a Close frame."
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.phase == Phase::Open { Ok(()) } else { Err(self.not_open()) }
+    }
+
+    #[cold]
+    fn not_open(&self) -> SendError {
+        if self.phase == Phase::Handshake { SendError::Connecting } else { SendError::Closing }
     }
 }

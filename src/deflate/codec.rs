@@ -1,10 +1,11 @@
 //! The compressor and the decompressor: zlib streams that begin and end where messages do. Of frames and of limits they
 //! know nothing.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::negotiation::Agreed;
-use super::zlib::{Call, Deflater, Inflater, Pause, Status};
+use super::AgreedParameters;
+use super::zlib::{Call, Deflater, Inflater, Pause, Status, try_box};
 use crate::error::OutOfMemory;
 
 /// The empty stored block that ends every message and does not travel (RFC 7692 §7.2.1).
@@ -13,32 +14,45 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// zlib gets no less room at a time, unless it is the last.
 const MIN_ROOM: usize = 64;
 
-/// A compressor and a decompressor, each made when the first message needs it.
+/// The codecs that connections share in their output, each made when the first message needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Codecs {
-    pub(crate) compressor: Option<Compressor>,
-    pub(crate) decompressor: Option<Decompressor>,
+    pub(crate) compressor: Option<Box<Compressor>>,
+    pub(crate) decompressor: Option<Box<Decompressor>>,
 }
 
+/// The place of shared codecs. Most outputs have none.
+pub(crate) type SharedCodecs = Option<Box<Codecs>>;
+
 impl Codecs {
-    /// The compressor for what was agreed. A shared one that was made for something else is made anew.
-    pub(crate) fn compressor(&mut self, agreed: Agreed) -> Result<&mut Compressor, OutOfMemory> {
-        let compressor = match self.compressor.take().filter(|compressor| compressor.serves(agreed)) {
-            Some(kept) => kept,
-            None => Compressor::new(agreed)?,
-        };
-        Ok(self.compressor.insert(compressor))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.compressor.is_none() && self.decompressor.is_none()
-    }
-
-    pub(crate) fn decompressor(&mut self) -> Result<&mut Decompressor, OutOfMemory> {
-        if self.decompressor.is_none() {
-            self.decompressor = Some(Decompressor::new()?);
+    /// The codecs in this place, allocated now if there are none.
+    pub(crate) fn shared(place: &mut SharedCodecs) -> Result<&mut Self, OutOfMemory> {
+        if place.is_none() {
+            *place = Some(try_box(Self::default())?);
         }
-        self.decompressor.as_mut().ok_or(OutOfMemory)
+        place.as_deref_mut().ok_or(OutOfMemory)
+    }
+}
+
+impl AgreedParameters {
+    /// Messages of fewer bytes are sent uncompressed.
+    pub(crate) fn threshold(self) -> usize {
+        usize::from(self.threshold)
+    }
+
+    /// Whether this side's messages may refer to earlier ones.
+    pub(crate) fn own_takeover(self) -> bool {
+        self.own_takeover
+    }
+
+    /// Whether the peer's messages may refer to earlier ones.
+    pub(crate) fn peer_takeover(self) -> bool {
+        self.peer_takeover
+    }
+
+    /// Whether the codecs are shared between connections.
+    pub(crate) fn is_shared(self) -> bool {
+        self.shared
     }
 }
 
@@ -49,7 +63,7 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    pub(crate) fn new(agreed: Agreed) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(agreed: AgreedParameters) -> Result<Self, OutOfMemory> {
         let deflater = Deflater::new(agreed.level, agreed.used_bits(), agreed.memory_level)?;
         Ok(Self { deflater, config: wanted(agreed) })
     }
@@ -64,7 +78,7 @@ impl Compressor {
         len.saturating_add(len / 16).saturating_add(64)
     }
 
-    fn serves(&self, agreed: Agreed) -> bool {
+    pub(crate) fn serves(&self, agreed: AgreedParameters) -> bool {
         self.config == wanted(agreed)
     }
 
@@ -118,7 +132,7 @@ impl Compressor {
     }
 }
 
-fn wanted(agreed: Agreed) -> (u8, u8, u8) {
+fn wanted(agreed: AgreedParameters) -> (u8, u8, u8) {
     (agreed.level, agreed.memory_level, agreed.used_bits())
 }
 
@@ -152,7 +166,7 @@ pub(crate) struct Step {
 }
 
 impl Decompressor {
-    fn new() -> Result<Self, OutOfMemory> {
+    pub(crate) fn new() -> Result<Self, OutOfMemory> {
         Ok(Self { inflater: Inflater::new()?, read: 0, written: 0, at_start: true, is_full: false })
     }
 

@@ -1,9 +1,9 @@
-//! What fails a connection while frames come in: the peer's fault, or a lack of memory, which is nobody's.
+//! [`Fault`]: an internal error while frames are received, either the peer's or a failed allocation.
 
 use alloc::collections::TryReserveError;
 
 use super::{ProtocolError, ProtocolErrorKind, SendError};
-use crate::close::CloseCode;
+use crate::close_code::CloseCode;
 use crate::utf8::Utf8Error;
 
 /// An allocation that failed.
@@ -22,10 +22,10 @@ impl From<OutOfMemory> for SendError {
     }
 }
 
-/// Why a connection is failed while frames come in.
+/// The cause of failing a connection while frames are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault<P = ProtocolError> {
-    /// What the peer did wrong.
+    /// The peer broke this rule.
     Peer(P),
     OutOfMemory,
 }
@@ -40,13 +40,13 @@ impl<P> Fault<P> {
 }
 
 impl Fault {
-    /// The code that tells the peer.
+    /// The close code to send.
     pub(crate) fn close_code(self) -> CloseCode {
         match self {
             Self::Peer(error) => error.close_code(),
             // RFC 6455 §7.4.1: "1011 indicates that a server is terminating the connection because it encountered an
-            // unexpected condition that prevented it from fulfilling the request." By erratum 3227 a client may say so,
-            // too. 1008 and 1009 would blame the message, which is within every limit.
+            // unexpected condition that prevented it from fulfilling the request." By erratum 3227 a client may send
+            // it, too. 1008 and 1009 would blame the message, which is within every limit.
             Self::OutOfMemory => CloseCode::INTERNAL_ERROR,
         }
     }

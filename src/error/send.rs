@@ -1,8 +1,8 @@
-//! [`SendError`]: what the caller did wrong while the connection is open.
+//! [`SendError`]: why a call to send failed.
 
 use core::fmt;
 
-/// Why a message or control frame was not sent. Nothing was put into the output.
+/// Why a message or control frame was not sent. Nothing was written to the output.
 ///
 /// # Examples
 /// ```
@@ -14,7 +14,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The opening handshake is not over (the WebSocket API's `InvalidStateError`).
+    /// The opening handshake is not complete (the WebSocket API's `InvalidStateError`).
     Connecting,
     /// A Close was sent or received, or the connection is closed.
     Closing,
@@ -24,9 +24,9 @@ pub enum SendError {
     MessageInProgress,
     /// Text was given as bytes that are not UTF-8.
     InvalidUtf8,
-    /// More would wait in the output than [`Config::max_output`](crate::Config::max_output).
+    /// The output would exceed [`Config::max_output`](crate::Config::max_output).
     Full,
-    /// There is no memory to compress with. The message can be sent again later, or uncompressed.
+    /// There is no memory for compression. The message can be sent again later, or uncompressed.
     OutOfMemory,
 }
 

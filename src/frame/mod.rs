@@ -2,8 +2,8 @@
 //! for a stream of frames that reads cut anywhere.
 //!
 //! # Examples
-//! One direction of a relay, from a client to a server: it passes on what each read brings, in the middle of a frame
-//! too. It masks each frame with a key of its own (RFC 6455 §5.3); the other direction is the same without a key.
+//! One direction of a relay, from a client to a server. It forwards the bytes of each read, even inside a frame, and
+//! masks each frame with a key of its own (RFC 6455 §5.3). The other direction is the same without a key.
 //! `examples/relay.rs` is a complete relay.
 //! ```
 //! use websocket_proto::frame::{FramePiece, FrameReader};
@@ -13,7 +13,7 @@
 //! struct Relay {
 //!     reader: FrameReader,
 //!     keys: MaskKeys,
-//!     /// For the next byte of payload.
+//!     /// The mask key for the next byte of payload.
 //!     key: [u8; 4],
 //! }
 //!
@@ -147,8 +147,8 @@ impl FrameHeader {
     /// Decodes the header at the front of `bytes`, with its own length in bytes; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// As soon as the first two bytes, or the whole length, show it: a reserved opcode, a fragmented or overlong
-    /// control frame, a length with its top bit set or not in its minimal form.
+    /// A reserved opcode, or a fragmented or overlong control frame, as soon as the first two bytes are there; a length
+    /// with its top bit set or not in its minimal form, as soon as the length is complete.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolErrorKind> {
         let Some(payload_len) = decode_payload_len(bytes)? else { return Ok(None) };
         let [first, second, ..] = *bytes else { return Ok(None) };
@@ -176,7 +176,7 @@ impl FrameHeader {
             len @ 126..=0xffff => (LEN_16, (len as u16).swap_bytes(), 4),
             len => return Self::encode_long(first, mask_bit, len, self.mask),
         };
-        // As one number, whose low octet is sent first.
+        // As one number, whose lowest byte is sent first.
         let header = u64::from(u16::from_le_bytes([first, mask_bit | second])) | u64::from(extended) << 16;
         match self.mask {
             None => EncodedHeader::new(header.into(), len),
@@ -229,9 +229,9 @@ impl AsRef<[u8]> for EncodedHeader {
     }
 }
 
-/// Stands for a 7-bit length: the length follows in 16 bits.
+/// The 7-bit length that announces a 16-bit length.
 const LEN_16: u8 = 126;
-/// Stands for a 7-bit length: the length follows in 64 bits.
+/// The 7-bit length that announces a 64-bit length.
 const LEN_64: u8 = 127;
 
 pub(crate) const FIN: u8 = 0x80;
@@ -294,10 +294,10 @@ pub(crate) fn decode_payload_len(bytes: &[u8]) -> Result<Option<u64>, ProtocolEr
 mod tests {
     use super::*;
 
-    /// 6455-5.2-5, 6455-5.2-6, 6455-5.2-8: every length form at its bounds, with and without a key; no header is decoded
-    /// before its last byte.
+    /// 6455-5.2-5, 6455-5.2-6, 6455-5.2-8: every length form at its bounds, with and without a key; no header is
+    /// decoded before its last byte.
     #[test]
-    fn round_trip_and_prefixes() {
+    fn headers_survive_a_round_trip_and_prefixes_are_incomplete() {
         for payload_len in [0, 1, 125, 126, 127, 0xffff, 0x1_0000, 1 << 32, i64::MAX as u64] {
             for mask in [None, Some([1, 2, 3, 4])] {
                 let header = FrameHeader { fin: true, rsv: 0b101, opcode: Opcode::Binary, mask, payload_len };

@@ -38,10 +38,10 @@ impl HeaderParser {
         usize::from(self.len)
     }
 
-    /// Consumes the next header; `None` if the input ends before it does.
+    /// Consumes the next header; `None` if the input ends inside it.
     ///
     /// # Errors
-    /// As soon as the bytes that show the fault are there. Then every further call gives an error.
+    /// As soon as the bytes that show the fault are there. After that, every call returns an error.
     #[inline]
     pub(crate) fn parse(
         &mut self,
@@ -57,7 +57,7 @@ impl HeaderParser {
         self.parse_incomplete(input, checks)
     }
 
-    /// A header that a read cut, or that has a fault.
+    /// Parses a header that a read cut, or that has a fault.
     fn parse_incomplete(
         &mut self,
         input: &mut Input<'_>,
@@ -80,11 +80,11 @@ impl HeaderParser {
     /// Consumes the first two bytes of the header, or, once they are there, its other bytes.
     fn fill(&mut self, input: &mut Input<'_>) {
         let known = usize::from(self.len);
-        let wanted = match *self.as_ref() {
+        let needed = match *self.as_ref() {
             [_, second, ..] => header_len(second),
             _ => 2,
         };
-        let bytes = input.consume(wanted.saturating_sub(known));
+        let bytes = input.consume(needed.saturating_sub(known));
         if let Some(place) = self.bytes.get_mut(known..known + bytes.len()) {
             place.copy_from_slice(bytes);
             self.len += bytes.len() as u8;
@@ -99,7 +99,7 @@ impl AsRef<[u8]> for HeaderParser {
     }
 }
 
-/// A header at the front of `bytes` that is complete and has no fault, and its length.
+/// The header at the front of `bytes` and its length; `None` if it is incomplete or has a fault.
 #[inline]
 fn parse_complete(bytes: &[u8], checks: &impl HeaderChecks) -> Option<(FrameHeader, usize)> {
     let (header, len) = FrameHeader::decode(bytes).ok()??;
@@ -113,7 +113,7 @@ fn parse_complete(bytes: &[u8], checks: &impl HeaderChecks) -> Option<(FrameHead
 mod tests {
     use super::*;
 
-    /// Nothing of a complete header is copied.
+    /// A complete header is parsed without a copy.
     #[test]
     fn a_complete_header_is_parsed_in_place() {
         let mut ping = *b"\x89\x85KEY.Hello";

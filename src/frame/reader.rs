@@ -1,4 +1,4 @@
-//! [`FrameReader`]: frames from a stream that is cut anywhere, in the pieces in which they arrive.
+//! [`FrameReader`]: reads frames from a stream, in the pieces in which they arrive.
 
 use super::{FrameHeader, HeaderParser};
 use crate::error::ProtocolError;
@@ -7,12 +7,12 @@ use crate::mask::{apply_mask, rotate_key};
 
 /// Reads a stream of frames, from the first byte after the opening handshake on, without reassembling messages.
 ///
-/// For a proxy, a load balancer, a recorder: programs that handle frames instead of messages. It decodes headers however
-/// they are cut, unmasks payloads in place and lends them from the [`Input`]. It reads one direction of a connection.
-/// It allocates nothing and keeps at most the 14 bytes of a header.
+/// For programs that handle frames instead of messages: a proxy, a load balancer, a recorder. It decodes headers that
+/// reads may cut, unmasks payloads in place, and lends them from the [`Input`]. It reads one direction of a connection,
+/// allocates nothing, and keeps at most the 14 bytes of a header.
 ///
 /// # Checks
-/// The rules for every frame, as [`FrameHeader::decode`] checks them. The caller decides about those that depend on the
+/// It checks the rules for every frame, like [`FrameHeader::decode`]. The caller must check those that depend on the
 /// connection: the meaning of the RSV bits, which side masks, the order of fragments, UTF-8 in text, and every limit.
 /// Each header is returned before its payload, so that the caller can reject a frame by the length in it. A frame with
 /// a reserved opcode is rejected, even if an extension should define it.
@@ -62,7 +62,7 @@ struct Payload {
 /// A piece of a frame: first its header, then one or more pieces of its payload.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FramePiece<'i> {
-    /// A frame begins. To send it on, [encode](FrameHeader::encode) it, with another [mask](FrameHeader::mask) or none.
+    /// A frame begins. To forward it, [encode](FrameHeader::encode) it, with another [mask](FrameHeader::mask) or none.
     Header(FrameHeader),
     /// The part of the payload that is in the input.
     Payload {
@@ -83,12 +83,12 @@ impl FrameReader {
 
     /// Consumes bytes that were read from the transport and returns the next piece; `None` once every byte is consumed.
     ///
-    /// The same bytes, however cut, give the same headers, the same payloads in other pieces, and the same error at the
-    /// same offset.
+    /// The same bytes, however split, give the same headers, the same payloads in other pieces, and the same error at
+    /// the same offset.
     ///
     /// # Errors
-    /// As [`FrameHeader::decode`], with the header's offset from the first byte that this reader was given. No frame can
-    /// be read after a wrong header: every further call gives the same error.
+    /// Those of [`FrameHeader::decode`], with the header's offset from the first byte that this reader was given. No
+    /// frame can be read after an invalid header: every further call returns the same error.
     #[inline]
     pub fn next<'i>(&mut self, input: &mut Input<'i>) -> Result<Option<FramePiece<'i>>, ProtocolError> {
         match self.payload {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use websocket_proto::{Config, Connection, Event, Input, Output};
 
 fn serve(mut tcp: TcpStream) -> io::Result<()> {
-    // A peer that takes nothing for 10 s, or is silent for a minute, is given up.
+    // Gives up on a peer that reads nothing for 10 s or sends nothing for a minute.
     tcp.set_write_timeout(Some(Duration::from_secs(10)))?;
     tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
     let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
@@ -18,7 +18,7 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
         if ws.is_closed() {
             break;
         }
-        // An error is an end of the stream like any other.
+        // Treats an error as the end of the stream.
         let n = match written.and_then(|_| tcp.read(&mut buffer)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             read => read.unwrap_or(0),
@@ -34,7 +34,7 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
             }
         }
     }
-    // Rule 3: in order.
+    // Rule 3: an orderly end.
     tcp.shutdown(Shutdown::Write)?;
     tcp.set_read_timeout(Some(Duration::from_secs(2)))?;
     let grace = Instant::now() + Duration::from_secs(2);

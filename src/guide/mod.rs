@@ -1,15 +1,15 @@
-//! The guide: five short pages that a type's docs cannot be. All of it is in the documentation and nothing in the
-//! compiled crate. Every piece of Rust in it is compiled by the tests, and the recipes' code runs in them over TCP.
+//! The guide: five pages on topics that concern several types. It is part of the documentation only, not of the
+//! compiled crate. The tests compile all of its Rust code, and run the recipes' code over TCP.
 //!
-//! - [`contract`]: what you do, what the crate does, in what order, and what never happens.
-//! - [`life`]: a connection from `Connecting` to `Closed`, with all the ways between them.
+//! - [`contract`]: the duties of the caller and of the crate, the order of events, protocol errors, guarantees.
+//! - [`life`]: the states of a connection, from `Connecting` to `Closed`, and every transition.
 //! - [`recipes`]: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
 //!   browsers.
-//! - [`memory`]: what a million connections take, added up.
-//! - [`coming_from`]: tungstenite, fastwebsockets and wsproto, side by side with this.
+//! - [`memory`]: the memory of a million connections, added up.
+//! - [`coming_from`]: a comparison with tungstenite, fastwebsockets and wsproto.
 //!
-//! The [front page](crate) has the smallest server that works; `examples/` in the repository has those that also stand
-//! up to slow, dead and hostile peers.
+//! The [front page](crate) has the smallest complete server; `examples/` in the repository has servers that also
+//! withstand slow, dead and hostile peers.
 
 #[doc = include_str!("contract.md")]
 pub mod contract {}

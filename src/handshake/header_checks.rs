@@ -1,5 +1,6 @@
 //! Checks of the headers that the caller adds to a request or response.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::grammar::is_token;
@@ -22,16 +23,18 @@ fn is_reserved_header(name: &str) -> bool {
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
-/// Why a header of the caller cannot be sent.
+/// Why a header of the caller cannot be sent: the error of [`Accept::header`](crate::Accept::header),
+/// [`Reject::header`](crate::Reject::header), [`ClientRequest::header`](crate::ClientRequest::header) and
+/// [`ClientRequest::origin`](crate::ClientRequest::origin).
 ///
 /// # Examples
 /// ```
+/// use websocket_proto::Reject;
 /// use websocket_proto::handshake::HeaderError;
-/// use websocket_proto::{Reject, RejectError};
 ///
 /// let error = |name: &str, value: &str| Reject::forbidden().header(name, value).err();
-/// assert_eq!(error("X-Reason", "two\r\nlines"), Some(RejectError::Header(HeaderError::Value)));
-/// assert_eq!(error("Content-Length", "0"), Some(RejectError::Header(HeaderError::Reserved)));
+/// assert_eq!(error("X-Reason", "two\r\nlines"), Some(HeaderError::Value));
+/// assert_eq!(error("Content-Length", "0"), Some(HeaderError::Reserved));
 /// assert_eq!(error("X-Reason", "closed on Mondays"), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub enum HeaderError {
     Name,
     /// The value has control characters, such as a line end, or leading or trailing white space.
     Value,
-    /// The crate writes this header itself.
+    /// The crate writes this header itself, or it is a second Origin.
     Reserved,
 }
 
@@ -50,25 +53,30 @@ impl core::fmt::Display for HeaderError {
         f.write_str(match self {
             Self::Name => "header name is not a token",
             Self::Value => "header value has control characters or surrounding white space",
-            Self::Reserved => "header is written by the crate itself",
+            Self::Reserved => "header is written by the crate itself, or is a second Origin",
         })
     }
 }
 
 impl core::error::Error for HeaderError {}
 
-/// Checks a header of the caller.
+/// A header of the caller, if it can be sent.
 ///
 /// RFC 9110 §5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous": a value from an
 /// attacker could add headers or a body.
-pub(crate) fn check_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
-    if !is_token(name) {
+pub(crate) fn checked_header(
+    name: impl Into<String>,
+    value: impl Into<Vec<u8>>,
+) -> Result<(String, Vec<u8>), HeaderError> {
+    let (name, value) = (name.into(), value.into());
+    if !is_token(&name) {
         return Err(HeaderError::Name);
     }
-    if is_reserved_header(name) {
+    if is_reserved_header(&name) {
         return Err(HeaderError::Reserved);
     }
-    check_value(value)
+    check_value(&value)?;
+    Ok((name, value))
 }
 
 pub(crate) fn check_value(value: &[u8]) -> Result<(), HeaderError> {

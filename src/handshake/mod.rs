@@ -8,8 +8,8 @@
 //!   request and return a [`Request`]. [`Request::accept`] and [`Request::reject`] turn it into an [`Answer`]: send its
 //!   status and headers. If the check fails, [`HandshakeErrorKind::answer`] makes the answer. If the request has
 //!   `Expect: 100-continue`, send a 100 before the 101 (RFC 9110 §7.8), as [`Answer::write_http1`] does.
-//! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`]: send its
-//!   headers, and let it [check](ClientHandshake::check) the response.
+//! - **Client**: [`ClientRequest::upgrade`] and [`ClientRequest::extended_connect`] make a [`ClientHandshake`]: send
+//!   its headers, and let it [check](ClientHandshake::check) the response.
 //! - **Both**: the check and the acceptance return a [`Negotiated`], from which
 //!   [`Connection::upgraded`](crate::Connection::upgraded) makes an open connection.
 //!
@@ -38,6 +38,8 @@
 
 mod accept_key;
 mod client;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod grammar;
 mod header_checks;
 mod header_list;

@@ -5,8 +5,10 @@ use alloc::string::String;
 
 use crate::config::Config;
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, offer_header};
+use crate::deflate::AgreedParameters;
 use crate::error::HandshakeErrorKind;
+#[cfg(feature = "deflate")]
+use crate::handshake::deflate;
 use crate::handshake::grammar::Extension;
 use crate::handshake::server::Request;
 
@@ -29,7 +31,7 @@ use crate::handshake::server::Request;
 pub struct Negotiated {
     pub(crate) subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
-    pub(crate) deflate: Option<Agreed>,
+    pub(crate) deflate: Option<AgreedParameters>,
 }
 
 impl Negotiated {
@@ -46,6 +48,19 @@ impl Negotiated {
             #[cfg(feature = "deflate")]
             deflate: None,
         }
+    }
+
+    /// The agreed parameters of permessage-deflate, if it was agreed on.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn agreed(&self) -> Option<AgreedParameters> {
+        self.deflate
+    }
+
+    /// Without the feature `deflate`, no extension is agreed on.
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    pub(crate) fn agreed(&self) -> Option<crate::deflate::AgreedParameters> {
+        None
     }
 
     /// The subprotocol, if any.
@@ -65,8 +80,8 @@ impl Negotiated {
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension is built"))]
     pub(crate) fn offer_extensions(config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate {
-            return Some(offer_header(deflate));
+        if let Some(config) = &config.deflate {
+            return Some(deflate::offer_header(config));
         }
         None
     }
@@ -79,8 +94,8 @@ impl Negotiated {
     )]
     pub(crate) fn answer_extensions(&mut self, request: &Request, config: &Config) -> Option<String> {
         #[cfg(feature = "deflate")]
-        if let Some(deflate) = &config.deflate
-            && let Some((agreed, header)) = Agreed::answer(request.extensions(), deflate)
+        if let Some(config) = &config.deflate
+            && let Some((agreed, header)) = deflate::accept_offer(request.extensions(), config)
         {
             self.deflate = Some(agreed);
             return Some(header);
@@ -93,14 +108,14 @@ impl Negotiated {
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::unused_self, reason = "nothing was offered"))]
     pub(crate) fn check_extensions(
         &mut self,
-        answered: &[Extension],
+        selected: &[Extension],
         config: &Config,
     ) -> Result<(), HandshakeErrorKind> {
-        if answered.is_empty() {
+        if selected.is_empty() {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = config.deflate.as_ref().and_then(|deflate| Agreed::of_response(answered, deflate)) {
+        if let Some(agreed) = config.deflate.as_ref().and_then(|config| deflate::check_response(selected, config)) {
             self.deflate = Some(agreed);
             return Ok(());
         }

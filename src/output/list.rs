@@ -1,4 +1,4 @@
-//! [`List`]: first in, first out, in memory that follows the number of entries.
+//! [`List`]: a first-in, first-out queue whose memory grows and shrinks with its entries.
 
 use alloc::collections::VecDeque;
 use core::ops::{Deref, DerefMut};
@@ -6,8 +6,8 @@ use core::ops::{Deref, DerefMut};
 /// A drained list keeps room for this many entries.
 pub(super) const KEPT_ENTRIES: usize = 64;
 
-/// A queue that grows by half, and is shrunk when less than half of it is used: beyond [`KEPT_ENTRIES`] it has room for
-/// at most twice its entries.
+/// A queue that grows by half, and shrinks when less than half of its capacity is used. Its capacity is at most
+/// [`KEPT_ENTRIES`] or twice the number of its entries, whichever is larger.
 #[derive(Debug)]
 pub(super) struct List<T>(VecDeque<T>);
 

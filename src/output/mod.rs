@@ -1,70 +1,62 @@
-//! [`Output`]: everything owed to the peer, in order, until the caller has written it. It knows no connection, and no
-//! transport but the caller's writer.
+//! [`Output`]: a buffer of all bytes for the peer, in order, until the caller has written them.
 
-mod buffered;
+mod buffered_amount;
 mod list;
 mod pongs;
 mod queue;
-mod splices;
+mod shared_chunks;
+mod write;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-#[cfg(feature = "deflate")]
-use crate::deflate::{Codecs, try_box};
-use crate::error::OutOfMemory;
-use crate::frame::EncodedHeader;
-#[cfg(feature = "deflate")]
-use crate::frame::FrameHeader;
-#[cfg(feature = "deflate")]
-use crate::mask::apply_mask;
-use crate::mask::kernel;
+use crate::deflate::SharedCodecs;
 
-use buffered::Buffered;
+use buffered_amount::BufferedAmount;
 use pongs::{LastGroup, PongGroups};
 use queue::Queue;
-use splices::Splices;
+use shared_chunks::SharedChunks;
 
 /// Bytes to write to the transport, in order.
 ///
-/// Every method that may owe the peer something (an HTTP response, a frame, a pong, a Close) takes an `&mut Output`
-/// and appends to it: what is owed is nowhere else. It implements [`bytes::Buf`], so
-/// `tokio::io::AsyncWriteExt::write_all_buf(&mut output)` and the like just work; blocking callers have
-/// `write_to`. One `Output` can serve any number of connections in turn, as long as it is drained (or
-/// [`append`](Self::append)ed to a backlog) before the next one uses it.
+/// Every method that may respond to the peer (with an HTTP response, a frame, a pong, a Close) takes an `&mut Output`
+/// and appends to it. All bytes for the peer are there. It implements [`bytes::Buf`], so functions like
+/// `tokio::io::AsyncWriteExt::write_all_buf(&mut output)` work with it; blocking callers have `write_to`. One `Output`
+/// can serve any number of connections in turn, if it is drained (or [`append`](Self::append)ed to a backlog) before
+/// the next one uses it.
 ///
 /// # Memory
-/// An `Output` holds no memory when new. Once it is used:
+/// A new `Output` holds no memory. Once it is used:
 ///
-/// - It copies what is sent to one buffer. That has room for at most twice the bytes that wait in it, or for 128 KiB if
-///   it was that large. When the output is drained, a buffer of up to 128 KiB is kept for the next use, and a larger one
-///   is freed. While bytes move to a larger or smaller buffer there are two, which have together room for at most 2.75
-///   times the most bytes that have waited. While a message is compressed, there is also room for the whole message. On
-///   average, each byte moves a constant number of times, however little a peer takes at a time.
-/// - Two things it holds by reference until their last byte is taken: a payload of 16 KiB or more that a server sends as
-///   [`Bytes`], and a frame that was prepared for many connections. If one byte of such a payload waits, all of it stays
-///   in memory: that is how `Bytes` works. To note a reference takes up to 80 bytes, and 110 while the list grows.
+/// - It copies bytes to one buffer, whose capacity is at most twice the waiting bytes, or 128 KiB if it was that large.
+///   When the output is drained, it keeps a buffer of up to 128 KiB and frees a larger one. While bytes move to a
+///   larger or smaller buffer there are two, with a total capacity of at most 2.75 times the most bytes that have
+///   waited. While a message is compressed, there is also room for the whole message. On average, each byte moves a
+///   constant number of times, even if the peer reads little at a time.
+/// - It holds two kinds of payload by reference until their last byte is written: one of 16 KiB or more that a server
+///   sends as [`Bytes`], and a frame that was prepared for many connections. While one byte of such a payload waits,
+///   all of it stays in memory: that is how `Bytes` works. A reference takes up to 80 bytes, and 110 while the list
+///   grows.
 /// - A frame whose bytes are [counted](Self::buffered_amount) takes up to 48 bytes, and 66 while the list grows.
-/// - Pongs that messages keep apart take up to 3 KiB in all, to be counted.
+/// - The counts of pongs with messages between them take up to 3 KiB in all.
 ///
-/// When it is drained, these lists keep room for 64 entries each. With `Deflate::shared` an output also holds, until it
-/// is dropped, the compressor and the decompressor of all connections that it serves.
+/// When it is drained, each of these lists keeps room for 64 entries. With `Deflate::shared`, an output also holds,
+/// until it is dropped, the compressor and the decompressor of all connections that it serves.
 ///
 /// # Backpressure
-/// Read from a peer only while [`len`](Self::len) is below a limit of your choosing: then an output never holds more
-/// than that limit, what one read can call for (three times the bytes that it brought, or that were held until the
-/// request was accepted, and 512), and what you send yourself.
+/// Read from a peer only while [`len`](Self::len) is below a limit that you choose. Then an output never holds more
+/// than that limit, plus the responses to one read (three times the bytes that it brought, or that were buffered until
+/// the request was accepted, plus 512), plus the bytes that you send.
 ///
-/// Do this at one end only, the server's: a client goes on reading, however much waits. If both ends stop reading, each
-/// waits for the other. For the same reason a client must not wait until all is written, as `write_all_buf` does,
-/// without reading meanwhile. And give a peer up that takes nothing for too long.
+/// Do this only on the server: a client must continue to read, even if many bytes wait. If both ends stop reading, each
+/// waits for the other. For the same reason, a client must not wait until everything is written, as `write_all_buf`
+/// does, without reading at the same time. And give up a peer that reads nothing for too long.
 ///
 /// # Vectored writes
-/// What waits is one [`chunk`](Buf::chunk), unless there are payloads held by reference: then it is several, which
-/// `chunks_vectored` (with the feature `std`) gives at once. A transport that takes [`Bytes`] gets each payload without
-/// a copy by [`copy_to_bytes`](Buf::copy_to_bytes) of one chunk's length.
+/// The waiting bytes are one [`chunk`](Buf::chunk), or several if payloads are held by reference: then
+/// `chunks_vectored` (with the feature `std`) returns them together. A transport that accepts [`Bytes`] gets each
+/// payload without a copy from [`copy_to_bytes`](Buf::copy_to_bytes) with the length of one chunk.
 ///
 /// # Examples
 /// ```
@@ -82,68 +74,61 @@ use splices::Splices;
 /// ```
 #[derive(Debug, Default)]
 pub struct Output {
-    /// All bytes but the payloads that are held by reference. Its mark is the end of the last group of pongs.
+    /// All bytes except the payloads held by reference. Its mark is the end of the last group of pongs.
     queue: Queue,
     last_group: LastGroup,
-    /// Made when there is something to put into it.
-    aside: Option<Box<Aside>>,
-    /// What connections share that have no compressor of their own.
-    #[cfg(feature = "deflate")]
-    codecs: Option<Box<Codecs>>,
+    /// Allocated when first used.
+    extras: Option<Box<Extras>>,
+    /// The compressor and decompressor that connections share.
+    codecs: SharedCodecs,
 }
 
-/// What most outputs never have.
+/// Lists that most outputs never need.
 #[derive(Debug, Default)]
-struct Aside {
-    /// The payloads that stand between, and behind, the bytes.
-    splices: Splices,
+struct Extras {
+    /// The payloads held by reference, and their positions in the queue.
+    shared_chunks: SharedChunks,
     /// The frames whose message bytes are counted.
-    buffered: Buffered,
+    buffered: BufferedAmount,
     /// The groups of pongs before the last one.
     pongs: PongGroups,
 }
 
-/// A buffer of up to this many bytes is kept however few bytes wait in it: what the echo of a 64 KiB read needs.
+/// A buffer of up to this capacity is kept even if few bytes wait in it: the echo of a 64 KiB read needs it.
 const KEPT_CAPACITY: usize = 128 << 10;
 
-/// A payload of this many bytes is better held by reference than copied.
+/// From this many bytes on, holding a payload by reference is faster than copying it.
 pub(crate) const REFERENCE_MIN: usize = 16 << 10;
 
 impl Output {
     /// An empty output. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            queue: Queue::new(),
-            last_group: LastGroup::new(),
-            aside: None,
-            #[cfg(feature = "deflate")]
-            codecs: None,
-        }
+        Self { queue: Queue::new(), last_group: LastGroup::new(), extras: None, codecs: None }
     }
 
-    /// How many bytes are waiting to be written.
+    /// The number of bytes that wait to be written.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         let own = self.own().len();
-        self.aside.as_ref().map_or(own, |aside| own.saturating_add(aside.splices.len()))
+        self.extras.as_ref().map_or(own, |extras| own.saturating_add(extras.shared_chunks.len()))
     }
 
-    /// Whether nothing is waiting to be written.
+    /// Whether no bytes wait to be written.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The WebSocket API's `bufferedAmount`: how many bytes of messages are waiting to be written, as UTF-8 or binary,
-    /// without framing and before compression. Only connections with
-    /// [`Config::browser_rules`](crate::Config::browser_rules) count.
+    /// The WebSocket API's `bufferedAmount`: the bytes of messages that wait to be written, as UTF-8 or binary, without
+    /// framing and before compression. Only messages of connections with
+    /// [`Config::browser_rules`](crate::Config::browser_rules) are counted.
     ///
-    /// Of a frame that is partly written, what waits of its payload is counted, or all of it if it is compressed. A
-    /// Close, sent or received, changes nothing. The API also counts what a script sends after that:
-    /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds it.
+    /// A partly written frame counts with the rest of its payload, or with all of it if it is compressed. A Close, sent
+    /// or received, changes nothing. The API also counts messages that a script sends after a Close:
+    /// [`Connection::buffered_amount`](crate::Connection::buffered_amount) adds them.
     ///
     /// # Examples
     /// ```
@@ -153,52 +138,16 @@ impl Output {
     /// ```
     #[must_use]
     pub fn buffered_amount(&self) -> u64 {
-        self.aside.as_ref().map_or(0, |aside| aside.buffered.amount())
+        self.extras.as_ref().map_or(0, |extras| extras.buffered.amount())
     }
 
-    /// Moves everything out of `other` to the end of this one, for instance from a shared output to the backlog of
-    /// a connection whose socket is full. Payloads that are held by reference are not copied. Other bytes are, unless
-    /// this output is empty and the buffer of the other one is at least half full: then that moves as it is.
+    /// Writes until the output is empty or the writer accepts no more bytes.
     ///
-    /// # Examples
-    /// ```
-    /// use websocket_proto::{ClientRequest, Config, Connection, Output};
-    ///
-    /// let (mut shared, mut backlog) = (Output::new(), Output::new());
-    /// Connection::client(&ClientRequest::new("ws://example.com/"), Config::new(), [0; 32], &mut shared)?;
-    /// backlog.append(&mut shared);
-    /// assert!(shared.is_empty() && !backlog.is_empty());
-    /// # Ok::<_, websocket_proto::RequestError>(())
-    /// ```
-    pub fn append(&mut self, other: &mut Output) {
-        if other.is_empty() {
-            return;
-        }
-        if self.is_empty() && other.queue.is_well_filled() {
-            core::mem::swap(self, other);
-            // Only the bytes move.
-            #[cfg(feature = "deflate")]
-            core::mem::swap(&mut self.codecs, &mut other.codecs);
-        } else {
-            let (own, waiting) = (self.own().len(), self.len());
-            self.append_pongs(own, other);
-            if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.is_empty()) {
-                let behind = self.aside.get_or_insert_default();
-                behind.splices.append(own, &mut aside.splices);
-                behind.buffered.append(waiting, &mut aside.buffered);
-            }
-            self.put(other.own());
-        }
-        other.clear();
-    }
-
-    /// Writes until everything is written or the writer stops taking bytes.
-    ///
-    /// Returns how many bytes were written; what was not stays here. This is all the I/O there is in the crate, and
-    /// it is the caller's writer that does it: with `write_vectored`, if payloads are held by reference.
+    /// Returns the number of bytes written; the others stay in the output. This is the only I/O in the crate, and the
+    /// caller's writer does it: with `write_vectored`, if payloads are held by reference.
     ///
     /// # Errors
-    /// What the writer returned, except that [`Interrupted`](std::io::ErrorKind::Interrupted) is retried and
+    /// The error that the writer returned, except that [`Interrupted`](std::io::ErrorKind::Interrupted) is retried and
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) counts as success if anything was written before it. Bytes
     /// written before an error are gone from the output.
     #[cfg(feature = "std")]
@@ -223,7 +172,7 @@ impl Output {
 
     #[cfg(feature = "std")]
     fn write_once(&self, writer: &mut (impl std::io::Write + ?Sized)) -> std::io::Result<usize> {
-        if self.splices().is_empty() {
+        if self.shared_chunks().is_empty() {
             return writer.write(self.own());
         }
         let mut slices = [std::io::IoSlice::new(&[]); 16];
@@ -231,114 +180,33 @@ impl Output {
         writer.write_vectored(slices.get(..filled).unwrap_or_default())
     }
 
-    pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.queue.with_room(bytes.len()).extend_from_slice(bytes);
-    }
-
-    /// Puts what `fill` appends, likely of about the expected length.
-    pub(crate) fn put_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
-        fill(self.queue.with_room(expected));
-        self.queue.shrink();
-    }
-
-    /// Puts a frame: its encoded header, which ends in `key` if there is one, and its payload, masked on the way.
-    /// Returns the frame's length.
-    #[inline]
-    pub(crate) fn put_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
-        let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
-        kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, bytes);
-        header.as_ref().len() + payload.len()
-    }
-
-    /// Puts a frame: its header, and its payload by reference, which is worth it from [`REFERENCE_MIN`] bytes on. A
-    /// frame that was prepared whole, for many connections, has all of it in `payload`.
-    pub(crate) fn put_by_reference(&mut self, header: &[u8], payload: Bytes) {
-        self.put(header);
-        let own = self.own().len();
-        self.aside.get_or_insert_default().splices.push(own, payload);
-        self.keep_last_pong();
-    }
-
-    /// Puts a frame whose payload, likely of about the expected length, `fill` appends. Puts nothing if there is no memory.
-    /// Returns the frame's length.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn put_framed(
-        &mut self,
-        expected: usize,
-        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
-        header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
-    ) -> Result<usize, OutOfMemory> {
-        let bytes = self.queue.try_with_room(expected.saturating_add(FrameHeader::MAX_LEN))?;
-        let start = bytes.len();
-        let payload = start.saturating_add(FrameHeader::MAX_LEN);
-        bytes.resize(payload, 0);
-        let filled = fill(bytes);
-        if filled.is_ok() {
-            let (header, key) = header(bytes.len().saturating_sub(payload));
-            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
-                apply_mask(key, payload);
-            }
-            // The header takes the place that was kept for the longest one.
-            bytes.splice(start..payload, header.as_ref().iter().copied());
-        } else {
-            bytes.truncate(start);
-        }
-        let len = bytes.len().saturating_sub(start);
-        self.queue.shrink();
-        filled.map(|()| len)
-    }
-
-    /// What connections share, or a place for it.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn codecs(&mut self) -> Result<&mut Codecs, OutOfMemory> {
-        if self.codecs.is_none() {
-            self.codecs = Some(try_box(Codecs::default())?);
-        }
-        self.codecs.as_deref_mut().ok_or(OutOfMemory)
-    }
-
-    /// Makes room for a frame of so many bytes, if there is memory.
-    pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
-        self.queue.try_with_room(additional)?;
-        Ok(())
-    }
-
-    /// Counts the frame that was put last as carrying so many bytes of a message, for
-    /// [`buffered_amount`](Self::buffered_amount).
-    pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
-        if message_bytes > 0 {
-            let waiting = self.len();
-            self.aside.get_or_insert_default().buffered.push(waiting, message_bytes, compressed);
-        }
-    }
-
-    /// The bytes waiting to be written that are not held by reference.
+    /// The waiting bytes, without the payloads held by reference.
     #[inline]
     fn own(&self) -> &[u8] {
         self.queue.waiting()
     }
 
     #[inline]
-    fn splices(&self) -> &Splices {
-        static NONE: Splices = Splices::new();
-        self.aside.as_ref().map_or(&NONE, |aside| &aside.splices)
+    fn shared_chunks(&self) -> &SharedChunks {
+        static NONE: SharedChunks = SharedChunks::new();
+        self.extras.as_ref().map_or(&NONE, |extras| &extras.shared_chunks)
     }
 
     fn clear(&mut self) {
         self.queue.clear();
-        if let Some(aside) = &mut self.aside {
-            aside.clear();
+        if let Some(extras) = &mut self.extras {
+            extras.clear();
         }
     }
 }
 
-impl Aside {
+impl Extras {
     fn is_empty(&self) -> bool {
-        self.splices.is_empty() && self.buffered.is_empty()
+        self.shared_chunks.is_empty() && self.buffered.is_empty()
     }
 
     fn clear(&mut self) {
-        self.splices.clear();
+        self.shared_chunks.clear();
         self.buffered.clear();
         self.pongs.clear();
     }
@@ -350,28 +218,28 @@ impl Buf for Output {
         self.len()
     }
 
-    /// What can be written without a copy: everything, or up to the next payload that is held by reference, or that.
+    /// The waiting bytes up to the next payload held by reference, or that payload if it is first.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.aside.as_ref().map_or(self.own(), |aside| aside.splices.first(self.own()))
+        self.extras.as_ref().map_or(self.own(), |extras| extras.shared_chunks.first(self.own()))
     }
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'o>(&'o self, slices: &mut [std::io::IoSlice<'o>]) -> usize {
-        self.splices().fill(self.own(), slices)
+        self.shared_chunks().fill(self.own(), slices)
     }
 
-    /// Takes `count` bytes off the front, after they were written. More than there is takes all of them.
+    /// Removes the first `count` bytes, which were written, or all bytes if there are fewer.
     #[inline]
     fn advance(&mut self, count: usize) {
         if count >= self.len() {
             return self.clear();
         }
-        let own = match &mut self.aside {
-            Some(aside) => {
-                aside.buffered.advance(count);
-                let own = aside.splices.advance(count);
-                aside.pongs.advance(own);
+        let own = match &mut self.extras {
+            Some(extras) => {
+                extras.buffered.advance(count);
+                let own = extras.shared_chunks.advance(count);
+                extras.pongs.advance(own);
                 own
             }
             None => count,
@@ -379,11 +247,11 @@ impl Buf for Output {
         self.queue.advance(own);
     }
 
-    /// Takes `count` bytes off the front; more than there is takes all of them. They are not copied if they are part of
-    /// one payload that is held by reference.
+    /// Removes and returns the first `count` bytes, or all bytes if there are fewer. Does not copy them if they are
+    /// part of one payload held by reference.
     fn copy_to_bytes(&mut self, count: usize) -> Bytes {
         let count = count.min(self.len());
-        if let Some(shared) = self.splices().share(count) {
+        if let Some(shared) = self.shared_chunks().share(count) {
             self.advance(count);
             return shared;
         }

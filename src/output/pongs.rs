@@ -1,17 +1,15 @@
-//! The pongs that wait in an output: how many bytes they are, and whether the last one can be replaced. Bytes of other
-//! frames are not counted here.
+//! The pongs that wait in an output: their number of bytes, and whether the last one can be replaced.
 
 use super::Output;
 use super::list::{KEPT_ENTRIES, List};
-use crate::frame::EncodedHeader;
 
 /// The last group of pongs, which ends at the mark of the output's queue. A group is a run of pongs without other bytes
 /// of the queue between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastGroup {
-    /// The group's length when its last pong was put.
+    /// The group's length when its last pong was written.
     len: u32,
-    /// The length of its last pong; 0 if something else was put after it that is not in the queue.
+    /// The length of its last pong; 0 if a payload by reference follows it.
     last_pong: u32,
 }
 
@@ -22,103 +20,96 @@ impl LastGroup {
 }
 
 impl Output {
-    /// Puts a pong frame, in the place of the last pong if more than `budget` bytes of pongs wait and the last one is
-    /// whole and the last thing here. Returns the length of the frame that was replaced.
-    pub(crate) fn put_pong(
-        &mut self,
-        header: &EncodedHeader,
-        key: Option<[u8; 4]>,
-        payload: &[u8],
-        budget: usize,
-    ) -> usize {
-        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
-        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
-        // Ping frame."
-        let replaced = if self.waiting_pongs() > budget { self.replaceable_pong() } else { 0 };
-        self.queue.truncate(replaced);
-        let before = (self.last_group_len() - replaced, self.queue.marked() - replaced);
-        let start = self.queue.waiting().len();
-        let len = self.put_frame(header, key, payload);
-        let group_len = match before {
-            (group_len, end) if end == start => group_len,
-            (group_len, end) => {
-                self.note_group(end, group_len);
-                0
-            }
-        };
-        self.last_group = LastGroup { len: clamp(group_len + len), last_pong: clamp(len) };
-        self.queue.set_mark(start + len);
-        replaced
+    /// Removes the last pong if it is complete and nothing follows it. Returns its length, or 0.
+    pub(super) fn remove_last_pong(&mut self) -> usize {
+        let removed = self.replaceable_pong();
+        let (group_len, end) = (self.last_group_len() - removed, self.queue.marked() - removed);
+        self.queue.truncate(removed);
+        self.queue.set_mark(end);
+        self.last_group = LastGroup { len: clamp(group_len), last_pong: 0 };
+        removed
     }
 
-    /// Notes that something was put after the last pong that is not in the queue.
+    /// Counts the frame of `len` bytes at the end of the queue as a pong.
+    pub(super) fn note_pong(&mut self, len: usize) {
+        let (group_len, group_end, end) = (self.last_group_len(), self.queue.marked(), self.queue.waiting().len());
+        let continues_group = group_end + len == end;
+        if !continues_group {
+            self.note_group(group_end, group_len);
+        }
+        let group_len = if continues_group { group_len + len } else { len };
+        self.last_group = LastGroup { len: clamp(group_len), last_pong: clamp(len) };
+        self.queue.set_mark(end);
+    }
+
+    /// Notes that a payload by reference follows the last pong, which therefore cannot be replaced.
     pub(super) fn keep_last_pong(&mut self) {
         self.last_group.last_pong = 0;
     }
 
-    /// Follows the bytes of `other`, which are about to be put after the `own` bytes of the queue.
+    /// Adds the pongs of `other`, whose bytes are about to be appended to the `own` waiting bytes of the queue.
     pub(super) fn append_pongs(&mut self, own: usize, other: &mut Self) {
         let (end, len, last_pong) = (other.queue.marked(), other.last_group_len(), other.replaceable_pong());
         self.keep_last_pong();
-        if len == 0 && other.aside.as_ref().is_none_or(|aside| aside.pongs.is_empty()) {
+        if len == 0 && other.extras.as_ref().is_none_or(|extras| extras.pongs.is_empty()) {
             return;
         }
         self.note_group(self.queue.marked(), self.last_group_len());
-        if let Some(aside) = other.aside.as_mut().filter(|aside| !aside.pongs.is_empty()) {
-            self.aside.get_or_insert_default().pongs.append(own, &mut aside.pongs);
+        if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.pongs.is_empty()) {
+            self.extras.get_or_insert_default().pongs.append(own, &mut extras.pongs);
         }
         self.last_group = LastGroup { len: clamp(len), last_pong: clamp(last_pong) };
         self.queue.set_mark(own + end);
     }
 
-    /// How many bytes of pongs wait.
+    /// Bytes of pongs that wait.
     pub(super) fn waiting_pongs(&self) -> usize {
-        self.last_group_len() + self.aside.as_ref().map_or(0, |aside| aside.pongs.len())
+        self.last_group_len() + self.extras.as_ref().map_or(0, |extras| extras.pongs.len())
     }
 
-    /// How many bytes of the last group wait.
+    /// Bytes of the last group that wait.
     fn last_group_len(&self) -> usize {
         self.queue.marked().min(self.last_group.len as usize)
     }
 
-    /// The length of the last pong, if it is whole and the last thing here; otherwise 0.
+    /// The length of the last pong if it is complete and nothing follows it; otherwise 0.
     fn replaceable_pong(&self) -> usize {
         let last_pong = self.last_group.last_pong as usize;
         let is_last = self.queue.marked() == self.queue.waiting().len();
         if is_last && last_pong <= self.last_group_len() { last_pong } else { 0 }
     }
 
-    /// Notes a group that is not the last any more.
+    /// Adds a group of `len` bytes that ends after `end` bytes of the queue, and is no longer the last one.
     fn note_group(&mut self, end: usize, len: usize) {
         if len > 0 {
-            self.aside.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
+            self.extras.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
         }
     }
 }
 
-/// A length that is counted as at most 4 GiB, which is more than any budget.
+/// A length, cut to 4 GiB, which is more than any budget.
 fn clamp(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The groups of pongs before the last one, in the order of the wire.
 ///
-/// There are at most [`KEPT_ENTRIES`]. For one more, the two neighbours with the fewest bytes become one group, as if
-/// the pongs of the second followed those of the first directly. So as bytes are taken, the count may be too low, never
-/// too high, and by no more than the length of the group of which a part is taken: of n groups, the two shortest
-/// neighbours have at most 2/(n - 1) of all bytes.
+/// Keeps at most [`KEPT_ENTRIES`] groups. Before one more is added, the two neighbours with the fewest bytes are
+/// merged, as if the pongs of the second followed those of the first directly. As bytes are written, the count may
+/// therefore be too low, never too high, and by no more than the length of the partly written group: of n groups, the
+/// two shortest neighbours have at most 2/(n - 1) of all bytes.
 #[derive(Debug, Default)]
 pub(super) struct PongGroups {
     groups: List<Group>,
     /// Bytes of all groups.
     len: usize,
-    /// The sum of all distances and lengths: how many bytes of the queue wait up to the end of the last group.
+    /// The sum of all distances and lengths: the waiting bytes of the queue up to the end of the last group.
     end: usize,
 }
 
 #[derive(Debug)]
 struct Group {
-    /// How many bytes of the queue wait between the group before, or the front, and this one.
+    /// The waiting bytes of the queue between the previous group, or the front, and this one.
     distance: usize,
     len: usize,
 }
@@ -146,7 +137,7 @@ impl PongGroups {
         }
     }
 
-    /// Moves all groups of another output after the `own` bytes of the queue.
+    /// Moves all groups of `other` here, as its bytes are appended to the `own` waiting bytes of the queue.
     fn append(&mut self, own: usize, other: &mut Self) {
         let mut end = own;
         for Group { distance, len } in other.groups.drain(..) {
@@ -171,7 +162,7 @@ impl PongGroups {
         }
     }
 
-    /// Follows `count` bytes that are taken off the front of the queue.
+    /// Updates the groups when the first `count` bytes of the queue are removed.
     pub(super) fn advance(&mut self, count: usize) {
         let mut left = count;
         while let Some(first) = self.groups.front_mut() {

@@ -1,24 +1,24 @@
-//! [`Queue`]: the bytes that an output holds itself, in one buffer whose size follows the number of bytes that wait.
+//! [`Queue`]: an output's own bytes, in one buffer that grows and shrinks with them.
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 use super::KEPT_CAPACITY;
 
-/// Bytes that are put at the end and taken off the front.
+/// Bytes that are appended at the end and removed from the front.
 ///
 /// # Memory
 /// A buffer of more than [`KEPT_CAPACITY`] has room for at most twice the bytes that wait. While bytes move to another
 /// buffer, the old and the new one together have room for at most 2¾ times the most bytes that have waited.
 ///
 /// # Work
-/// Each byte moves a constant number of times on average, because every move is paid for: bytes move to the front of
-/// their buffer if at least a fourth as many bytes were taken since the last move; to a buffer that is larger by at
-/// least a fourth of what moves; to a smaller buffer if less than half of the old one is filled.
+/// Each byte moves a constant number of times on average. Bytes move to the front of their buffer only if at least a
+/// fourth of their number was removed since the last move; to a larger buffer only if it is larger by at least a fourth
+/// of their number; to a smaller buffer only if they fill less than half of the old one.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
-    /// The first `taken` of the bytes were taken off the front.
+    /// The number of bytes that were removed from the front.
     taken: usize,
     /// A position in `bytes`, which moves with them.
     mark: usize,
@@ -29,13 +29,13 @@ impl Queue {
         Self { bytes: Vec::new(), taken: 0, mark: 0 }
     }
 
-    /// The bytes that wait.
+    /// The waiting bytes.
     #[inline]
     pub(super) fn waiting(&self) -> &[u8] {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// The buffer, with room for `additional` bytes, to append to.
+    /// The buffer to append to, with room for `additional` bytes.
     #[inline]
     pub(super) fn with_room(&mut self, additional: usize) -> &mut Vec<u8> {
         if self.bytes.capacity() - self.bytes.len() < additional {
@@ -44,7 +44,7 @@ impl Queue {
         &mut self.bytes
     }
 
-    /// As [`with_room`](Self::with_room), if there is memory.
+    /// Like [`with_room`](Self::with_room), but returns an error if there is no memory.
     pub(super) fn try_with_room(&mut self, additional: usize) -> Result<&mut Vec<u8>, TryReserveError> {
         if self.bytes.capacity() - self.bytes.len() < additional {
             self.try_make_room(additional)?;
@@ -55,7 +55,7 @@ impl Queue {
     #[cold]
     fn make_room(&mut self, additional: usize) {
         if self.try_make_room(additional).is_err() {
-            // Says that there is no memory, in the way of all collections.
+            // Fails as the standard collections do when there is no memory.
             self.bytes.reserve(additional);
         }
     }
@@ -73,7 +73,7 @@ impl Queue {
         }
     }
 
-    /// Moves the bytes that wait to a buffer of this capacity, if there is memory.
+    /// Moves the waiting bytes to a buffer of this capacity; returns an error if there is no memory.
     fn relocate(&mut self, capacity: usize) -> Result<(), TryReserveError> {
         if self.taken == 0 && capacity >= self.bytes.capacity() {
             // The allocator may be able to extend the buffer in place.
@@ -87,14 +87,14 @@ impl Queue {
         }
     }
 
-    /// Takes `count` bytes, no more than wait, off the front.
+    /// Removes the first `count` waiting bytes. `count` must not exceed their number.
     #[inline]
     pub(super) fn advance(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(count);
         self.shrink();
     }
 
-    /// Moves the bytes that wait to a smaller buffer, if this one is too large for them.
+    /// Moves the waiting bytes to a smaller buffer if this one is too large for them.
     #[inline]
     pub(super) fn shrink(&mut self) {
         let (waiting, capacity) = (self.waiting().len(), self.bytes.capacity());
@@ -104,7 +104,7 @@ impl Queue {
         }
     }
 
-    /// Takes all bytes off.
+    /// Removes all bytes.
     pub(super) fn clear(&mut self) {
         if self.bytes.capacity() > KEPT_CAPACITY {
             self.bytes = Vec::new();
@@ -113,7 +113,8 @@ impl Queue {
         (self.taken, self.mark) = (0, 0);
     }
 
-    /// Takes the last `count` bytes, no more than wait, off the end. The mark must not be after the new end.
+    /// Removes the last `count` waiting bytes. `count` must not exceed their number, and the mark must not be after the
+    /// new end.
     pub(super) fn truncate(&mut self, count: usize) {
         self.bytes.truncate(self.bytes.len().saturating_sub(count));
     }
@@ -126,12 +127,12 @@ impl Queue {
 
 /// The mark.
 impl Queue {
-    /// Moves the mark to `position`, counted from the first byte that waits.
+    /// Moves the mark to `position`, counted from the first waiting byte.
     pub(super) fn set_mark(&mut self, position: usize) {
         self.mark = self.taken.saturating_add(position);
     }
 
-    /// How many of the bytes that wait come before the mark.
+    /// The number of waiting bytes before the mark.
     pub(super) fn marked(&self) -> usize {
         self.mark.saturating_sub(self.taken)
     }
@@ -143,12 +144,12 @@ impl Queue {
         self.bytes.capacity()
     }
 
-    /// How many bytes can be put where the buffer is.
+    /// Bytes that can be appended without a new buffer.
     pub(super) fn free(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
     }
 
-    /// Where the buffer is.
+    /// The address of the buffer.
     pub(super) fn start(&self) -> *const u8 {
         self.bytes.as_ptr()
     }

@@ -1,6 +1,6 @@
-//! An [`Output`] against a model of it that is nothing but a list of frames, in all the ways that there are to take
-//! bytes out of it.
+//! Compares an [`Output`] with a model, a plain list of frames, for every way to take bytes out.
 
+use alloc::vec::Vec;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use proptest::collection::vec;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::frame::EncodedHeader;
 
-/// What the model knows of a frame: its bytes, and how many of them are taken.
+/// A frame in the model. `taken` is the number of its bytes that were taken.
 #[derive(Clone, Debug, Default)]
 struct Frame {
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ impl Frame {
         self.bytes.len() - self.taken
     }
 
-    /// The payload's part of what waits; of a compressed frame, all of it.
+    /// The waiting bytes of the payload; for a compressed frame, all bytes of its message.
     fn buffered(&self) -> usize {
         if self.compressed { self.message_bytes } else { self.message_bytes.min(self.left()) }
     }
@@ -42,14 +42,14 @@ impl Model {
         self.0.iter().map(|frame| frame.buffered() as u64).sum()
     }
 
-    /// How many bytes of pongs wait.
+    /// Bytes of pongs that wait.
     fn pongs(&self) -> usize {
         self.0.iter().filter(|frame| frame.is_pong).map(Frame::left).sum()
     }
 
-    /// `Config::max_pending_pong_bytes`: if more bytes of pongs wait, the last pong is replaced as long as it is whole and
-    /// nothing comes after it.
-    fn put_pong(&mut self, bytes: Vec<u8>, budget: usize) {
+    /// `Config::max_pending_pong_bytes`: if more bytes of pongs wait, the last pong is replaced if it is complete and
+    /// nothing follows it.
+    fn write_pong(&mut self, bytes: Vec<u8>, budget: usize) {
         if self.pongs() > budget {
             self.0.pop_if(|last| last.is_pong && last.taken == 0);
         }
@@ -77,7 +77,7 @@ enum Operation {
     Take(Way, usize),
 }
 
-/// How bytes are taken out.
+/// The method that takes bytes out.
 #[derive(Clone, Debug)]
 enum Way {
     Advance,
@@ -128,11 +128,11 @@ fn apply(
 ) {
     match operation {
         Operation::Put(bytes) => {
-            output.put(&bytes);
+            output.write(&bytes);
             model.0.push(Frame { bytes, ..Frame::default() });
         }
         Operation::Frame { header, key, payload, counted } => {
-            output.put_frame(&EncodedHeader::of(&header), key, &payload);
+            output.write_frame(&EncodedHeader::of(&header), key, &payload);
             let message_bytes = if counted { payload.len() } else { 0 };
             output.count_message(message_bytes, false);
             let bytes = [header, masked(key, &payload)].concat();
@@ -140,22 +140,22 @@ fn apply(
         }
         Operation::Compressed { payload, message_bytes } => {
             let bytes = [&[0xc1, payload.len() as u8], &*payload].concat();
-            output.put_frame(&EncodedHeader::of(&[0xc1, payload.len() as u8]), None, &payload);
+            output.write_frame(&EncodedHeader::of(&[0xc1, payload.len() as u8]), None, &payload);
             output.count_message(message_bytes, true);
             model.0.push(Frame { bytes, message_bytes, compressed: true, ..Frame::default() });
         }
         Operation::Shared { header, payload, counted } => {
             let message_bytes = if counted { payload.len() } else { 0 };
             let bytes = [header.clone(), payload.clone()].concat();
-            output.put_by_reference(&header, payload.into());
+            output.write_shared_frame(&header, payload.into());
             output.count_message(message_bytes, false);
             model.0.push(Frame { bytes, message_bytes, ..Frame::default() });
         }
         Operation::Pong { key, payload, budget } => {
             let (header, before) = ([0x8a, payload.len() as u8], output.len());
-            let replaced = output.put_pong(&EncodedHeader::of(&header), key, &payload, budget);
+            let replaced = output.write_pong(&EncodedHeader::of(&header), key, &payload, budget);
             assert_eq!(before - replaced + header.len() + payload.len(), output.len());
-            model.put_pong([&header, &*masked(key, &payload)].concat(), budget);
+            model.write_pong([&header, &*masked(key, &payload)].concat(), budget);
         }
         Operation::AppendTheOther => {
             output.append(other);
@@ -165,7 +165,7 @@ fn apply(
     }
 }
 
-/// Takes up to `count` bytes, which have to be the model's first.
+/// Takes up to `count` bytes, and asserts that they are the first bytes of the model.
 fn take(way: Way, count: usize, output: &mut Output, model: &mut Model) {
     let wire = model.wire();
     let taken = match way {
@@ -185,9 +185,9 @@ fn take(way: Way, count: usize, output: &mut Output, model: &mut Model) {
             copied.len()
         }
         Way::Vectored(slices) => {
-            let gathered = vectored(output, slices).concat();
-            let taken = gathered.len().min(count);
-            assert_eq!(gathered[..taken], wire[..taken]);
+            let bytes = vectored(output, slices).concat();
+            let taken = bytes.len().min(count);
+            assert_eq!(bytes[..taken], wire[..taken]);
             output.advance(taken);
             taken
         }
@@ -215,9 +215,9 @@ fn check(output: &Output, model: &Model) {
 }
 
 proptest! {
-    /// Two outputs, of which each may be appended to the other; at the end, both are emptied in one way.
+    /// Each of two outputs may be appended to the other. At the end, both are emptied with one method.
     #[test]
-    fn as_a_list_of_frames(
+    fn output_agrees_with_a_list_of_frames(
         operations in vec((any::<bool>(), operation()), 1..60),
         last_way in way(),
         step in 1..9_usize,
@@ -232,7 +232,7 @@ proptest! {
         for (mut output, mut model) in [left, right] {
             while !output.is_empty() {
                 take(last_way.clone(), step, &mut output, &mut model);
-                // A script may be one that takes nothing.
+                // The script of a writer may take nothing.
                 take(Way::Chunk, step, &mut output, &mut model);
                 check(&output, &model);
             }
@@ -241,7 +241,7 @@ proptest! {
     }
 }
 
-/// What a writer does when it is called.
+/// One call of a writer.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Take(usize),
@@ -257,7 +257,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does as its script says, last step first, and then would block. A vectored write goes over the borders of slices.
+/// Follows its script, last step first, and then would block. A vectored write may take bytes of several slices.
 struct Writer {
     script: Vec<Step>,
     is_vectored: bool,
@@ -287,7 +287,7 @@ impl Write for Writer {
     }
 }
 
-/// What `chunks_vectored` gives for so many slices, none of them empty.
+/// The slices that `chunks_vectored` fills, none of them empty.
 fn vectored(output: &Output, slices: usize) -> Vec<Vec<u8>> {
     let mut slices = alloc::vec![IoSlice::new(&[]); slices];
     let filled = output.chunks_vectored(&mut slices);
@@ -300,16 +300,16 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     core::ptr::eq(one, other)
 }
 
-/// Headers and payloads in turn, each payload where the caller has it, before and after a move to another output.
+/// Headers and payloads alternate, and each payload is the caller's own, before and after a move to another output.
 #[test]
 fn shared_payloads_are_not_copied() {
     let payloads = [7, 8].map(|byte| Bytes::from(alloc::vec![byte; REFERENCE_MIN]));
     let mut output = Output::new();
     for payload in &payloads {
-        output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
+        output.write_shared_frame(b"\x82\x7e\x40\x00", payload.clone());
     }
     let mut backlog = Output::new();
-    backlog.put(b"first");
+    backlog.write(b"first");
     backlog.append(&mut output);
     assert_eq!(backlog.chunk(), b"first\x82\x7e\x40\x00");
     backlog.advance(9);
@@ -324,27 +324,27 @@ fn shared_payloads_are_not_copied() {
     assert!(is_same(&taken, &payloads[1]) && backlog.is_empty());
 }
 
-/// A payload is let go of with its last byte, though more waits behind it.
+/// A payload is dropped with its last byte, even if more bytes wait after it.
 #[test]
-fn a_written_payload_is_let_go() {
+fn a_written_payload_is_dropped() {
     let payload = Bytes::from(alloc::vec![7; REFERENCE_MIN]);
     let mut output = Output::new();
-    output.put_by_reference(b"\x82\x7e\x40\x00", payload.clone());
-    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"next");
+    output.write_shared_frame(b"\x82\x7e\x40\x00", payload.clone());
+    output.write_frame(&EncodedHeader::of(b"\x82\x04"), None, b"next");
     output.advance(REFERENCE_MIN + 3);
     assert!(!payload.is_unique());
     output.advance(1);
     assert!(payload.is_unique() && output.len() == 6);
 }
 
-/// One call brings as many segments as there is room for to a writer that takes several at once.
+/// One call passes all segments to a writer with vectored writes.
 #[test]
 fn headers_and_payloads_go_out_together() {
     let mut output = Output::new();
     for payload in ["one", "two"] {
-        output.put_by_reference(b"\x81\x03", payload.into());
+        output.write_shared_frame(b"\x81\x03", payload.into());
     }
-    output.put_frame(&EncodedHeader::of(b"\x89\x00"), None, b"");
+    output.write_frame(&EncodedHeader::of(b"\x89\x00"), None, b"");
     assert_eq!(vectored(&output, 8), [&b"\x81\x03"[..], b"one", b"\x81\x03", b"two", b"\x89\x00"]);
     let mut writer = Writer { script: alloc::vec![Step::Take(100)], is_vectored: true, written: Vec::new() };
     assert_eq!(output.write_to(&mut writer).unwrap(), 12);
@@ -354,13 +354,13 @@ fn headers_and_payloads_go_out_together() {
 /// WS-BUF-1: "the number of bytes of application data (UTF-8 text and binary data) that have been queued using
 /// `send()` but not yet been transmitted to the network", without "framing overhead".
 #[test]
-fn buffered_amount_is_the_payload_that_waits() {
+fn buffered_amount_counts_the_waiting_payload() {
     let mut output = Output::new();
-    output.put_frame(&EncodedHeader::of(b"\x89\x04"), None, b"ping");
+    output.write_frame(&EncodedHeader::of(b"\x89\x04"), None, b"ping");
     assert_eq!(output.buffered_amount(), 0, "no message");
-    output.put_frame(&EncodedHeader::of(b"\x82\x64"), None, &[7; 100]);
+    output.write_frame(&EncodedHeader::of(b"\x82\x64"), None, &[7; 100]);
     output.count_message(100, false);
-    output.put_frame(&EncodedHeader::of(b"\xc2\x03"), None, b"abc");
+    output.write_frame(&EncodedHeader::of(b"\xc2\x03"), None, b"abc");
     output.count_message(1000, true);
     for (taken, amount) in [(0, 1100), (6 + 2, 1100), (1, 1099), (98, 1001), (1, 1000), (4, 1000), (1, 0)] {
         output.advance(taken);

@@ -1,8 +1,8 @@
 //! Text that is validated once: [`unmask`] for a payload in place, [`TextBuffer`] for text that arrives in pieces.
 //!
-//! One of the three islands of unsafe code: `from_utf8_unchecked` for bytes that were validated. Instructions
-//! for a received ASCII message of 16, 125, 1,024 bytes, validated twice and once: 190 → 82, 293 → 166, 520 → 347, by
-//! `valgrind --tool=callgrind`.
+//! One of the three modules with unsafe code: `from_utf8_unchecked` for bytes that were validated. Instructions for a
+//! received ASCII message of 16, 125 and 1,024 bytes, validated twice → once: 190 → 82, 293 → 166, 520 → 347, measured
+//! with `valgrind --tool=callgrind`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::mask::kernel;
 #[inline]
 pub(crate) fn unmask(key: [u8; 4], payload: &mut [u8]) -> Result<&str, Utf8Error> {
     if kernel::mask(key, payload) {
-        // SAFETY: the kernel saw nothing but ASCII, which is UTF-8.
+        // SAFETY: the kernel found only ASCII bytes, which are UTF-8.
         return Ok(unsafe { str::from_utf8_unchecked(payload) });
     }
     utf8::check(payload)
@@ -73,8 +73,7 @@ impl TextBuffer {
         self.check(pending)
     }
 
-    /// As [`append_with`]; validates the text as [`push`](Self::push) does.
-    #[cfg(feature = "deflate")]
+    /// Like [`append_with`]; validates the text as [`push`](Self::push) does.
     pub(crate) fn append_with(
         &mut self,
         spare: Vec<u8>,
@@ -97,12 +96,12 @@ impl TextBuffer {
         let mut text = core::mem::replace(&mut self.bytes, unfinished);
         text.truncate(self.checked);
         self.checked = 0;
-        // SAFETY: the invariant of `checked`, which is all that is left of the bytes.
+        // SAFETY: `text` has exactly the first `checked` bytes, which are UTF-8 by the invariant.
         Ok(unsafe { String::from_utf8_unchecked(text) })
     }
 
-    /// Appends a short piece as [`push`](Self::push) does if it fits without an allocation, is ASCII, and no character is
-    /// incomplete. Otherwise does nothing and returns false.
+    /// Appends a short piece as [`push`](Self::push) does if it fits without an allocation, is ASCII, and no character
+    /// is incomplete. Otherwise does nothing and returns false.
     #[inline]
     pub(crate) fn push_short(&mut self, key: [u8; 4], piece: &[u8]) -> bool {
         let is_plain = self.pending() == 0 && kernel::append_few(key, piece, &mut self.bytes, |seen| seen.is_ascii());
@@ -115,9 +114,9 @@ impl TextBuffer {
     /// Validates the bytes after `checked`, of which the first `pending` were there before.
     #[inline(never)]
     fn check(&mut self, pending: usize) -> Result<(), Utf8Error> {
-        let fresh = self.bytes.get(self.checked..).unwrap_or_default();
-        let whole = fresh.len() - utf8::incomplete_tail(fresh);
-        let checked = utf8::check(fresh.get(..whole).unwrap_or_default());
+        let unchecked = self.bytes.get(self.checked..).unwrap_or_default();
+        let complete = unchecked.len() - utf8::incomplete_tail(unchecked);
+        let checked = utf8::check(unchecked.get(..complete).unwrap_or_default());
         self.checked += checked.map_or_else(|error| error.valid_up_to, str::len);
         checked.map(drop).map_err(|error| {
             self.bytes.truncate(self.checked);
@@ -127,10 +126,9 @@ impl TextBuffer {
     }
 }
 
-/// Lets `write` fill a buffer of `room` bytes after the end of `bytes`, and keeps as many as it returns.
+/// Lets `write` fill a buffer of `room` bytes after the end of `bytes`, and keeps the number of bytes that it returns.
 ///
 /// An empty `bytes` takes over the memory of `spare`: its bytes need not be zeroed a second time.
-#[cfg(feature = "deflate")]
 pub(crate) fn append_with(bytes: &mut Vec<u8>, spare: Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
     let len = bytes.len();
     if len == 0 && spare.capacity() > 0 {
@@ -146,16 +144,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The safe twin.
+    /// The safe equivalent of [`unmask`].
     fn unmask_and_check(key: [u8; 4], masked: &[u8]) -> (Vec<u8>, Option<String>) {
         let octets: Vec<u8> = masked.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key).collect();
         (octets.clone(), String::from_utf8(octets).ok())
     }
 
     proptest! {
-        /// Text taken without a second look is the text that the standard library finds, octet by octet.
+        /// The returned text and the unmasked bytes are those of the safe equivalent.
         #[test]
-        fn unmask_agrees_with_its_safe_twin(key: [u8; 4], text in "\\PC{0,40}", broken: Option<(usize, u8)>) {
+        fn unmask_agrees_with_its_safe_equivalent(key: [u8; 4], text in "\\PC{0,40}", broken: Option<(usize, u8)>) {
             let mut masked = unmask_and_check(key, text.as_bytes()).0;
             if let Some((at, octet)) = broken && !masked.is_empty() {
                 let at = at % masked.len();
@@ -167,9 +165,9 @@ mod tests {
             prop_assert_eq!(masked, octets);
         }
 
-        /// Gathered in any pieces, taken in between or not, text comes out as it went in, up to the fault.
+        /// Text pushed in any pieces, taken at any times, is the pushed text up to the fault.
         #[test]
-        fn gathering_agrees_with_the_whole(
+        fn text_from_pieces_agrees_with_the_whole_text(
             key: [u8; 4],
             text in "\\PC{0,40}",
             broken: Option<(usize, u8)>,

@@ -1,9 +1,8 @@
 //! UTF-8 that arrives in pieces (RFC 6455 §8.1), rejected at the first byte that no valid text can have.
 
-#[expect(unsafe_code, reason = "an island, for the reason and by the figures that it gives")]
+#[expect(unsafe_code, reason = "skips a second validation; the module has the figures")]
 mod buffer;
 
-#[cfg(feature = "deflate")]
 pub(crate) use buffer::append_with;
 pub(crate) use buffer::{TextBuffer, unmask};
 
@@ -15,7 +14,7 @@ pub(crate) struct Utf8Stream {
     len: u8,
 }
 
-/// Where bytes stop being UTF-8.
+/// The position of the first byte that makes text invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utf8Error {
     /// The index in the piece of the first byte that no valid text can have there.
@@ -43,7 +42,8 @@ impl Utf8Stream {
         self.len == 0
     }
 
-    /// Completes the character that an earlier piece began; returns the number of bytes of this piece that belong to it.
+    /// Completes the character that an earlier piece began; returns the number of bytes of this piece that belong to
+    /// it.
     fn finish_character(&mut self, piece: &[u8]) -> Result<usize, Utf8Error> {
         for (index, byte) in piece.iter().enumerate() {
             if self.len == 0 {
@@ -67,12 +67,12 @@ impl Utf8Stream {
 /// Validates text that ends at the end of a character.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    // simdutf8 leaves anything shorter to the standard library, too.
+    // For shorter text, simdutf8 calls the standard library, too.
     let text = if bytes.len() < 64 { core::str::from_utf8(bytes).ok() } else { simdutf8::basic::from_utf8(bytes).ok() };
     text.map_or_else(|| find_fault(bytes), Ok)
 }
 
-/// As [`check`]; if the bytes are not UTF-8, also returns the text before the fault.
+/// Like [`check`]; if the bytes are not UTF-8, also returns the text before the fault.
 #[inline]
 pub(crate) fn check_prefix(bytes: &[u8]) -> (&str, Result<(), Utf8Error>) {
     match check(bytes) {
@@ -107,16 +107,16 @@ pub(crate) fn lacking(begun: &[u8]) -> usize {
     len - begun.len().min(len)
 }
 
-/// Finds the byte that is wrong.
+/// Finds the first byte that makes the text invalid.
 #[cold]
 fn find_fault(bytes: &[u8]) -> Result<&str, Utf8Error> {
     core::str::from_utf8(bytes).map_err(|error| {
         let valid_up_to = error.valid_up_to();
-        // A sequence that began well goes wrong at the byte after its good part. Text that just stops goes wrong
-        // where its next byte would have been.
-        let begins_well = bytes.get(valid_up_to).is_some_and(|lead| matches!(lead, 0xc2..=0xf4));
-        let good = error.error_len().unwrap_or(bytes.len() - valid_up_to);
-        Utf8Error { index: if begins_well { valid_up_to + good } else { valid_up_to }, valid_up_to }
+        // After a valid lead byte, the fault is the byte after the valid part of the sequence; if the text ends inside
+        // the sequence, it is the position of the missing byte.
+        let valid_lead = bytes.get(valid_up_to).is_some_and(|lead| matches!(lead, 0xc2..=0xf4));
+        let valid_part = error.error_len().unwrap_or(bytes.len() - valid_up_to);
+        Utf8Error { index: if valid_lead { valid_up_to + valid_part } else { valid_up_to }, valid_up_to }
     })
 }
 
@@ -134,8 +134,8 @@ mod tests {
         Ok(stream.is_complete())
     }
 
-    /// All sequences of one to four bytes from the borders of the UTF-8 table agree with the standard library, at
-    /// every cut, and fail at the very byte that makes them impossible.
+    /// All sequences of one to four bytes from the edges of the UTF-8 table agree with the standard library, at every
+    /// cut, and fail at the first byte that makes them invalid.
     #[test]
     fn agrees_with_the_standard_library_at_every_cut() {
         const EDGES: [u8; 21] = [
@@ -147,11 +147,11 @@ mod tests {
             let longer = sequences.iter().flat_map(|s| EDGES.map(|edge| [s.as_slice(), &[edge]].concat())).collect();
             sequences = longer;
             for sequence in &sequences {
-                // The first prefix that is beyond repair ends with the byte to blame.
-                let blamed = (1..=sequence.len()).find(|&end| {
+                // The shortest prefix that no further byte can make valid ends with the expected byte.
+                let invalid = (1..=sequence.len()).find(|&end| {
                     core::str::from_utf8(&sequence[..end]).is_err_and(|error| error.error_len().is_some())
                 });
-                let expected = match blamed {
+                let expected = match invalid {
                     Some(end) => Err(end - 1),
                     None => Ok(core::str::from_utf8(sequence).is_ok()),
                 };

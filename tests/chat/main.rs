@@ -66,7 +66,7 @@ fn joins_and_leaves_are_announced() {
 fn pages_of_other_origins_are_rejected() {
     let chat = Chat::start(&[]);
     let open = |chat: &Chat, origin: &str| {
-        let request = ClientRequest::new(chat.url()).origin(origin);
+        let request = ClientRequest::new(chat.url()).origin(origin).expect("a valid origin");
         Client::open(connect(&chat.address), &request).map(|_| ()).map_err(|response| response.status())
     };
     assert_eq!(open(&chat, &format!("http://{}", chat.address)), Ok(()));

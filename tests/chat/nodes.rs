@@ -308,6 +308,7 @@ impl Nginx {
     fn join(&self, token: &str, last: Option<&Value>) -> (Client<Tls>, Value) {
         let host = format!("localhost:{}", self.address.rsplit_once(':').expect("a port").1);
         let request = ClientRequest::new(format!("wss://{host}/chat")).origin(format!("https://{host}"));
+        let request = request.expect("a valid origin");
         let mut client = Client::open(self.connect(), &request).expect("the chat accepts the client");
         let welcome = client.join(token, "lobby", last);
         (client, welcome)

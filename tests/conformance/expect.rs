@@ -44,7 +44,7 @@ fn a_100_comes_before_the_101() {
         assert_opens(&add(REQUEST, lines));
         assert_eq!(every_cut(waiting, add(REQUEST, lines).as_bytes()).output, plain, "{lines}");
     }
-    let accept = Accept::new().header("X", "y");
+    let accept = Accept::new().header("X", "y").expect("a valid header");
     let outcome = every_cut_with(waiting, add(REQUEST, EXPECTING[0]).as_bytes(), &|ws, event, output| {
         let Event::Request(request) = event else { return Some(event) };
         assert!(output.is_empty(), "nothing is answered before the decision");

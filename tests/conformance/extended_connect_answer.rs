@@ -67,8 +67,9 @@ fn the_response_is_checked_as_in_http1() {
 #[test]
 fn a_rejection_carries_its_status_headers_and_body() {
     rows!("9220-3-4", "8441-5-7");
-    let problem = Reject::new(501).and_then(|reject| reject.header("Content-Type", "application/problem+json"));
-    let answer = parse(&rfc_request()).reject(&problem.expect("the status is a rejection").body("{}"));
+    let problem =
+        Reject::new(501).expect("the status is a rejection").header("Content-Type", "application/problem+json");
+    let answer = parse(&rfc_request()).reject(&problem.expect("a valid header").body("{}"));
     assert_eq!((answer.status(), answer.body()), (501, b"{}".as_slice()));
     assert_eq!(owned(answer.headers().iter()), fields(&[("content-type", "application/problem+json")]));
     let rejected = checked(&[], answer.status(), &owned(answer.headers().iter()));

@@ -1,9 +1,9 @@
-//! actix-http 3.20: `ws::Codec`, over `BytesMut` as its dispatcher has it.
+//! actix-http 3.20: `ws::Codec` over `BytesMut`, as in its dispatcher.
 //!
-//! `actix-ws` and applications reassemble fragments and check UTF-8, so this file does: by simdutf8, over the whole
-//! message. The read buffer has 64 KiB and is reused when it is empty; one buffer collects the writes of a batch, or of a
-//! read. Payloads are `Bytes`, so that handing one over costs a reference. Its handshake needs its
-//! runtime; no compression.
+//! `actix-ws` and applications reassemble fragments and check UTF-8, so this file does both: with simdutf8, over the
+//! whole message. The read buffer has 64 KiB and is reused when it is empty; one buffer collects the writes of a batch,
+//! or of a read. Payloads are `Bytes`, so that passing one costs a reference. Its handshake needs its runtime, so it is
+//! not measured; no compression.
 
 use actix_http::ws::{Codec, Frame, Item, Message};
 use bytes::{Bytes, BytesMut};

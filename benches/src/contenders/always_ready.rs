@@ -1,4 +1,4 @@
-//! The socket for asynchronous peers: always ready, so that no runtime is measured.
+//! A socket for asynchronous peers that is always ready, so that no runtime is measured.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use crate::socket::Socket;
 pub struct AlwaysReady(pub Socket);
 
 impl AlwaysReady {
-    /// Reads into uninitialised memory, as the kernel does, and returns the number of bytes that are initialised now.
+    /// Reads into uninitialised memory, as the kernel does, and returns the number of initialised bytes.
     pub fn read(&self, buffer: &mut [MaybeUninit<u8>]) -> usize {
         // SAFETY: the same memory, and the socket only writes to it.
         let buffer = unsafe { &mut *(&raw mut *buffer as *mut [u8]) };
@@ -23,7 +23,7 @@ impl AlwaysReady {
 
 impl AsyncRead for AlwaysReady {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // SAFETY: nothing is made uninitialized, and the socket has initialized what it says it has.
+        // SAFETY: no byte becomes uninitialized, and the socket has initialized the bytes that it reports.
         unsafe {
             let count = self.read(buffer.unfilled_mut());
             buffer.assume_init(count);

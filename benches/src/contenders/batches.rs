@@ -1,9 +1,9 @@
-//! Messages to send, a batch at a time.
+//! Messages to send, in batches.
 
 use crate::content::Payload;
 use crate::work::Work;
 
-/// A row's messages, in the form in which a contender takes them.
+/// A row's messages, in a contender's own type.
 pub struct Batches<M> {
     messages: Vec<M>,
     size: usize,

@@ -1,8 +1,8 @@
 //! fastwebsockets 0.10: `FragmentCollector`, which returns whole messages, on one side of the connection.
 //!
 //! Defaults: UTF-8 by simdutf8; keys from `rand`; payloads over 1,024 bytes in one vectored write with their header,
-//! smaller ones copied after it; one write for each message, as it cannot collect them. A client masks the caller's own
-//! buffer, so the payload is copied into one before: that costs less than the allocation for a borrowed one. hyper does
+//! smaller ones copied after it; one write per message, as it cannot collect them. A client masks the caller's own
+//! buffer, so the payload is first copied into one, which costs less than the allocation for a borrowed one. hyper does
 //! the server's handshake; no compression.
 
 use fastwebsockets::Payload::{Borrowed, BorrowedMut};

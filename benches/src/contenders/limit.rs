@@ -1,4 +1,4 @@
-//! The lower limits of a row: its bytes without any protocol.
+//! The lower limits of a row: handles its bytes without any protocol.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::copy::copy;
 use crate::socket::Socket;
 use crate::work::{READ, Reads, Task, Work};
 
-/// The work on the bytes; each variant adds to the one before.
+/// The work on the bytes; each variant adds to the previous one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// One copy for each read and each write.
@@ -143,7 +143,7 @@ impl Go for Put {
         let mut done = 0;
         while done < messages {
             for batch in self.payloads.chunks(self.batch) {
-                // A single message is not copied, unless it has to be masked.
+                // A single message is copied only to mask it.
                 if let (Limit::Copy, [payload]) = (self.limit, batch) {
                     self.socket.write(payload);
                 } else {
@@ -190,7 +190,7 @@ fn xor(bytes: &mut [u8]) {
     xor_words(bytes);
 }
 
-/// As [`xor_words`], compiled with wider instructions.
+/// Like [`xor_words`], compiled with wider instructions.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn xor_avx2(bytes: &mut [u8]) {

@@ -1,5 +1,5 @@
-//! This crate, driven as its README says: a read buffer of 64 KiB and one `Output`, which an event loop shares between
-//! its connections; buffers of reassembled messages are recycled. Payloads from 16 KiB on are sent by reference.
+//! This crate, used as its README says: a read buffer of 64 KiB and one `Output`, which an event loop shares between
+//! its connections; recycled buffers for reassembled messages. Payloads from 16 KiB on are sent by reference.
 
 use std::borrow::Cow;
 use std::io::IoSlice;
@@ -55,7 +55,7 @@ fn config() -> Config {
     Config::new().max_message_size(MAX_MESSAGE)
 }
 
-/// A server that agreed on compression with a client.
+/// A server that negotiated compression with a client.
 fn compressing() -> Connection {
     const REQUEST: &str = "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -140,7 +140,7 @@ impl Go for Echo {
                 seen(message);
                 done += 1;
                 let sent = match kind {
-                    // SAFETY: it was delivered as text.
+                    // SAFETY: text messages are UTF-8.
                     MessageKind::Text => ws.send_text(unsafe { str::from_utf8_unchecked(message) }, output),
                     MessageKind::Binary => ws.send_binary(message, output),
                 };

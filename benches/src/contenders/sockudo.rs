@@ -1,9 +1,9 @@
-//! sockudo-ws 3.1: `Protocol` and `CorkBuffer`, the parts of its streams for every runtime.
+//! sockudo-ws 3.1: `Protocol` and `CorkBuffer`, which its streams use on every runtime.
 //!
-//! Used as its tokio stream uses them, without that stream's state machine, which costs more: a read buffer of 64 KiB,
-//! reused when it is empty; replies collected, and payloads from 8 KiB on written without a copy. Fragments go through
-//! the stream, which is faster there because it takes one message at a time. Default features: SIMD detected at run time,
-//! keys from fastrand. Compression is at zlib's default memory level, which flate2 cannot change. The
+//! Used like its tokio stream uses them, without that stream's state machine, which costs more: a read buffer of 64
+//! KiB, reused when it is empty; replies collected, and payloads from 8 KiB on written without a copy. Fragments go
+//! through the stream, which is faster there because it handles one message at a time. Default features: SIMD detected
+//! at run time, keys from fastrand. Compression is at zlib's default memory level, which flate2 cannot change. The
 //! handshake is its own, for tokio.
 
 use std::io::IoSlice;
@@ -47,7 +47,7 @@ fn open(role: Role) -> Protocol {
     Protocol::new(role, MAX_MESSAGE, MAX_MESSAGE)
 }
 
-/// Without timers, which would read a clock.
+/// A stream without timers, which would read a clock.
 fn stream(socket: Socket) -> WebSocketStream<AlwaysReady> {
     let config = Config::builder().max_payload_length(MAX_MESSAGE).auto_ping(false).idle_timeout(0).build();
     WebSocketStream::server(AlwaysReady(socket), config)

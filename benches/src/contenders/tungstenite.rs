@@ -1,8 +1,8 @@
 //! tungstenite 0.30: `WebSocket` over a stream.
 //!
-//! A read buffer of 64 KiB, half of its default: no read brings more, and it clears the buffer before each. Its buffer
-//! collects writes, which are flushed once for a batch; for an echo once for a read, as if it showed when a read is used
-//! up. Payloads are `Bytes`, so passing one costs a reference. std checks UTF-8. No compression.
+//! A read buffer of 64 KiB, half of its default: no read brings more, and it clears the buffer before each. Its own
+//! buffer collects writes, which are flushed once per batch; for an echo once per read, as if it showed when the bytes
+//! of a read are used up. Payloads are `Bytes`, so passing one costs a reference. std checks UTF-8. No compression.
 
 use std::io::{self, Read, Write};
 
@@ -118,7 +118,7 @@ impl Go for Echo {
             seen(payload(&message));
             self.0.write(message).expect("an open connection");
         }
-        // Once for each `go`, which runs often only while results are verified.
+        // Once per `go`, which runs often only while results are verified.
         self.0.flush().expect("an open connection");
         messages
     }

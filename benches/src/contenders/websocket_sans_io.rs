@@ -1,6 +1,6 @@
 //! websocket-sans-io 0.1: `WebsocketFrameDecoder` and `WebsocketFrameEncoder`. This file adds the rest: it reassembles
-//! messages that a read or fragments cut, and borrows the others; it checks UTF-8 by simdutf8 over the whole message; its
-//! keys come from a fast generator that is no CSPRNG.
+//! messages that a read or fragments cut, and borrows the others; it checks UTF-8 with simdutf8 over the whole message;
+//! its keys come from a fast generator that is no CSPRNG.
 //!
 //! The read buffer has 64 KiB. Messages below 1 KiB are collected; longer ones are written without a copy, with their
 //! header in one vectored write, unless they have to be masked. No handshake, no compression.
@@ -43,8 +43,8 @@ struct Reader {
     socket: Socket,
     buffer: Aligned,
     decoder: WebsocketFrameDecoder,
-    /// The available part of a message that does not lie in the buffer in one frame.
-    gathered: Vec<u8>,
+    /// The available part of a message that is not in the buffer in one frame.
+    reassembled: Vec<u8>,
     payload_length: u64,
     fin: bool,
 }
@@ -52,13 +52,13 @@ struct Reader {
 impl Reader {
     fn new(socket: Socket) -> Self {
         let decoder = WebsocketFrameDecoder::new();
-        Self { socket, buffer: Aligned::new(READ), decoder, gathered: Vec::new(), payload_length: 0, fin: false }
+        Self { socket, buffer: Aligned::new(READ), decoder, reassembled: Vec::new(), payload_length: 0, fin: false }
     }
 
     /// Reads once and handles every complete message.
     #[inline]
     fn read(&mut self, mut handle: impl FnMut(Opcode, &[u8])) {
-        let Self { socket, buffer, decoder, gathered, payload_length, fin } = self;
+        let Self { socket, buffer, decoder, reassembled, payload_length, fin } = self;
         let count = socket.read(buffer);
         let mut rest = &mut buffer[..count];
         loop {
@@ -68,21 +68,21 @@ impl Reader {
             match result.event {
                 Some(WebsocketFrameEvent::Start { frame_info, .. }) => {
                     assert!(frame_info.is_reasonable() && frame_info.mask.is_some(), "only messages are on the tape");
-                    assert!(frame_info.payload_length + gathered.len() as u64 <= MAX_MESSAGE as u64);
+                    assert!(frame_info.payload_length + reassembled.len() as u64 <= MAX_MESSAGE as u64);
                     (*payload_length, *fin) = (frame_info.payload_length, frame_info.fin);
                 }
                 Some(WebsocketFrameEvent::PayloadChunk { original_opcode }) => {
-                    if *fin && gathered.is_empty() && taken.len() as u64 == *payload_length {
+                    if *fin && reassembled.is_empty() && taken.len() as u64 == *payload_length {
                         deliver(original_opcode, taken, &mut handle);
                     } else {
-                        gathered.extend_from_slice(taken);
+                        reassembled.extend_from_slice(taken);
                     }
                 }
                 Some(WebsocketFrameEvent::End { frame_info, original_opcode })
-                    if frame_info.fin && !gathered.is_empty() =>
+                    if frame_info.fin && !reassembled.is_empty() =>
                 {
-                    deliver(original_opcode, gathered, &mut handle);
-                    gathered.clear();
+                    deliver(original_opcode, reassembled, &mut handle);
+                    reassembled.clear();
                 }
                 None if result.consumed_bytes == 0 => break,
                 Some(WebsocketFrameEvent::End { .. }) | None => {}
@@ -103,7 +103,7 @@ fn deliver(opcode: Opcode, message: &[u8], handle: &mut impl FnMut(Opcode, &[u8]
 struct Writer {
     encoder: WebsocketFrameEncoder,
     keys: Option<Random>,
-    gathered: Vec<u8>,
+    reassembled: Vec<u8>,
 }
 
 impl Writer {
@@ -117,17 +117,17 @@ impl Writer {
             socket.write_vectored(&[IoSlice::new(&header), IoSlice::new(payload)]);
             return;
         }
-        self.gathered.extend_from_slice(&header);
-        let start = self.gathered.len();
-        self.gathered.extend_from_slice(payload);
-        self.encoder.transform_frame_payload(&mut self.gathered[start..]);
+        self.reassembled.extend_from_slice(&header);
+        let start = self.reassembled.len();
+        self.reassembled.extend_from_slice(payload);
+        self.encoder.transform_frame_payload(&mut self.reassembled[start..]);
     }
 
     #[inline]
     fn flush(&mut self, socket: &Socket) {
-        if !self.gathered.is_empty() {
-            socket.write(&self.gathered);
-            self.gathered.clear();
+        if !self.reassembled.is_empty() {
+            socket.write(&self.reassembled);
+            self.reassembled.clear();
         }
     }
 }

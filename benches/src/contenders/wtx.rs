@@ -1,4 +1,4 @@
-//! wtx 0.46: `WebSocket` over a stream of ours.
+//! wtx 0.46: `WebSocket` over our stream.
 //!
 //! Messages are borrowed from its buffer where they can be (`Adaptive`); UTF-8 by simdutf8 (its feature
 //! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends to choose from. It
@@ -66,7 +66,7 @@ impl Go for Decode {
 struct Encode<const IS_CLIENT: bool> {
     open: Open<IS_CLIENT>,
     opcode: OpCode,
-    /// Mutable, as it requires; it does not change payloads that a server sends.
+    /// Mutable, as it requires, although it does not change a server's payloads.
     batches: Batches<Aligned>,
 }
 

@@ -33,7 +33,7 @@ impl Contender for Zlib {
     }
 }
 
-/// The empty stored block that ends every message and is not sent.
+/// The empty stored block at the end of every message, which is not sent.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 struct Compress {

@@ -9,12 +9,12 @@ use crate::harness::wire::Item;
 pub struct Difference {
     /// The id in `tests/conformance/rows.tsv` of the rule in question, or words if no rule applies.
     pub name: &'static str,
-    what: What,
+    part: Part,
     applies: fn(&Case<'_>) -> bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Part {
     /// The events that the application receives.
     Steps,
     Pongs,
@@ -46,13 +46,13 @@ pub const SOCKUDO: &[Difference] = &[
 
 const LENGTH_NOT_MINIMAL: Difference = Difference {
     name: "6455-5.2-9",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| case.our_fault() == Some(1002) && case.faults.has(Cause::LengthNotMinimal),
 };
 
 const LENGTH_TOP_BIT: Difference = Difference {
     name: "6455-5.2-7",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         case.our_fault() == Some(1002)
             && matches!(case.theirs, [Step::Fault(1009)])
@@ -62,7 +62,7 @@ const LENGTH_TOP_BIT: Difference = Difference {
 
 const FORBIDDEN_CODE: Difference = Difference {
     name: "6455-7.4.2-2",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         // It accepts any code in the answer to its own Close.
         let read = if case.setup.has(flag::CLOSE) { case.faults.close_code() } else { Some(1002) };
@@ -72,13 +72,13 @@ const FORBIDDEN_CODE: Difference = Difference {
 
 const BAD_GATEWAY: Difference = Difference {
     name: "IANA-close-1",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| matches!(case.ours, [Step::Close(Some((1014, _)))]) && case.their_close() == Some(1002),
 };
 
 const SEVERAL_FAULTS: Difference = Difference {
     name: "several faults",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         case.our_fault().is_some_and(|code| case.faults.has_code(code))
             && matches!(case.theirs, [Step::Fault(code)] if case.faults.has_code(*code))
@@ -87,7 +87,7 @@ const SEVERAL_FAULTS: Difference = Difference {
 
 const FAULT_IN_FRAGMENT: Difference = Difference {
     name: "6455-5.6-6",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         let is_control = |step: &&Step| matches!(step, Step::Ping(_) | Step::Pong(_));
         let controls = case.theirs.iter().take_while(is_control).count();
@@ -103,29 +103,29 @@ const FAULT_IN_FRAGMENT: Difference = Difference {
 
 const DEFLATE_WINDOW: Difference = Difference {
     name: "7692-7.2.1-5",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| case.our_fault() == Some(1007) && case.faults.has(Cause::WindowEnded),
 };
 
 const DEFLATE_CUT_SHORT: Difference = Difference {
     name: "7692-7.2.2-7",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         // Bytes that start a code for one inflater may be invalid for another.
         let is_not_whole = case.faults.has(Cause::DeflateCutShort) || case.faults.has(Cause::NotDeflate);
-        case.our_fault() == Some(1007) && is_not_whole && case.they_go_on()
+        case.our_fault() == Some(1007) && is_not_whole && case.they_continue()
     },
 };
 
 const DEFLATE_LEFT_OVER: Difference = Difference {
     name: "7692-7.2.2-8",
-    what: What::Steps,
-    applies: |case| case.our_fault() == Some(1007) && case.faults.has(Cause::BehindFinalBlock) && case.they_go_on(),
+    part: Part::Steps,
+    applies: |case| case.our_fault() == Some(1007) && case.faults.has(Cause::AfterFinalBlock) && case.they_continue(),
 };
 
 const DEFLATE_EMPTY: Difference = Difference {
     name: "7692-7.2.2-9",
-    what: What::Steps,
+    part: Part::Steps,
     applies: |case| {
         // If the peer sees a fault here, it is not one of ours.
         case.faults.has_empty_deflate && case.our_fault().is_none_or(|code| case.faults.has_code(code))
@@ -134,7 +134,7 @@ const DEFLATE_EMPTY: Difference = Difference {
 
 const PING_WHILE_CLOSING: Difference = Difference {
     name: "6455-5.5.2-2",
-    what: What::Pongs,
+    part: Part::Pongs,
     applies: |case| {
         let pings =
             case.agreed.iter().filter_map(|step| if let Step::Ping(data) = step { Some(&**data) } else { None });
@@ -145,7 +145,7 @@ const PING_WHILE_CLOSING: Difference = Difference {
 
 const CLOSE_AFTER_FAULT: Difference = Difference {
     name: "6455-7.1.7-5",
-    what: What::Close,
+    part: Part::Close,
     applies: |case| {
         let Some(Step::Fault(code)) = case.agreed.last() else { return false };
         closes(case.sent[0]).eq([code.to_be_bytes()]) && closes(case.sent[1]).next().is_none()
@@ -154,7 +154,7 @@ const CLOSE_AFTER_FAULT: Difference = Difference {
 
 const REASON_ECHOED: Difference = Difference {
     name: "6455-5.5.1-8",
-    what: What::Close,
+    part: Part::Close,
     applies: |case| {
         let [ours, theirs] = case.sent.map(|sent| closes(sent).last());
         ours.zip(theirs).is_some_and(|(ours, theirs)| ours.len() == 2 && theirs.starts_with(ours))
@@ -165,12 +165,12 @@ const REASON_ECHOED: Difference = Difference {
 #[derive(Debug)]
 pub(crate) struct Case<'o> {
     setup: &'o Setup,
-    /// The stream's faults, if the steps differ.
+    /// The stream's faults, if the steps differ; otherwise none.
     faults: Faults,
     agreed: &'o [Step],
     ours: &'o [Step],
     theirs: &'o [Step],
-    /// What each side sent: ours, then theirs.
+    /// The frames that each side sent: ours, then theirs.
     sent: [&'o [Item]; 2],
 }
 
@@ -190,19 +190,19 @@ impl<'o> Case<'o> {
         let [our_closes, their_closes] = self.sent.map(closes);
         let agree = self.ours == self.theirs;
         let checks = [
-            (What::Steps, !agree),
-            (What::Pongs, !our_pongs.eq(their_pongs)),
-            (What::Close, agree && !our_closes.eq(their_closes)),
+            (Part::Steps, !agree),
+            (Part::Pongs, !our_pongs.eq(their_pongs)),
+            (Part::Close, agree && !our_closes.eq(their_closes)),
         ];
-        let name = |what| intended.iter().find(|known| known.what == what && (known.applies)(self)).map(|it| it.name);
-        checks.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| name(what)).collect()
+        let name = |part| intended.iter().find(|known| known.part == part && (known.applies)(self)).map(|it| it.name);
+        checks.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| name(part)).collect()
     }
 
     fn our_fault(&self) -> Option<u16> {
         if let [Step::Fault(code)] = self.ours { Some(*code) } else { None }
     }
 
-    fn they_go_on(&self) -> bool {
+    fn they_continue(&self) -> bool {
         matches!(self.theirs, [Step::Text(_) | Step::Binary(_), ..])
     }
 

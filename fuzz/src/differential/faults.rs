@@ -9,8 +9,8 @@ use super::stream::Frame;
 use super::{MAX_FRAME, MAX_MESSAGE, Setup};
 use crate::harness::peers::flag;
 
-/// Faults up to the first frame after which no implementation can go on. Earlier faults may be in an unfinished
-/// message, for implementations that read on until it is finished.
+/// Faults up to the first frame after which no implementation can continue. Some implementations report a fault only
+/// once its message is complete, so there may be earlier faults in an unfinished message.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     causes: Vec<Cause>,
@@ -20,7 +20,7 @@ pub(crate) struct Faults {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Reserved bits or opcode, mask, fragmentation, a control frame's length.
+    /// Wrong reserved bits, opcode, mask, fragmentation, or length of a control frame.
     Header,
     LengthNotMinimal,
     LengthTopBitSet,
@@ -33,15 +33,15 @@ pub(crate) enum Cause {
     /// The message ends inside a block.
     DeflateCutShort,
     /// One of the two faults above comes after a block marked as the last.
-    BehindFinalBlock,
-    /// The data would be DEFLATE if the window from before a block marked as the last were kept.
+    AfterFinalBlock,
+    /// The data would be valid if the window from before a block marked as the last were kept.
     WindowEnded,
 }
 
 impl Cause {
     fn close_code(self) -> u16 {
         match self {
-            Self::NotUtf8 | Self::NotDeflate | Self::DeflateCutShort | Self::BehindFinalBlock | Self::WindowEnded => {
+            Self::NotUtf8 | Self::NotDeflate | Self::DeflateCutShort | Self::AfterFinalBlock | Self::WindowEnded => {
                 1007
             }
             Self::FrameTooBig | Self::MessageTooBig => 1009,
@@ -159,14 +159,14 @@ impl Walk<'_> {
         let checks = [
             (any(&|it| it.is_invalid), Cause::NotDeflate),
             (any(&|it| it.is_cut_short), Cause::DeflateCutShort),
-            (any(&|it| it.has_final_block && (it.is_invalid || it.is_cut_short)), Cause::BehindFinalBlock),
+            (any(&|it| it.has_final_block && (it.is_invalid || it.is_cut_short)), Cause::AfterFinalBlock),
             (any(&|it| it.is_invalid) && any(&|it| !it.is_invalid), Cause::WindowEnded),
             (any(&|it| it.content.len() > MAX_MESSAGE), Cause::MessageTooBig),
             (message.is_text && any(&|it| from_utf8(&it.content).is_err_and(is_faulty)), Cause::NotUtf8),
         ];
         self.faults.causes.extend(checks.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, cause)| *cause));
         if frame.fin {
-            let message = self.message.take().expect("it is there");
+            let message = self.message.take().expect("a message");
             if message.is_compressed && !self.setup.has(flag::NO_CONTEXT) {
                 self.faults.has_empty_deflate |= message.reassembled.is_empty();
                 self.compressed.push(message.reassembled);
@@ -185,7 +185,7 @@ struct Inflated {
 }
 
 impl Inflated {
-    /// RFC 7692 §7.2.2, after the messages whose window it uses.
+    /// Decompresses a payload (RFC 7692 §7.2.2) after the messages whose window it uses.
     fn new(before: &[Vec<u8>], payload: &[u8], is_whole: bool, keeps_window: bool) -> Self {
         // An empty last block: the inflater recognises it only at a block border.
         const LAST: &[u8] = b"\x01\0\0\xff\xff";
@@ -203,7 +203,8 @@ impl Inflated {
     }
 }
 
-/// An empty message stays empty: it is not DEFLATE, and no compressor makes it, but its meaning is clear.
+/// Appends the tail that senders remove. An empty message stays empty: it is not DEFLATE, and no compressor makes it,
+/// but its meaning is clear.
 fn with_tail(message: &[u8]) -> Vec<u8> {
     if message.is_empty() { Vec::new() } else { [message, b"\0\0\xff\xff"].concat() }
 }
@@ -220,7 +221,7 @@ struct Inflater {
 }
 
 impl Inflater {
-    /// Whether the last block ended with these bytes.
+    /// Decompresses these bytes; returns whether the last block ends with them.
     fn read(&mut self, mut compressed: &[u8]) -> bool {
         const FLAGS: u32 =
             inflate_flags::TINFL_FLAG_HAS_MORE_INPUT | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;

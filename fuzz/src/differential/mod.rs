@@ -44,9 +44,9 @@ fn compare(data: &[u8], flags: u8, peer: fn(&Setup, &[u8]) -> Outcome, intended:
     let mut stream = if setup.has(flag::FRAMES) { frames(is_masked, &mut data) } else { data.rest().to_vec() };
     let ours = ours::run(&setup, &stream);
     if let Some(Step::Fault(_)) = ours.steps.last() {
-        // Completes the frame and the message, so that peers that wait for their ends see them.
+        // Completes the frame and the message, for peers that report faults only then.
         stream = stream::completed(stream);
-        assert_eq!(ours, ours::run(&setup, &stream), "what follows a fault does not change it");
+        assert_eq!(ours, ours::run(&setup, &stream), "bytes after a fault do not change it");
     }
     let theirs = peer(&setup, &stream);
     let case = Case::new(&setup, &stream, &ours, &theirs);
@@ -68,7 +68,7 @@ impl Setup {
 /// The events that an endpoint reports, and the frames that it sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The last step is the end.
+    /// The steps; the last is the end.
     steps: Vec<Step>,
     sent: Vec<Item>,
 }

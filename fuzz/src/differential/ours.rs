@@ -45,7 +45,7 @@ fn step(event: Event<'_>) -> Option<Step> {
         Event::Binary(data) => Step::Binary(data.into_owned()),
         Event::Ping(data) => Step::Ping(data.into_owned()),
         Event::Pong(data) => Step::Pong(data.into_owned()),
-        // The last event repeats it.
+        // `Event::Closed` has the same code and reason.
         Event::CloseReceived { .. } => return None,
         Event::Closed(closed) => end(&closed),
         event => panic!("{event:?}"),

@@ -45,7 +45,7 @@ fn receive(setup: &Setup, protocol: &mut impl Endpoint, stream: &[u8]) -> Outcom
                     protocol.answer_close(&mut sent);
                 }
                 steps.push(Step::Close(reason.map(|reason| (reason.code, reason.reason))));
-                // `Protocol` would go on parsing, but its stream type stops here.
+                // `Protocol` would continue to parse, but its stream type stops here.
                 return Outcome::new(setup, steps, &sent);
             }
         }

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{Connection, Event, Input, Output, Role, Timeouts, Timers};
 
-/// A server reads from a client only while fewer bytes than this wait for it.
+/// A server reads from a client only while fewer bytes than this wait to be written to it.
 const MAX_WAITING: usize = 256 << 10;
-/// A peer that takes none of the waiting bytes for this long is given up.
+/// Gives up on a peer that reads none of the waiting bytes for this long.
 const STALL: Duration = Duration::from_secs(10);
-/// The same once the connection is over, and how long the peer may then take to close its side.
+/// The same limit after the connection's end, and the limit for the peer to close its side of the transport.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long to wait before a full socket is tried again, if nothing comes from it either.
+/// The pause after a turn in which a full socket accepted no bytes and had none to read.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// TCP, or TLS over TCP.
 pub(crate) trait Transport: Read + Write {
     fn tcp(&self) -> &TcpStream;
 
-    /// Says goodbye, if the transport has a word for it.
+    /// Sends the transport's own end of stream, if it has one: `close_notify` in TLS.
     fn goodbye(&mut self) {}
 }
 
@@ -35,9 +35,9 @@ pub(crate) struct Peer<'t> {
     transport: &'t mut dyn Transport,
     timers: Timers<Instant>,
     buffer: Vec<u8>,
-    /// Whether the last write left bytes that the socket did not take.
+    /// Whether the socket did not accept all bytes of the last write.
     is_full: bool,
-    /// When it last took some, or there were none; or when the connection was found to be over.
+    /// When the socket last accepted bytes or none waited, or when the connection ended.
     progress: Instant,
     /// Whether the stream has ended.
     has_ended: bool,
@@ -50,15 +50,15 @@ impl<'t> Peer<'t> {
         output: Output,
         timeouts: Timeouts<Duration>,
     ) -> Self {
-        // A socket that is gone already says so when it is read.
+        // If the socket is already closed, the next read fails.
         let _ = transport.tcp().set_nodelay(true);
         let (now, buffer) = (Instant::now(), vec![0; 16 << 10]);
         let (timers, is_full, has_ended) = (Timers::new(now, timeouts), false, false);
         Self { ws, output, transport, timers, buffer, is_full, progress: now, has_ended }
     }
 
-    /// Writes, waits for input until something is due, or `until`, and gives the events to `handle`. Returns whether
-    /// the connection goes on. If not, `handle` has had `Event::Closed`, and the transport was ended in order.
+    /// Writes, waits for input until the next deadline or `until`, and passes the events to `handle`. Returns `false`
+    /// when the connection has ended: `handle` has had `Event::Closed`, and the transport was closed in order.
     pub(crate) fn turn(
         &mut self,
         until: Option<Instant>,
@@ -67,7 +67,7 @@ impl<'t> Peer<'t> {
         let was_closed = self.ws.is_closed();
         self.write();
         if (was_closed && !self.is_full) || self.progress.elapsed() >= if was_closed { GRACE } else { STALL } {
-            // However it ended, the application hears of it.
+            // The application gets `Event::Closed` however the connection ended.
             while let Some(event) = self.ws.receive_eof() {
                 handle(event, &mut self.ws, &mut self.output);
             }
@@ -89,21 +89,21 @@ impl<'t> Peer<'t> {
         true
     }
 
-    /// Writes what the socket takes at once.
+    /// Writes the bytes that the socket accepts without blocking.
     fn write(&mut self) {
         let (was_full, before) = (self.is_full, self.output.len());
         let _ = self.transport.tcp().set_nonblocking(true);
-        // TLS holds back what is not flushed.
+        // TLS buffers bytes until they are flushed.
         let written = self.output.write_to(self.transport).and_then(|_| self.transport.flush());
         let is_kept = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted);
         if written.as_ref().is_err_and(|error| !is_kept(error.kind())) {
-            // What the peer said last may still be unread: the next read tells, and then that the stream has ended.
+            // The peer's last bytes may still be unread: reading goes on until it reports the end of the stream.
             self.output = Output::new();
         }
         self.is_full = !self.output.is_empty() || written.is_err_and(|error| is_kept(error.kind()));
         let (now, has_taken) = (Instant::now(), self.output.len() < before);
         if has_taken && was_full {
-            // It has room again only because the peer took something: the peer is alive.
+            // The socket has room again only because the peer read bytes: the peer is alive.
             self.timers.note_activity(now);
         }
         if has_taken || !was_full {
@@ -111,9 +111,10 @@ impl<'t> Peer<'t> {
         }
     }
 
-    /// Reads: `None` if nothing came, 0 at the end of the stream. Waits only if nothing waits to be written.
+    /// Reads. Returns `None` if no bytes arrived, 0 at the end of the stream. Blocks only if no bytes wait to be
+    /// written.
     fn read(&mut self, until: Option<Instant>) -> Option<usize> {
-        // Were both ends to stop reading, each would wait for the other. So a client never does.
+        // If both ends stopped reading, each would wait for the other. So a client never stops.
         let has_room = self.ws.role() == Role::Client || self.output.len() < MAX_WAITING;
         if self.has_ended || !(has_room || self.ws.is_closed()) {
             thread::sleep(PAUSE);
@@ -133,13 +134,13 @@ impl<'t> Peer<'t> {
                 }
                 None
             }
-            // An error is an end of the stream like any other.
+            // Treats an error as the end of the stream.
             read => Some(read.unwrap_or(0)),
         }
     }
 
-    /// RFC 6455 §7.1.1: shuts the sending side down and reads to the end. To close with input unread would reset the
-    /// connection, and could destroy the last bytes on their way.
+    /// RFC 6455 §7.1.1: shuts down the sending side and reads to the end of the stream. Closing with unread input would
+    /// reset the connection, which could destroy the last bytes in transit.
     fn end(&mut self) {
         let deadline = Instant::now() + GRACE;
         let tcp = self.transport.tcp();
@@ -147,7 +148,7 @@ impl<'t> Peer<'t> {
         self.transport.goodbye();
         let mut tcp = self.transport.tcp();
         let _ = tcp.shutdown(Shutdown::Write);
-        // A timeout of zero is refused, as an error: then the grace is over.
+        // A timeout of zero is an error: then the grace period is over.
         while tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now()))).is_ok() {
             match tcp.read(&mut self.buffer) {
                 Ok(1..) => {}

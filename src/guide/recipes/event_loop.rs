@@ -7,11 +7,11 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use websocket_proto::{Config, Connection, Event, Input, Output, Role, Timeouts, Timers};
 
-/// A server reads from a client only while fewer bytes than this wait for it.
+/// A server reads from a client only while fewer bytes than this wait to be written to it.
 const MAX_BACKLOG: usize = 256 << 10;
-/// A peer that takes none of the waiting bytes for this long is given up.
+/// Gives up on a peer that reads none of the waiting bytes for this long.
 const STALL: Duration = Duration::from_secs(10);
-/// The same once the connection is over, and how long the peer may then take to close its side.
+/// The same limit after the connection's end, and the limit for the peer to close its side of the transport.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Accepts clients and serves them.
@@ -24,7 +24,7 @@ pub(crate) fn serve(
     peers.poll.registry().register(&mut listener, Token(usize::MAX), Interest::READABLE)?;
     loop {
         peers.round(&mut handle)?;
-        // Until none waits, or until there is no descriptor left: then a waiting one is noticed when the next comes.
+        // Until no client waits or no descriptor is left. A client that still waits is accepted after the next one.
         while let Ok((tcp, _)) = listener.accept() {
             peers.add(tcp, Connection::server(config.clone()), Output::new(), Timeouts::new())?;
         }
@@ -35,10 +35,10 @@ pub(crate) fn serve(
 pub(crate) struct Peers {
     poll: Poll,
     events: Events,
-    /// Shared by all; the output is empty whenever a peer's turn is over.
+    /// Shared by all peers. The output is empty after each peer's turn.
     buffer: Vec<u8>,
     output: Output,
-    /// Each with the time of its next turn.
+    /// Each peer with the time of its next turn.
     pub(crate) all: HashMap<Token, (Peer, Instant)>,
     next_token: usize,
 }
@@ -50,7 +50,7 @@ impl Peers {
         Ok(Self { poll, events, buffer, output, all: HashMap::new(), next_token: 0 })
     }
 
-    /// `backlog` has what is to be written first: a client's request.
+    /// Adds a connection. `backlog` is written first: a client's request.
     pub(crate) fn add(
         &mut self,
         mut tcp: TcpStream,
@@ -65,7 +65,7 @@ impl Peers {
         Ok(())
     }
 
-    /// All connections, each with what waits for it; to say something to them, which the next round writes.
+    /// All connections with their backlogs, to send messages to them. The next round writes them.
     pub(crate) fn each(&mut self) -> impl Iterator<Item = (&mut Connection, &mut Output)> {
         let now = Instant::now();
         self.all.values_mut().map(move |(peer, due)| {
@@ -74,7 +74,7 @@ impl Peers {
         })
     }
 
-    /// Waits until something happens, and gives each peer a turn whose socket is ready or whose time has come.
+    /// Waits for a ready socket or a deadline, and gives a turn to each peer concerned.
     pub(crate) fn round(&mut self, mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output)) -> io::Result<()> {
         let due = self.all.values().map(|(_, due)| *due).min();
         let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
@@ -101,15 +101,15 @@ impl Peers {
 /// A connection and its socket.
 pub(crate) struct Peer {
     pub(crate) ws: Connection,
-    /// What the socket did not take.
+    /// Bytes that the socket did not accept.
     pub(crate) backlog: Output,
     tcp: TcpStream,
     timers: Timers<Instant>,
-    /// Whether the last write left bytes that the socket did not take.
+    /// Whether the socket did not accept all bytes of the last write.
     is_full: bool,
-    /// When it last took some, or there were none.
+    /// When the socket last accepted bytes, or none waited.
     progress: Instant,
-    /// When it is given up, once it is over.
+    /// After the connection's end: when to give up on the peer.
     grace: Option<Instant>,
     /// Whether the stream has ended.
     has_ended: bool,
@@ -117,15 +117,15 @@ pub(crate) struct Peer {
 
 impl Peer {
     fn new(tcp: TcpStream, ws: Connection, backlog: Output, now: Instant, timeouts: Timeouts<Duration>) -> Self {
-        // A socket that is gone already says so when it is read.
+        // If the socket is already closed, the next read fails.
         let _ = tcp.set_nodelay(true);
         let timers = Timers::new(now, timeouts);
         Self { ws, backlog, tcp, timers, is_full: false, progress: now, grace: None, has_ended: false }
     }
 
-    /// The socket is ready, or it is time. Leaves nothing in the output, which is the next peer's. Returns when to have
-    /// the next turn at the latest. `None`: it is over, `handle` has had `Event::Closed`, and the socket is to be
-    /// dropped.
+    /// Reads, handles events and writes, when the socket is ready or a deadline has passed. Leaves the output empty for
+    /// the next peer. Returns the latest time of the next turn, or `None` at the end: `handle` has had `Event::Closed`,
+    /// and the socket must be dropped.
     fn turn(
         &mut self,
         now: Instant,
@@ -138,7 +138,7 @@ impl Peer {
             let n = match self.tcp.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // An error is an end of the stream like any other.
+                // Treats an error as the end of the stream.
                 read => read.unwrap_or(0),
             };
             self.has_ended = n == 0;
@@ -152,7 +152,7 @@ impl Peer {
         self.write(now, output);
         let next = self.next(now);
         if next.is_none() {
-            // However it ended, the application hears of it.
+            // The application gets `Event::Closed` however the connection ended.
             while let Some(event) = self.ws.receive_eof() {
                 handle(event, &mut self.ws, &mut self.backlog);
             }
@@ -161,12 +161,12 @@ impl Peer {
     }
 
     fn may_read(&self) -> bool {
-        // Were both ends to stop reading, each would wait for the other. So a client never does.
+        // If both ends stopped reading, each would wait for the other. So a client never stops.
         let has_room = self.ws.role() == Role::Client || self.backlog.len() < MAX_BACKLOG;
         !self.has_ended && (has_room || self.ws.is_closed())
     }
 
-    /// Writes the backlog, and then the output, as far as the socket takes them. What it does not take is the backlog.
+    /// Writes the backlog, then the output. Bytes that the socket does not accept become the backlog.
     fn write(&mut self, now: Instant, output: &mut Output) {
         let (was_full, has_waited) = (self.is_full, !self.backlog.is_empty());
         if has_waited {
@@ -178,7 +178,7 @@ impl Peer {
         // The buffer moves, not the bytes.
         self.backlog.append(output);
         if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
-            // What the peer said last may still be unread: the next read tells, and then that the stream has ended.
+            // The peer's last bytes may still be unread: reading goes on until it reports the end of the stream.
             self.backlog = Output::new();
         }
         self.is_full = !self.backlog.is_empty();
@@ -187,7 +187,7 @@ impl Peer {
             self.backlog = Output::new();
         }
         if has_taken && was_full {
-            // It has room again only because the peer took something: the peer is alive.
+            // The socket has room again only because the peer read bytes: the peer is alive.
             self.timers.note_activity(now);
             self.grace = self.grace.map(|_| now + GRACE);
         }
@@ -196,7 +196,7 @@ impl Peer {
         }
     }
 
-    /// When to have the next turn at the latest; `None` if it is over.
+    /// The latest time of the next turn; `None` at the end.
     fn next(&mut self, now: Instant) -> Option<Instant> {
         if !self.ws.is_closed() {
             let give_up = self.progress + STALL;
@@ -205,8 +205,8 @@ impl Peer {
         }
         let is_written = self.backlog.is_empty();
         if is_written {
-            // RFC 6455 §7.1.1: then it is read to the end. To close with input unread would reset the connection, and
-            // could destroy the last bytes on their way.
+            // RFC 6455 §7.1.1: the stream is then read to its end. Closing with unread input would reset the
+            // connection, which could destroy the last bytes in transit.
             let _ = self.tcp.shutdown(Shutdown::Write);
         }
         let grace = *self.grace.get_or_insert(now + GRACE);

@@ -1,13 +1,13 @@
 use websocket_proto::{Connection, Fragments, Output, SendError};
 
-/// How long the fragments are, and how little may wait before the next.
+/// The size of a fragment; the next one is sent when fewer bytes than this wait.
 const FRAGMENT: usize = 64 << 10;
 
 pub(crate) fn message(film: &[u8]) -> Fragments<'_> {
     Fragments::binary(film, FRAGMENT)
 }
 
-/// Once a turn of the loop: puts the next fragments into the output when little waits.
+/// Puts the next fragments into the output when few bytes wait. Call it once per turn of the loop.
 pub(crate) fn send_some(
     message: &mut Fragments<'_>,
     ws: &mut Connection,

@@ -1,28 +1,29 @@
-//! Sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies, browsers.
+//! Code to copy: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
+//! browsers.
 //!
-//! - To drive a connection: [`blocking`], [`event_loop`], [`tokio`]; with [`tls`] in between.
-//! - To send and receive: [`broadcast`], [`huge_messages`].
-//! - To stay connected: [`keep_alive`], [`reconnecting`], [`proxies`].
-//! - To be a browser: [`browser`].
+//! - Drive a connection: [`blocking`], [`event_loop`], [`tokio`], each also over [`tls`].
+//! - Send and receive: [`broadcast`], [`huge_messages`].
+//! - Stay connected: [`keep_alive`], [`reconnecting`], [`proxies`].
+//! - Implement the WebSocket API: [`browser`].
 //!
-//! The code of each is a file of its own in the repository, `src/guide/recipes/*.rs`, which you can copy as it is.
-//! `tests/recipes` runs these files over TCP: at both ends and under load, against peers that stall, that reset the
-//! connection, and that send on after a fault. The programs in `examples/` use them, or do the same for more
+//! Each recipe's code is a file in the repository, `src/guide/recipes/*.rs`, which you can copy unchanged.
+//! `tests/recipes` runs these files over TCP: at both ends, under load, and against peers that stall, reset the
+//! connection, or keep sending after a protocol error. The programs in `examples/` use them, or do the same for more
 //! connections.
 //!
 //! # Rules for a driver
-//! 1. **An end that writes goes on reading.** A client reads on, whatever waits to be written. A server may stop while
-//!    much waits for its client; if both ends stop, each waits for the other. A client bounds what its own answers make
-//!    wait with [`Config::max_output`](crate::Config::max_output).
-//! 2. **Every wait has an end.** A peer that takes none of the waiting bytes for a while is given up, whatever it
-//!    sends. (`examples/mio_server.rs` leaves this to the keep-alive, which a peer that goes on sending puts off.)
-//! 3. **A full socket that takes bytes again proves that the peer is alive**, and nothing else about writing does.
-//! 4. **An error of the transport is an end of the stream.** After a write error, what the peer said last may still be
-//!    unread. The application gets [`Event::Closed`](crate::Event::Closed) once, however the connection ended.
-//! 5. **The transport is ended in order**: everything written, the sending side shut down, the rest read and dropped.
+//! 1. **Keep reading while you write.** A client reads however much waits to be written. A server may stop reading
+//!    while much waits for its client; if both ends stop, each waits for the other. A client bounds its own output with
+//!    [`Config::max_output`](crate::Config::max_output).
+//! 2. **Every wait has a deadline.** Give up on a peer that reads none of the waiting bytes for some time, even if it
+//!    keeps sending. (`examples/mio_server.rs` leaves this to the keep-alive, which a peer can postpone by sending.)
+//! 3. **A full socket that accepts bytes again proves that the peer is alive.** Any other write proves nothing.
+//! 4. **A transport error is the end of the stream.** After a write error, the peer's last bytes may still be unread:
+//!    read them first. The application gets [`Event::Closed`](crate::Event::Closed) once, however the connection ended.
+//! 5. **Close the transport in order**: write everything, shut down the sending side, read and discard the rest.
 //!
-//! A client's seed of `[7; 32]` stands for 32 bytes of the operating system's random source, drawn anew for each
-//! connection: `getrandom::fill`, for instance. A server's `[0; 32]` is not looked at.
+//! Replace a client's seed of `[7; 32]` with 32 bytes of the operating system's random source for each connection,
+//! from `getrandom::fill` for instance. A server's seed, `[0; 32]`, is ignored.
 
 #[doc = include_str!("blocking.md")]
 #[doc = "# The code\n```"]

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::uri::Uri;
 
-/// Asks a proxy for a tunnel to the server, and waits for its answer no longer than `patience`.
+/// Asks a proxy for a tunnel to the server, and waits at most `patience` for its answer.
 pub(crate) fn tunnel(tcp: &mut TcpStream, uri: &Uri, patience: Duration) -> io::Result<()> {
-    // An IPv6 address stands in brackets, and the port is always given.
+    // An IPv6 address is in brackets, and the port is always present.
     let host = if uri.host().contains(':') { format!("[{}]", uri.host()) } else { uri.host().to_owned() };
     let authority = format!("{host}:{}", uri.port());
     tcp.set_write_timeout(Some(patience))?;
     tcp.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())?;
     let (mut head, deadline) = (Vec::new(), Instant::now() + patience);
     while !head.ends_with(b"\r\n\r\n") {
-        // Not a byte more than the head. A timeout of zero is refused, as an error: then patience has ended.
+        // Must not read beyond the head. A timeout of zero is an error: then `patience` is over.
         let mut byte = [0];
         tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         tcp.read_exact(&mut byte)?;

@@ -3,13 +3,13 @@ use std::time::Duration;
 use websocket_proto::Backoff;
 use websocket_proto::handshake::Response;
 
-/// How an attempt ended.
+/// The result of an attempt to connect.
 pub(crate) enum End {
-    /// There was no connection, or no answer on it.
+    /// No connection, or no response.
     Unreached,
-    /// A response that was not 101.
+    /// A response other than 101.
     Refused(Response),
-    /// The connection was open for this long; `Closed::code`.
+    /// How long the connection was open, and `Closed::code`.
     Closed(Duration, u16),
 }
 
@@ -20,20 +20,21 @@ pub(crate) enum Next {
     Never,
 }
 
-/// `backoff` for most, `restart` for 1012.
+/// Decides when to reconnect. `restart` is the backoff after code 1012, `backoff` the one after all other ends.
 pub(crate) fn next(end: &End, backoff: &mut Backoff, restart: &mut Backoff) -> Next {
     match end {
         End::Unreached => Next::After(backoff.next_delay()),
         End::Refused(refusal) => match refusal.status() {
-            // 301 and 302 name another place in Location; 401 and 403 want what was not there.
+            // The same request would fail again: 301 and 302 name another URI in Location; 401 and 403 ask for
+            // credentials.
             300..=499 if !matches!(refusal.status(), 408 | 429) && refusal.retry_after().is_none() => Next::Never,
-            // As long as the server asks, and a random while on top.
-            _ => Next::After(backoff.next_delay_after(refusal)),
+            // The time that the server asks for, plus a random delay.
+            _ => Next::After(backoff.next_delay_after(refusal.retry_after())),
         },
         End::Closed(lasted, code) => {
             backoff.opened_for(*lasted);
             match code {
-                // It is done, or would only be told the same again.
+                // The connection is no longer needed, or would end in the same way again.
                 1000 | 1002 | 1003 | 1007..=1010 | 3000 | 3003 => Next::Never,
                 1012 => Next::After(Duration::from_secs(5) + restart.next_delay()),
                 1013 => Next::Elsewhere(backoff.next_delay()),

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::blocking::Transport;
 
-/// TLS over TCP. `rustls::StreamOwned` would read nothing while the peer does not take what was written before, so two
-/// ends that write at once could wait for each other for ever.
+/// TLS over TCP. `rustls::StreamOwned` would not read until the peer has read all earlier writes, so two ends that
+/// write at the same time could wait for each other forever.
 pub(crate) struct Tls {
     pub(crate) conn: rustls::Connection,
     pub(crate) tcp: TcpStream,
@@ -23,9 +23,9 @@ impl Read for Tls {
             self.conn.read_tls(&mut self.tcp)?;
             let processed = self.conn.process_new_packets();
             let io_state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-            // The next message of TLS's own handshake, say: to be flushed before anything more can come.
+            // For example the next message of TLS's handshake: the peer waits for it, so it must be flushed first.
             let flushes = !was_owing && self.conn.wants_write();
-            // A record may arrive byte by byte: the caller looks at its deadlines in between.
+            // A record may arrive byte by byte: returns, so that the caller checks its deadlines.
             let is_late = start.elapsed() > Duration::from_secs(1);
             if (flushes || is_late) && io_state.plaintext_bytes_to_read() == 0 {
                 return Err(ErrorKind::WouldBlock.into());
@@ -35,11 +35,11 @@ impl Read for Tls {
 }
 
 impl Write for Tls {
-    /// Holds at most one record back, so that what the peer does not take waits in the `Output`.
+    /// Buffers at most one record, so that further bytes wait in the `Output`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
         let record = &bytes[..bytes.len().min(16 << 10)];
-        // Before TLS's own handshake is over, only a little fits.
+        // Before TLS's handshake is complete, rustls accepts a limited number of bytes.
         let written = self.conn.writer().write(record)?;
         if written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }
@@ -57,7 +57,7 @@ impl Transport for Tls {
         &self.tcp
     }
 
-    /// RFC 8446 §6.1: `close_notify`, without which the peer cannot tell the end from a cut.
+    /// RFC 8446 §6.1: without `close_notify`, the peer cannot tell the end of the stream from a truncation.
     fn goodbye(&mut self) {
         self.conn.send_close_notify();
         let _ = self.flush();

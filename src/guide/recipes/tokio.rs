@@ -7,15 +7,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use websocket_proto::{Connection, Event, Input, Output, Role, State, Timeouts, Timers};
 
-/// While this many bytes wait, nothing is sent, and a server does not read from its client.
+/// While this many bytes wait to be written, no `news` are sent, and a server does not read from its client.
 const MAX_WAITING: usize = 256 << 10;
-/// A peer that takes none of the waiting bytes for this long is given up.
+/// Gives up on a peer that reads none of the waiting bytes for this long.
 const STALL: Duration = Duration::from_secs(10);
-/// The same once the connection is over, and how long the peer may then take to close its side.
+/// The same limit after the connection's end, and the limit for the peer to close its side of the transport.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Drives a connection to its end, and the transport to an orderly one. `handle` gets every event, `Event::Closed`
-/// exactly once.
+/// Drives a connection to its end, and closes the transport in order. `handle` gets every event, `Event::Closed`
+/// exactly once. `news` are text messages from other tasks.
 pub(crate) async fn drive(
     stream: impl AsyncRead + AsyncWrite,
     mut ws: Connection,
@@ -26,7 +26,8 @@ pub(crate) async fn drive(
 ) {
     let (mut reader, mut writer) = split(stream);
     let (mut buffer, mut timers) = (vec![0; 16 << 10], Timers::new(Instant::now(), timeouts));
-    // Whether bytes wait, here or in the transport; whether it was full; when it last took some, or none waited.
+    // Whether bytes wait, here or in the transport; whether the transport was full; when it last accepted bytes, or
+    // none waited.
     let (mut waits, mut is_full, mut progress) = (false, false, Instant::now());
     let (mut has_ended, mut is_over) = (false, false);
     loop {
@@ -41,13 +42,13 @@ pub(crate) async fn drive(
         if (is_over && !waits) || now >= give_up {
             break;
         }
-        // Were both ends to stop reading, each would wait for the other. So a client never does.
+        // If both ends stopped reading, each would wait for the other. So a client never stops.
         let may_read = is_over || ws.role() == Role::Client || output.len() < MAX_WAITING;
         let may_send = ws.state() == State::Open && output.len() < MAX_WAITING;
         let due = timers.poll_timeout().into_iter().chain(waits.then_some(give_up)).min();
         select! {
             read = reader.read(&mut buffer), if may_read && !has_ended => {
-                // An error is an end of the stream like any other.
+                // Treats an error as the end of the stream.
                 let n = read.unwrap_or(0);
                 has_ended = n == 0;
                 let mut input = Input::new(&mut buffer[..n]);
@@ -57,12 +58,12 @@ pub(crate) async fn drive(
             }
             written = write(&mut writer, &mut output), if waits => {
                 if written.is_err() {
-                    // What the peer said last may still be unread: the next read tells, and then that it has ended.
+                    // The peer's last bytes may still be unread: reading goes on until the end of the stream.
                     output = Output::new();
                 }
                 progress = Instant::now();
                 if is_full {
-                    // It has room again only because the peer took something: the peer is alive.
+                    // The socket has room again only because the peer read bytes: the peer is alive.
                     timers.note_activity(progress);
                 }
                 waits = written.is_ok_and(|is_done| !is_done);
@@ -72,18 +73,19 @@ pub(crate) async fn drive(
             () = sleep_until(due.unwrap_or(now + STALL)) => {}
         }
     }
-    // However it ended, the application hears of it.
+    // The application gets `Event::Closed` however the connection ended.
     while let Some(event) = ws.receive_eof() {
         handle(event, &mut ws, &mut output);
     }
-    // RFC 6455 §7.1.1: to close with input unread would reset the connection, and could destroy the last bytes on their
-    // way.
+    // RFC 6455 §7.1.1: closing with unread input would reset the connection, which could destroy the last bytes in
+    // transit.
     let _ = timeout(GRACE, writer.shutdown()).await;
     let _ = timeout(GRACE, copy(&mut reader, &mut sink())).await;
 }
 
-/// Writes some of the output, or flushes if it is empty: TLS and HTTP/2 hold back what is not flushed. Returns whether
-/// nothing waits any more. It may be dropped at any time: what it moved is where it belongs.
+/// Writes some of the output, or flushes if it is empty: TLS and HTTP/2 buffer bytes until they are flushed. Returns
+/// whether everything is written and flushed. May be dropped at any time: bytes that are not written stay in the
+/// output.
 async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut Output) -> io::Result<bool> {
     if output.is_empty() {
         return writer.flush().await.map(|()| true);

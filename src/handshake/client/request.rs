@@ -1,5 +1,5 @@
-//! [`ClientRequest`]: the client's handshake request (RFC 6455 §4.1, RFC 8441 §5). [`ClientHandshake`]: its headers, and
-//! the check of the response.
+//! [`ClientRequest`]: the client's handshake request (RFC 6455 §4.1, RFC 8441 §5). [`ClientHandshake`]: its headers,
+//! and the check of the response.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
 use crate::handshake::accept_key::{KEY_LEN, accept_key, request_key};
 use crate::handshake::grammar::is_token;
-use crate::handshake::header_checks::{HeaderError, check_header, check_value, write_header_line};
+use crate::handshake::header_checks::{HeaderError, check_value, checked_header, write_header_line};
 use crate::handshake::header_list::{push_header, read_header_list};
 use crate::handshake::headers::Headers;
 use crate::handshake::http1::ResponseHead;
@@ -20,7 +20,8 @@ use crate::output::Output;
 use crate::uri::{Uri, UriError};
 
 /// The handshake request that a client sends: a URI, subprotocols, headers.
-/// [`Connection::client`](crate::Connection::client) checks all of it before it writes a byte.
+/// [`Connection::client`](crate::Connection::client) checks the URI and the subprotocols before it writes a byte;
+/// headers are checked when they are added.
 ///
 /// # Examples
 /// ```
@@ -29,9 +30,10 @@ use crate::uri::{Uri, UriError};
 /// let request = ClientRequest::new("wss://example.com/chat")
 ///     .subprotocol("chat")
 ///     .subprotocol("superchat")
-///     .origin("https://example.com")
-///     .header("Authorization", "Bearer token");
+///     .origin("https://example.com")?
+///     .header("Authorization", "Bearer token")?;
 /// # let _ = request;
+/// # Ok::<_, websocket_proto::handshake::HeaderError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder: pass it to Connection::client"]
@@ -74,16 +76,32 @@ impl ClientRequest {
         self
     }
 
-    /// Sets the Origin header, which browsers send. Do not also set it with [`header`](Self::header).
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
-        self
+    /// Sets the Origin header, which browsers send. A second call replaces it.
+    ///
+    /// # Errors
+    /// If the value is malformed, or if [`header`](Self::header) has added an Origin.
+    pub fn origin(mut self, origin: impl Into<String>) -> Result<Self, HeaderError> {
+        let origin = origin.into();
+        check_value(origin.as_bytes())?;
+        if self.headers.iter().any(|(name, _)| is_origin(name)) {
+            return Err(HeaderError::Reserved);
+        }
+        self.origin = Some(origin);
+        Ok(self)
     }
 
-    /// Adds a header, such as Cookie or Authorization. The headers of the handshake itself cannot be set.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
+    /// Adds a header, such as Cookie or Authorization.
+    ///
+    /// # Errors
+    /// If the header is malformed, one that the crate writes itself, or a second Origin.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, HeaderError> {
+        let (name, value) = checked_header(name, value)?;
+        let has_origin = || self.origin.is_some() || self.headers.iter().any(|(name, _)| is_origin(name));
+        if is_origin(&name) && has_origin() {
+            return Err(HeaderError::Reserved);
+        }
+        self.headers.push((name, value));
+        Ok(self)
     }
 
     /// The request over HTTP/1.1, for another HTTP stack to send; [`Connection::client`](crate::Connection::client)
@@ -111,7 +129,6 @@ impl ClientRequest {
     fn handshake(&self, config: &Config, key: Option<[u8; KEY_LEN]>) -> Result<ClientHandshake, RequestError> {
         let uri = self.uri.clone().map_err(RequestError::Uri)?;
         self.check_subprotocols()?;
-        self.check_headers()?;
         let bootstrap = if key.is_some() { Bootstrap::Upgrade } else { Bootstrap::ExtendedConnect };
         let mut headers = Headers::with_capacity(16, EXPECTED_LEN);
         let mut put = |name: &str, value: &[u8]| push_header(bootstrap, &mut headers, name, value);
@@ -148,17 +165,6 @@ impl ClientRequest {
         Ok(ClientHandshake { uri, headers, offer, config: config.clone() })
     }
 
-    fn check_headers(&self) -> Result<(), RequestError> {
-        for (name, value) in &self.headers {
-            check_header(name, value).map_err(RequestError::Header)?;
-        }
-        let origins = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Origin")).count();
-        if origins + usize::from(self.origin.is_some()) > 1 {
-            return Err(RequestError::Header(HeaderError::Reserved));
-        }
-        self.origin.iter().try_for_each(|origin| check_value(origin.as_bytes())).map_err(RequestError::Header)
-    }
-
     /// RFC 6455 §4.1, 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be
     /// unique strings."
     fn check_subprotocols(&self) -> Result<(), RequestError> {
@@ -174,6 +180,10 @@ impl ClientRequest {
     }
 }
 
+fn is_origin(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Origin")
+}
+
 /// Enough for a request without the caller's own headers.
 const EXPECTED_LEN: usize = 256;
 
@@ -184,7 +194,7 @@ const EXPECTED_LEN: usize = 256;
 /// ```
 /// use websocket_proto::{ClientRequest, Config};
 ///
-/// let request = ClientRequest::new("wss://server.example.com/chat").subprotocol("chat").header("Cookie", "a=b");
+/// let request = ClientRequest::new("wss://server.example.com/chat").subprotocol("chat").header("Cookie", "a=b")?;
 /// let handshake = request.extended_connect(&Config::new())?;
 /// let fields: Vec<(&str, &[u8])> = handshake.headers().iter().collect();
 /// assert_eq!(fields, [
@@ -258,7 +268,7 @@ impl ClientHandshake {
     pub(crate) fn write_http1(&self, output: &mut Output) {
         let first_line = b"GET  HTTP/1.1\r\n".len().saturating_add(self.uri.resource().len());
         let expected = first_line.saturating_add(self.headers.http1_len()).saturating_add(b"\r\n".len());
-        output.put_with(expected, |head| {
+        output.write_with(expected, |head| {
             for part in ["GET ", self.uri.resource(), " HTTP/1.1\r\n"] {
                 head.extend_from_slice(part.as_bytes());
             }
@@ -294,8 +304,6 @@ pub enum RequestError {
     Subprotocol,
     /// A subprotocol is offered twice.
     RepeatedSubprotocol,
-    /// A header or the origin cannot be sent.
-    Header(HeaderError),
 }
 
 impl fmt::Display for RequestError {
@@ -304,7 +312,6 @@ impl fmt::Display for RequestError {
             Self::Uri(error) => error.fmt(f),
             Self::Subprotocol => f.write_str("a subprotocol is not a token"),
             Self::RepeatedSubprotocol => f.write_str("a subprotocol is offered twice"),
-            Self::Header(error) => error.fmt(f),
         }
     }
 }

@@ -178,7 +178,7 @@ fn check_upgrade_headers(head: &ResponseHead, accept: &[u8]) -> Result<(), Hands
     // §4.1, 4: "[...] but ignoring any leading and trailing whitespace", which the parser has cut off; §11.3.3: at most
     // once.
     match headers.get_only("Sec-WebSocket-Accept") {
-        Ok(Some(answered)) if answered == accept => Ok(()),
+        Ok(Some(value)) if value == accept => Ok(()),
         _ => Err(Kind::InvalidAccept),
     }
 }

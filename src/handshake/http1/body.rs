@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use super::head::ResponseHead;
 use crate::error::HandshakeErrorKind;
+use crate::growth::extend_up_to;
 use crate::handshake::grammar::{elements, parse_digits};
 use crate::handshake::headers::Headers;
-use crate::message::extend_up_to;
 
 /// A body that is being received. The result is the same however it is split into pieces.
 #[derive(Debug)]

@@ -8,8 +8,12 @@ use super::start_line::{StartLine, lower_minor_version};
 use crate::config::Config;
 use crate::error::HandshakeErrorKind;
 
-/// Finds the end of a head. Scans each byte once, and fails at the first byte that makes the head invalid: so a head
-/// takes linear time and fails at the same byte, however it is split.
+/// Finds the end of a head. Scans each byte once, so a head takes linear time and fails at the same byte, however it is
+/// split.
+///
+/// Fails at once at the first byte that breaks the start line's grammar, is a stray control byte, CR or LF, starts a
+/// fold that is not allowed, or exceeds a limit. The parser checks the rest when the head is complete: that each header
+/// line has a valid name and a colon, and that bytes from 0x80 on in a request target are UTF-8.
 #[derive(Debug)]
 pub(crate) struct HeadScanner {
     is_request: bool,

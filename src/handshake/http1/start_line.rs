@@ -5,9 +5,9 @@ use crate::handshake::grammar::is_token_byte;
 
 /// The part of a request line or status line that the next byte belongs to.
 ///
-/// [`read`](Self::read) accepts every line that the parser accepts, and rejects all others at their first wrong byte.
-/// So a client that speaks TLS, SSH, SMTP or HTTP/2 on this port gets an answer at once: its bytes may never end a
-/// head.
+/// [`read`](Self::read) accepts every line that the parser accepts, and rejects all others at their first wrong byte,
+/// except for a request target that is not UTF-8, which the parser rejects at the end of the head. So a client that
+/// speaks TLS, SSH, SMTP or HTTP/2 on this port gets an answer at once: its bytes may never end a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StartLine {
     /// Before a request; one empty line may come first.

@@ -9,7 +9,7 @@ use super::request::Request;
 use crate::config::Config;
 use crate::handshake::Bootstrap;
 use crate::handshake::grammar::is_token_byte;
-use crate::handshake::header_checks::{HeaderError, check_header, write_header_line};
+use crate::handshake::header_checks::{HeaderError, checked_header, write_header_line};
 use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 use crate::handshake::negotiated::Negotiated;
@@ -21,8 +21,9 @@ use crate::output::Output;
 /// ```
 /// use websocket_proto::Accept;
 ///
-/// let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "session=1");
+/// let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "session=1")?;
 /// # let _ = accept;
+/// # Ok::<_, websocket_proto::handshake::HeaderError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder: pass it to Connection::accept_with or Request::accept"]
@@ -44,9 +45,12 @@ impl Accept {
     }
 
     /// Adds a header to the response, such as Set-Cookie.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
+    ///
+    /// # Errors
+    /// If the header is malformed, or one that the crate writes itself.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, HeaderError> {
+        self.headers.push(checked_header(name, value)?);
+        Ok(self)
     }
 }
 
@@ -58,7 +62,7 @@ impl Accept {
 /// # use websocket_proto::{Accept, Connection, Output, Reject};
 /// fn accept_or_fail(ws: &mut Connection, request: Request, accept: &Accept, output: &mut Output) {
 ///     if let Err(error) = ws.accept_with(request, accept, output) {
-///         // Subprotocol or Header: a bug in this program. NotDeciding: the connection has ended meanwhile.
+///         // Subprotocol: a bug in this program. NotDeciding: the connection has ended meanwhile.
 ///         if error.kind() != AcceptErrorKind::NotDeciding {
 ///             eprintln!("{error}");
 ///         }
@@ -94,17 +98,14 @@ pub enum AcceptErrorKind {
     NotDeciding,
     /// The client did not offer the subprotocol (RFC 6455 §4.2.2, 4).
     Subprotocol,
-    /// A header cannot be sent.
-    Header(HeaderError),
 }
 
 impl fmt::Display for AcceptErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotDeciding => f.write_str("the connection does not wait for this decision"),
-            Self::Subprotocol => f.write_str("the client did not offer this subprotocol"),
-            Self::Header(error) => error.fmt(f),
-        }
+        f.write_str(match self {
+            Self::NotDeciding => "the connection does not wait for this decision",
+            Self::Subprotocol => "the client did not offer this subprotocol",
+        })
     }
 }
 
@@ -202,7 +203,7 @@ impl Answer {
     /// that sends the [status](Self::status) and [headers](Self::headers) must send that 100 itself.
     pub fn write_http1(&self, output: &mut Output) {
         let expected = EXPECTED_LEN.saturating_add(self.headers.http1_len()).saturating_add(self.body().len());
-        output.put_with(expected, |head| {
+        output.write_with(expected, |head| {
             if self.sends_continue {
                 head.extend_from_slice(CONTINUE);
             }
@@ -231,8 +232,7 @@ impl Request {
     /// [`Connection::upgraded`](crate::Connection::upgraded). Of `config`, only `Config::deflate` is used.
     ///
     /// # Errors
-    /// If the client did not offer the subprotocol or a header cannot be sent. The error contains the request, to give
-    /// it another answer.
+    /// If the client did not offer the subprotocol. The error contains the request, to give it another answer.
     pub fn accept(self, accept: &Accept, config: &Config) -> Result<(Answer, Negotiated), AcceptError> {
         let (negotiated, extensions) = match self.negotiate(accept, config) {
             Ok(agreed) => agreed,
@@ -264,9 +264,9 @@ impl Request {
             Ok(agreed) => agreed,
             Err(kind) => return Err(AcceptError { kind, request: self }),
         };
-        let further = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
+        let added = accept.headers.iter().map(|(name, value)| name.len() + value.len() + b": \r\n".len());
         let subprotocol = accept.subprotocol.as_ref().map_or(0, String::len);
-        output.put_with(EXPECTED_LEN + subprotocol + further.sum::<usize>(), |head| {
+        output.write_with(EXPECTED_LEN + subprotocol + added.sum::<usize>(), |head| {
             if self.expects_continue() {
                 head.extend_from_slice(CONTINUE);
             }
@@ -281,8 +281,7 @@ impl Request {
         Ok(negotiated)
     }
 
-    /// Checks the subprotocol and the headers, and selects extensions. Returns the result, and the value of
-    /// Sec-WebSocket-Extensions.
+    /// Checks the subprotocol and selects extensions. Returns the result, and the value of Sec-WebSocket-Extensions.
     fn negotiate(&self, accept: &Accept, config: &Config) -> Result<(Negotiated, Option<String>), AcceptErrorKind> {
         // §4.2.2, 4: "the value chosen MUST be derived from the client's handshake, specifically by selecting one of
         // the values from the |Sec-WebSocket-Protocol| field".
@@ -290,9 +289,6 @@ impl Request {
             && !self.subprotocols().any(|offered| offered == name)
         {
             return Err(AcceptErrorKind::Subprotocol);
-        }
-        for (name, value) in &accept.headers {
-            check_header(name, value).map_err(AcceptErrorKind::Header)?;
         }
         let mut negotiated = Negotiated::new(accept.subprotocol.as_deref());
         let extensions = negotiated.answer_extensions(self, config);

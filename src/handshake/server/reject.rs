@@ -9,7 +9,7 @@ use super::accept::Answer;
 use super::request::Request;
 use crate::error::HandshakeErrorKind;
 use crate::handshake::Bootstrap;
-use crate::handshake::header_checks::{HeaderError, check_header};
+use crate::handshake::header_checks::{HeaderError, checked_header};
 use crate::handshake::header_list::push_header;
 use crate::handshake::headers::Headers;
 
@@ -21,7 +21,7 @@ use crate::handshake::headers::Headers;
 ///
 /// let login = Reject::new(401)?.header("WWW-Authenticate", "Basic realm=\"chat\"")?.body("log in first");
 /// # let _ = login;
-/// # Ok::<_, websocket_proto::RejectError>(())
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder: pass it to Connection::reject or Request::reject"]
@@ -73,10 +73,8 @@ impl Reject {
     ///
     /// # Errors
     /// If the header is malformed, or one that the crate writes itself.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, RejectError> {
-        let (name, value) = (name.into(), value.into());
-        check_header(&name, &value).map_err(RejectError::Header)?;
-        self.headers.push((name, value));
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Result<Self, HeaderError> {
+        self.headers.push(checked_header(name, value)?);
         Ok(self)
     }
 
@@ -95,21 +93,18 @@ impl Reject {
     }
 }
 
-/// Why a [`Reject`] cannot be made.
+/// Why [`Reject::new`] makes no rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectError {
     /// The status is outside 300 to 599, or is 304.
     Status,
-    /// A header cannot be sent.
-    Header(HeaderError),
 }
 
 impl fmt::Display for RejectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status => f.write_str("the status is not between 300 and 599, or 304"),
-            Self::Header(error) => error.fmt(f),
         }
     }
 }

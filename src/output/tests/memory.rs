@@ -1,4 +1,4 @@
-//! What an [`Output`] holds, how often bytes move in it, and which pongs it counts.
+//! The memory of an [`Output`], how often bytes move in it, and which pongs it counts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,94 +8,94 @@ use super::super::*;
 use super::{Frame, Model};
 use crate::frame::EncodedHeader;
 
-/// An output in which a payload always waits holds the headers that wait, and not those that were written.
+/// The queue does not grow while a payload always waits: the memory of written headers is used again.
 #[test]
-fn written_headers_do_not_pile_up() {
+fn written_headers_do_not_accumulate() {
     let payload = Bytes::from(alloc::vec![7; 1 << 20]);
     let mut output = Output::new();
     for _ in 0..10_000 {
-        output.put_by_reference(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
+        output.write_shared_frame(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", payload.clone());
         output.advance(output.len() - payload.len());
     }
     assert!(output.chunk().len() == payload.len() && output.queue.capacity() <= 100, "{}", output.queue.capacity());
 }
 
-/// Only what is used is allocated, and a drained output keeps little of it.
+/// A list is allocated at its first use, and a drained output keeps only small ones.
 #[test]
-fn lists_are_made_when_needed_and_kept_while_small() {
+fn lists_are_allocated_when_used_and_kept_while_small() {
     let mut output = Output::new();
-    output.put_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
+    output.write_frame(&EncodedHeader::of(b"\x82\x04"), None, b"copy");
     output.count_message(0, false);
-    assert!(output.aside.is_none());
+    assert!(output.extras.is_none());
     for frames in [1, 40, 10_000] {
         for _ in 0..frames {
-            output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+            output.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
             output.count_message(1, false);
         }
         output.advance(output.len());
-        let aside = output.aside.as_ref().expect("it was used");
-        let kept = [aside.splices.capacity(), aside.buffered.capacity()];
+        let extras = output.extras.as_ref().expect("it was used");
+        let kept = [extras.shared_chunks.capacity(), extras.buffered.capacity()];
         let room = frames.min(KEPT_ENTRIES)..=KEPT_ENTRIES;
         assert!(kept.iter().all(|kept| room.contains(kept)), "{kept:?}");
     }
 }
 
-/// Of lists that are mostly written, twice the entries that wait are kept, or a few.
+/// The capacity of a list is at most twice its waiting entries, or `KEPT_ENTRIES`.
 #[test]
 fn lists_shrink_as_they_are_written() {
     let mut output = Output::new();
     for _ in 0..10_000 {
-        output.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+        output.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
         output.count_message(1, false);
     }
     for waiting in (1..10_000).rev() {
         output.advance(3);
-        let aside = output.aside.as_ref().expect("it is used");
-        for capacity in [aside.splices.capacity(), aside.buffered.capacity()] {
+        let extras = output.extras.as_ref().expect("it is used");
+        for capacity in [extras.shared_chunks.capacity(), extras.buffered.capacity()] {
             assert!(capacity <= (2 * waiting).max(KEPT_ENTRIES), "{capacity} kept for {waiting}");
         }
     }
 }
 
-/// An idle connection's backlog, to which there is nothing to append, does not get the buffer that all share.
+/// Appending a drained shared output leaves its buffer there: an idle connection's backlog gets no memory.
 #[test]
-fn appending_nothing_moves_no_memory() {
+fn appending_an_empty_output_moves_no_memory() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put(&[7; 1000]);
+    shared.write(&[7; 1000]);
     shared.advance(1000);
     backlog.append(&mut shared);
     assert!(shared.queue.capacity() >= 1000 && backlog.queue.capacity() == 0);
 }
 
-/// Lists that are empty are not worth one.
+/// Appending an output with empty lists allocates no lists.
 #[test]
-fn appending_bytes_makes_no_lists() {
+fn appending_bytes_allocates_no_lists() {
     let (mut shared, mut backlog) = (Output::new(), Output::new());
-    shared.put_by_reference(b"\x82\x01", Bytes::from_static(b"x"));
+    shared.write_shared_frame(b"\x82\x01", Bytes::from_static(b"x"));
     shared.count_message(1, false);
     shared.advance(3);
-    shared.put(b"\x8a\0");
-    backlog.put(b"\x8a\0");
+    shared.write(b"\x8a\0");
+    backlog.write(b"\x8a\0");
     backlog.append(&mut shared);
-    assert!(shared.aside.is_some() && backlog.aside.is_none());
+    assert!(shared.extras.is_some() && backlog.extras.is_none());
     assert_eq!(backlog.chunk(), b"\x8a\0\x8a\0");
 }
 
-/// What is written makes room only where there is none.
+/// Waiting bytes move only when the rest of the buffer is full.
 #[test]
-fn bytes_move_only_for_want_of_room() {
+fn bytes_move_only_if_room_is_needed() {
     let mut output = Output::new();
-    output.put_with(200, |bytes| bytes.extend([7; 100]));
+    output.write_with(200, |bytes| bytes.extend([7; 100]));
     assert_eq!(output.queue.capacity(), 200);
     output.advance(90);
     let place = output.chunk().as_ptr();
-    // The second fills it to the last byte.
+    // The second time, they fill the buffer to the last byte.
     for _ in 0..2 {
-        output.put(&[7; 50]);
+        output.write(&[7; 50]);
         assert_eq!((output.chunk().as_ptr(), output.queue.capacity()), (place, 200));
     }
     output.advance(100);
-    output.put(&[7; 10]);
+    output.write(&[7; 10]);
     assert_eq!((output.len(), output.queue.capacity()), (20, 200));
 }
 
@@ -103,13 +103,13 @@ fn bytes_move_only_for_want_of_room() {
 fn a_drained_buffer_is_kept_up_to_a_size() {
     for (len, kept) in [(KEPT_CAPACITY, KEPT_CAPACITY), (KEPT_CAPACITY + 1, 0)] {
         let mut output = Output::new();
-        output.put(&std::vec![7; len]);
+        output.write(&std::vec![7; len]);
         output.advance(len);
         assert_eq!(output.queue.capacity(), kept);
     }
 }
 
-/// Watches the queue of an output: what moves in it, and what it holds.
+/// An output whose moved bytes and capacity are checked after each step.
 #[derive(Debug, Default)]
 struct Watched {
     output: Output,
@@ -123,7 +123,7 @@ struct Watched {
 impl Watched {
     fn put(&mut self, count: usize) {
         self.put += count;
-        self.watch(|output| output.put(&alloc::vec![7; count]));
+        self.watch(|output| output.write(&alloc::vec![7; count]));
     }
 
     fn take(&mut self, count: usize) {
@@ -138,7 +138,7 @@ impl Watched {
         step(&mut self.output);
         let queue = &self.output.queue;
         self.most = self.most.max(self.output.len());
-        // To a new buffer, or to the front of this one; bytes that were taken do not move.
+        // Bytes move to a new buffer or to the front of this one. Bytes that were taken do not move.
         let kept = waiting.min(queue.waiting().len());
         let is_new = queue.capacity() != capacity || queue.start() != place;
         if is_new || queue.waiting().as_ptr() < front {
@@ -155,7 +155,7 @@ impl Watched {
     }
 }
 
-/// Peers that read a little of what waits, at sizes around those where bytes move.
+/// A peer reads a part of the waiting bytes at a time, at sizes around those where bytes move.
 #[test]
 fn bytes_move_a_constant_number_of_times() {
     for waiting in [1, 100, 1000, 100_000, 1_000_000] {
@@ -172,7 +172,8 @@ fn bytes_move_a_constant_number_of_times() {
     }
 }
 
-/// An adversary puts as much as makes the buffer move once more, then takes as much as does, at every share of it.
+/// An adversary writes and takes exactly the bytes that make the waiting bytes move again, at every fill level of the
+/// buffer.
 #[test]
 fn bytes_move_a_constant_number_of_times_at_every_border() {
     for (size, share) in [1000, 300_000].into_iter().flat_map(|size| (1..100).map(move |share| (size, share))) {
@@ -181,7 +182,7 @@ fn bytes_move_a_constant_number_of_times_at_every_border() {
         for round in 0..60 {
             watched.take(watched.output.len() * share / 100);
             let capacity = watched.output.queue.capacity();
-            // Up to the end of the buffer, and one byte more.
+            // Fills the buffer to its end, then adds one byte.
             let free = watched.output.queue.free();
             watched.put(if round % 2 == 0 { free } else { 1 });
             watched.put(1);
@@ -206,18 +207,19 @@ proptest! {
     }
 }
 
-/// A pong is not the last thing any more once a payload was put after it, or appended, though no byte of the queue was.
+/// A pong is not replaced if a payload by reference follows it, whether written or appended, although no byte of the
+/// queue does.
 #[test]
-fn a_pong_before_a_payload_stays() {
-    let pong = |output: &mut Output, byte| output.put_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
+fn a_pong_before_a_payload_is_not_replaced() {
+    let pong = |output: &mut Output, byte| output.write_pong(&EncodedHeader::of(b"\x8a\x01"), None, &[byte], 0);
     for is_appended in [false, true] {
         let (mut output, mut other) = (Output::new(), Output::new());
         pong(&mut output, b'1');
         if is_appended {
-            other.put_by_reference(b"", Bytes::from_static(b"payload"));
+            other.write_shared_frame(b"", Bytes::from_static(b"payload"));
             output.append(&mut other);
         } else {
-            output.put_by_reference(b"", Bytes::from_static(b"payload"));
+            output.write_shared_frame(b"", Bytes::from_static(b"payload"));
         }
         assert_eq!([pong(&mut output, b'2'), pong(&mut output, b'3')], [0, 3]);
         let waiting = output.len();
@@ -225,7 +227,7 @@ fn a_pong_before_a_payload_stays() {
     }
 }
 
-/// What happens to an output with more groups of pongs than are noted one by one.
+/// Operations on an output with more groups of pongs than it keeps.
 #[derive(Clone, Debug)]
 enum Step {
     Pong(usize),
@@ -243,18 +245,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where a group is that was put after others had become one, is known to the byte.
+/// The position of a group that was added after others were merged is exact.
 #[test]
-fn a_group_after_merged_ones_is_where_it_is() {
+fn a_group_after_merged_ones_has_its_exact_position() {
     let (mut output, mut model) = (Output::new(), Model::default());
-    // The shortest neighbours are the last ones.
+    // The shortest neighbours are at the end.
     let short = core::iter::repeat_n(1, 300);
     for count in core::iter::repeat_n(50, KEPT_ENTRIES).chain(short).chain([1000, 1]) {
         for _ in 0..count {
-            output.put_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
-            model.put_pong(b"\x8a\0".to_vec(), usize::MAX);
+            output.write_pong(&EncodedHeader::of(b"\x8a\0"), None, b"", usize::MAX);
+            model.write_pong(b"\x8a\0".to_vec(), usize::MAX);
         }
-        output.put(&[7; 100]);
+        output.write(&[7; 100]);
         model.0.push(Frame { bytes: alloc::vec![7; 100], ..Frame::default() });
     }
     let most = model.pongs();
@@ -267,21 +269,21 @@ fn a_group_after_merged_ones_is_where_it_is() {
 }
 
 proptest! {
-    /// However many groups there are, few are kept, and they are never thought to be more bytes than they are, nor
-    /// many fewer.
+    /// At most `KEPT_ENTRIES` groups are kept, and the counted bytes never exceed the exact number and are less by at
+    /// most 1/31.
     #[test]
-    fn pongs_in_many_groups_are_counted_nearly(steps in vec(step(), 1..1000)) {
+    fn pongs_in_many_groups_are_counted_approximately(steps in vec(step(), 1..1000)) {
         let (mut output, mut backlog, mut model, mut most) = (Output::new(), Output::new(), Model::default(), 0);
         for step in steps {
             match step {
                 Step::Pong(len) => {
                     let (header, payload) = ([0x8a, len as u8], alloc::vec![7; len]);
-                    output.put_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
-                    model.put_pong([&header, &*payload].concat(), usize::MAX);
+                    output.write_pong(&EncodedHeader::of(&header), None, &payload, usize::MAX);
+                    model.write_pong([&header, &*payload].concat(), usize::MAX);
                 }
                 Step::Message(len) => {
                     let bytes = alloc::vec![7; len];
-                    output.put(&bytes);
+                    output.write(&bytes);
                     model.0.push(Frame { bytes, ..Frame::default() });
                 }
                 Step::Take(count) => {
@@ -298,7 +300,7 @@ proptest! {
             let (counted, exact) = (output.waiting_pongs(), model.pongs());
             most = most.max(exact);
             prop_assert!(counted <= exact && exact - counted <= most / 31, "{counted} of {exact}, once {most}");
-            let groups = output.aside.as_ref().map_or(0, |aside| aside.pongs.count());
+            let groups = output.extras.as_ref().map_or(0, |extras| extras.pongs.count());
             prop_assert!(groups <= KEPT_ENTRIES, "{groups} groups");
         }
     }

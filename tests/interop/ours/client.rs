@@ -24,7 +24,7 @@ use websocket_proto::{
 const TEXTS: [&str; 3] = ["hello", "", "Grüße, 世界 🦀"];
 const SIZES: [usize; 6] = [0, 125, 126, 65_535, 65_536, 1 << 20];
 
-/// The longest silence of the server.
+/// The longest silence allowed to the server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// All exchanges, and then a Close from this side.
+/// Runs all exchanges, and then closes from this side.
 fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     let mut steps: VecDeque<Step> = TEXTS.map(|text| Step::Text(text.to_owned())).into();
     steps.extend(SIZES.map(|size| Step::Binary((0..size).map(|i| (i * 31 % 251) as u8).collect())));
@@ -61,7 +61,7 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
                     println!("deflate");
                 }
             }
-            // A ping may come unasked: some servers keep their clients alive.
+            // The server may send a ping at any time, to keep its clients alive.
             (Event::Ping(_), _) | (Event::CloseReceived { .. } | Event::Closed(_), None) => return Ok(()),
             (event, Some(step)) => {
                 step.check(&event)?;
@@ -87,7 +87,7 @@ fn exchange(url: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A Close from the server, with a reason.
+/// Asks the server for a Close with a reason.
 fn be_closed(url: &str) -> Result<(), Box<dyn Error>> {
     let closed = converse(url, |event, ws, output| {
         if let Event::Open(_) = event {
@@ -102,12 +102,12 @@ fn be_closed(url: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Something to send; the same must come back before the next step.
+/// A message to send; the same must come back before the next step.
 #[derive(Debug)]
 enum Step {
     Text(String),
     Binary(Vec<u8>),
-    /// The longest of the texts, cut inside characters.
+    /// The longest text, cut inside characters.
     Fragments,
     Ping,
 }

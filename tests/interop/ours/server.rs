@@ -14,7 +14,7 @@ use std::time::Duration;
 use printable::Printable;
 use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Input, Output};
 
-/// The longest silence of the client.
+/// The longest silence allowed to the client.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> io::Result<()> {

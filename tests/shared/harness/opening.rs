@@ -136,6 +136,7 @@ pub fn both_sides(data: &[u8]) {
     }
 }
 
+/// The request and the answer, without the headers that cannot be sent.
 fn parts(flags: u8, data: &mut Bytes<'_>) -> (ClientRequest, Accept) {
     let uri = if flags & flag::SECURE == 0 { "ws://example.com:81/a?b" } else { "wss://example.com/" };
     let (mut asked, mut answered) = (ClientRequest::new(uri), Accept::new());
@@ -143,9 +144,9 @@ fn parts(flags: u8, data: &mut Bytes<'_>) -> (ClientRequest, Accept) {
         let mut text = || String::from_utf8_lossy(data.string()).into_owned();
         match part % 4 {
             part::SUBPROTOCOL => asked = asked.subprotocol(text()),
-            part::ORIGIN => asked = asked.origin(text()),
-            part::HEADER => asked = asked.header(text(), text()),
-            _ => answered = answered.header(text(), text()),
+            part::ORIGIN => asked = asked.clone().origin(text()).unwrap_or(asked),
+            part::HEADER => asked = asked.clone().header(text(), text()).unwrap_or(asked),
+            _ => answered = answered.clone().header(text(), text()).unwrap_or(answered),
         }
     }
     (asked, answered)

@@ -53,7 +53,7 @@ func exchange(url string) {
 	pong := ""
 	ws.SetPongHandler(func(payload string) error { pong = payload; return nil })
 	check(ws.WriteControl(websocket.PingMessage, []byte("are you there?"), time.Now().Add(time.Second)))
-	// The pong is read on the way to the message.
+	// Reading the message also reads the pong before it.
 	echoed(ws, websocket.TextMessage, nil)
 	if pong != "are you there?" {
 		log.Fatalf("pong %q", pong)
@@ -67,7 +67,7 @@ func exchange(url string) {
 	fmt.Println("close-sent")
 }
 
-// A message that is larger than the write buffer goes out in fragments.
+// Messages larger than the write buffer are sent in fragments.
 func fragments(url string) {
 	ws, _ := dial(url, 5)
 	ws.EnableWriteCompression(false)
@@ -95,7 +95,7 @@ func beClosed(url string) {
 		log.Fatal(err)
 	}
 
-	// More than the server takes.
+	// Exceeds the server's limit.
 	ws, _ = dial(url, 0)
 	check(ws.WriteMessage(websocket.BinaryMessage, make([]byte, 1<<20+1)))
 	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, 1009) {

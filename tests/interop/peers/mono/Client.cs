@@ -55,7 +55,7 @@ static class Client
         var closed = await ClosedFor(url, Encoding.UTF8.GetBytes("close"), WebSocketMessageType.Text);
         if ((int)closed.CloseStatus != 4002 || closed.CloseStatusDescription != "von drüben ✓")
             throw new Exception("closed with " + closed.CloseStatus + " " + closed.CloseStatusDescription);
-        // More than the server takes.
+        // Exceeds the server's limit.
         closed = await ClosedFor(url, new byte[(1 << 20) + 1], WebSocketMessageType.Binary);
         if ((int)closed.CloseStatus != 1009) throw new Exception("closed with " + closed.CloseStatus);
         Console.WriteLine("close-received");

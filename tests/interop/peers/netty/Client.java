@@ -77,7 +77,7 @@ public class Client extends SimpleChannelInboundHandler<WebSocketFrame> {
         client.open(url).writeAndFlush(new TextWebSocketFrame("close"));
         client.expect("closed 4002 von drüben ✓");
 
-        // More than the server takes.
+        // Exceeds the server's limit.
         client = new Client();
         client.open(url).writeAndFlush(new BinaryWebSocketFrame(Unpooled.buffer().writeZero((1 << 20) + 1)));
         client.expect("closed 1009");

@@ -27,7 +27,7 @@ async function exchange(url) {
   console.log("attachment");
 
   await pinged;
-  // The answer to the ping was good enough for the server to go on.
+  // The server sends another ping only if it accepted the answer to this one.
   await new Promise((resolve) => socket.io.once("ping", resolve));
   console.log("ping");
 

@@ -56,7 +56,7 @@ public class Client extends Endpoint {
         System.out.println("ping");
 
         session.close(new CloseReason(CloseCodes.getCloseCode(4001), "bis später"));
-        // Its own code and reason: the answer's it does not tell.
+        // The code and reason of its own Close: it does not report those of the answer.
         client.expect("closed 4001 bis später");
         System.out.println("close-sent");
     }
@@ -66,13 +66,13 @@ public class Client extends Endpoint {
         client.open(url).getBasicRemote().sendText("close");
         client.expect("closed 4002 von drüben ✓");
 
-        // More than the server takes.
+        // Exceeds the server's limit.
         client = new Client();
         Session session = client.open(url);
         try {
             session.getBasicRemote().sendBinary(ByteBuffer.allocate((1 << 20) + 1));
         } catch (IOException closed) {
-            // The server need not read all of it.
+            // The server may close before it has read everything.
         }
         client.expect("closed 1009");
         System.out.println("close-received");
@@ -107,12 +107,12 @@ public class Client extends Endpoint {
 
     @Override
     public void onClose(Session session, CloseReason reason) {
-        // Without a phrase it is null.
+        // The reason is null if it is empty.
         String phrase = reason.getReasonPhrase() == null ? "" : " " + reason.getReasonPhrase();
         received.add("closed " + reason.getCloseCode().getCode() + phrase);
     }
 
-    // The buffer is the container's.
+    // The buffer belongs to the container.
     static ByteBuffer copy(ByteBuffer data) {
         return ByteBuffer.allocate(data.remaining()).put(data).flip();
     }

@@ -34,7 +34,7 @@ async def exchange(url):
     print("binary")
 
     ws.ping(b"are you there?")
-    # A message is read from the socket, and the pong before it.
+    # Reading the message also reads the pong before it.
     await ws.write_message("")
     await ws.read_message()
     assert await pongs.get() == b"are you there?"
@@ -51,7 +51,7 @@ async def be_closed(url):
     await ws.write_message("close")
     assert await ws.read_message() is None
     assert (ws.close_code, ws.close_reason) == (4002, "von drüben ✓"), (ws.close_code, ws.close_reason)
-    # More than the server takes.
+    # Exceeds the server's limit.
     ws = await connect(url)
     await ws.write_message(bytes((1 << 20) + 1), binary=True)
     assert await ws.read_message() is None

@@ -45,7 +45,7 @@ async function exchange() {
   console.log("close-sent");
 }
 
-// What is larger than its threshold goes out in fragments.
+// Messages larger than its threshold are sent in fragments.
 async function fragments() {
   const ws = await open({ fragmentationThreshold: 5 });
   ws.sendUTF(TEXTS[2]);
@@ -60,7 +60,7 @@ async function beClosed() {
   asked.sendUTF("close");
   assert.deepStrictEqual(await once(asked, "close"), [4002, "von drüben ✓"]);
 
-  // More than the server takes.
+  // Exceeds the server's limit.
   const failed = await open({ fragmentOutgoingMessages: false });
   failed.sendBytes(Buffer.alloc((1 << 20) + 1));
   assert.strictEqual((await once(failed, "close"))[0], 1009);

@@ -43,14 +43,14 @@ async def exchange(url):
 async def be_closed(url):
     closed = await closed_for(url, "close")
     assert (closed.code, closed.reason) == (4002, "von drüben ✓"), closed
-    # More than the server takes.
+    # Exceeds the server's limit.
     closed = await closed_for(url, bytes((1 << 20) + 1))
     assert closed.code == 1009, closed
     print("close-received")
 
 
 async def closed_for(url, message):
-    """The Close that a message is answered by."""
+    """The Close that answers a message."""
     async with connect(url, subprotocols=["chat"]) as ws:
         try:
             await ws.send(message)

@@ -56,7 +56,7 @@ async function beClosed() {
   const [code, reason] = await once(asked, "close");
   assert.deepStrictEqual([code, reason.toString()], [4002, "von drüben ✓"]);
 
-  // More than the server takes.
+  // Exceeds the server's limit.
   const failed = await open();
   failed.send(Buffer.alloc((1 << 20) + 1));
   assert.strictEqual((await once(failed, "close"))[0], 1009);

@@ -3,30 +3,14 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Deflate, DeflateParameter};
-use crate::handshake::Extension;
+use super::grammar::Extension;
+use crate::deflate::{AgreedParameters, Deflate, DeflateParameter};
 
 const NAME: &str = "permessage-deflate";
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
 const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
-
-/// The negotiated parameters, from this side's view. Small, because every idle connection has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Agreed {
-    pub(crate) threshold: u16,
-    pub(crate) level: u8,
-    pub(crate) memory_level: u8,
-    /// The window size of this side's compressor. The peer's is not kept: zlib-rs always decompresses with the largest
-    /// window.
-    pub(crate) own_bits: u8,
-    /// Context takeover: whether this side's messages may refer to earlier ones.
-    pub(crate) own_takeover: bool,
-    /// Whether the peer's messages may refer to earlier ones.
-    pub(crate) peer_takeover: bool,
-    pub(crate) shared: bool,
-}
 
 /// The parameters of a valid permessage-deflate element of Sec-WebSocket-Extensions, in an offer or a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,73 +23,52 @@ struct Parameters {
     client_max_window_bits: Option<Option<u8>>,
 }
 
-impl Agreed {
-    /// The window size that the compressor is set to. zlib has no raw deflate with a window of 8 bits. With 9 bits it
-    /// never refers back by more than 512 - 262 bytes, so a peer with a window of 8 bits can decompress that.
-    pub(crate) fn used_bits(self) -> u8 {
-        self.own_bits.max(9)
-    }
+/// Accepts the first acceptable offer (RFC 7692 §5: "the client's order of preference"). Returns the agreed
+/// parameters and the value of the response's header. `None` declines all offers; the connection then has no
+/// compression.
+pub(super) fn accept_offer(offers: &[Extension], config: &Deflate) -> Option<(AgreedParameters, String)> {
+    let offers = offers.iter().filter(|offer| offer.name == NAME);
+    let response = offers.filter_map(Parameters::read).find_map(|offer| respond(offer, config))?;
+    Some((agreed_as_server(response, config), response.element()))
+}
 
-    /// Accepts the first acceptable offer (RFC 7692 §5: "the client's order of preference"). Returns the agreed
-    /// parameters and the value of the response's header. `None` declines all offers; the connection then has no
-    /// compression.
-    pub(crate) fn answer(offers: &[Extension], config: &Deflate) -> Option<(Self, String)> {
-        let offers = offers.iter().filter(|offer| offer.name == NAME);
-        let response = offers.filter_map(Parameters::read).find_map(|offer| respond(offer, config))?;
-        Some((Self::as_server(response, config), response.element()))
+/// Checks the server's response (RFC 7692 §5.1, §7.1). On `None`, the client must fail the connection.
+pub(super) fn check_response(elements: &[Extension], config: &Deflate) -> Option<AgreedParameters> {
+    // §5: no second element, which would use the same reserved bit.
+    let [element] = elements else { return None };
+    if element.name != NAME {
+        return None;
     }
+    let response = Parameters::read(element)?;
+    let offer = Parameters::offer(config, DeflateParameter::Prefer);
+    // Every offer has the required parameters, so a response without one matches no offer.
+    let missing = config.server_takes_no_context() == DeflateParameter::Require && !response.server_no_context_takeover
+        || config.server_max_window_bits == DeflateParameter::Require && response.server_max_window_bits.is_none();
+    // The server may choose a smaller window than we offered, or limit it unasked; it may not exceed what every
+    // offer allowed.
+    let too_large = Parameters::offer(config, DeflateParameter::Require)
+        .server_max_window_bits
+        .is_some_and(|offered| response.server_max_window_bits.is_some_and(|selected| selected > offered));
+    // §7.1.2.2: a response may limit the client's window only if that was offered, and always with a value.
+    let mismatched = match (response.client_max_window_bits, offer.client_max_window_bits) {
+        (None, _) => config.client_max_window_bits == DeflateParameter::Require,
+        (Some(selected), offered) => selected.is_none() || offered.is_none(),
+    };
+    if missing || too_large || mismatched { None } else { Some(agreed_as_client(response, config)) }
+}
 
-    /// Checks the server's response (RFC 7692 §5.1, §7.1). On `None`, the client must fail the connection.
-    pub(crate) fn of_response(elements: &[Extension], config: &Deflate) -> Option<Self> {
-        // §5: no second element, which would use the same reserved bit.
-        let [element] = elements else { return None };
-        if element.name != NAME {
-            return None;
-        }
-        let response = Parameters::read(element)?;
-        let offer = Parameters::offer(config, DeflateParameter::Prefer);
-        // Every offer has the required parameters, so a response without one matches no offer.
-        let missing = config.server_takes_no_context() == DeflateParameter::Require
-            && !response.server_no_context_takeover
-            || config.server_max_window_bits == DeflateParameter::Require && response.server_max_window_bits.is_none();
-        // The server may choose a smaller window than we offered, or limit it unasked; it may not exceed what every
-        // offer allowed.
-        let too_large = Parameters::offer(config, DeflateParameter::Require)
-            .server_max_window_bits
-            .is_some_and(|asked| response.server_max_window_bits.is_some_and(|answered| answered > asked));
-        // §7.1.2.2: a response may limit the client's window only if that was offered, and always with a value.
-        let mismatched = match (response.client_max_window_bits, offer.client_max_window_bits) {
-            (None, _) => config.client_max_window_bits == DeflateParameter::Require,
-            (Some(answered), offered) => answered.is_none() || offered.is_none(),
-        };
-        if missing || too_large || mismatched { None } else { Some(Self::as_client(response, config)) }
-    }
+fn agreed_as_server(response: Parameters, config: &Deflate) -> AgreedParameters {
+    let (own_no_takeover, peer_no_takeover) =
+        (response.server_no_context_takeover, response.client_no_context_takeover);
+    AgreedParameters::new(config, response.server_max_window_bits, !own_no_takeover, !peer_no_takeover)
+}
 
-    fn as_server(response: Parameters, config: &Deflate) -> Self {
-        let (own_no_takeover, peer_no_takeover) =
-            (response.server_no_context_takeover, response.client_no_context_takeover);
-        Self::new(config, response.server_max_window_bits, !own_no_takeover, !peer_no_takeover)
-    }
-
-    fn as_client(response: Parameters, config: &Deflate) -> Self {
-        // RFC 7692 §7.1.1.2: a client may give up its own context takeover without an agreement.
-        let own_no_takeover =
-            response.client_no_context_takeover || config.client_takes_no_context() == DeflateParameter::Require;
-        let own_bits = response.client_max_window_bits.flatten();
-        Self::new(config, own_bits, !own_no_takeover, !response.server_no_context_takeover)
-    }
-
-    fn new(config: &Deflate, own_bits: Option<u8>, own_takeover: bool, peer_takeover: bool) -> Self {
-        Self {
-            threshold: config.threshold,
-            level: config.level,
-            memory_level: config.memory_level,
-            own_bits: own_bits.unwrap_or(15).min(config.window_bits),
-            own_takeover,
-            peer_takeover,
-            shared: config.shared,
-        }
-    }
+fn agreed_as_client(response: Parameters, config: &Deflate) -> AgreedParameters {
+    // RFC 7692 §7.1.1.2: a client may give up its own context takeover without an agreement.
+    let own_no_takeover =
+        response.client_no_context_takeover || config.client_takes_no_context() == DeflateParameter::Require;
+    let own_bits = response.client_max_window_bits.flatten();
+    AgreedParameters::new(config, own_bits, !own_no_takeover, !response.server_no_context_takeover)
 }
 
 /// The server's response to one valid offer, or `None` to decline it.
@@ -145,7 +108,7 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
 }
 
 /// The value of Sec-WebSocket-Extensions in a request: the preferred offer, then, if it differs, the fallback.
-pub(crate) fn offer_header(config: &Deflate) -> String {
+pub(super) fn offer_header(config: &Deflate) -> String {
     let offer = Parameters::offer(config, DeflateParameter::Prefer);
     let fallback = Parameters::offer(config, DeflateParameter::Require);
     let asks_of_server = |offer: Parameters| (offer.server_no_context_takeover, offer.server_max_window_bits);

@@ -1,29 +1,28 @@
-//! [`Splices`]: the payloads that an output holds by reference, between the bytes that it holds itself, which are not
-//! touched here.
+//! [`SharedChunks`]: the payloads that an output holds by reference, and their positions between its own bytes.
 
 use bytes::{Buf, Bytes};
 
 use super::list::List;
 
-/// Payloads held by reference, none of them empty, in the order of the wire. Where each stands is a distance from the
-/// one before it, so that neither taking bytes off the front nor moving them in memory touches any but the first.
+/// Payloads held by reference, none of them empty, in the order of the wire. Each has its distance from the previous
+/// one, so removing bytes from the front changes only the first, and moving bytes in memory changes none.
 #[derive(Debug, Default)]
-pub(super) struct Splices {
-    queue: List<Splice>,
-    /// Bytes of all payloads: more than there is memory, perhaps, because one may be held many times.
+pub(super) struct SharedChunks {
+    queue: List<SharedChunk>,
+    /// Bytes of all payloads. May exceed the memory of the machine, because one payload may be held many times.
     len: u64,
-    /// The sum of all distances: how many of the output's own bytes wait before the last payload.
+    /// The sum of all distances: the output's own waiting bytes before the last payload.
     distance: usize,
 }
 
 #[derive(Debug)]
-struct Splice {
-    /// How many of the output's own bytes wait between the payload before, or the front, and this one.
+struct SharedChunk {
+    /// The output's own waiting bytes between the previous payload, or the front, and this one.
     distance: usize,
     payload: Bytes,
 }
 
-impl Splices {
+impl SharedChunks {
     pub(super) const fn new() -> Self {
         Self { queue: List::new(), len: 0, distance: 0 }
     }
@@ -33,23 +32,23 @@ impl Splices {
         self.len == 0
     }
 
-    /// Bytes of all payloads, as far as a `usize` can tell.
+    /// Bytes of all payloads, at most `usize::MAX`.
     #[inline]
     pub(super) fn len(&self) -> usize {
         usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
-    /// Puts a payload behind all of the output's own bytes, of which `own` wait.
+    /// Adds a payload after the output's `own` waiting bytes.
     pub(super) fn push(&mut self, own: usize, payload: Bytes) {
         if payload.is_empty() {
             return;
         }
         self.len = self.len.saturating_add(payload.len() as u64);
-        self.queue.push_back(Splice { distance: own.saturating_sub(self.distance), payload });
+        self.queue.push_back(SharedChunk { distance: own.saturating_sub(self.distance), payload });
         self.distance = own;
     }
 
-    /// Moves all payloads of another output, whose own bytes follow, behind all of this output's, of which `own` wait.
+    /// Moves all payloads of `other` here, as its own bytes are appended to this output's `own` waiting bytes.
     pub(super) fn append(&mut self, own: usize, other: &mut Self) {
         if let Some(first) = other.queue.front_mut() {
             first.distance = first.distance.saturating_add(own.saturating_sub(self.distance));
@@ -60,22 +59,22 @@ impl Splices {
         }
     }
 
-    /// What waits first: a piece of the output's `own` bytes, or a payload.
+    /// The first segment: the output's `own` bytes up to the first payload, or that payload.
     pub(super) fn first<'o>(&'o self, own: &'o [u8]) -> &'o [u8] {
         match self.queue.front() {
             None => own,
-            Some(Splice { distance: 0, payload }) => payload,
-            Some(Splice { distance, .. }) => own.get(..*distance).unwrap_or_default(),
+            Some(SharedChunk { distance: 0, payload }) => payload,
+            Some(SharedChunk { distance, .. }) => own.get(..*distance).unwrap_or_default(),
         }
     }
 
-    /// As many slices of all that waits as there is room for; returns how many. An empty segment gives none, and one
-    /// that is longer than Windows can take is cut: what follows it comes in the next call.
+    /// Fills `slices` with the waiting segments, in order, and returns the number of slices filled. Skips empty
+    /// segments. A segment of more than 4 GiB, the limit of Windows, is cut and ends the list.
     #[cfg(feature = "std")]
     pub(super) fn fill<'o>(&'o self, own: &'o [u8], slices: &mut [std::io::IoSlice<'o>]) -> usize {
         let room = slices.len();
         let mut places = slices.iter_mut();
-        // Whether the next segment comes behind this one.
+        // Returns whether the next segment may follow.
         let mut put = |segment: &'o [u8]| {
             let (segment, rest) = segment.split_at(segment.len().min(u32::MAX as usize));
             if segment.is_empty() {
@@ -86,10 +85,10 @@ impl Splices {
         };
         let mut rest = own;
         let mut goes_on = true;
-        for splice in self.queue.iter() {
-            let (before, behind) = rest.split_at(splice.distance.min(rest.len()));
-            rest = behind;
-            goes_on = put(before) && put(&splice.payload);
+        for chunk in self.queue.iter() {
+            let (before, after) = rest.split_at(chunk.distance.min(rest.len()));
+            rest = after;
+            goes_on = put(before) && put(&chunk.payload);
             if !goes_on {
                 break;
             }
@@ -100,8 +99,8 @@ impl Splices {
         room - places.len()
     }
 
-    /// Takes `count` bytes off the front, and lets go of each payload with its last byte. Returns how many of the
-    /// `count` were the output's own.
+    /// Removes the first `count` bytes; drops each payload with its last byte. Returns how many of the removed bytes
+    /// are the output's own.
     pub(super) fn advance(&mut self, count: usize) -> usize {
         let (mut left, mut own) = (count, 0_usize);
         while let Some(first) = self.queue.front_mut() {
@@ -123,13 +122,13 @@ impl Splices {
         own.saturating_add(left)
     }
 
-    /// The first `count` bytes that wait, by reference, if they lie in one payload.
+    /// The first `count` waiting bytes, by reference, if they are in one payload.
     pub(super) fn share(&self, count: usize) -> Option<Bytes> {
         let first = self.queue.front()?;
         (first.distance == 0 && count <= first.payload.len()).then(|| first.payload.slice(..count))
     }
 
-    /// Lets go of all payloads.
+    /// Drops all payloads.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         (self.len, self.distance) = (0, 0);

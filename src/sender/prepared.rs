@@ -9,9 +9,9 @@ use bytes::Bytes;
 #[cfg(feature = "deflate")]
 use once_cell::race::OnceBox;
 
+use crate::deflate::AgreedParameters;
 #[cfg(feature = "deflate")]
-use crate::deflate::{Agreed, Compressor, try_box};
-#[cfg(feature = "deflate")]
+use crate::deflate::{Compressor, try_box};
 use crate::error::OutOfMemory;
 use crate::frame::{EncodedHeader, FrameHeader};
 use crate::message::MessageKind;
@@ -127,7 +127,7 @@ impl PreparedMessage {
     /// The frame as servers send it, compressed so that whoever agreed on this window can decompress it, whatever came
     /// before.
     #[cfg(feature = "deflate")]
-    pub(crate) fn compressed_frame(&self, agreed: Agreed) -> Result<Bytes, OutOfMemory> {
+    pub(crate) fn compressed_frame(&self, agreed: AgreedParameters) -> Result<Bytes, OutOfMemory> {
         let place = agreed.used_bits().checked_sub(9).and_then(|bits| self.parts.compressed.get(usize::from(bits)));
         let frame = place.ok_or(OutOfMemory)?.get_or_try_init(|| {
             let (mut payload, mut frame) = (Vec::new(), Vec::new());
@@ -139,6 +139,13 @@ impl PreparedMessage {
             try_box(Bytes::from(frame))
         });
         frame.cloned()
+    }
+
+    /// Without the feature `deflate`, nothing is agreed on.
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
+    pub(crate) fn compressed_frame(&self, agreed: AgreedParameters) -> Result<Bytes, OutOfMemory> {
+        match agreed {}
     }
 }
 

@@ -1,29 +1,28 @@
-//! [`Buffered`]: how many bytes of messages wait in an output, which the WebSocket API calls `bufferedAmount`. It
-//! counts them, and holds none.
+//! [`BufferedAmount`]: counts the bytes of messages that wait in an output, the WebSocket API's `bufferedAmount`.
 
 use super::list::List;
 
-/// The frames in an output that carry bytes of messages, in the order of the wire. Where each ends is a distance from
-/// the end of the one before it, so that taking bytes off the front touches only those that are taken.
+/// The frames in an output that carry bytes of messages, in the order of the wire. Each has the distance from the end
+/// of the previous one to its own end, so removing bytes from the front changes only the frames that they belong to.
 #[derive(Debug, Default)]
-pub(super) struct Buffered {
+pub(super) struct BufferedAmount {
     frames: List<Frame>,
     /// Bytes of messages in all frames.
     amount: u64,
-    /// The sum of all distances: how many bytes wait up to the end of the last frame.
+    /// The sum of all distances: the waiting bytes up to the end of the last frame.
     distance: usize,
 }
 
 #[derive(Debug)]
 struct Frame {
-    /// How many bytes wait between the end of the frame before, or the front, and the end of this one.
+    /// The waiting bytes between the end of the previous frame, or the front, and the end of this one.
     distance: usize,
-    /// The bytes of the message, before compression, that wait with it.
+    /// The waiting bytes of its message, before compression.
     carries: usize,
     compressed: bool,
 }
 
-impl Buffered {
+impl BufferedAmount {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
@@ -32,7 +31,7 @@ impl Buffered {
         self.amount
     }
 
-    /// Counts the frame that ends the `waiting` bytes of the output.
+    /// Counts `carries` bytes of a message for the frame at the end of the output's `waiting` bytes.
     pub(super) fn push(&mut self, waiting: usize, carries: usize, compressed: bool) {
         let distance = waiting.saturating_sub(self.distance);
         self.frames.push_back(Frame { distance, carries, compressed });
@@ -40,7 +39,7 @@ impl Buffered {
         self.distance = waiting;
     }
 
-    /// Moves all frames of another output behind the `waiting` bytes of this one.
+    /// Moves all frames of `other` here, as its bytes are appended to the `waiting` bytes of this output.
     pub(super) fn append(&mut self, waiting: usize, other: &mut Self) {
         if let Some(first) = other.frames.front_mut() {
             first.distance = first.distance.saturating_add(waiting.saturating_sub(self.distance));
@@ -51,7 +50,7 @@ impl Buffered {
         }
     }
 
-    /// Follows `count` bytes that are taken off the front.
+    /// Updates the count when the first `count` bytes are removed.
     pub(super) fn advance(&mut self, count: usize) {
         let mut left = count;
         while let Some(first) = self.frames.front_mut() {
@@ -59,7 +58,7 @@ impl Buffered {
             first.distance = first.distance.saturating_sub(taken);
             self.distance = self.distance.saturating_sub(taken);
             left = left.saturating_sub(taken);
-            // The payload is at the frame's end. Of a compressed one, only all of it is so many bytes of a message.
+            // The payload is at the frame's end. A compressed payload counts in full until its last byte is removed.
             let counts_whole = first.compressed && first.distance > 0;
             let waiting = if counts_whole { first.carries } else { first.carries.min(first.distance) };
             self.amount = self.amount.saturating_sub(first.carries.saturating_sub(waiting) as u64);

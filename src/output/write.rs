@@ -1,0 +1,142 @@
+//! Everything that appends to an [`Output`].
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::Output;
+use crate::deflate::SharedCodecs;
+use crate::error::OutOfMemory;
+use crate::frame::{EncodedHeader, FrameHeader};
+use crate::mask::apply_mask;
+use crate::mask::kernel;
+
+impl Output {
+    /// Moves all bytes of `other` to the end of this output, for instance from a shared output to the backlog of a
+    /// connection whose socket is full. Payloads held by reference are not copied. Other bytes are, unless this output
+    /// is empty and the buffer of `other` is at least half full: then the buffer itself moves.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::{ClientRequest, Config, Connection, Output};
+    ///
+    /// let (mut shared, mut backlog) = (Output::new(), Output::new());
+    /// Connection::client(&ClientRequest::new("ws://example.com/"), Config::new(), [0; 32], &mut shared)?;
+    /// backlog.append(&mut shared);
+    /// assert!(shared.is_empty() && !backlog.is_empty());
+    /// # Ok::<_, websocket_proto::RequestError>(())
+    /// ```
+    pub fn append(&mut self, other: &mut Output) {
+        if other.is_empty() {
+            return;
+        }
+        if self.is_empty() && other.queue.is_well_filled() {
+            core::mem::swap(self, other);
+            // The shared compressors stay.
+            core::mem::swap(&mut self.codecs, &mut other.codecs);
+        } else {
+            let (own, waiting) = (self.own().len(), self.len());
+            self.append_pongs(own, other);
+            if let Some(extras) = other.extras.as_mut().filter(|extras| !extras.is_empty()) {
+                let own_extras = self.extras.get_or_insert_default();
+                own_extras.shared_chunks.append(own, &mut extras.shared_chunks);
+                own_extras.buffered.append(waiting, &mut extras.buffered);
+            }
+            self.write(other.own());
+        }
+        other.clear();
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.queue.with_room(bytes.len()).extend_from_slice(bytes);
+    }
+
+    /// Lets `fill` append bytes, with room for `expected` bytes.
+    pub(crate) fn write_with(&mut self, expected: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+        fill(self.queue.with_room(expected));
+        self.queue.shrink();
+    }
+
+    /// Writes a frame: its encoded header, which ends in `key` if there is one, and its payload, masked with `key`.
+    /// Returns the frame's length.
+    #[inline]
+    pub(crate) fn write_frame(&mut self, header: &EncodedHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
+        let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
+        kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, bytes);
+        header.as_ref().len() + payload.len()
+    }
+
+    /// Writes a frame: its header, and its payload by reference, which is faster from `REFERENCE_MIN` bytes on. A frame
+    /// that was prepared for many connections has its header in `payload`, too.
+    pub(crate) fn write_shared_frame(&mut self, header: &[u8], payload: Bytes) {
+        self.write(header);
+        let own = self.own().len();
+        self.extras.get_or_insert_default().shared_chunks.push(own, payload);
+        self.keep_last_pong();
+    }
+
+    /// Writes a frame whose payload `fill` appends, with room for `expected` bytes, and whose header `header` makes
+    /// from the payload's length. Writes nothing if there is no memory. Returns the frame's length.
+    pub(crate) fn write_frame_with(
+        &mut self,
+        expected: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), OutOfMemory>,
+        header: impl FnOnce(usize) -> (EncodedHeader, Option<[u8; 4]>),
+    ) -> Result<usize, OutOfMemory> {
+        let bytes = self.queue.try_with_room(expected.saturating_add(FrameHeader::MAX_LEN))?;
+        let start = bytes.len();
+        let payload = start.saturating_add(FrameHeader::MAX_LEN);
+        bytes.resize(payload, 0);
+        let filled = fill(bytes);
+        if filled.is_ok() {
+            let (header, key) = header(bytes.len().saturating_sub(payload));
+            if let (Some(key), Some(payload)) = (key, bytes.get_mut(payload..)) {
+                apply_mask(key, payload);
+            }
+            // The header replaces the room reserved for the longest one.
+            bytes.splice(start..payload, header.as_ref().iter().copied());
+        } else {
+            bytes.truncate(start);
+        }
+        let len = bytes.len().saturating_sub(start);
+        self.queue.shrink();
+        filled.map(|()| len)
+    }
+
+    /// The place of the codecs that connections share.
+    pub(crate) fn codecs(&mut self) -> &mut SharedCodecs {
+        &mut self.codecs
+    }
+
+    /// Makes room for `additional` bytes; returns an error if there is no memory.
+    pub(crate) fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
+        self.queue.try_with_room(additional)?;
+        Ok(())
+    }
+
+    /// Counts `message_bytes` bytes of a message for the last frame, for [`buffered_amount`](Self::buffered_amount).
+    pub(crate) fn count_message(&mut self, message_bytes: usize, compressed: bool) {
+        if message_bytes > 0 {
+            let waiting = self.len();
+            self.extras.get_or_insert_default().buffered.push(waiting, message_bytes, compressed);
+        }
+    }
+
+    /// Writes a pong frame. It replaces the last pong if more than `budget` bytes of pongs wait, no part of the last
+    /// one is written, and nothing follows it. Returns the length of the frame that was replaced.
+    pub(crate) fn write_pong(
+        &mut self,
+        header: &EncodedHeader,
+        key: Option<[u8; 4]>,
+        payload: &[u8],
+        budget: usize,
+    ) -> usize {
+        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
+        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
+        // Ping frame."
+        let replaced = if self.waiting_pongs() > budget { self.remove_last_pong() } else { 0 };
+        let len = self.write_frame(header, key, payload);
+        self.note_pong(len);
+        replaced
+    }
+}

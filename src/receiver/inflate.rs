@@ -1,0 +1,199 @@
+//! Compressed messages (RFC 7692 §6.2, §7.2.2): decompressed as they arrive, with the limit and UTF-8 checked on the
+//! way.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::assembler::MessageAssembler;
+use super::parser::{FrameParser, PayloadReader};
+use super::receive::Step;
+use super::{Received, Receiver, ReceiverState, invalid_utf8};
+use crate::deflate::{Codecs, Decompressor, SharedCodecs, Step as Inflated, try_box};
+use crate::error::{Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
+use crate::input::Input;
+use crate::message::MessageKind;
+
+/// The compressed bytes that are unmasked at a time if a part may be full before they are read.
+const BLOCK: usize = 4 << 10;
+
+/// Why decompressing paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The part is full, and more may come out.
+    Full,
+    /// The available bytes are read.
+    NeedsInput,
+    /// The message is complete.
+    Ended,
+}
+
+/// Decompresses payloads into a message, or into the current part of it.
+struct MessageInflater<'r> {
+    decompressor: &'r mut Decompressor,
+    message: &'r mut MessageAssembler,
+    /// A buffer for a message that is empty.
+    spare: &'r mut Vec<u8>,
+    /// The most bytes of a message, and of a part.
+    message_limit: u64,
+    part_limit: usize,
+}
+
+impl Receiver {
+    /// Reads the available part of a compressed message that is delivered whole.
+    pub(super) fn receive_compressed<'i>(
+        &mut self,
+        mut frame: PayloadReader,
+        state: &mut ReceiverState,
+        input: &mut Input<'i>,
+        shared: &mut SharedCodecs,
+    ) -> Result<Step<'i>, Fault> {
+        if frame.remaining > 0 && input.is_empty() {
+            return Ok(Step::NeedsInput);
+        }
+        let kind = MessageKind::of(frame.opcode);
+        state.message.get_or_insert_with(|| MessageAssembler::new(kind, frame.is_compressed(), Vec::new()));
+        self.inflate_frame(&mut frame, state, input, shared)?;
+        if frame.remaining > 0 {
+            self.parser = FrameParser::Payload(frame);
+            return Ok(Step::Next);
+        }
+        let Some(message) = &mut state.message else { return Ok(Step::NeedsInput) };
+        if frame.fin && !message.is_complete() {
+            return Err(invalid_utf8(message.frame_start(self.position), 0).into());
+        }
+        self.parser = FrameParser::default();
+        message.count_frame();
+        if !frame.fin {
+            return Ok(Step::Next);
+        }
+        let payload = message.take()?;
+        state.message = None;
+        self.count(payload.len(), true);
+        Ok(Step::Received(Received::Message(payload.into_message())))
+    }
+
+    /// Decompresses the available part of a frame into the message in progress; in parts, until one is full. A fault's
+    /// offset is that of the frame's payload.
+    pub(super) fn inflate_frame(
+        &mut self,
+        frame: &mut PayloadReader,
+        state: &mut ReceiverState,
+        input: &mut Input<'_>,
+        shared: &mut SharedCodecs,
+    ) -> Result<Progress, Fault> {
+        let Some(message) = &mut state.message else { return Ok(Progress::NeedsInput) };
+        let offset = message.frame_start(self.position);
+        // The header check rejects a compressed frame where compression is not in use.
+        let reserved = ProtocolError { kind: ProtocolErrorKind::ReservedBits, offset };
+        let parameters = self.inflate.ok_or(reserved)?;
+        let lender = parameters.is_shared.then_some(&mut *shared);
+        let decompressor = match &mut state.decompressor {
+            Some(decompressor) => decompressor,
+            place => place.insert(borrow_or_make(lender)?),
+        };
+        let before = input.len();
+        let progress = MessageInflater {
+            decompressor,
+            message,
+            spare: &mut state.spare,
+            message_limit: self.message_limit(),
+            part_limit: if self.part_size == 0 { usize::MAX } else { self.part_size as usize },
+        }
+        .read_frame(frame, parameters.takeover, input);
+        self.position = self.position.saturating_add((before - input.len()) as u64);
+        if parameters.is_shared && matches!(progress, Ok(Progress::Ended) | Err(_)) {
+            give_back(&mut state.decompressor, progress.is_err(), shared);
+        }
+        progress.map_err(|fault| fault.map(|kind| ProtocolError { kind, offset }))
+    }
+}
+
+/// The shared decompressor, or a new one.
+fn borrow_or_make(shared: Option<&mut SharedCodecs>) -> Result<Box<Decompressor>, OutOfMemory> {
+    let kept = match shared {
+        Some(shared) => Codecs::shared(shared)?.decompressor.take(),
+        None => None,
+    };
+    kept.map_or_else(|| try_box(Decompressor::new()?), Ok)
+}
+
+/// Returns a shared decompressor to its place. One that found a fault is in the middle of a message that comes to
+/// nothing: it is reset.
+fn give_back(decompressor: &mut Option<Box<Decompressor>>, found_fault: bool, shared: &mut SharedCodecs) {
+    let mut decompressor = decompressor.take();
+    if let Some(decompressor) = decompressor.as_mut().filter(|_| found_fault) {
+        decompressor.restart();
+    }
+    if let Ok(shared) = Codecs::shared(shared) {
+        shared.decompressor = decompressor;
+    }
+}
+
+impl MessageInflater<'_> {
+    /// Reads until the input or the frame ends, or the part is full.
+    fn read_frame(
+        &mut self,
+        frame: &mut PayloadReader,
+        takeover: bool,
+        input: &mut Input<'_>,
+    ) -> Result<Progress, Fault<ProtocolErrorKind>> {
+        let block = if self.part_limit == usize::MAX { usize::MAX } else { BLOCK };
+        loop {
+            let bytes = input.peek_mut(block.min(frame.remaining_len()));
+            frame.unmask(0, bytes);
+            let (read, inflated) = self.read_block(bytes);
+            // Unread bytes are masked again.
+            frame.unmask(read, bytes.get_mut(read..).unwrap_or_default());
+            input.consume(read);
+            frame.advance(read);
+            self.message.count_compressed(read);
+            inflated?;
+            if self.decompressor.is_full() {
+                return Ok(Progress::Full);
+            }
+            if frame.ends_message() {
+                let is_whole = self.decompressor.finish(takeover);
+                return if is_whole { Ok(Progress::Ended) } else { Err(ProtocolErrorKind::InvalidDeflate.into()) };
+            }
+            if frame.remaining == 0 || input.is_empty() {
+                return Ok(Progress::NeedsInput);
+            }
+        }
+    }
+
+    /// Decompresses until `bytes` are read or the part is full. Returns the number of bytes read.
+    fn read_block(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault<ProtocolErrorKind>>) {
+        // A part that was full may be so again. Later steps expect as much as the one before: the buffer to fill is
+        // zeroed, which must not be more work than decompressing.
+        let mut expected =
+            if self.decompressor.is_full() { self.part_limit } else { self.decompressor.expected_len(bytes.len()) };
+        let mut read = 0;
+        // Output that found no room comes before anything else is read.
+        while read < bytes.len() || self.decompressor.is_full() {
+            let fitting = usize::try_from(self.message_limit.saturating_sub(self.message.len())).unwrap_or(usize::MAX);
+            let room = self.part_limit.saturating_sub(self.message.buffered());
+            // One byte more shows that the message is too long.
+            let most = fitting.saturating_add(1).min(room);
+            if most == 0 {
+                break;
+            }
+            let (rest, mut step) = (bytes.get(read..).unwrap_or_default(), Inflated::default());
+            let decompressor = &mut *self.decompressor;
+            let checked = self.message.push_with(self.spare, expected, most, |buffer| {
+                step = decompressor.push(rest, buffer);
+                step.written.min(fitting)
+            });
+            // The bytes that fit are checked first, so that the fault found does not depend on how the input was cut.
+            if let Err(fault) = checked {
+                return (read, Err(fault.map(|_| ProtocolErrorKind::InvalidUtf8)));
+            } else if step.written > fitting {
+                return (read, Err(ProtocolErrorKind::MessageTooBig.into()));
+            } else if step.is_broken {
+                return (read, Err(ProtocolErrorKind::InvalidDeflate.into()));
+            }
+            read += step.read;
+            expected = step.written.saturating_add(self.decompressor.expected_len(0));
+        }
+        (read, Ok(()))
+    }
+}
