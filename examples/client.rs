@@ -76,7 +76,7 @@ impl Session {
         let (config, mut output) = (Config::new().deflate(deflate).max_output(MAX_WAITING), Output::new());
         let ws = Connection::client(&request, config, seed, &mut output)?;
         let mut transport = connect(&uri, self.arguments.ca.as_deref())?;
-        let timeouts = Timeouts::new().opening(TIMEOUT).closing(TIMEOUT);
+        let timeouts = Timeouts::new().handshake(TIMEOUT).closing(TIMEOUT);
         let mut peer = Peer::new(&mut *transport, ws, output, timeouts);
         while peer.turn(None, |event, ws, output| self.handle(event, ws, output)) {}
         Ok(())

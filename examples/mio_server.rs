@@ -430,7 +430,7 @@ fn parse_options() -> Option<(String, Config, Timeouts<Duration>)> {
             "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
             "--timeout" => {
                 let span = Duration::from_millis(arguments.next()?.parse().ok()?);
-                timeouts = timeouts.opening(span).keep_alive(span, span).closing(span);
+                timeouts = timeouts.handshake(span).keep_alive(span, span).closing(span);
             }
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),

@@ -341,7 +341,7 @@ impl Arguments {
                 "--subprotocol" => subprotocols.push(arguments.next()?),
                 "--timeout" => {
                     patience = Duration::from_millis(arguments.next()?.parse().ok()?);
-                    timeouts = timeouts.opening(patience).keep_alive(patience, patience).closing(patience);
+                    timeouts = timeouts.handshake(patience).keep_alive(patience, patience).closing(patience);
                 }
                 _ if argument.starts_with('-') || uri.is_some() => return None,
                 // `wss` needs TLS, which this example leaves out.

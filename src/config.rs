@@ -24,7 +24,7 @@ use crate::role::Role;
 /// | early data that is not delivered yet, server only | `max_head_size` |
 /// | the message or part that is being reassembled: *M* | [`max_message_size`](Self::max_message_size) or [`part_size`](Self::part_size), + 3 |
 /// | the pongs that wait in the [`Output`](crate::Output): *P* is [`max_pending_pong_bytes`](Self::max_pending_pong_bytes) + 141, and their buffer may be half as large again | 1.5 × *P* |
-/// | the old buffer of one of these two, while its bytes move to a larger one | *M* / 2 or 1.25 × *P*, the larger |
+/// | the growth of one of these two, while its old and its new buffer exist | *M* / 2 or 1.25 × *P*, the larger |
 /// | the decompressor, with `deflate` | 48 KiB |
 ///
 /// The formula uses smaller numbers where the head is too short for these: a line has at least 3 bytes, and the lists
@@ -154,9 +154,9 @@ impl Config {
         self
     }
 
-    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. While more bytes of pongs
-    /// wait, a new pong replaces the last one, as RFC 6455 §5.5.3 allows, unless part of the last one has been written
-    /// or other bytes follow it.
+    /// The bytes of pongs that may wait in an [`Output`](crate::Output). Default 16 KiB. While more wait, a new pong
+    /// replaces the last one, as RFC 6455 §5.5.3 allows, unless part of the last one has been written or other bytes
+    /// follow it.
     ///
     /// Every unwritten byte of a pong counts, also between messages, and in a backlog to which its output was
     /// [appended](crate::Output::append). Written bytes do not count. If messages divide the waiting pongs into more

@@ -78,7 +78,7 @@ impl From<Timeout> for ConnectionError {
 pub enum Timeout {
     /// The opening handshake was not completed. A server answers HTTP 408, or 503 if the request was complete and the
     /// caller had not decided; a client sends nothing.
-    Opening,
+    Handshake,
     /// No bytes arrived, not even a pong. A Close with [`CloseCode::TIMEOUT`] is sent, unless a Close was sent before:
     /// that code is registered with this meaning for both sides, while 1011, which some implementations send here,
     /// means an internal error of a server.
@@ -90,7 +90,7 @@ pub enum Timeout {
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Opening => "opening handshake not over in time",
+            Self::Handshake => "opening handshake not complete in time",
             Self::KeepAlive => "nothing received for too long",
             Self::Closing => "Close not answered in time",
         })
@@ -431,7 +431,7 @@ impl fmt::Display for HandshakeErrorKind {
             Self::InvalidSubprotocol => "invalid Sec-WebSocket-Protocol",
             Self::InvalidExtensions => "invalid Sec-WebSocket-Extensions",
             Self::InvalidAccept => "missing, repeated or wrong Sec-WebSocket-Accept",
-            Self::Rejected(status) => return write!(f, "refused with HTTP status {status}"),
+            Self::Rejected(status) => return write!(f, "rejected with HTTP status {status}"),
             Self::MissingSubprotocol => "no subprotocol selected",
             Self::EarlyDataTooLarge => "too much data before the request was answered",
             Self::IncompleteHead => "end of stream before the end of the head",

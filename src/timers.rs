@@ -22,7 +22,7 @@ use crate::output::Output;
 /// peer more time, never less. It may then not notice that a connection without a keep-alive is closing.
 ///
 /// # The three timeouts
-/// - **Opening**: the handshake must be complete within this time from [`new`](Self::new). Bytes that arrive do not
+/// - **Handshake**: the handshake must be complete within this time from [`new`](Self::new). Bytes that arrive do not
 ///   extend it, so a request sent byte by byte gains nothing.
 /// - **Keep-alive**: any byte from the peer proves that it is alive. If the last proof is older than the validity, one
 ///   ping is sent; its payload is the number of pings so far, in eight bytes, big endian. If no byte arrives within the
@@ -91,7 +91,7 @@ where
             timeouts,
             state: State::Connecting,
             position: 0,
-            deadline: timeouts.opening.map(|span| now + span),
+            deadline: timeouts.handshake.map(|span| now + span),
             is_pinged: false,
             is_noted: false,
             pings: 0,
@@ -117,7 +117,7 @@ where
             return;
         }
         match self.state {
-            State::Connecting => connection.time_out(Timeout::Opening, output),
+            State::Connecting => connection.time_out(Timeout::Handshake, output),
             State::Open if self.is_pinged => connection.time_out(Timeout::KeepAlive, output),
             State::Open => self.ping(now, connection, output),
             State::Closing => connection.time_out(Timeout::Closing, output),
@@ -208,14 +208,14 @@ where
 /// use core::time::Duration;
 /// use websocket_proto::Timeouts;
 ///
-/// const PATIENT: Timeouts<Duration> = Timeouts::new().opening(Duration::from_secs(60));
-/// const MILLISECONDS: Timeouts<u64> = Timeouts::none().opening(10_000).closing(5_000);
+/// const PATIENT: Timeouts<Duration> = Timeouts::new().handshake(Duration::from_secs(60));
+/// const MILLISECONDS: Timeouts<u64> = Timeouts::none().handshake(10_000).closing(5_000);
 /// # let _ = (PATIENT, MILLISECONDS);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a builder: pass it to Timers"]
 pub struct Timeouts<D> {
-    opening: Option<D>,
+    handshake: Option<D>,
     /// The validity of a proof that the peer is alive, and the wait for a pong after it.
     keep_alive: Option<(D, D)>,
     closing: Option<D>,
@@ -225,20 +225,20 @@ impl Timeouts<Duration> {
     /// The defaults; each method below states its own.
     pub const fn new() -> Self {
         let seconds = Duration::from_secs;
-        Self::none().opening(seconds(10)).keep_alive(seconds(30), seconds(20)).closing(seconds(10))
+        Self::none().handshake(seconds(10)).keep_alive(seconds(30), seconds(20)).closing(seconds(10))
     }
 }
 
 impl<D: Copy> Timeouts<D> {
     /// No timeouts.
     pub const fn none() -> Self {
-        Self { opening: None, keep_alive: None, closing: None }
+        Self { handshake: None, keep_alive: None, closing: None }
     }
 
     /// Sets the timeout of the opening handshake, including the caller's decision about a request. Default 10 s: a few
     /// round trips on a very slow network, with one lost packet.
-    pub const fn opening(mut self, span: D) -> Self {
-        self.opening = Some(span);
+    pub const fn handshake(mut self, span: D) -> Self {
+        self.handshake = Some(span);
         self
     }
 

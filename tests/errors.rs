@@ -119,7 +119,7 @@ fn end_of(bytes: &[u8]) -> Closed {
 fn every_error_has_its_own_text() {
     assert_distinct(&all(&PROTOCOL));
     assert_distinct(&all(&HANDSHAKE.map(|(kind, _)| kind)));
-    assert_distinct(&all(&[Timeout::Opening, Timeout::KeepAlive, Timeout::Closing]));
+    assert_distinct(&all(&[Timeout::Handshake, Timeout::KeepAlive, Timeout::Closing]));
     assert_distinct(&all(&[
         SendError::Connecting,
         SendError::Closing,
@@ -131,7 +131,7 @@ fn every_error_has_its_own_text() {
     ]));
     assert_distinct(&all(&[
         ConnectionError::Full,
-        ConnectionError::Timeout(Timeout::Opening),
+        ConnectionError::Timeout(Timeout::Handshake),
         ConnectionError::TransportLost,
         ConnectionError::ClosedWhileConnecting,
         ConnectionError::RequestRejected(403),

@@ -17,7 +17,6 @@ mod send;
 mod state;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::close_code::CloseStatus;
 use crate::config::Config;
@@ -38,34 +37,33 @@ pub use state::State;
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///
 /// # The contract
-/// 1. Give what you read to [`receive`](Self::receive) until it returns `None`. `None` means: every byte was
-///    consumed. At the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
-/// 2. After any call, write the [`Output`] to the transport. What is owed to the peer (101, pong, Close) is nowhere
-///    else.
-/// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. Once
-///    [`is_closed`](Self::is_closed) and the output is written, end the transport in order: shut its sending side down, read and drop until the peer ends or a grace
-///    is over, close. (Over TCP, to close with input unread resets the connection and can destroy the last Close on its
-///    way.) A read error is an end of the stream like any other.
+/// 1. Give the bytes you read to [`receive`](Self::receive) until it returns `None`: then every byte is consumed. At the
+///    end of the stream, do the same with [`receive_eof`](Self::receive_eof).
+/// 2. After any call, write the [`Output`] to the transport. Everything for the peer (101, pong, Close) is there.
+/// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. When the connection
+///    [is closed](Self::is_closed) and the output is written, end the transport in order: shut its sending side down, read
+///    and drop until the peer ends or a grace period is over, close. (TCP resets a connection that is closed with unread
+///    input, which can destroy the last Close on its way.) A read error is an end of the stream like any other.
 ///
-/// That is all that drives it: there is no socket, clock, thread or random source inside. The same calls with the
-/// same bytes, however cut, give the same events and the same output.
+/// Nothing else drives it: a connection has no socket, clock, thread or random source. The same calls with the same bytes,
+/// however they are split, give the same events and the same output.
 ///
 /// # Faults
-/// A peer's fault is the last event, not an `Err`: what came before it is delivered, the Close frame or HTTP response
-/// that tells the peer is in the output, and everything after it is ignored. `Err` is for what the caller did.
+/// A peer's fault is the last event, not an `Err`. Everything before the fault is delivered, the Close frame or HTTP
+/// response that tells the peer is in the output, and everything after it is ignored. `Err` is for errors of the caller.
 /// No input makes a connection panic.
 ///
 /// # Closing
 /// A server is closed as soon as Close frames have gone both ways (RFC 6455 §7.1.1: the server closes the transport
-/// first). A client then waits for the server to do so: it is closed by [`receive_eof`](Self::receive_eof), which a
-/// caller may also call when it has waited long enough. A client is told at once what the server's Close said, by
-/// [`Event::CloseReceived`](crate::Event::CloseReceived); in both roles [`received_close`](Self::received_close) knows
-/// it from then on. Dropping a connection sends nothing; the peer will see an abnormal end.
+/// first). A client then waits for the server to do so: [`receive_eof`](Self::receive_eof) closes it, which a caller may
+/// also call when it has waited long enough. Until then, [`Event::CloseReceived`](crate::Event::CloseReceived) reports the
+/// server's Close; [`received_close`](Self::received_close) returns the peer's Close in both roles. Dropping a connection
+/// sends nothing: the peer sees an abnormal end.
 ///
 /// # Memory
-/// A connection that is open and between messages holds nothing on the heap as a server, unless a subprotocol was
-/// selected, whose name is kept; as a client it holds the state of its mask keys. A message that a read cut is
-/// gathered in memory that grows with the bytes received.
+/// A server's connection that is open and between messages has no heap memory, except for the name of a subprotocol; a
+/// client's has the state of its mask keys. A message that is split over several reads is reassembled in memory that grows
+/// with the bytes received.
 ///
 /// # Examples
 /// A server and a client, wired to each other in memory:
@@ -117,7 +115,7 @@ pub struct Connection {
 
 /// # Constructors
 impl Connection {
-    /// A server, waiting for the HTTP/1.1 request that opens the connection.
+    /// A server that waits for the HTTP/1.1 request of the opening handshake.
     #[must_use]
     pub fn server(config: Config) -> Self {
         let mut server = Self::new(Role::Server, &config, None);
@@ -125,14 +123,14 @@ impl Connection {
         server
     }
 
-    /// A client: writes the HTTP/1.1 request that opens the connection.
+    /// A client. Writes the HTTP/1.1 request of the opening handshake.
     ///
-    /// The seed is all the randomness there is: the handshake's nonce and every frame's mask key are drawn from it by
-    /// a CSPRNG. Fill it from the operating system's random source, anew for every connection (RFC 6455 §5.3, §10.3);
-    /// a fixed one makes every byte reproducible, for tests.
+    /// The seed is the only randomness: a CSPRNG expands it to the handshake's nonce and the mask key of every frame. Use 32
+    /// new bytes from the operating system's random source for every connection (RFC 6455 §5.3, §10.3). With a fixed seed
+    /// every byte is reproducible, for tests.
     ///
     /// # Errors
-    /// If the request cannot be sent. Then nothing was put into the output.
+    /// If the request cannot be sent. Nothing is written then.
     pub fn client(
         request: &ClientRequest,
         config: Config,
@@ -147,21 +145,21 @@ impl Connection {
         Ok(client)
     }
 
-    /// A connection that is open: something else has spoken HTTP, over which both sides agreed on this. The
-    /// [`handshake`](crate::handshake) module makes the decision; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
+    /// An open connection: other code did the opening handshake, in which both sides agreed on `negotiated`. The
+    /// [`handshake`](crate::handshake) module has the rules for that; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
     /// connection is one stream.
     ///
-    /// Messages can be sent at once. No [`Event::Open`](crate::Event::Open) comes, offsets count from the first byte of
-    /// the first frame, and what a limit of the config bounds is bounded as ever. The seed is a client's, as for
-    /// [`client`](Self::client); a server ignores it.
+    /// Messages can be sent at once. [`Event::Open`](crate::Event::Open) is not reported, offsets count from the first byte
+    /// of the first frame, and all limits of the config hold. The seed is for a client, as in [`client`](Self::client); a
+    /// server ignores it.
     ///
-    /// The end of the stream is [`receive_eof`](Self::receive_eof): orderly (`END_STREAM`, a QUIC stream's FIN) or not
-    /// (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output written, end the
-    /// stream's sending side, then read and drop until the peer ends its side or a grace is over. After that it may be
-    /// reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
+    /// Call [`receive_eof`](Self::receive_eof) at the end of the stream, whether it is orderly (`END_STREAM`, a QUIC stream's
+    /// FIN) or not (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output is written, end
+    /// the stream's sending side, then read and drop until the peer ends its side or a grace period is over. After that it
+    /// may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
     ///
     /// # Examples
-    /// What the HTTP stack had read beyond its own last byte is nothing but the first input:
+    /// The bytes that the HTTP code read after the head are the first input:
     /// ```
     /// use websocket_proto::handshake::Negotiated;
     /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
@@ -177,7 +175,7 @@ impl Connection {
     /// // … and on with what is read from the transport.
     /// ```
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "as every constructor takes it")]
+    #[expect(clippy::needless_pass_by_value, reason = "all constructors have the same signature")]
     pub fn upgraded(role: Role, negotiated: Negotiated, config: Config, seed: [u8; 32]) -> Self {
         let keys = (role == Role::Client).then(|| MaskKeys::from_seed(seed));
         let mut connection = Self::new(role, &config, keys);
@@ -213,43 +211,18 @@ impl Connection {
         self.heap.as_ref()?.subprotocol.as_deref()
     }
 
-    /// Gives the buffer of a message that was delivered as an owned value back, to gather the next one in.
-    ///
-    /// Only messages that a read or fragments cut are gathered at all, and of those in parts only compressed ones.
-    /// Without this, each takes a new allocation and an idle connection holds none; with it, the connection keeps the
-    /// buffer, whatever its size, beside what [`Config::max_memory`](crate::Config::max_memory) allows. Ignored while a message is gathered whole.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::borrow::Cow;
-    /// # use websocket_proto::{Connection, Event};
-    /// fn done_with(event: Event<'_>, ws: &mut Connection) {
-    ///     match event {
-    ///         Event::Binary(Cow::Owned(data)) => ws.recycle(data),
-    ///         Event::Text(Cow::Owned(text)) => ws.recycle(text.into_bytes()),
-    ///         _ => {}
-    ///     }
-    /// }
-    /// ```
-    pub fn recycle(&mut self, buffer: Vec<u8>) {
-        let is_reassembling = self.receiver.is_reassembling_whole(&self.heap);
-        if !is_reassembling && self.receives_frames() && buffer.capacity() > 0 {
-            self.heap().receiver.recycle(buffer);
-        }
-    }
-
-    /// What has gone over the connection since it opened.
+    /// The traffic since the connection opened.
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters { received: self.receiver.traffic(), sent: self.sender.traffic() }
     }
 
-    /// The WebSocket API's `bufferedAmount`: the bytes of messages, without headers and before compression, that were
-    /// sent and still wait in `output`, which has to be this connection's alone. Counted only under
-    /// [`Config::browser_rules`]; otherwise 0, and [`Output::len`] is what to look at.
+    /// The WebSocket API's `bufferedAmount`: bytes of sent messages, without headers and before compression, that wait in
+    /// `output`, which must be this connection's alone. Counted only with [`Config::browser_rules`]; otherwise 0: use
+    /// [`Output::len`].
     ///
-    /// As in a browser it grows with every message that is "sent" after the connection began to close, and never falls
-    /// for those.
+    /// As in a browser, it grows with every message that is "sent" after the connection began to close, and these bytes
+    /// are never subtracted.
     #[must_use]
     pub fn buffered_amount(&self, output: &Output) -> u64 {
         let unsent = self.heap.as_ref().map_or(0, |heap| heap.unsent);

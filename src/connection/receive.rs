@@ -1,5 +1,7 @@
-//! Receiving: what the [`Receiver`](crate::receiver::Receiver) and the handshake find in the input becomes events,
-//! answers and transitions.
+//! Receiving: the results of the [`Receiver`](crate::receiver::Receiver) and of the handshake become events, answers and
+//! transitions.
+
+use alloc::vec::Vec;
 
 use super::Connection;
 use super::handshake::Progress;
@@ -11,7 +13,7 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::receiver::Received;
 
-/// # Receiving
+/// # Receive
 impl Connection {
     /// Receives bytes that were read from the transport, and returns the next event; `None` when every byte is
     /// consumed. Answers to the peer (a response, a pong, a Close) are added to `output`.
@@ -47,6 +49,34 @@ impl Connection {
         self.report_end()
     }
 
+    /// Gives back the buffer of an owned message, to reassemble the next one in it.
+    ///
+    /// Messages are owned if they are split over several reads or fragments; parts are owned only if they are compressed.
+    /// Without this method, each such message costs an allocation, and an idle connection keeps none. With it, the
+    /// connection keeps the buffer, whatever its size, in addition to [`Config::max_memory`](crate::Config::max_memory).
+    /// Ignored while a message is reassembled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::borrow::Cow;
+    /// # use websocket_proto::{Connection, Event};
+    /// fn done_with(event: Event<'_>, ws: &mut Connection) {
+    ///     match event {
+    ///         Event::Binary(Cow::Owned(data)) => ws.recycle(data),
+    ///         Event::Text(Cow::Owned(text)) => ws.recycle(text.into_bytes()),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        let is_reassembling = self.receiver.is_reassembling_whole(&self.heap);
+        if !is_reassembling && self.receives_frames() && buffer.capacity() > 0 {
+            self.heap().receiver.recycle(buffer);
+        }
+    }
+}
+
+impl Connection {
     /// After the fast path: the end of the input, a message that was begun, or anything else.
     #[inline(never)]
     fn receive_rest<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {

@@ -1,5 +1,5 @@
 //! Sending: the application's messages, pings and Close. Each is checked against the state, and then written by the
-//! [`Sender`](crate::sender::Sender).
+//! [`Sender`].
 
 use bytes::Bytes;
 
@@ -11,13 +11,13 @@ use crate::output::Output;
 use crate::sender::{MAX_CONTROL_LEN, PreparedMessage, Sender};
 use crate::utf8;
 
-/// # Sending
-/// A message goes into the output as one frame at once. `Err` means that nothing did.
+/// # Send
+/// Each method writes one frame to the output. After an `Err`, nothing was written.
 impl Connection {
     /// Sends a text message.
     ///
     /// # Errors
-    /// If the connection is not [open](State::Open), a fragmented message is being sent, or more than
+    /// If the connection is not [open](crate::State::Open), a fragmented message is being sent, or more than
     /// [`Config::max_output`](crate::Config::max_output) would wait.
     #[inline]
     pub fn send_text(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
@@ -33,15 +33,15 @@ impl Connection {
         self.send_message(MessageKind::Binary, data, self.sender.compresses(data.len()), output)
     }
 
-    /// Sends the next fragment of a message, `fin` for the last: for messages whose length is not known, or that are
-    /// to let control frames pass in between. The kind is the message's and the same for each of its fragments.
+    /// Sends the next fragment of a message, with `fin` for the last one: for messages of unknown length, or to let control
+    /// frames pass between fragments. The kind is that of the message, the same for all its fragments.
     ///
-    /// Text may be cut anywhere, in the middle of a character too, and is checked as it goes.
+    /// Text may be split anywhere, also inside a character; it is checked fragment by fragment.
     ///
     /// # Errors
-    /// If the connection is not [open](State::Open), a message of the other kind is being sent, the bytes are no
-    /// continuation, or no end, of valid UTF-8, or more than [`Config::max_output`](crate::Config::max_output) would
-    /// wait. Nothing is sent then, and the message can go on with other bytes.
+    /// If the connection is not [open](crate::State::Open), a message of the other kind is in progress, the text so far is not
+    /// UTF-8 or ends inside a character, or more than [`Config::max_output`](crate::Config::max_output) would wait. Nothing
+    /// is sent then, and the message can continue with other bytes.
     ///
     /// # Examples
     /// ```
@@ -67,14 +67,14 @@ impl Connection {
         self.send_next_fragment(kind, payload, fin, true, output)
     }
 
-    /// Sends a text message uncompressed whatever was agreed, for instance because it carries a secret beside what
-    /// others can choose, or is compressed already.
+    /// Sends a text message uncompressed, even with permessage-deflate: because it has a secret next to data that others
+    /// can choose, or is compressed already.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
     ///
     /// # Examples
-    /// A secret beside what somebody else may have written (RFC 7692 §8):
+    /// A secret next to a name that its user chose (RFC 7692 §8):
     /// ```
     /// # use websocket_proto::{Connection, Output, SendError};
     /// fn welcome(token: &str, name: &str, ws: &mut Connection, output: &mut Output) -> Result<(), SendError> {
@@ -85,7 +85,7 @@ impl Connection {
         self.send_message(MessageKind::Text, text.as_bytes(), false, output)
     }
 
-    /// Sends a binary message uncompressed whatever was agreed.
+    /// Sends a binary message uncompressed, even with permessage-deflate.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -101,8 +101,8 @@ impl Connection {
         self.send_message(MessageKind::Binary, data, false, output)
     }
 
-    /// Like [`send_fragment`](Self::send_fragment), uncompressed whatever was agreed. The first fragment decides for
-    /// the message.
+    /// Like [`send_fragment`](Self::send_fragment), but uncompressed even with permessage-deflate. The first fragment
+    /// decides for the message.
     ///
     /// # Errors
     /// As [`send_fragment`](Self::send_fragment).
@@ -125,9 +125,9 @@ impl Connection {
         self.send_next_fragment(kind, payload, fin, false, output)
     }
 
-    /// Sends a ping, to which the peer has to answer with a pong of the same payload.
+    /// Sends a ping. The peer must answer with a pong of the same payload.
     ///
-    /// Allowed until the peer's Close was received, between the fragments of a message too (RFC 6455 §5.5.2).
+    /// Allowed until the peer's Close was received, also between the fragments of a message (RFC 6455 §5.5.2).
     ///
     /// # Errors
     /// If the payload is longer than 125 bytes, the connection is not open, the peer has sent its Close, or more than
@@ -138,7 +138,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a pong that nobody asked for, as a one-way heartbeat (RFC 6455 §5.5.3). Pings are answered without it.
+    /// Sends an unsolicited pong, as a one-way heartbeat (RFC 6455 §5.5.3). Pings are answered without it.
     ///
     /// # Errors
     /// As [`ping`](Self::ping).
@@ -149,12 +149,12 @@ impl Connection {
     }
 }
 
-/// # Sending by reference
-/// What a server sends uncompressed need not be copied: the [`Output`] holds it until it is written. A client masks
-/// what it sends, and compression makes new bytes: both copy.
+/// # Send by reference
+/// A server's uncompressed payloads need not be copied: the [`Output`] keeps a reference until they are written. A client
+/// masks its payloads, and compression makes new bytes: both copy.
 impl Connection {
-    /// Sends a message that is in `Bytes`: by reference, if this is a server, it is not compressed, and it has 16 KiB
-    /// or more; otherwise as [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) do.
+    /// Sends a message that is in `Bytes`. A server sends it by reference if it has 16 KiB or more and is not compressed;
+    /// otherwise this is [`send_text`](Self::send_text) or [`send_binary`](Self::send_binary).
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and if text is not UTF-8.
@@ -183,11 +183,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message that was prepared for many connections: by reference, if this is a server. A frame of at most 64
-    /// bytes is copied, as a reference takes no less.
+    /// Sends a message that was prepared for many connections. A server sends it by reference, except a frame of at most 64
+    /// bytes: a reference would take as much memory.
     ///
-    /// Where messages may refer to those before them, the next compressed one starts anew: the compressor does not know
-    /// of this one.
+    /// With context takeover, the next compressed message refers to no earlier one: this message is not in the compressor's
+    /// window.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -202,24 +202,27 @@ impl Connection {
     }
 }
 
-/// # Closing
-/// Each of these starts the closing handshake, behind everything that was sent before. A second call does nothing,
-/// and so does one after the peer's Close. In [`State::Connecting`] they end the connection without a byte (RFC 6455
-/// §7.2.2): it [is closed](Connection::is_closed) at once, and the last event, with
-/// [`ConnectionError::ClosedWhileConnecting`], comes from the next [`receive`](Connection::receive) or
-/// [`receive_eof`](Connection::receive_eof); a client that waits for the rest of a refusal's body
-/// [reports](crate::Event::Rejected) the part that came instead. Messages may still arrive until the peer answers.
+/// # Close
+/// Each of these methods starts the closing handshake, after everything that was sent before. Messages may still arrive
+/// until the peer answers. A second call does nothing, nor does one after the peer's Close.
+///
+/// In [`State::Connecting`](crate::State::Connecting) they end the connection without writing a byte (RFC 6455 §7.2.2): it
+/// [is closed](Connection::is_closed) at once. The next [`receive`](Connection::receive) or
+/// [`receive_eof`](Connection::receive_eof) returns the last event, with [`ConnectionError::ClosedWhileConnecting`]; if the
+/// body of a rejection is incomplete, it [reports](crate::Event::Rejected) the received part.
+///
+/// [`ConnectionError::ClosedWhileConnecting`]: crate::ConnectionError::ClosedWhileConnecting
 impl Connection {
-    /// Closes with a code and a reason, of which at most 123 bytes are sent, cut at the end of a character.
+    /// Closes with a code and a reason. At most 123 bytes of the reason are sent, cut at the end of a character.
     ///
-    /// In [`State::Connecting`] nothing goes out: a server's client sees the transport close without an HTTP response.
-    /// To send one, call [`reject`](Self::reject) with the request, or, while that is still under way,
-    /// [`time_out`](Self::time_out) with [`Timeout::Opening`](crate::Timeout::Opening).
+    /// In [`State::Connecting`](crate::State::Connecting) nothing is sent: a server's client sees the transport close without an HTTP response. To
+    /// send one, call [`reject`](Self::reject) with the request, or, while the request is incomplete,
+    /// [`time_out`](Self::time_out) with [`Timeout::Handshake`](crate::Timeout::Handshake).
     pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
         self.start_closing(Some(code), cut_reason(reason), output);
     }
 
-    /// Closes without saying why: the peer sees 1005.
+    /// Closes without a code: the peer sees 1005.
     ///
     /// # Examples
     /// ```
@@ -239,15 +242,15 @@ impl Connection {
     /// Closes as the WebSocket API's `close(code, reason)` does, for bindings of that API.
     ///
     /// # Errors
-    /// If the code is neither 1000 nor in 3000–4999, or the reason is longer than 123 bytes. Then nothing was done.
+    /// If the code is neither 1000 nor in 3000–4999, or the reason is longer than 123 bytes. Nothing is done then.
     ///
     /// # Examples
     /// ```
     /// use websocket_proto::{Config, Connection, Output, ScriptCloseError};
     ///
     /// let mut server = Connection::server(Config::new());
-    /// let refused = server.close_from_script(Some(1001), "", &mut Output::new());
-    /// assert_eq!(refused, Err(ScriptCloseError::InvalidAccess));
+    /// let rejected = server.close_from_script(Some(1001), "", &mut Output::new());
+    /// assert_eq!(rejected, Err(ScriptCloseError::InvalidAccess));
     /// ```
     pub fn close_from_script(
         &mut self,

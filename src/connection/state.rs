@@ -1,16 +1,17 @@
-//! The state of a connection, and every transition between states, in the order of the
-//! [life of a connection](crate::guide::life): handshake, open, closing, closed.
+//! The state of a connection, and every transition, in the order of the guide's [page](crate::guide::life) on a
+//! connection's life: handshake, open, closing, closed.
 //!
-//! ```text
-//!   Handshake ──on_opened──▶ Open ──start_closing──▶ CloseSent
-//!       │                     │                          │
-//!       │ on_handshake_error  ├── on_close_received ─────┤
-//!       │ on_rejected         │                          ▼
-//!       │                     │        client: Draining ──on_eof──▶ Ended ──report_end──▶ Reported
-//!       │                     │        server: Ended
-//!       └────────── on_eof · time_out · start_closing (Handshake) ──▶ Ended
-//!                   on_error ──▶ Reported
-//! ```
+//! | phase | transition | next phase |
+//! |---|---|---|
+//! | `Handshake` | `on_opened` | `Open` |
+//! | `Handshake` | `on_handshake_error`, `on_request_rejected`, `on_rejected`; `start_closing`, `on_eof`, `time_out` | `Ended` |
+//! | `Open` | `start_closing` | `CloseSent` |
+//! | `Open`, `CloseSent` | `on_close_received` | client: `Draining`; server: `Ended` |
+//! | `Open`, `CloseSent` | `on_error` | `Reported` |
+//! | `Open`, `CloseSent` | `on_eof`, `time_out` | `Ended` |
+//! | `Open` | `on_output_full` | `Ended` |
+//! | `Draining` | `on_eof`, `time_out` | `Ended` |
+//! | `Ended` | `report_end` | `Reported` |
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -48,7 +49,7 @@ pub enum State {
 /// before its own. So a connection that still has early data can be `Open` or, after `close`, `CloseSent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The [`Handshake`](super::handshake::Handshake) knows how far it is.
+    /// The [`Handshake`] knows how far it is.
     Handshake,
     /// Frames go both ways.
     Open,
@@ -259,7 +260,7 @@ impl Connection {
     }
 }
 
-/// # Failures and timeouts
+/// # Failures
 impl Connection {
     /// The peer broke a rule for frames, or memory ran out.
     ///
@@ -311,12 +312,15 @@ impl Connection {
             Phase::Ended | Phase::Reported => {}
         }
     }
+}
 
+/// # Time
+impl Connection {
     /// Ends the connection because the peer took too long; [`Timeout`] says what is sent. For drivers with timers of
     /// their own; [`Timers`](crate::Timers) calls it otherwise.
     ///
     /// A timer may fire too late. A timeout that the connection does not wait for does nothing:
-    /// [`Opening`](Timeout::Opening) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
+    /// [`Handshake`](Timeout::Handshake) ends a connection only in [`State::Connecting`], [`Closing`](Timeout::Closing)
     /// only in [`State::Closing`], [`KeepAlive`](Timeout::KeepAlive) in `Closing` and [`State::Open`], and none of them
     /// one that [is over](Self::is_closed).
     ///
@@ -333,14 +337,14 @@ impl Connection {
     /// use websocket_proto::{Config, Connection, ConnectionError, Event, Output, Timeout};
     ///
     /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
-    /// server.time_out(Timeout::Opening, &mut output);
+    /// server.time_out(Timeout::Handshake, &mut output);
     /// assert!(server.is_closed() && output.chunk().starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
     /// let Some(Event::Closed(closed)) = server.receive_eof() else { unreachable!() };
-    /// assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
+    /// assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Handshake)));
     /// ```
     pub fn time_out(&mut self, timeout: Timeout, output: &mut Output) {
         match (self.phase, timeout) {
-            (Phase::Handshake, Timeout::Opening) => {
+            (Phase::Handshake, Timeout::Handshake) => {
                 if self.end_with_rejection() {
                     return;
                 }

@@ -1,5 +1,4 @@
-//! The compressor and the decompressor: zlib streams that begin and end where messages do. Of frames and of limits they
-//! know nothing.
+//! [`Compressor`] and [`Decompressor`]: zlib streams that start and end with messages (RFC 7692 §7.2).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -8,10 +7,10 @@ use super::AgreedParameters;
 use super::zlib::{Call, Deflater, Inflater, Pause, Status, try_box};
 use crate::error::OutOfMemory;
 
-/// The empty stored block that ends every message and does not travel (RFC 7692 §7.2.1).
+/// The empty stored block at the end of every message, which is not sent (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// zlib gets no less room at a time, unless it is the last.
+/// The least room for a call of zlib, except the last.
 const MIN_ROOM: usize = 64;
 
 /// The codecs that connections share in their output, each made when the first message needs it.
@@ -68,12 +67,12 @@ impl Compressor {
         Ok(Self { deflater, config: wanted(agreed) })
     }
 
-    /// How much room is likely to be enough.
+    /// Room that is likely to suffice for `len` bytes.
     fn expected_len(len: usize) -> usize {
         Self::most(len / 2)
     }
 
-    /// How much room is enough for almost everything: what cannot be compressed is stored.
+    /// Room that almost always suffices for `len` bytes: incompressible data is stored.
     pub(crate) fn most(len: usize) -> usize {
         len.saturating_add(len / 16).saturating_add(64)
     }
@@ -82,20 +81,21 @@ impl Compressor {
         self.config == wanted(agreed)
     }
 
-    /// Appends the compressed fragment to `out`. Ends every fragment at the border of a byte; the last one without the
-    /// tail (RFC 7692 §7.2.1). Without memory, what it appended is of no use, and the next fragment, of this
-    /// message or another, refers to nothing before it.
+    /// Appends the compressed fragment to `out`, up to a byte boundary; the last one without the tail (RFC 7692 §7.2.1).
+    ///
+    /// # Errors
+    /// Without memory. The appended bytes are useless then, and the next fragment or message refers to no earlier one.
     pub(crate) fn compress(&mut self, payload: &[u8], fin: bool, out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
         let start = out.len();
         let compressed = self.append(payload, out);
         if compressed.is_err() {
-            // It knows some of the payload, which the peer does not get.
+            // Its window has a part of the payload, which the peer does not get.
             self.reset();
         } else if fin {
             if out.get(start..).is_some_and(|message| message.ends_with(&TAIL)) {
                 out.truncate(out.len().saturating_sub(TAIL.len()));
             } else {
-                // Nothing was left to flush. RFC 7692 §7.2.3.6: an empty block is 0x00 before its tail.
+                // zlib had nothing to flush. RFC 7692 §7.2.3.6: an empty block is 0x00 before its tail.
                 out.push(0);
             }
         }
@@ -110,7 +110,7 @@ impl Compressor {
             out.resize(len.saturating_add(room), 0);
             let Call { read, written, status } = self.deflater.run(payload, out.get_mut(len..).unwrap_or_default());
             if status != Status::Going {
-                // There is nothing else that could be wrong with it.
+                // Compressing cannot fail in another way.
                 return Err(OutOfMemory);
             }
             payload = payload.get(read..).unwrap_or_default();
@@ -118,7 +118,7 @@ impl Compressor {
             if payload.is_empty() && len < out.len() {
                 break;
             }
-            // First what the caller has reserved.
+            // The caller's reserved room comes first.
             let free = out.capacity().saturating_sub(len);
             room = if free < MIN_ROOM { most } else { most.min(free) };
         }
@@ -126,7 +126,7 @@ impl Compressor {
         Ok(())
     }
 
-    /// Forgets what was compressed: the next message starts with an empty window.
+    /// Starts the next message with an empty window.
     pub(crate) fn reset(&mut self) {
         self.deflater.reset();
     }
@@ -142,26 +142,26 @@ impl core::fmt::Debug for Compressor {
     }
 }
 
-/// Decompresses messages as their bytes come.
+/// Decompresses messages as their bytes arrive.
 pub(crate) struct Decompressor {
     inflater: Inflater,
-    /// Bytes that were read, and written, since it was reset.
+    /// Bytes read and written since the last reset.
     read: u64,
     written: u64,
-    /// Whether nothing has been read since the message began: then there is nothing to end.
+    /// Whether no byte of the message was read.
     at_start: bool,
-    /// Whether more may come out before anything else is read.
+    /// Whether more can be decompressed before anything else is read.
     is_full: bool,
 }
 
-/// What one call of zlib's did.
+/// The result of one call of zlib.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Step {
     pub(crate) read: usize,
     pub(crate) written: usize,
     /// Whether the stream ended.
     ended: bool,
-    /// Whether what was read is no DEFLATE.
+    /// Whether the input is not DEFLATE.
     pub(crate) is_broken: bool,
 }
 
@@ -170,8 +170,8 @@ impl Decompressor {
         Ok(Self { inflater: Inflater::new()?, read: 0, written: 0, at_start: true, is_full: false })
     }
 
-    /// Decompresses the next bytes of a message to the front of `place`. What it writes is good, whatever is wrong with
-    /// the bytes behind it.
+    /// Decompresses the next bytes of a message to the front of `place`. The written bytes are valid even if a fault
+    /// follows.
     pub(crate) fn push(&mut self, bytes: &[u8], place: &mut [u8]) -> Step {
         let step = self.step(bytes, Pause::Never, place);
         self.is_full = step.written == place.len();
@@ -183,14 +183,14 @@ impl Decompressor {
         step
     }
 
-    /// Whether more may come out before anything else is read.
+    /// Whether more can be decompressed before anything else is read.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
     }
 
-    /// How much room is likely to be enough for what so many bytes become, if they are like those before them.
+    /// Room that is likely to suffice for `len` compressed bytes, if they are like the bytes before them.
     pub(crate) fn expected_len(&self, len: usize) -> usize {
-        // zlib is slow where less than 260 bytes are free.
+        // zlib is slow if fewer than 260 bytes are free.
         const SPARE: usize = 320;
         const MOST_TIMES: usize = 8;
 
@@ -200,15 +200,15 @@ impl Decompressor {
         expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
     }
 
-    /// Ends a message (RFC 7692 §7.2.2): appends the tail, and returns whether that ends a block there. `takeover`:
-    /// whether the next message may refer to this one.
+    /// Ends a message (RFC 7692 §7.2.2): reads the tail, and returns whether it ends a block. `takeover`: whether the next
+    /// message may refer to this one.
     pub(crate) fn finish(&mut self, takeover: bool) -> bool {
-        // zlib stops at the end of a block, if it is told so. One byte more than the tail shows where it stopped: a
-        // message that was cut short swallows that too, or has stopped before, or takes the tail for its data.
+        // zlib pauses at the end of a block on request. One byte more than the tail shows where it paused: after a
+        // truncated message it reads that byte too, pauses earlier, or reads the tail as data.
         const PROBE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0x00];
 
         if !self.at_start {
-            // At a border nothing comes out; anything that does shows that it is none.
+            // At a block boundary the tail produces no output.
             let Step { read, written, ended, is_broken } = self.step(&PROBE, Pause::AtBlocks, &mut [0; 64]);
             if (read, written, ended, is_broken) != (TAIL.len(), 0, false, false) {
                 return false;
@@ -231,7 +231,7 @@ impl Decompressor {
         Step { read, written, ended: status == Status::Ended, is_broken }
     }
 
-    /// Forgets everything, at the end of a message or in the middle of it.
+    /// Starts again, at the end of a message or in the middle of it.
     pub(crate) fn restart(&mut self) {
         self.reset();
         (self.at_start, self.is_full) = (true, false);

@@ -59,8 +59,8 @@ pub(crate) use zlib::try_box;
 ///     .memory_level(9)
 ///     .threshold(16)
 ///     .peer_window_bits(15)
-///     .server_max_window_bits(DeflateParameter::Refuse)
-///     .client_no_context_takeover(DeflateParameter::Refuse);
+///     .server_max_window_bits(DeflateParameter::Reject)
+///     .client_no_context_takeover(DeflateParameter::Reject);
 /// # let _ = thorough;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Deflate {
 pub enum DeflateParameter {
     /// A server declines an offer that demands it. A client does not ask for it, but obeys a server that is allowed to
     /// impose it unasked.
-    Refuse,
+    Reject,
     /// It is used if the peer asks for it.
     Allow,
     /// A server uses it if the offer permits it. A client asks for it, and accepts a response without it.

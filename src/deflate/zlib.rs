@@ -1,9 +1,8 @@
-//! zlib's streams as values, in memory of the global allocator. Of messages they know nothing: see `codec`.
+//! [`Deflater`] and [`Inflater`]: zlib's raw DEFLATE streams, in memory from the global allocator.
 //!
-//! One of the crate's three islands of unsafe code, for what no safe code can do. The safe streams of zlib-rs panic if
-//! there is no memory for them, and cannot allocate without `std`. zlib's own interface takes an allocator from its caller,
-//! and reports a failure. Each stream makes one allocation, when it is made. This file can go once zlib-rs has
-//! constructors that can fail, and its `rust-allocator` needs no more than `alloc`.
+//! One of the three islands of unsafe code: the safe streams of zlib-rs panic without memory, and need `std` to allocate.
+//! zlib's C interface takes the caller's allocator and reports a failure. Each stream makes one allocation, in `new`. This
+//! file can be removed once zlib-rs has constructors that can fail, and its `rust-allocator` needs only `alloc`.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;
@@ -18,27 +17,27 @@ use libz_rs_sys::{
 
 use crate::error::OutOfMemory;
 
-/// What one call did.
+/// The result of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    /// How many bytes of the input it read.
+    /// Bytes read from the input.
     pub(super) read: usize,
-    /// How many bytes it wrote to the front of the output.
+    /// Bytes written to the front of the output.
     pub(super) written: usize,
     pub(super) status: Status,
 }
 
-/// How one call ended.
+/// The stream after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     Going,
-    /// The stream has ended: a block said that it is the last one.
+    /// The stream has ended: a block had BFINAL set.
     Ended,
-    /// The input is no DEFLATE.
+    /// The input is not DEFLATE.
     Broken,
 }
 
-/// Where a decompressor pauses.
+/// The points at which a decompressor pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
     /// At the end of the input or of the output.
@@ -47,21 +46,21 @@ pub(super) enum Pause {
     AtBlocks,
 }
 
-/// Compresses into raw DEFLATE.
+/// Compresses to raw DEFLATE.
 pub(super) struct Deflater {
     /// INVARIANT: `deflateInit2_` made it, and its pointers to the input and the output are null.
     stream: z_stream,
 }
 
 impl Deflater {
-    /// The level is 0 to 9, the window has 9 to 15 bits, the memory level is 1 to 9.
+    /// `level`: 0 to 9. `window_bits`: 9 to 15. `memory_level`: 1 to 9.
     pub(super) fn new(level: u8, window_bits: u8, memory_level: u8) -> Result<Self, OutOfMemory> {
         let mut stream = unmade();
         let (level, bits, memory_level) = (level.into(), c_int::from(window_bits), memory_level.into());
         // SAFETY: the stream has an allocator; the version is that of the library that is called.
         let code = unsafe {
             let version = zlibVersion();
-            // A window below zero: without zlib's header and checksum.
+            // A negative window size means raw DEFLATE, without zlib's header and checksum.
             deflateInit2_(
                 &raw mut stream,
                 level,
@@ -76,13 +75,13 @@ impl Deflater {
         if code == Z_OK { Ok(Self { stream }) } else { Err(OutOfMemory) }
     }
 
-    /// Compresses as much of the input as there is room for, and ends it at the border of a byte.
+    /// Compresses the input until the output is full; flushes to a byte boundary at the end of the input.
     pub(super) fn run(&mut self, input: &[u8], output: &mut [u8]) -> Call {
-        // SAFETY: the invariant; what `call` puts into the stream is a slice for reading and one for writing.
+        // SAFETY: the invariant; `call` sets the stream's pointers to a readable slice and a writable one.
         call(&mut self.stream, input, output, |stream| unsafe { deflate(stream, Z_SYNC_FLUSH) })
     }
 
-    /// Forgets everything.
+    /// Starts again with an empty window.
     pub(super) fn reset(&mut self) {
         // SAFETY: the invariant.
         unsafe { deflateReset(&raw mut self.stream) };
@@ -103,7 +102,7 @@ pub(super) struct Inflater {
 }
 
 impl Inflater {
-    /// With a window of 32 KiB, the most there can be.
+    /// With a window of 32 KiB, the largest.
     pub(super) fn new() -> Result<Self, OutOfMemory> {
         let mut stream = unmade();
         // SAFETY: the stream has an allocator; the version is that of the library that is called.
@@ -111,14 +110,14 @@ impl Inflater {
         if code == Z_OK { Ok(Self { stream }) } else { Err(OutOfMemory) }
     }
 
-    /// Decompresses until one of the two slices is used up, or there is a reason to stop before.
+    /// Decompresses until the input is read, the output is full, or the stream pauses, ends or is broken.
     pub(super) fn run(&mut self, input: &[u8], output: &mut [u8], pause: Pause) -> Call {
         let flush = if pause == Pause::AtBlocks { Z_BLOCK } else { Z_NO_FLUSH };
-        // SAFETY: the invariant; what `call` puts into the stream is a slice for reading and one for writing.
+        // SAFETY: the invariant; `call` sets the stream's pointers to a readable slice and a writable one.
         call(&mut self.stream, input, output, |stream| unsafe { inflate(stream, flush) })
     }
 
-    /// Forgets everything.
+    /// Starts again with an empty window.
     pub(super) fn reset(&mut self) {
         // SAFETY: the invariant.
         unsafe { inflateReset(&raw mut self.stream) };
@@ -132,8 +131,8 @@ impl Drop for Inflater {
     }
 }
 
-// SAFETY: a stream owns what its pointers lead to, and there is no way to it but `&mut self`. It may move, as those in
-// zlib-rs's own safe types do: what it owns does not point back to it.
+// SAFETY: a stream owns the memory behind its pointers and uses it only in methods with `&mut self`. It may be moved, as the
+// streams in zlib-rs's safe types are: its memory has no pointer back to it.
 unsafe impl Send for Deflater {}
 // SAFETY: as above.
 unsafe impl Sync for Deflater {}
@@ -145,15 +144,15 @@ unsafe impl Sync for Inflater {}
 #[expect(clippy::cast_possible_wrap, reason = "a struct of a hundred bytes")]
 const STREAM_LEN: c_int = size_of::<z_stream>() as c_int;
 
-/// A stream that has nothing but an allocator.
+/// A stream with an allocator and nothing else.
 fn unmade() -> z_stream {
     z_stream { zalloc: Some(allocate as alloc_func), zfree: Some(free as free_func), ..z_stream::default() }
 }
 
-/// Lends the slices to the stream for as long as `run` takes.
+/// Lends the slices to the stream during `run`.
 #[inline]
 fn call(stream: &mut z_stream, input: &[u8], output: &mut [u8], run: impl FnOnce(&mut z_stream) -> c_int) -> Call {
-    // What is longer than a `c_uint` can say takes several calls.
+    // A slice longer than `c_uint::MAX` takes several calls.
     let most = |len| c_uint::try_from(len).unwrap_or(c_uint::MAX);
     let (readable, writable) = (most(input.len()), most(output.len()));
     (stream.next_in, stream.avail_in) = (input.as_ptr(), readable);
@@ -163,7 +162,7 @@ fn call(stream: &mut z_stream, input: &[u8], output: &mut [u8], run: impl FnOnce
     (stream.next_in, stream.avail_in) = (core::ptr::null(), 0);
     (stream.next_out, stream.avail_out) = (core::ptr::null_mut(), 0);
     let status = match code {
-        // Nothing to read, or no room to write to, is no fault.
+        // Z_BUF_ERROR: no input or no room. That is not a fault.
         Z_OK | Z_BUF_ERROR => Status::Going,
         Z_STREAM_END => Status::Ended,
         _ => Status::Broken,
@@ -171,7 +170,7 @@ fn call(stream: &mut z_stream, input: &[u8], output: &mut [u8], run: impl FnOnce
     Call { read: read as usize, written: written as usize, status }
 }
 
-/// The layout of an allocation for zlib: before what zlib gets there is its size, which zlib does not give back.
+/// The layout of an allocation for zlib: the size, then the memory for zlib, which does not pass the size to `zfree`.
 fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size.checked_add(size_of::<usize>())?, align_of::<usize>()).ok()
 }
@@ -181,9 +180,9 @@ fn layout(size: usize) -> Option<Layout> {
 extern "C" fn allocate(_: *mut c_void, items: c_uint, size: c_uint) -> *mut c_void {
     let size = (items as usize).checked_mul(size as usize);
     let Some((size, layout)) = size.and_then(|size| Some((size, layout(size)?))) else { return core::ptr::null_mut() };
-    // SAFETY: the layout has the length of a `usize` at least.
+    // SAFETY: the layout is at least as long as a `usize`.
     let Some(start) = NonNull::new(unsafe { alloc(layout) }.cast::<usize>()) else { return core::ptr::null_mut() };
-    // SAFETY: the layout is aligned for a `usize`, begins with one, and goes on behind it.
+    // SAFETY: the allocation is aligned for a `usize` and longer than one.
     unsafe {
         start.write(size);
         start.add(1).as_ptr().cast()
@@ -205,12 +204,12 @@ unsafe extern "C" fn free(_: *mut c_void, pointer: *mut c_void) {
     }
 }
 
-/// `Box::new`, if there is memory.
+/// Like `Box::new`, but reports a failed allocation.
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
     const { assert!(size_of::<T>() > 0, "the allocator is not asked for nothing") };
     // SAFETY: the size is not zero.
     let place = NonNull::new(unsafe { alloc(Layout::new::<T>()) }.cast::<T>()).ok_or(OutOfMemory)?;
-    // SAFETY: the place is new, has the layout of `T`, and is from the allocator that the box will give it back to.
+    // SAFETY: the allocation is new, has the layout of `T`, and is from the allocator to which the box returns it.
     unsafe {
         place.write(value);
         Ok(Box::from_raw(place.as_ptr()))
@@ -228,14 +227,14 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that repeat themselves, near and far.
+    /// Bytes with repetitions at short and long distances.
     fn content() -> impl Strategy<Value = Vec<u8>> {
         list((list(0..9u8, 1..40), 1..200usize), 0..12)
             .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, times)| piece.repeat(times)).collect())
     }
 
     proptest! {
-        /// The same bytes come out, and the same are read, as from the safe streams of zlib-rs.
+        /// Writes and reads the same bytes as the safe streams of zlib-rs.
         #[test]
         fn compressing_agrees_with_its_safe_twin(
             (level, bits, memory) in (0..10u8, 9..16u8, 1..10u8),
@@ -272,7 +271,7 @@ mod tests {
             }
         }
 
-        /// What was compressed and then changed, or not, is read as the safe streams of zlib-rs read it.
+        /// Valid and mutated streams are decompressed as by the safe streams of zlib-rs.
         #[test]
         fn decompressing_agrees_with_its_safe_twin(
             message in content(),

@@ -73,19 +73,19 @@ fn agreed_as_client(response: Parameters, config: &Deflate) -> AgreedParameters 
 
 /// The server's response to one valid offer, or `None` to decline it.
 fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
-    use DeflateParameter::{Prefer, Refuse, Require};
+    use DeflateParameter::{Prefer, Reject, Require};
 
     // RFC 7692 §7.1.1.1: "A server accepts an extension negotiation offer that includes the
     // "server_no_context_takeover" extension parameter by including" it in the response. It may include it unasked.
     let server_no_takeover = config.server_takes_no_context();
-    if offer.server_no_context_takeover && server_no_takeover == Refuse {
+    if offer.server_no_context_takeover && server_no_takeover == Reject {
         return None;
     }
     // §7.1.1.2: an offered "client_no_context_takeover" is a hint, which a server may ignore. It may include it
     // unasked.
     let client_no_takeover = config.client_takes_no_context();
     let server_bits = match (offer.server_max_window_bits, config.server_max_window_bits) {
-        (Some(_), Refuse) => return None,
+        (Some(_), Reject) => return None,
         // §7.1.2.1: with "the same or smaller value as the offer".
         (Some(bits), _) => Some(bits.min(config.window_bits)),
         (None, Prefer | Require) => Some(config.window_bits),
@@ -96,12 +96,12 @@ fn respond(offer: Parameters, config: &Deflate) -> Option<Parameters> {
         (None, Require) => return None,
         (Some(bits), Prefer | Require) => Some(Some(config.peer_window_bits.min(bits.unwrap_or(15)))),
         (Some(bits), DeflateParameter::Allow) => bits.map(|bits| Some(bits.min(config.peer_window_bits))),
-        (None, _) | (_, Refuse) => None,
+        (None, _) | (_, Reject) => None,
     };
     Some(Parameters {
         server_no_context_takeover: offer.server_no_context_takeover || server_no_takeover >= Prefer,
         client_no_context_takeover: client_no_takeover >= Prefer
-            || offer.client_no_context_takeover && client_no_takeover != Refuse,
+            || offer.client_no_context_takeover && client_no_takeover != Reject,
         server_max_window_bits: server_bits,
         client_max_window_bits: client_bits,
     })

@@ -160,6 +160,7 @@ impl Receiver {
             opcode: Opcode::Continuation,
             fin,
             kind: PayloadKind::Reassembled,
+            is_masked: self.expects_mask,
             key,
             remaining: len as u64,
         });

@@ -59,6 +59,7 @@ impl Receiver {
                     opcode: Opcode::Text,
                     fin: true,
                     kind: PayloadKind::InvalidText,
+                    is_masked: self.expects_mask,
                     key,
                     remaining: (len - error.index) as u64,
                 });
@@ -91,6 +92,7 @@ impl Receiver {
             opcode,
             fin: true,
             kind: PayloadKind::Reassembled,
+            is_masked: self.expects_mask,
             key,
             remaining: len as u64,
         });

@@ -42,6 +42,7 @@ impl Receiver {
             opcode,
             fin,
             kind: if rsv == 0 { PayloadKind::Plain } else { PayloadKind::Compressed },
+            is_masked: self.expects_mask,
             key,
             remaining,
         });

@@ -22,6 +22,7 @@ pub(super) struct PayloadReader {
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
     pub(super) kind: PayloadKind,
+    pub(super) is_masked: bool,
     /// The mask key for the next byte; zeros if the frame is not masked.
     pub(super) key: [u8; 4],
     /// Bytes of the payload still to come; for [`PayloadKind::InvalidText`], from the first invalid byte on.
@@ -44,7 +45,7 @@ pub(super) enum PayloadKind {
 impl PayloadReader {
     /// Applies the mask to `bytes`, which start `ahead` bytes after the current position.
     pub(super) fn unmask(&self, ahead: usize, bytes: &mut [u8]) {
-        if self.key != [0; 4] {
+        if self.is_masked {
             apply_mask(rotate_key(self.key, ahead), bytes);
         }
     }

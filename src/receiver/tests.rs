@@ -269,3 +269,10 @@ fn short_reads_inside_a_payload_are_appended() {
 fn every<T: Copy>(values: impl IntoIterator<Item = T> + Clone) -> impl Iterator<Item = (bool, T)> {
     [true, false].into_iter().flat_map(move |is_masked| values.clone().into_iter().map(move |value| (is_masked, value)))
 }
+
+/// An idle connection has both in 128 bytes with its sender.
+#[test]
+fn an_idle_receiver_is_small() {
+    assert!(size_of::<FrameParser>() <= 16, "{}", size_of::<FrameParser>());
+    assert!(size_of::<Receiver>() <= 72, "{}", size_of::<Receiver>());
+}

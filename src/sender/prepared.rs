@@ -1,4 +1,4 @@
-//! [`PreparedMessage`]: one message, framed once for any number of connections, none of which it knows.
+//! [`PreparedMessage`]: one message, framed once for any number of connections.
 
 use alloc::sync::Arc;
 #[cfg(feature = "deflate")]
@@ -16,23 +16,22 @@ use crate::error::OutOfMemory;
 use crate::frame::{EncodedHeader, FrameHeader};
 use crate::message::MessageKind;
 
-/// A message for many connections: framed once, compressed at most once for each size of window that was negotiated,
-/// and sent by [`Connection::send_prepared`](crate::Connection::send_prepared) as a reference. A clone is a reference
-/// too; it can go to other threads.
+/// A message for many connections: framed once, compressed at most once for each negotiated window size, and sent by
+/// reference with [`Connection::send_prepared`](crate::Connection::send_prepared). A clone is a reference to the same
+/// message, also for other threads.
 ///
-/// It is compressed when the first connection needs it so, at the level of that connection, and the result serves all
-/// that agreed on a window of the same size. Threads that are first at the very same moment may each do it; one result
-/// is kept.
+/// The first connection with a window size compresses the message, at its own level; all others with that window size send
+/// the result. If several threads are first at the same moment, each compresses it, and one result is kept.
 ///
 /// # Examples
-/// A broadcast, over the outputs of all members of a room:
+/// A broadcast to all members of a room:
 /// ```
 /// use websocket_proto::{Connection, Output, PreparedMessage};
 ///
 /// fn broadcast(text: &str, room: &mut [(Connection, Output)]) {
 ///     let message = PreparedMessage::text(text);
 ///     for (ws, output) in room {
-///         // Who is leaving misses it.
+///         // A connection that is closing does not get it.
 ///         let _ = ws.send_prepared(&message, output);
 ///     }
 /// }
@@ -66,7 +65,7 @@ impl PreparedMessage {
         Self::new(MessageKind::Binary, data)
     }
 
-    /// The same message, which is sent uncompressed whatever was agreed, as by
+    /// The same message, sent uncompressed even with permessage-deflate, as by
     /// [`send_text_uncompressed`](crate::Connection::send_text_uncompressed).
     ///
     /// # Examples
@@ -124,8 +123,7 @@ impl PreparedMessage {
         self.parts.frame.clone()
     }
 
-    /// The frame as servers send it, compressed so that whoever agreed on this window can decompress it, whatever came
-    /// before.
+    /// The frame as servers send it, compressed for every peer with this window, whatever it received before.
     #[cfg(feature = "deflate")]
     pub(crate) fn compressed_frame(&self, agreed: AgreedParameters) -> Result<Bytes, OutOfMemory> {
         let place = agreed.used_bits().checked_sub(9).and_then(|bits| self.parts.compressed.get(usize::from(bits)));

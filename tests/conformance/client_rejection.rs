@@ -193,7 +193,7 @@ fn an_incomplete_body_is_reported_on_timeout_and_close() {
     type Stop = fn(&mut Connection, &mut Output);
     rows!("6455-4.1-v1", "6455-7.1.4-2");
     let stops: [Stop; 3] = [
-        |client, output| client.time_out(Timeout::Opening, output),
+        |client, output| client.time_out(Timeout::Handshake, output),
         |client, output| client.close(CloseCode::GOING_AWAY, "bye", output),
         |client, output| client.close_without_code(output),
     ];

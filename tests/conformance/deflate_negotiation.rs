@@ -1,6 +1,6 @@
 //! Negotiating permessage-deflate (RFC 7692 §5, §7, §7.1).
 
-use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
+use websocket_proto::DeflateParameter::{self, Allow, Prefer, Reject, Require};
 use websocket_proto::{ClientRequest, Config, Connection, ConnectionError, Deflate, Event, HandshakeErrorKind, State};
 
 use crate::deflate::extensions;
@@ -8,7 +8,7 @@ use crate::harness::{REQUEST, connecting, every_cut, feed, header, response_to};
 use crate::http::{Head, add};
 use crate::rows;
 
-const SETTINGS: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
+const SETTINGS: [DeflateParameter; 4] = [Reject, Allow, Prefer, Require];
 
 /// The extensions with which a server of this configuration answers the offers; the handshake succeeds in any case.
 #[track_caller]
@@ -158,20 +158,20 @@ fn a_server_answers_every_offer_by_its_settings() {
             let mut server = Connection::server(Config::new().deflate(configured(settings)));
             let request = add(REQUEST, &extensions(&text));
             let answer = read_answer(&feed(&mut server, [request.as_bytes()]), &text);
-            let declined = server_no_takeover == Refuse && offer.server_no_takeover
-                || server_bits == Refuse && offer.server_bits.is_some()
+            let declined = server_no_takeover == Reject && offer.server_no_takeover
+                || server_bits == Reject && offer.server_bits.is_some()
                 || client_bits == Require && offer.client_bits.is_none();
             assert_eq!((answer.is_none(), server.uses_deflate()), (declined, !declined), "{what}");
             let Some(answer) = answer.map(|answer| Element::parse(&answer)) else { continue };
             // The answer has what the offer asks for, and what the server's configuration prefers or requires.
             assert_eq!(answer.server_no_takeover, offer.server_no_takeover || server_no_takeover >= Prefer, "{what}");
-            let hinted = offer.client_no_takeover && client_no_takeover != Refuse;
+            let hinted = offer.client_no_takeover && client_no_takeover != Reject;
             assert_eq!(answer.client_no_takeover, hinted || client_no_takeover >= Prefer, "{what}");
             let unasked = (server_bits >= Prefer).then_some(11);
             assert_eq!(answer.server_bits, offer.server_bits.map(|bits| bits.min(11)).or(unasked), "{what}");
             let most = offer.client_bits.map(|bits| bits.unwrap_or(15).min(10));
             match client_bits {
-                Refuse => assert_eq!(answer.client_bits, None, "{what}"),
+                Reject => assert_eq!(answer.client_bits, None, "{what}"),
                 // Without a value, the parameter only allows the server to limit the client's window.
                 Allow if offer.client_bits == Some(None) => assert_eq!(answer.client_bits, None, "{what}"),
                 Allow | Prefer | Require => assert_eq!(answer.client_bits, most.map(Some), "{what}"),
@@ -210,7 +210,7 @@ fn a_server_accepts_the_first_acceptable_offer() {
     let expected = Some("permessage-deflate; server_max_window_bits=8".to_owned());
     assert_eq!(read_answer(&outcome, &request), expected);
     // A server that cannot accept the first element accepts the second.
-    let rejecting = Deflate::new().server_max_window_bits(Refuse);
+    let rejecting = Deflate::new().server_max_window_bits(Reject);
     let both = "permessage-deflate; server_max_window_bits=10, permessage-deflate";
     assert_eq!(answer(&rejecting, both).as_deref(), Some("permessage-deflate"));
     assert_eq!(answer(&rejecting, "permessage-deflate; server_max_window_bits=10"), None);
@@ -329,7 +329,7 @@ fn a_clients_offers_follow_its_settings() {
     assert_ne!(Deflate::new().level(9), Deflate::new().level(8));
     assert_eq!(Deflate::new().memory_level(0).window_bits(0), Deflate::new().memory_level(1).window_bits(8));
     assert_eq!(Deflate::new().memory_level(10).window_bits(16), Deflate::new().memory_level(9).window_bits(15));
-    let nothing = || configured([Refuse; 4]);
+    let nothing = || configured([Reject; 4]);
     for (deflate, expected) in [
         (nothing(), "permessage-deflate"),
         (Deflate::new(), "permessage-deflate; client_max_window_bits"),
@@ -353,7 +353,7 @@ fn a_clients_offers_follow_its_settings() {
             "permessage-deflate; server_max_window_bits=15",
         ),
         (
-            Deflate::new().shared().client_max_window_bits(Refuse),
+            Deflate::new().shared().client_max_window_bits(Reject),
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
         ),
     ] {

@@ -1,7 +1,7 @@
 //! The negotiated parameters of permessage-deflate are obeyed, as the bytes on the wire show: every setting against
 //! every answer and every offer, and each window to the byte.
 
-use websocket_proto::DeflateParameter::{self, Allow, Prefer, Refuse, Require};
+use websocket_proto::DeflateParameter::{self, Allow, Prefer, Reject, Require};
 use websocket_proto::{Config, Connection, Deflate, Event, MessageKind, Output, PreparedMessage, Role};
 
 use crate::deflate::{HELLO, HELLO_AGAIN, Reader, agreed, extensions, sent};
@@ -11,7 +11,7 @@ use crate::rows;
 use crate::shared::data::noise;
 use crate::shared::wired::ROLES;
 
-const WISHES: [DeflateParameter; 4] = [Refuse, Allow, Prefer, Require];
+const WISHES: [DeflateParameter; 4] = [Reject, Allow, Prefer, Require];
 
 /// A connection of this role after this offer or answer; `None` if it was declined.
 fn open(role: Role, deflate: &Deflate, element: &str) -> Option<Connection> {
@@ -83,12 +83,12 @@ fn a_server_obeys_its_answer() {
         let make = || open(Role::Server, &wishing(wish), &element(offered));
         let Some(mut ws) = make() else {
             // A shared compressor keeps no context, so the server agrees.
-            assert!(server == Refuse && offered.0 && !shared, "{what}: declined");
+            assert!(server == Reject && offered.0 && !shared, "{what}: declined");
             continue;
         };
         let is_fresh = shared || server >= Prefer || offered.0;
         assert_eq!(forgets(&mut ws, &what), is_fresh, "{what}");
-        let peer_is_fresh = shared || client >= Prefer || offered.1 && client != Refuse;
+        let peer_is_fresh = shared || client >= Prefer || offered.1 && client != Reject;
         assert_eq!(expects_context(&mut make().expect("as before"), &what), !peer_is_fresh, "{what}");
     }
 }

@@ -99,7 +99,7 @@ fn context_is_taken_over_unless_agreed_otherwise() {
         outcome.assert_fails(1007, &[hello(), ping(b""), text("xxxxx")]);
     }
     // The server ignored a hint: the client still takes over.
-    let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::DeflateParameter::Refuse);
+    let ignoring = Deflate::new().client_no_context_takeover(websocket_proto::DeflateParameter::Reject);
     let make = || server(ignoring.clone(), "permessage-deflate; client_no_context_takeover");
     let outcome = every_cut(make, &from_peer_of(Role::Server, frames));
     assert_eq!(outcome.events, [hello(), ping(b""), text("xxxxx"), hello()]);
@@ -238,7 +238,7 @@ fn back_references_reach_32768_bytes() {
     let make = |role| match role {
         // The client only got a hint to limit its window.
         Role::Server => {
-            let deflate = Deflate::new().client_max_window_bits(websocket_proto::DeflateParameter::Refuse);
+            let deflate = Deflate::new().client_max_window_bits(websocket_proto::DeflateParameter::Reject);
             server(deflate, "permessage-deflate; client_max_window_bits=10")
         }
         Role::Client => client(Deflate::new(), "permessage-deflate"),

@@ -167,10 +167,10 @@ fn the_negotiated_extensions_never_change() {
 /// RFC 7692 §7.1.1.2: the server's answer binds the client, whatever its own settings.
 #[test]
 fn client_no_context_takeover_in_the_answer_binds_the_client() {
-    use DeflateParameter::{Allow, Prefer, Refuse, Require};
+    use DeflateParameter::{Allow, Prefer, Reject, Require};
 
     rows!("7692-7.1.1.2-4", "7692-7.1.1.2-5", "7692-7.1.1.2-6");
-    for wish in [Refuse, Allow, Prefer, Require] {
+    for wish in [Reject, Allow, Prefer, Require] {
         let deflate = Deflate::new().threshold(0).client_no_context_takeover(wish);
         let second_by = |answer: &str| {
             let mut ws = client(deflate.clone(), answer);

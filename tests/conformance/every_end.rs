@@ -119,8 +119,8 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ),
         (
             "a head took too long",
-            after(&|ended| ended.runs_out_of(Timeout::Opening)),
-            Why::Other(Timeout::Opening.into()),
+            after(&|ended| ended.runs_out_of(Timeout::Handshake)),
+            Why::Other(Timeout::Handshake.into()),
         ),
     ];
     if role == Role::Client {
@@ -128,7 +128,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
             after(&move |ended| {
                 ended.receives(head);
                 if waits {
-                    ended.runs_out_of(Timeout::Opening);
+                    ended.runs_out_of(Timeout::Handshake);
                 }
             })
         };
@@ -157,7 +157,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ended.ws.reject(request, &Reject::not_found(), &mut ended.output);
         ended.check_state();
     });
-    let too_long = Why::Other(Timeout::Opening.into());
+    let too_long = Why::Other(Timeout::Handshake.into());
     ends.extend([
         (
             "a wrong request",
@@ -167,7 +167,7 @@ fn before_it_is_open(role: Role, config: &Config) -> Vec<(&'static str, Ended, W
         ("rejected", rejected, Why::Other(ConnectionError::RequestRejected(404))),
         ("the client did not wait for the decision", deciding(&|_| {}), Why::Other(ConnectionError::TransportLost)),
         ("closed without a decision", deciding(&Ended::closes), Why::Other(ConnectionError::ClosedWhileConnecting)),
-        ("the decision took too long", deciding(&|ended| ended.runs_out_of(Timeout::Opening)), too_long),
+        ("the decision took too long", deciding(&|ended| ended.runs_out_of(Timeout::Handshake)), too_long),
         (
             "too much early data",
             deciding(&|ended| ended.receives(&vec![0; 20 << 10])),

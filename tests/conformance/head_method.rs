@@ -152,7 +152,7 @@ fn a_timeout_is_answered_without_content() {
         let (mut server, mut output) = (waiting(), Output::new());
         let outcome = feed(&mut server, pieces.iter().copied());
         assert_eq!((outcome.events.len(), outcome.output.len()), (0, 0));
-        server.time_out(Timeout::Opening, &mut output);
+        server.time_out(Timeout::Handshake, &mut output);
         assert!(server.is_closed());
         drain(&mut output)
     };

@@ -103,7 +103,7 @@ fn a_dropped_request_is_not_replaced() {
     assert_not_its_own(&mut server, || deciding(REQUEST).1);
     assert_not_its_own(&mut server, || parse_request(REQUEST.as_bytes()).expect("the handshake succeeds"));
     let mut output = Output::new();
-    server.time_out(Timeout::Opening, &mut output);
+    server.time_out(Timeout::Handshake, &mut output);
     assert_eq!(Head::parse(&drain(&mut output)).first_line, "HTTP/1.1 503 Service Unavailable");
 }
 
@@ -113,7 +113,7 @@ fn a_request_outlives_its_connection_without_effect() {
     rows!("6455-4.2.2-12");
     let endings: [fn(&mut Connection); 3] = [
         |server| server.close_without_code(&mut Output::new()),
-        |server| server.time_out(Timeout::Opening, &mut Output::new()),
+        |server| server.time_out(Timeout::Handshake, &mut Output::new()),
         |server| drop(server.receive_eof()),
     ];
     for end in endings {

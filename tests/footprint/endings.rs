@@ -185,7 +185,7 @@ fn a_failed_handshake_frees_its_memory() {
     let early = [&padded[..], &frame(true, Opcode::Binary, Some(KEY), &[1; 5000])].concat();
     let ends: [End; 3] = [
         |_| {},
-        |ws| ws.time_out(Timeout::Opening, &mut Output::new()),
+        |ws| ws.time_out(Timeout::Handshake, &mut Output::new()),
         |ws| ws.close(CloseCode::GOING_AWAY, "", &mut Output::new()),
     ];
     // No bytes, half a head, and a whole head with more, which is no request any more after the decision.

@@ -23,7 +23,7 @@ fn attempt(address: &str) -> End {
     let mut peer = blocking::Peer::new(&mut tcp, ws, output, Timeouts::new());
     while peer.turn(None, |event, _: &mut Connection, _: &mut Output| match event {
         Event::Open(_) => opened = Some(Instant::now()),
-        Event::Rejected(rejection) => end = End::Refused(rejection),
+        Event::Rejected(rejection) => end = End::Rejected(rejection),
         Event::Closed(closed) => {
             if let Some(opened) = opened {
                 end = End::Closed(opened.elapsed(), closed.code());

@@ -20,7 +20,7 @@ where
     D: Copy + PartialEq + Debug,
 {
     let (mut ws, mut output) = (opened(Role::Server), Output::new());
-    let timeouts = Timeouts::none().opening(span(1)).keep_alive(span(30), span(20)).closing(span(1));
+    let timeouts = Timeouts::none().handshake(span(1)).keep_alive(span(30), span(20)).closing(span(1));
     let mut timers = Timers::new(instant(0), timeouts);
     assert_eq!(timers.poll_timeout(), Some(instant(1)));
     timers.handle_timeout(instant(1), &mut ws, &mut output);
@@ -88,7 +88,7 @@ proptest! {
         steps in vec((0..200_u64, prop::sample::select(&['l', 'b', 'r', 'p', 'c'][..])), 0..60),
     ) {
         let (mut ws, mut output) = (opened(role), Output::new());
-        let mut timers = Timers::new(100, Timeouts::none().opening(10).keep_alive(30, 20).closing(5));
+        let mut timers = Timers::new(100, Timeouts::none().handshake(10).keep_alive(30, 20).closing(5));
         for (now, step) in steps {
             match step {
                 'b' if !ws.is_closed() => drop(receive(&mut ws, &frame(role, Opcode::Binary, b"."))),

@@ -11,7 +11,7 @@ const OPENING: Duration = Duration::from_secs(7);
 const VALIDITY: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 const CLOSING: Duration = Duration::from_secs(5);
-const TIMEOUTS: Timeouts<Duration> = Timeouts::none().opening(OPENING).keep_alive(VALIDITY, PONG).closing(CLOSING);
+const TIMEOUTS: Timeouts<Duration> = Timeouts::none().handshake(OPENING).keep_alive(VALIDITY, PONG).closing(CLOSING);
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A time at which the connection has long been open.
@@ -163,7 +163,7 @@ fn an_undecided_request_is_rejected_with_503() {
     world.server.hesitates = true;
     world.run(HOUR);
     let (at, closed) = world.server.last.as_ref().unwrap();
-    assert_eq!((*at, closed.error()), (OPENING, Some(&ConnectionError::Timeout(Timeout::Opening))));
+    assert_eq!((*at, closed.error()), (OPENING, Some(&ConnectionError::Timeout(Timeout::Handshake))));
     assert_eq!(world.client.rejected, Some(503));
     // A decision after that has no effect.
     let request = world.server.request.take().unwrap();
@@ -179,7 +179,7 @@ fn a_client_ends_if_the_server_never_answers() {
     world.run(HOUR);
     let (at, closed) = world.client.last.unwrap();
     assert_eq!((at, closed.code()), (OPENING, 1006));
-    assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
+    assert_eq!(closed.error(), Some(&ConnectionError::Timeout(Timeout::Handshake)));
     assert_eq!(world.client.written, request);
 }
 

@@ -61,7 +61,7 @@ fn bytes_do_not_extend_the_handshake() {
     let response = b"HTTP/1.1 101 Switching Protocols\r\nServer: slow\r\n";
     for (role, head) in [(Role::Server, REQUEST), (Role::Client, response)] {
         let (mut ws, mut output) = (connecting(role), Output::new());
-        let mut timers = Timers::new(seconds(1000), Timeouts::none().opening(seconds(10)));
+        let mut timers = Timers::new(seconds(1000), Timeouts::none().handshake(seconds(10)));
         for (second, byte) in (1000..1010).zip(head) {
             timers.note_activity(seconds(second));
             assert!(receive(&mut ws, &[*byte]).is_empty());
@@ -81,7 +81,7 @@ fn bytes_do_not_extend_the_handshake() {
             Role::Client => assert_eq!(written, ""),
         }
         let closed = last_event(&mut ws);
-        assert_eq!((closed.code(), closed.error()), (1006, Some(&ConnectionError::Timeout(Timeout::Opening))));
+        assert_eq!((closed.code(), closed.error()), (1006, Some(&ConnectionError::Timeout(Timeout::Handshake))));
         assert_eq!(ws.receive_eof(), None);
     }
 }
@@ -222,7 +222,7 @@ fn a_timeout_that_comes_too_late_does_nothing() {
         assert!(ws.receive_eof().is_some());
         ws
     };
-    let timeouts = [Timeout::Opening, Timeout::KeepAlive, Timeout::Closing];
+    let timeouts = [Timeout::Handshake, Timeout::KeepAlive, Timeout::Closing];
     let make = |state, role| match state {
         State::Connecting => connecting(role),
         State::Open => opened(role),
@@ -279,9 +279,9 @@ fn a_client_with_both_closes_ends_with_the_servers_code() {
 fn bytes_after_an_undecided_request_are_dropped() {
     let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
     receive(&mut ws, &[REQUEST, &frame(Role::Server, Opcode::Text, b"early")].concat());
-    ws.time_out(Timeout::Opening, &mut output);
+    ws.time_out(Timeout::Handshake, &mut output);
     assert!(output.chunk().starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
-    assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(Timeout::Opening)));
+    assert_eq!(last_event(&mut ws).error(), Some(&ConnectionError::Timeout(Timeout::Handshake)));
     assert_eq!(ws.receive_eof(), None);
 }
 
@@ -316,11 +316,11 @@ fn a_timeout_ends_the_connection_at_any_byte() {
             frame(role, Opcode::Close, b"\x03\xe8"),
         ];
         let stream = [head, &frames.concat()].concat();
-        for (cut, timeout) in (0..stream.len()).flat_map(|cut| [(cut, Timeout::Opening), (cut, Timeout::KeepAlive)]) {
+        for (cut, timeout) in (0..stream.len()).flat_map(|cut| [(cut, Timeout::Handshake), (cut, Timeout::KeepAlive)]) {
             let (mut ws, mut output) = (make(role), Output::new());
             let events = accept(&mut ws, &stream[..cut]);
             assert!(!events.iter().any(|event| matches!(event, Event::Closed(_))));
-            let is_meant = (ws.state() == State::Connecting) == (timeout == Timeout::Opening);
+            let is_meant = (ws.state() == State::Connecting) == (timeout == Timeout::Handshake);
             ws.time_out(timeout, &mut output);
             assert_eq!(ws.is_closed(), is_meant, "{timeout:?} at {cut}");
             if is_meant {

@@ -31,7 +31,7 @@ fn config(setup: &Setup) -> Config {
         // Peers have no such limits.
         .max_fragments(u32::MAX)
         .max_pending_pong_bytes(usize::MAX);
-    let takeover = if setup.has(flag::NO_CONTEXT) { DeflateParameter::Require } else { DeflateParameter::Refuse };
+    let takeover = if setup.has(flag::NO_CONTEXT) { DeflateParameter::Require } else { DeflateParameter::Reject };
     if setup.has(flag::DEFLATE) {
         config.deflate(Deflate::new().server_no_context_takeover(takeover).client_no_context_takeover(takeover))
     } else {

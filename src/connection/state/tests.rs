@@ -12,7 +12,7 @@ use crate::error::ProtocolErrorKind;
 use crate::handshake::{ClientRequest, Reject};
 use crate::input::Input;
 
-/// A connection's situation: its phase and, in the handshake, what it waits for.
+/// A phase and, in the handshake, its stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Situation {
     ReceivingRequest,
@@ -152,7 +152,7 @@ fn apply(trigger: Trigger, ws: &mut Connection, output: &mut Output) -> Vec<Even
         NoMemory if ws.receives_frames() => return [ws.on_error(Fault::OutOfMemory, output)].into(),
         NoMemory => {}
         Eof => return core::iter::from_fn(|| ws.receive_eof()).collect(),
-        OpeningTimeout => ws.time_out(Timeout::Opening, output),
+        OpeningTimeout => ws.time_out(Timeout::Handshake, output),
         KeepAliveTimeout => ws.time_out(Timeout::KeepAlive, output),
         ClosingTimeout => ws.time_out(Timeout::Closing, output),
         OutputFull if ws.phase == Phase::Open => ws.on_output_full(),
@@ -162,7 +162,7 @@ fn apply(trigger: Trigger, ws: &mut Connection, output: &mut Output) -> Vec<Even
     Vec::new()
 }
 
-/// What a peer sees: the code of a Close, or an HTTP status.
+/// The code of the Close, or the HTTP status, in the output.
 fn sent(role: Role, output: &mut Output) -> String {
     let mut bytes = output.copy_to_bytes(output.remaining()).to_vec();
     if bytes.is_empty() {
@@ -203,7 +203,7 @@ fn name(event: &Event<'_>) -> String {
     }
 }
 
-/// The phase afterwards, what was sent, and all events up to the last one.
+/// The phase afterwards, the Close or response, and all events up to the last one.
 fn outcome(situation: Situation, trigger: Trigger) -> (Phase, String, Vec<String>) {
     let mut output = Output::new();
     let mut ws = reach(situation, &mut output);
@@ -230,17 +230,17 @@ fn expected(situation: Situation, trigger: Trigger) -> (Phase, String, Vec<Strin
             (Phase::Reported, "400", &["MalformedHttp"][..])
         }
         (ReceivingRequest, Eof) => (Phase::Reported, "-", &["MissingRequest"][..]),
-        (ReceivingRequest, OpeningTimeout) => (Phase::Ended, "408", &["Timeout(Opening)"][..]),
+        (ReceivingRequest, OpeningTimeout) => (Phase::Ended, "408", &["Timeout(Handshake)"][..]),
         (Deciding, Close) => (Phase::Ended, "-", &["ClosedWhileConnecting"][..]),
         (Deciding, CloseReceived | InvalidFrame | InvalidClose) => unchanged,
         (Deciding, Eof) => (Phase::Reported, "-", &["TransportLost"][..]),
-        (Deciding, OpeningTimeout) => (Phase::Ended, "503", &["Timeout(Opening)"][..]),
+        (Deciding, OpeningTimeout) => (Phase::Ended, "503", &["Timeout(Handshake)"][..]),
         (ReceivingResponse, Close) => (Phase::Ended, "-", &["ClosedWhileConnecting"][..]),
         (ReceivingResponse, CloseReceived | InvalidFrame | InvalidClose) => {
             (Phase::Reported, "-", &["MalformedHttp"][..])
         }
         (ReceivingResponse, Eof) => (Phase::Reported, "-", &["IncompleteHead"][..]),
-        (ReceivingResponse, OpeningTimeout) => (Phase::Ended, "-", &["Timeout(Opening)"][..]),
+        (ReceivingResponse, OpeningTimeout) => (Phase::Ended, "-", &["Timeout(Handshake)"][..]),
         // The body of the rejection is complete with five bytes more.
         (ReceivingRejection, CloseReceived) => (Phase::Reported, "-", &["Rejected 403 (9)", "Rejected(403)"][..]),
         (ReceivingRejection, InvalidFrame | InvalidClose) => unchanged,

@@ -8,7 +8,7 @@ pub(crate) enum End {
     /// No connection, or no response.
     Unreached,
     /// A response other than 101.
-    Refused(Response),
+    Rejected(Response),
     /// How long the connection was open, and `Closed::code`.
     Closed(Duration, u16),
 }
@@ -24,12 +24,12 @@ pub(crate) enum Next {
 pub(crate) fn next(end: &End, backoff: &mut Backoff, restart: &mut Backoff) -> Next {
     match end {
         End::Unreached => Next::After(backoff.next_delay()),
-        End::Refused(refusal) => match refusal.status() {
+        End::Rejected(rejection) => match rejection.status() {
             // The same request would fail again: 301 and 302 name another URI in Location; 401 and 403 ask for
             // credentials.
-            300..=499 if !matches!(refusal.status(), 408 | 429) && refusal.retry_after().is_none() => Next::Never,
+            300..=499 if !matches!(rejection.status(), 408 | 429) && rejection.retry_after().is_none() => Next::Never,
             // The time that the server asks for, plus a random delay.
-            _ => Next::After(backoff.next_delay_after(refusal.retry_after())),
+            _ => Next::After(backoff.next_delay_after(rejection.retry_after())),
         },
         End::Closed(lasted, code) => {
             backoff.opened_for(*lasted);

@@ -242,7 +242,7 @@ impl Request {
         let mut headers = Headers::default();
         push_header(bootstrap, &mut headers, "Upgrade", b"websocket");
         push_header(bootstrap, &mut headers, "Connection", b"Upgrade");
-        self.put_headers(accept, extensions.as_deref(), |name, value| {
+        self.write_headers(accept, extensions.as_deref(), |name, value| {
             push_header(bootstrap, &mut headers, name, value);
         });
         let status = match bootstrap {
@@ -273,7 +273,7 @@ impl Request {
             head.extend_from_slice(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             );
-            self.put_headers(accept, extensions.as_deref(), |name, value| {
+            self.write_headers(accept, extensions.as_deref(), |name, value| {
                 write_header_line(head, name.as_bytes(), value);
             });
             head.extend_from_slice(b"\r\n");
@@ -296,18 +296,18 @@ impl Request {
     }
 
     /// Passes the headers of an accepting response that vary to `put`, in order (RFC 6455 §4.2.2, 5; RFC 8441 §5).
-    fn put_headers(&self, accept: &Accept, extensions: Option<&str>, mut put: impl FnMut(&str, &[u8])) {
+    fn write_headers(&self, accept: &Accept, extensions: Option<&str>, mut write: impl FnMut(&str, &[u8])) {
         if let Some(value) = self.accept_value() {
-            put("Sec-WebSocket-Accept", value);
+            write("Sec-WebSocket-Accept", value);
         }
         if let Some(name) = &accept.subprotocol {
-            put("Sec-WebSocket-Protocol", name.as_bytes());
+            write("Sec-WebSocket-Protocol", name.as_bytes());
         }
         if let Some(extensions) = extensions {
-            put("Sec-WebSocket-Extensions", extensions.as_bytes());
+            write("Sec-WebSocket-Extensions", extensions.as_bytes());
         }
         for (name, value) in &accept.headers {
-            put(name, value);
+            write(name, value);
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn wish([level, memory, own, peer, threshold, parameters]: [u8; WISH]
         0 => DeflateParameter::Allow,
         1 => DeflateParameter::Prefer,
         2 => DeflateParameter::Require,
-        _ => DeflateParameter::Refuse,
+        _ => DeflateParameter::Reject,
     };
     let wish = Deflate::new()
         .level(level % 10)

@@ -120,7 +120,7 @@ impl Pair {
                 side.send_shared(kind, &payload, is_more);
             }
             operation::TIME_OUT => {
-                let timeouts = [Timeout::Opening, Timeout::KeepAlive, Timeout::Closing];
+                let timeouts = [Timeout::Handshake, Timeout::KeepAlive, Timeout::Closing];
                 side.time_out(timeouts[usize::from(bytes.byte() % 3)]);
             }
             _ => self.flush(),

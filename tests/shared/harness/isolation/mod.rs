@@ -130,7 +130,7 @@ fn operate(member: &mut Member, first: u8, is_long: bool, bytes: &mut Bytes<'_>,
             member.close((!has(operation::MORE)).then_some(code), output);
         }
         operation::TIME_OUT => {
-            let timeouts = [Timeout::KeepAlive, Timeout::Closing, Timeout::Opening];
+            let timeouts = [Timeout::KeepAlive, Timeout::Closing, Timeout::Handshake];
             member.time_out(timeouts[usize::from(bytes.byte() % 3)], output);
         }
         operation::RECYCLE => member.recycle(bytes.byte()),

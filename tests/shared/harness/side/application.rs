@@ -117,7 +117,7 @@ impl Side {
     pub fn time_out(&mut self, timeout: Timeout) {
         self.ws.time_out(timeout, &mut self.output);
         match (timeout, self.state) {
-            (Timeout::Opening, State::Connecting) => {
+            (Timeout::Handshake, State::Connecting) => {
                 if self.ws.role() == Role::Server {
                     let status = if self.request.is_some() { 503 } else { 408 };
                     self.log.push((Item::Head(Some(status)), false));
