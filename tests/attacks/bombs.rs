@@ -51,7 +51,7 @@ pub(crate) fn bombs_within_the_limit(stage: &Stage) -> Report {
 
 /// The same with messages that repeat themselves at a greater distance than the server's window: the echo is a hundred
 /// times as long as the message.
-pub(crate) fn bombs_that_do_not_shrink_again(stage: &Stage) -> Report {
+pub(crate) fn bombs_that_do_not_compress_again(stage: &Stage) -> Report {
     let block = Noise(7).bytes(5000).repeat(stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE) / 5000);
     bombard(stage, &message(&block))
 }
@@ -89,7 +89,7 @@ fn bombard(stage: &Stage, message: &[u8]) -> Report {
 
 /// Each connection sends one kilobyte that inflates to the largest message, and ends: the server can never know such a
 /// peer beforehand. (At small scale, an eighth of the size.)
-pub(crate) fn bombs_from_newcomers(stage: &Stage) -> Report {
+pub(crate) fn bombs_from_new_peers(stage: &Stage) -> Report {
     let bomb = message(&vec![0; stage.scale(MAX_MESSAGE / 8, MAX_MESSAGE)]);
     let (at_once, span) = stage.scale((8, Duration::from_secs(2)), (100, Duration::from_secs(20)));
     let start = Instant::now();

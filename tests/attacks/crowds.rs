@@ -95,7 +95,7 @@ pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
 }
 
 /// Silent sockets during each of the two crowds: each gets 408 when its time is over.
-pub(crate) fn a_full_house_of_slow_deadlines(stage: &Stage) -> Report {
+pub(crate) fn deadlines_during_a_crowd(stage: &Stage) -> Report {
     let (mut connections, mut at_once, mut sent, mut got) = (0, 0, 0, Tally::default());
     for open in [Crowd::light, Crowd::compressed] {
         let mut crowd = open(stage);

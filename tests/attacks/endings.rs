@@ -92,7 +92,7 @@ pub(crate) fn never_closing_the_transport(stage: &Stage) -> Report {
 }
 
 /// Connections one after the other, some closed properly and some reset.
-pub(crate) fn coming_and_going(stage: &Stage) -> Report {
+pub(crate) fn many_short_connections(stage: &Stage) -> Report {
     let (connections, mut sent, mut got) = (stage.scale(400, 20_000), 0, Tally::default());
     for round in 0..connections {
         let mut peer = if round % 4 < 2 { Peer::connect(stage) } else { Peer::open(stage) };

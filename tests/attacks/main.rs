@@ -39,15 +39,15 @@ macro_rules! attacks {
             $(Attack { name: stringify!($takeover), run: $other::$takeover, takes_context: true },)*
         ];
 
-        $(#[test] fn $name() { in_small(stringify!($name)); })*
-        $(#[test] fn $takeover() { in_small(stringify!($takeover)); })*
+        $(#[test] fn $name() { at_small_scale(stringify!($name)); })*
+        $(#[test] fn $takeover() { at_small_scale(stringify!($takeover)); })*
     };
 }
 
 attacks! {
-    opening::silent_openings
-    opening::trickled_openings
-    opening::openings_that_stop_at_the_limit
+    opening::silent_handshakes
+    opening::trickled_handshakes
+    opening::handshakes_that_stop_at_the_limit
     opening::oversized_heads
     floods::pings_to_a_peer_that_never_reads
     floods::messages_to_a_peer_that_never_reads
@@ -60,23 +60,23 @@ attacks! {
     bombs::bombs_beyond_the_limit
     bombs::bombs_that_stop_at_the_limit
     bombs::bombs_within_the_limit
-    bombs::bombs_that_do_not_shrink_again
-    bombs::bombs_from_newcomers
+    bombs::bombs_that_do_not_compress_again
+    bombs::bombs_from_new_peers
     garbage::random_bytes
     garbage::mutated_sessions
     endings::half_closed_at_every_byte
     endings::reset_at_every_byte
     endings::never_closing_the_transport
-    endings::coming_and_going
+    endings::many_short_connections
     crowds::many_light_peers
     crowds::many_compressed_messages
     crowds::light_messages_after_a_heavy_one
-    crowds::a_full_house_of_slow_deadlines
+    crowds::deadlines_during_a_crowd
     ; with context takeover:
     bombs::bombs_in_a_window_that_is_kept
 }
 
-fn in_small(name: &str) {
+fn at_small_scale(name: &str) {
     let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("the attack is in the list");
     let mut stage = Stage::small(attack.takes_context);
     println!("{}", stage.perform(attack));
@@ -86,7 +86,7 @@ fn in_small(name: &str) {
 /// the environment chooses the attacks whose names contain it.
 #[test]
 #[ignore = "ten minutes; opens 2,000 sockets: run it alone, in a release build, with `ulimit -n 5000`"]
-fn in_full() {
+fn at_full_scale() {
     let only = std::env::var("ATTACK").unwrap_or_default();
     println!("{}", stage::HEADING);
     for takes_context in [false, true] {

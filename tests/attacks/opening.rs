@@ -14,7 +14,7 @@ const MAX_HEAD: usize = 16 << 10;
 
 /// Sends nothing. RFC 9110 §15.5.9: 408, "the server did not receive a complete request message within the time that it
 /// was prepared to wait".
-pub(crate) fn silent_openings(stage: &Stage) -> Report {
+pub(crate) fn silent_handshakes(stage: &Stage) -> Report {
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
     stage.wait_for_the_end(&mut peers);
     let (sent, got) = sum_up(&peers);
@@ -24,7 +24,7 @@ pub(crate) fn silent_openings(stage: &Stage) -> Report {
 
 /// Sends a byte per second; no byte extends the deadline. (At small scale ten bytes per second; the request would take
 /// 19 seconds.)
-pub(crate) fn trickled_openings(stage: &Stage) -> Report {
+pub(crate) fn trickled_handshakes(stage: &Stage) -> Report {
     let pause = stage.scale(Duration::from_millis(100), Duration::from_secs(1));
     let mut peers: Vec<_> = (0..stage.scale(40, 2000)).map(|_| Peer::connect(stage)).collect();
     for byte in REQUEST {
@@ -48,7 +48,7 @@ pub(crate) fn trickled_openings(stage: &Stage) -> Report {
 }
 
 /// The longest head that the limit allows, without its last byte, and then silence.
-pub(crate) fn openings_that_stop_at_the_limit(stage: &Stage) -> Report {
+pub(crate) fn handshakes_that_stop_at_the_limit(stage: &Stage) -> Report {
     let start = [&REQUEST[..REQUEST.len() - 2], b"X: "].concat();
     let head = [&start[..], &vec![b'x'; MAX_HEAD - start.len() - 4], b"\r\n\r"].concat();
     assert_eq!(head.len(), MAX_HEAD - 1);

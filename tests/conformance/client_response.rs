@@ -108,7 +108,7 @@ fn a_second_accept_header_fails() {
 
 /// The client offered none, so any header is wrong: well-formed or not, in one line or in two.
 #[test]
-fn extensions() {
+fn extensions_without_an_offer_fail() {
     rows!("6455-4.1-v5");
     let request = offering(&[]);
     for value in ["x-foo", "permessage-deflate", "permessage-deflate; =1", ";x", "a b", ",", "", "é"] {

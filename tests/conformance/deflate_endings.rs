@@ -134,10 +134,10 @@ fn bytes_inflated_after_the_last_read_are_delivered() {
     rows!("7692-7.2.2-1", "7692-7.2.2-10");
     let zeros = |count: usize| {
         // 285 is the code of a length of 258, here at a distance of one byte.
-        let bits = (0..count).fold(Bits::default().number(0b010, 3).code(0x30 + 0x61, 8), |bits, _| {
-            bits.code(0xc0 + 285 - 280, 8).code(0, 5)
+        let writer = (0..count).fold(Writer::default().fixed(false).literals(b"a"), |writer, _| {
+            writer.code(0xc0 + 285 - 280, 8).code(0, 5)
         });
-        bits.code(0, 7).number(0, 3).bytes
+        writer.end().message()
     };
     for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
         for count in [1, 2, 3, 10] {
@@ -156,57 +156,29 @@ fn bytes_inflated_after_the_last_read_are_delivered() {
     }
 }
 
-/// DEFLATE bit by bit, because [`Writer`] has no codes of its own.
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    len: u32,
+/// Starts a block with its own codes (RFC 1951 §3.2.7): the codes of the literals 'a' to 'n' have 1 to 14 bits, all
+/// ones and then a zero; those of 'o' and of the end have 15 bits, and the end's are all ones.
+fn own_codes() -> Writer {
+    const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+    let mut lengths = [0_u32; 257];
+    for (symbol, len) in (b'a'..=b'o').zip(1..) {
+        lengths[usize::from(symbol)] = len;
+    }
+    lengths[256] = 15;
+    // 257 literals and one distance, whose code is unused; the lengths by 13 codes of four bits and six of five.
+    let header = Writer::default().number(0b100, 3).number(0, 5).number(0, 5).number(15, 4);
+    let header = ORDER.iter().fold(header, |writer, symbol| writer.number(if *symbol < 13 { 4 } else { 5 }, 3));
+    lengths.iter().chain(&[0]).fold(header, |writer, len| match len {
+        0..13 => writer.code(*len, 4),
+        _ => writer.code(26 + len - 13, 5),
+    })
 }
 
-impl Bits {
-    fn number(mut self, number: u32, bits: u32) -> Self {
-        for bit in 0..bits {
-            if self.len.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            *self.bytes.last_mut().expect("a byte was pushed") |= ((number >> bit & 1) as u8) << (self.len % 8);
-            self.len += 1;
-        }
-        self
-    }
-
-    /// RFC 1951 §3.1.1: "Huffman codes are packed starting with the most-significant bit of the code."
-    fn code(self, code: u32, bits: u32) -> Self {
-        self.number(code.reverse_bits() >> (32 - bits), bits)
-    }
-
-    /// Starts a block with its own codes (RFC 1951 §3.2.7): the codes of the literals 'a' to 'n' have 1 to 14 bits, all
-    /// ones and then a zero; those of 'o' and of the end have 15 bits, and the end's are all ones.
-    fn own_codes(self) -> Self {
-        const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-        let mut lengths = [0_u32; 257];
-        for (symbol, len) in (b'a'..=b'o').zip(1..) {
-            lengths[usize::from(symbol)] = len;
-        }
-        lengths[256] = 15;
-        // 257 literals and one distance, whose code is unused; the lengths by 13 codes of four bits and six of five.
-        let header = self.number(0b100, 3).number(0, 5).number(0, 5).number(15, 4);
-        let header = ORDER.iter().fold(header, |bits, symbol| bits.number(if *symbol < 13 { 4 } else { 5 }, 3));
-        lengths.iter().chain(&[0]).fold(header, |bits, len| match len {
-            0..13 => bits.code(*len, 4),
-            _ => bits.code(26 + len - 13, 5),
-        })
-    }
-
-    fn own_literal(self, byte: u8) -> Self {
-        let len = u32::from(byte - b'a') + 1;
-        self.code((1 << len) - 2, len)
-    }
-
-    fn is_aligned(&self) -> bool {
-        self.len.is_multiple_of(8)
-    }
+/// A literal of such a block.
+fn own_literal(writer: Writer, byte: u8) -> Writer {
+    let len = u32::from(byte - b'a') + 1;
+    writer.code((1 << len) - 2, len)
 }
 
 /// In a block with such codes, the four bytes that are not sent decode to sixteen times 'a' and the end, with one bit
@@ -217,14 +189,14 @@ fn an_end_inside_the_removed_tail_is_invalid() {
     rows!("7692-7.2.2-1", "7692-7.2.1-3", "7692-7.2.2-6");
     for fill in 0..8 {
         // The literals that fill the last byte.
-        let written = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
+        let written = (0..fill).fold(own_codes(), |writer, _| own_literal(writer, b'a'));
         if !written.is_aligned() {
             continue;
         }
-        let payload = written.bytes;
+        let payload = written.bytes();
         // The independent reader confirms this for a valid ending: the end's code, and a stored block.
-        let ended = (0..fill).fold(Bits::default().own_codes(), |bits, _| bits.own_literal(b'a'));
-        let ended = (0..16).fold(ended, |bits, _| bits.own_literal(b'a')).code((1 << 15) - 1, 15).number(0, 3).bytes;
+        let ended = (0..fill).fold(own_codes(), |writer, _| own_literal(writer, b'a'));
+        let ended = (0..16).fold(ended, |writer, _| own_literal(writer, b'a')).code((1 << 15) - 1, 15).message();
         assert_eq!(Reader::default().message(&ended), vec![b'a'; fill + 16]);
         for (role, part_size) in ROLES.into_iter().flat_map(|role| PARTS.map(|size| (role, size))) {
             for (first, limit) in [(0xc1, 1 << 20), (0xc2, 1 << 20), (0xc1, fill), (0xc1, fill + 16)] {

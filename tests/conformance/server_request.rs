@@ -176,7 +176,7 @@ fn subprotocols_are_a_list_of_unique_tokens() {
 }
 
 #[test]
-fn extensions() {
+fn unsupported_extensions_are_ignored_and_malformed_ones_rejected() {
     rows!("6455-4.2.1-13", "6455-9.1-1");
     for offer in ["permessage-deflate; client_max_window_bits", "x-foo", "a; b; c=\"d\", e"] {
         // The server ignores an offer that it does not support.

@@ -46,7 +46,7 @@ pub(super) fn mask(role: Role) -> Option<[u8; 4]> {
 
 /// Pings of every length: waiting pongs stay within their budget, and memory within a multiple of the waiting bytes.
 #[test]
-fn pings() {
+fn waiting_pongs_stay_within_their_budget() {
     for (role, reader) in ROLES.into_iter().flat_map(|role| READERS.map(|reader| (role, reader))) {
         for (budget, len) in [0, 2 << 10, 16 << 10].into_iter().flat_map(|b| [(b, 0), (b, 1), (b, 125)]) {
             flood(role, reader, budget, len);
@@ -79,7 +79,7 @@ fn flood(role: Role, reader: Reader, budget: usize, len: usize) {
 
 /// Pings of changing lengths.
 #[test]
-fn pings_of_every_length() {
+fn pongs_of_changing_lengths_stay_within_their_budget() {
     for (role, reader) in ROLES.into_iter().flat_map(|role| READERS.map(|reader| (role, reader))) {
         let ping = |n: usize| frame(true, Opcode::Ping, mask(role), &vec![7; n * n % 126]);
         let mut pings: Vec<u8> = (0..3000).flat_map(ping).collect();
@@ -98,7 +98,7 @@ fn pings_of_every_length() {
 
 /// A million empty fragments need no more memory than one, alone and with pings in between.
 #[test]
-fn empty_fragments() {
+fn empty_fragments_need_no_memory() {
     let config = SMALL.max_fragments(u32::MAX).max_pending_pong_bytes(100);
     for opcode in [Opcode::Text, Opcode::Binary] {
         let start = frame(false, opcode, Some(KEY), b"");
@@ -124,7 +124,7 @@ fn empty_fragments() {
 /// A message up to the limit, in fragments of a byte: while the buffer grows, the old and the new one have 1.5 times
 /// the limit.
 #[test]
-fn a_message_up_to_the_limit() {
+fn a_growing_message_uses_at_most_1_5_times_its_limit() {
     const LIMIT: usize = 64 << 10;
     for (role, opcode) in ROLES.into_iter().flat_map(|role| [(role, Opcode::Text), (role, Opcode::Binary)]) {
         let mut one_frame = frame(true, opcode, mask(role), &vec![b'x'; LIMIT]);
@@ -155,7 +155,7 @@ fn a_message_up_to_the_limit() {
 
 /// 2^62 bytes are announced, and a few arrive: rejected on the header, or delivered in parts.
 #[test]
-fn an_announced_length() {
+fn an_announced_length_reserves_no_memory() {
     let unlimited = Config::new().max_message_size(usize::MAX);
     let in_parts = unlimited.clone().part_size(4 << 10);
     // A message that is reassembled as a whole must fit into memory, even without a limit.

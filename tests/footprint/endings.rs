@@ -3,6 +3,7 @@
 
 use websocket_proto::{CloseCode, MessageKind, Timeout};
 
+use super::attacks::mask;
 use super::*;
 
 /// The bound on the heap of the last event, and of the peer's Close after it. A message's buffer or a generator of mask
@@ -18,11 +19,11 @@ const BEGUN: [(&str, Begin); 7] = [
     ("a frame", |ws| in_frame(ws, Opcode::Binary, 5000)),
     ("a frame of text", |ws| in_frame(ws, Opcode::Text, 5000)),
     ("a fragmented message", |ws| {
-        receive_all(ws, &mut frame(false, Opcode::Text, mask(ws), &[b'x'; 5000]));
+        receive_all(ws, &mut frame(false, Opcode::Text, mask(ws.role()), &[b'x'; 5000]));
         Vec::new()
     }),
     ("a control frame", |ws| {
-        receive_all(ws, &mut frame(false, Opcode::Binary, mask(ws), &[1; 5000]));
+        receive_all(ws, &mut frame(false, Opcode::Binary, mask(ws.role()), &[1; 5000]));
         in_frame(ws, Opcode::Ping, 60)
     }),
     ("a message of its own", |ws| {
@@ -40,11 +41,11 @@ const BEGUN: [(&str, Begin); 7] = [
 type End = fn(&mut Connection);
 
 const ENDS: [(&str, End); 7] = [
-    ("a fault", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03"))),
-    ("the peer's Close", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"))),
+    ("a fault", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws.role()), b"\x03"))),
+    ("the peer's Close", |ws| receive_all(ws, &mut frame(true, Opcode::Close, mask(ws.role()), b"\x03\xe8bye"))),
     ("both Closes", |ws| {
         ws.close(CloseCode::NORMAL_CLOSURE, "", &mut Output::new());
-        receive_all(ws, &mut frame(true, Opcode::Close, mask(ws), b"\x03\xe8bye"));
+        receive_all(ws, &mut frame(true, Opcode::Close, mask(ws.role()), b"\x03\xe8bye"));
     }),
     ("a timeout", |ws| ws.time_out(Timeout::KeepAlive, &mut Output::new())),
     ("a timeout after its Close", |ws| {
@@ -55,17 +56,12 @@ const ENDS: [(&str, End); 7] = [
     ("the end of the stream after its Close", |ws| ws.close_without_code(&mut Output::new())),
 ];
 
-/// The mask key of its peer.
-fn mask(ws: &Connection) -> Option<[u8; 4]> {
-    (ws.role() == Role::Server).then_some(KEY)
-}
-
 fn receive_all(ws: &mut Connection, bytes: &mut [u8]) {
     deliver(ws, bytes, usize::MAX, &mut Output::new());
 }
 
 fn in_frame(ws: &mut Connection, opcode: Opcode, len: usize) -> Vec<u8> {
-    let mut frame = frame(true, opcode, mask(ws), &vec![b'x'; 2 * len]);
+    let mut frame = frame(true, opcode, mask(ws.role()), &vec![b'x'; 2 * len]);
     let rest = frame.split_off(frame.len() - len);
     receive_all(ws, &mut frame);
     rest
@@ -95,7 +91,7 @@ fn assert_ends_free_their_memory(what: &str, open: &dyn Fn() -> Connection, begi
         let kept = held + freed;
         assert!(if ws.received_close().is_some() { kept <= LAST_EVENT } else { kept == 0 }, "{what}: {kept} kept");
         // Bytes after the end allocate nothing.
-        let mut late = frame(false, Opcode::Binary, mask(&ws), &[1; 500]);
+        let mut late = frame(false, Opcode::Binary, mask(ws.role()), &[1; 500]);
         let ((), _, held, _) = measure(|| {
             receive_all(&mut ws, &mut late);
             ws.recycle(vec![0; 500]);

@@ -65,7 +65,7 @@ fn a_rejections_body_takes_its_own_size() {
 
 /// Frames before the decision: buffered up to the limit, and reassembled like others after it.
 #[test]
-fn early_data() {
+fn early_data_is_limited_and_reassembled() {
     let message = |len| frame(false, Opcode::Binary, Some(KEY), &vec![1; len]);
     let pings = |count| frame(true, Opcode::Ping, Some(KEY), b"ping").repeat(count);
     for (early, rejected) in [(message(8000), false), (message(20_000), true), (pings(800), false), (pings(2000), true)]

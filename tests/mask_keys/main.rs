@@ -100,7 +100,7 @@ fn fragments_have_the_next_keys() {
 
 /// Pongs: between messages, in the middle of one, and after an own Close.
 #[test]
-fn pongs() {
+fn pongs_have_the_next_keys() {
     let longest = [b'.'; 125];
     let session = [frame(0x89, b""), frame(0x01, b"a"), frame(0x89, b"ping"), frame(0x80, b"b"), frame(0x89, &longest)];
     let pongs: [(u8, &[u8]); 3] = [(0x8a, b""), (0x8a, b"ping"), (0x8a, &longest)];
@@ -235,7 +235,7 @@ fn closes_after_a_fault_have_the_next_key() {
 
 /// The keep-alive's ping and Close, by hand and by `Timers`.
 #[test]
-fn timeouts() {
+fn pings_and_closes_of_timeouts_have_the_next_keys() {
     let body = [&3008_u16.to_be_bytes()[..], b"nothing received for too long"].concat();
     let begun: [&[u8]; 4] = [b"", b"\x81", b"\x81\x05hal", b"\x01\x04half"];
     for config in [Config::new(), Config::new().part_size(4), Config::new().browser_rules(true)] {

@@ -1,5 +1,6 @@
 //! The helpers of all test targets. A helper that two targets need is here and nowhere else; each target includes this
-//! module as a whole. The fuzz crate includes `harness`, `handshake` and `wired`, which therefore use nothing else of it.
+//! module as a whole. The fuzz crate includes `harness`, `handshake` and `wired`, which therefore use no other part of
+//! it.
 //!
 //! | module | contents |
 //! |---|---|
@@ -17,6 +18,7 @@
 #![expect(dead_code, unreachable_pub, reason = "each target includes all helpers and uses some")]
 
 pub mod allocator;
+#[cfg(feature = "std")]
 pub mod client;
 #[cfg(feature = "deflate")]
 pub mod compression;

@@ -8,7 +8,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    fn number(mut self, number: u32, bits: u32) -> Self {
+    /// RFC 1951 §3.1.1: "Data elements other than Huffman codes are packed starting with the least-significant bit of
+    /// the data element."
+    pub fn number(mut self, number: u32, bits: u32) -> Self {
         for bit in 0..bits {
             if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
@@ -20,7 +22,7 @@ impl Writer {
     }
 
     /// RFC 1951 §3.1.1: "Huffman codes are packed starting with the most-significant bit of the code."
-    fn code(self, code: u32, bits: u32) -> Self {
+    pub fn code(self, code: u32, bits: u32) -> Self {
         self.number(code.reverse_bits() >> (32 - bits), bits)
     }
 
@@ -65,6 +67,11 @@ impl Writer {
     /// Ends the last block of a stream, with fixed codes; the next one starts at the next byte.
     pub fn end_last(self) -> Self {
         self.end().align()
+    }
+
+    /// Whether the last byte is full.
+    pub fn is_aligned(&self) -> bool {
+        self.bits.is_multiple_of(8)
     }
 
     /// The bytes written so far.
