@@ -40,7 +40,7 @@ fn a_client_masks_every_frame_and_a_server_none() {
     for (mut sender, mut state, mut output) in [server(&Config::new()), client(&Config::new())] {
         let masks = state.is_some();
         sender.write_message(MessageKind::Text, b"text", &mut state, &mut output);
-        sender.write_bytes(MessageKind::Binary, Bytes::from_static(&[1; 20_000]), &mut state, &mut output);
+        sender.write_bytes(MessageKind::Binary, Bytes::from(alloc::vec![1; 20_000]), &mut state, &mut output);
         sender.write_prepared(&PreparedMessage::text("prepared"), false, &mut state, &mut output).expect("written");
         sender.write_ping(b"ping", &mut state, &mut output);
         sender.write_unsolicited_pong(b"pong", &mut state, &mut output);
@@ -48,9 +48,10 @@ fn a_client_masks_every_frame_and_a_server_none() {
         sender.write_close(Some(CloseCode::NORMAL_CLOSURE), "bye", &mut state, &mut output);
         let (traffic, len) = (sender.traffic(), output.len());
         let frames = drain(&mut output);
+        let long = alloc::vec![1; 20_000];
         let expected = [
             (0x81, &b"text"[..]),
-            (0x82, &[1; 20_000]),
+            (0x82, &long),
             (0x81, b"prepared"),
             (0x89, b"ping"),
             (0x8a, b"pong"),

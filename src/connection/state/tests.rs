@@ -1,4 +1,6 @@
-//! Every transition: what each thing that can happen does in each phase.
+//! The table of all transitions: each trigger in each situation.
+
+mod table;
 
 use alloc::format;
 use alloc::string::String;
@@ -8,9 +10,11 @@ use bytes::Buf;
 
 use super::*;
 use crate::config::Config;
-use crate::error::ProtocolErrorKind;
-use crate::handshake::{ClientRequest, Reject};
+use crate::error::SendError;
+use crate::frame::Opcode;
+use crate::handshake::{ClientRequest, Reject, Request, accept_key};
 use crate::input::Input;
+use crate::mask::apply_mask;
 
 /// A phase and, in the handshake, its stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,183 +22,304 @@ enum Situation {
     ReceivingRequest,
     Deciding,
     ReceivingResponse,
+    /// The body of a 403 has four of nine bytes.
     ReceivingRejection,
     Open(Role),
+    /// A server that has accepted late: a ping and half a text are early data.
+    EarlyData,
     CloseSent(Role),
     Draining,
+    /// By a timeout, which is not reported yet.
     Ended(Role),
+    /// By `close` while the body of a 403 was incomplete; nothing is reported yet.
+    EndedWithRejection,
     ReportedClean(Role),
     ReportedFailed(Role),
 }
 
-use Situation::*;
-
-const SITUATIONS: [Situation; 15] = [
-    ReceivingRequest,
-    Deciding,
-    ReceivingResponse,
-    ReceivingRejection,
-    Open(Role::Server),
-    Open(Role::Client),
-    CloseSent(Role::Server),
-    CloseSent(Role::Client),
-    Draining,
-    Ended(Role::Server),
-    Ended(Role::Client),
-    ReportedClean(Role::Server),
-    ReportedClean(Role::Client),
-    ReportedFailed(Role::Server),
-    ReportedFailed(Role::Client),
-];
-
-/// What changes a state, or must not.
+/// A cause of a transition, or of none.
 #[derive(Clone, Copy, Debug)]
 enum Trigger {
+    /// A server receives a request, a client the response to its own.
+    ReceiveHead,
+    Accept,
+    Reject,
+    ReceiveText,
+    ReceivePing,
+    /// With code 1000 and a reason.
+    ReceiveClose,
+    ReceiveReservedOpcode,
+    /// With code 1005.
+    ReceiveInvalidClose,
+    SendText,
+    /// More than the limit on the output, under browser rules.
+    SendTooMuch,
+    SendPing,
+    /// With code 1001 and a reason.
     Close,
-    CloseReceived,
-    InvalidFrame,
-    InvalidClose,
-    NoMemory,
     Eof,
-    OpeningTimeout,
+    HandshakeTimeout,
     KeepAliveTimeout,
     ClosingTimeout,
-    OutputFull,
-    Recycled,
+    Recycle,
 }
 
+use table::TABLE;
+
+use Role::{Client, Server};
+use Situation::*;
 use Trigger::*;
 
-const TRIGGERS: [Trigger; 11] = [
+const TRIGGERS: [Trigger; 17] = [
+    ReceiveHead,
+    Accept,
+    Reject,
+    ReceiveText,
+    ReceivePing,
+    ReceiveClose,
+    ReceiveReservedOpcode,
+    ReceiveInvalidClose,
+    SendText,
+    SendTooMuch,
+    SendPing,
     Close,
-    CloseReceived,
-    InvalidFrame,
-    InvalidClose,
-    NoMemory,
     Eof,
-    OpeningTimeout,
+    HandshakeTimeout,
     KeepAliveTimeout,
     ClosingTimeout,
-    OutputFull,
-    Recycled,
+    Recycle,
 ];
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-/// A frame as the peer of `role` sends it.
-fn frame(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
-    match role {
-        Role::Server => [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat(),
-        Role::Client => [&[0x80 | opcode, payload.len() as u8], payload].concat(),
+#[test]
+fn every_trigger_in_every_situation() {
+    for (situation, outcomes) in TABLE {
+        for trigger in TRIGGERS {
+            let listed = outcomes.iter().find(|(listed, _)| *listed as u8 == trigger as u8);
+            let unchanged = format!("{:?} | |", phase_of(*situation));
+            let expected = listed.map_or(&*unchanged, |(_, outcome)| *outcome);
+            assert_eq!(outcome(*situation, trigger), expected, "{trigger:?} in {situation:?}");
+        }
     }
-}
-
-fn receive(ws: &mut Connection, bytes: &[u8], output: &mut Output) -> Vec<Event<'static>> {
-    let mut bytes = bytes.to_vec();
-    let mut input = Input::new(&mut bytes);
-    core::iter::from_fn(|| ws.receive(&mut input, output).map(Event::into_owned)).collect()
-}
-
-fn reach(situation: Situation, output: &mut Output) -> Connection {
-    let open = |role| Connection::upgraded(role, Negotiated::default(), Config::new(), [7; 32]);
-    let mut ws = match situation {
-        ReceivingRequest | Deciding => Connection::server(Config::new()),
-        ReceivingResponse | ReceivingRejection => {
-            let request = ClientRequest::new("ws://example.com/");
-            Connection::client(&request, Config::new(), [7; 32], output).expect("a valid request")
-        }
-        Open(role) | CloseSent(role) | Ended(role) | ReportedClean(role) | ReportedFailed(role) => open(role),
-        Draining => open(Role::Client),
-    };
-    match situation {
-        ReceivingRequest | ReceivingResponse | Open(_) => {}
-        Deciding => assert!(matches!(receive(&mut ws, REQUEST, output)[..], [Event::Request(_)])),
-        ReceivingRejection => {
-            let head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\npart";
-            assert_eq!(receive(&mut ws, head, output), []);
-        }
-        CloseSent(_) => ws.close(CloseCode::NORMAL_CLOSURE, "", output),
-        Draining => {
-            receive(&mut ws, &frame(Role::Client, 8, b""), output);
-        }
-        Ended(_) => ws.time_out(Timeout::KeepAlive, output),
-        ReportedClean(role) => {
-            receive(&mut ws, &frame(role, 8, b"\x03\xe8bye"), output);
-            while ws.receive_eof().is_some() {}
-        }
-        ReportedFailed(_) => while ws.receive_eof().is_some() {},
-    }
-    output.advance(output.remaining());
-    assert_eq!(ws.phase, phase_of(situation), "{situation:?}");
-    ws
 }
 
 fn phase_of(situation: Situation) -> Phase {
     match situation {
         ReceivingRequest | Deciding | ReceivingResponse | ReceivingRejection => Phase::Handshake,
-        Open(_) => Phase::Open,
+        Open(_) | EarlyData => Phase::Open,
         CloseSent(_) => Phase::CloseSent,
         Draining => Phase::Draining,
-        Ended(_) => Phase::Ended,
+        Ended(_) | EndedWithRejection => Phase::Ended,
         ReportedClean(_) | ReportedFailed(_) => Phase::Reported,
     }
 }
 
-/// Applies the trigger. Returns the events of the same call.
-fn apply(trigger: Trigger, ws: &mut Connection, output: &mut Output) -> Vec<Event<'static>> {
-    let role = ws.role;
+/// The phase after the call, the output, and the events, in the words of the table.
+fn outcome(situation: Situation, trigger: Trigger) -> String {
+    let mut start = reach(situation);
+    let mut names = apply(trigger, &mut start);
+    let Start { mut ws, mut output, .. } = start;
+    let phase = ws.phase;
+    // Early data is left, or half a message is in progress.
+    assert_eq!(ws.fast_path, phase == Phase::Open && situation != EarlyData, "{trigger:?} in {situation:?}");
+    assert_eq!(ws.state(), state_in(phase));
+    if ws.is_closed() {
+        names.extend(core::iter::from_fn(|| ws.receive_eof().as_ref().map(name)));
+        assert_eq!((ws.phase, ws.state()), (Phase::Reported, State::Closed));
+    }
+    let was_clean = names.last().is_some_and(|name| name.starts_with("Close"));
+    let is_clean = was_clean && !names.iter().any(|name| name == "Closing" || name == "ClosedWhileConnecting");
+    let known = matches!(situation, Draining | ReportedClean(_));
+    assert_eq!(ws.received_close().is_some(), is_clean || known, "{trigger:?} in {situation:?}");
+    let frames = written(ws.role, &mut output).join(", ");
+    let text = format!("{phase:?} | {frames} | {}", names.join(", "));
+    String::from(text.replace("|  |", "| |").trim_end())
+}
+
+fn state_in(phase: Phase) -> State {
+    match phase {
+        Phase::Handshake => State::Connecting,
+        Phase::Open => State::Open,
+        Phase::CloseSent | Phase::Draining | Phase::Ended => State::Closing,
+        Phase::Reported => State::Closed,
+    }
+}
+
+/// A connection in its situation.
+struct Start {
+    ws: Connection,
+    output: Output,
+    /// In [`Deciding`], the connection's own request; otherwise that of another connection.
+    request: Request,
+    /// The head that the connection waits for in its handshake.
+    head: Vec<u8>,
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const REJECTION: &[u8] = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\npart";
+
+/// Rules and limits that every trigger can meet.
+fn config() -> Config {
+    Config::new().browser_rules(true).max_output(200)
+}
+
+/// A server that waits for the answer to this request.
+fn deciding() -> (Connection, Request) {
+    let mut ws = Connection::server(config());
+    let mut head = REQUEST.to_vec();
+    match ws.receive(&mut Input::new(&mut head), &mut Output::new()) {
+        Some(Event::Request(request)) => (ws, request),
+        event => panic!("{event:?}"),
+    }
+}
+
+/// A client that waits for this response.
+fn connecting() -> (Connection, Vec<u8>) {
+    let mut output = Output::new();
+    let request = ClientRequest::new("ws://example.com/");
+    let ws = Connection::client(&request, config(), [7; 32], &mut output).expect("a valid request");
+    let head = String::from_utf8(output.copy_to_bytes(output.remaining()).to_vec()).expect("a request is text");
+    let (_, rest) = head.split_once("Sec-WebSocket-Key: ").expect("a key");
+    let accept = accept_key(&rest.as_bytes()[..24]);
+    let accept = core::str::from_utf8(&accept).expect("base64");
+    let head =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    (ws, format!("{head}{accept}\r\n\r\n").into_bytes())
+}
+
+fn reach(situation: Situation) -> Start {
+    let open = |role| Connection::upgraded(role, Negotiated::default(), config(), [7; 32]);
+    let (own, request) = deciding();
+    let mut start = Start { ws: open(Server), output: Output::new(), request: deciding().1, head: REQUEST.to_vec() };
+    match situation {
+        ReceivingRequest => start.ws = Connection::server(config()),
+        Deciding => (start.ws, start.request) = (own, request),
+        ReceivingResponse => (start.ws, start.head) = connecting(),
+        ReceivingRejection | EndedWithRejection => {
+            (start.ws, start.head) = connecting();
+            assert!(start.receive(REJECTION).is_empty());
+        }
+        Open(role) => start.ws = open(role),
+        EarlyData => {
+            start.ws = own;
+            let early = [frame(Server, 0x89, b"early"), frame(Server, 0x01, b"half")].concat();
+            assert!(start.receive(&early).is_empty());
+            start.ws.accept(request, &mut start.output);
+        }
+        CloseSent(role) => {
+            start.ws = open(role);
+            start.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut start.output);
+        }
+        Draining => {
+            start.ws = open(Client);
+            start.receive(&frame(Client, 0x88, b""));
+        }
+        Ended(role) => {
+            start.ws = open(role);
+            start.ws.time_out(Timeout::KeepAlive, &mut start.output);
+        }
+        ReportedClean(role) => {
+            start.ws = open(role);
+            start.receive(&frame(role, 0x88, b"\x03\xe8bye"));
+            while start.ws.receive_eof().is_some() {}
+        }
+        ReportedFailed(role) => {
+            start.ws = open(role);
+            while start.ws.receive_eof().is_some() {}
+        }
+    }
+    if situation == EndedWithRejection {
+        start.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut start.output);
+    }
+    start.output = Output::new();
+    assert_eq!(start.ws.phase, phase_of(situation), "{situation:?}");
+    start
+}
+
+impl Start {
+    /// The names of the events.
+    fn receive(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut bytes = bytes.to_vec();
+        let mut input = Input::new(&mut bytes);
+        core::iter::from_fn(|| self.ws.receive(&mut input, &mut self.output).as_ref().map(name)).collect()
+    }
+}
+
+/// Applies the trigger. Returns the names of the events, or of the error, of the same call.
+fn apply(trigger: Trigger, start: &mut Start) -> Vec<String> {
+    let role = start.ws.role;
     match trigger {
+        ReceiveHead => return start.receive(&start.head.clone()),
+        ReceiveText => return start.receive(&frame(role, 0x81, b"four")),
+        ReceivePing => return start.receive(&frame(role, 0x89, b"four")),
+        ReceiveClose => return start.receive(&frame(role, 0x88, b"\x03\xe8bye")),
+        ReceiveReservedOpcode => return start.receive(&frame(role, 0x83, b"")),
+        ReceiveInvalidClose => return start.receive(&frame(role, 0x88, b"\x03\xed")),
+        Eof => return core::iter::from_fn(|| start.ws.receive_eof().as_ref().map(name)).collect(),
+        _ => {}
+    }
+    let Start { ws, output, request, .. } = start;
+    let own = core::mem::replace(request, deciding().1);
+    match trigger {
+        Accept => ws.accept(own, output),
+        Reject => ws.reject(own, &Reject::forbidden(), output),
+        SendText => return error_name(ws.send_text("text", output)),
+        SendTooMuch => return error_name(ws.send_binary(&[0; 300], output)),
+        SendPing => return error_name(ws.ping(b"ping", output)),
         Close => ws.close(CloseCode::GOING_AWAY, "bye", output),
-        CloseReceived => return receive(ws, &frame(role, 8, b"\x03\xe8bye"), output),
-        InvalidFrame => return receive(ws, &frame(role, 3, b""), output),
-        InvalidClose => return receive(ws, &frame(role, 8, b"\x03\xed"), output),
-        NoMemory if ws.receives_frames() => return [ws.on_error(Fault::OutOfMemory, output)].into(),
-        NoMemory => {}
-        Eof => return core::iter::from_fn(|| ws.receive_eof()).collect(),
-        OpeningTimeout => ws.time_out(Timeout::Handshake, output),
+        HandshakeTimeout => ws.time_out(Timeout::Handshake, output),
         KeepAliveTimeout => ws.time_out(Timeout::KeepAlive, output),
         ClosingTimeout => ws.time_out(Timeout::Closing, output),
-        OutputFull if ws.phase == Phase::Open => ws.on_output_full(),
-        OutputFull => {}
-        Recycled => ws.recycle(alloc::vec![0; 10]),
+        _ => ws.recycle(alloc::vec![0; 10]),
     }
     Vec::new()
 }
 
-/// The code of the Close, or the HTTP status, in the output.
-fn sent(role: Role, output: &mut Output) -> String {
-    let mut bytes = output.copy_to_bytes(output.remaining()).to_vec();
-    if bytes.is_empty() {
-        return "-".into();
+fn error_name(sent: Result<(), SendError>) -> Vec<String> {
+    sent.err().map(|error| format!("{error:?}")).into_iter().collect()
+}
+
+/// A frame as the peer of `role` sends it.
+fn frame(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    match role {
+        Server => [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat(),
+        Client => [&[first, payload.len() as u8], payload].concat(),
     }
+}
+
+/// The response or the frames in the output.
+fn written(role: Role, output: &mut Output) -> Vec<String> {
+    let bytes = output.copy_to_bytes(output.remaining());
     if bytes.starts_with(b"HTTP/1.1 ") {
-        return String::from_utf8_lossy(&bytes[9..12]).into_owned();
+        return [String::from_utf8_lossy(&bytes[9..12]).into_owned()].into();
     }
-    assert_eq!(bytes[0], 0x88, "one Close and nothing else");
-    let start = if role == Role::Client {
-        let key = [bytes[2], bytes[3], bytes[4], bytes[5]];
-        crate::mask::apply_mask(key, &mut bytes[6..]);
-        6
-    } else {
-        2
-    };
-    let len = usize::from(bytes[1] & 0x7f);
-    assert_eq!(bytes.len(), start + len, "one Close and nothing else");
-    match bytes[start..] {
-        [] => "Close".into(),
-        [high, low, ..] => format!("Close {}", u16::from_be_bytes([high, low])),
-        [_] => panic!("a payload of one byte"),
+    let (mut rest, mut names) = (&bytes[..], Vec::new());
+    while let Some((header, len)) = FrameHeader::decode(rest).expect("a valid header") {
+        assert_eq!(header.mask.is_some(), role == Client);
+        let end = len + header.payload_len as usize;
+        let mut payload = rest[len..end].to_vec();
+        apply_mask(header.mask.unwrap_or_default(), &mut payload);
+        names.push(match (header.opcode, &payload[..]) {
+            (Opcode::Close, [high, low, ..]) => format!("Close {}", u16::from_be_bytes([*high, *low])),
+            (opcode, _) => format!("{opcode:?}"),
+        });
+        rest = &rest[end..];
     }
+    assert!(rest.is_empty());
+    names
 }
 
 fn name(event: &Event<'_>) -> String {
     match event {
         Event::Request(_) => "Request".into(),
+        Event::Open(_) => "Open".into(),
         Event::Rejected(response) => format!("Rejected {} ({})", response.status(), response.body().len()),
-        Event::CloseReceived { status, .. } => format!("CloseReceived {}", status.code()),
+        Event::Text(_) => "Text".into(),
+        Event::Ping(_) => "Ping".into(),
+        Event::CloseReceived { status, reason } => format!("CloseReceived {} {reason}", status.code()),
         Event::Closed(closed) => match closed.error() {
-            None => format!("Closed {}", closed.code()),
+            None => String::from(format!("Closed {} {}", closed.code(), closed.reason()).trim_end()),
             Some(ConnectionError::Protocol(error)) => format!("{:?}", error.kind()),
             Some(ConnectionError::Handshake(error)) => format!("{:?}", error.kind()),
             Some(error) => format!("{error:?}"),
@@ -203,148 +328,13 @@ fn name(event: &Event<'_>) -> String {
     }
 }
 
-/// The phase afterwards, the Close or response, and all events up to the last one.
-fn outcome(situation: Situation, trigger: Trigger) -> (Phase, String, Vec<String>) {
-    let mut output = Output::new();
-    let mut ws = reach(situation, &mut output);
-    let mut events = apply(trigger, &mut ws, &mut output);
-    let (phase, is_over) = (ws.phase, ws.is_closed());
-    if is_over {
-        events.extend(core::iter::from_fn(|| ws.receive_eof()));
-        assert_eq!((ws.phase, ws.state()), (Phase::Reported, State::Closed));
-    }
-    assert_eq!(ws.fast_path, matches!(ws.phase, Phase::Open | Phase::CloseSent), "{situation:?}, {trigger:?}");
-    (phase, sent(ws.role, &mut output), events.iter().map(name).collect())
-}
-
-/// The expected outcome, in the order of `state.rs`.
-fn expected(situation: Situation, trigger: Trigger) -> (Phase, String, Vec<String>) {
-    let unchanged = (phase_of(situation), "-", &[][..]);
-    let (phase, sent, events) = match (situation, trigger) {
-        // A buffer is memory, not a transition.
-        (_, Recycled) => unchanged,
-
-        // The handshake.
-        (ReceivingRequest, Close) => (Phase::Ended, "-", &["ClosedWhileConnecting"][..]),
-        (ReceivingRequest, CloseReceived | InvalidFrame | InvalidClose) => {
-            (Phase::Reported, "400", &["MalformedHttp"][..])
-        }
-        (ReceivingRequest, Eof) => (Phase::Reported, "-", &["MissingRequest"][..]),
-        (ReceivingRequest, OpeningTimeout) => (Phase::Ended, "408", &["Timeout(Handshake)"][..]),
-        (Deciding, Close) => (Phase::Ended, "-", &["ClosedWhileConnecting"][..]),
-        (Deciding, CloseReceived | InvalidFrame | InvalidClose) => unchanged,
-        (Deciding, Eof) => (Phase::Reported, "-", &["TransportLost"][..]),
-        (Deciding, OpeningTimeout) => (Phase::Ended, "503", &["Timeout(Handshake)"][..]),
-        (ReceivingResponse, Close) => (Phase::Ended, "-", &["ClosedWhileConnecting"][..]),
-        (ReceivingResponse, CloseReceived | InvalidFrame | InvalidClose) => {
-            (Phase::Reported, "-", &["MalformedHttp"][..])
-        }
-        (ReceivingResponse, Eof) => (Phase::Reported, "-", &["IncompleteHead"][..]),
-        (ReceivingResponse, OpeningTimeout) => (Phase::Ended, "-", &["Timeout(Handshake)"][..]),
-        // The body of the rejection is complete with five bytes more.
-        (ReceivingRejection, CloseReceived) => (Phase::Reported, "-", &["Rejected 403 (9)", "Rejected(403)"][..]),
-        (ReceivingRejection, InvalidFrame | InvalidClose) => unchanged,
-        (ReceivingRejection, Close | OpeningTimeout) => (Phase::Ended, "-", &["Rejected 403 (4)", "Rejected(403)"][..]),
-        (ReceivingRejection, Eof) => (Phase::Reported, "-", &["Rejected 403 (4)", "Rejected(403)"][..]),
-        (
-            ReceivingRequest | Deciding | ReceivingResponse | ReceivingRejection,
-            KeepAliveTimeout | ClosingTimeout | NoMemory | OutputFull,
-        ) => unchanged,
-
-        // Open.
-        (Open(_), Close) => (Phase::CloseSent, "Close 1001", &[][..]),
-        (Open(Role::Server), CloseReceived) => (Phase::Reported, "Close 1000", &["Closed 1000"][..]),
-        (Open(Role::Client), CloseReceived) => (Phase::Draining, "Close 1000", &["CloseReceived 1000"][..]),
-        (Open(_), InvalidFrame) => (Phase::Reported, "Close 1002", &["ReservedOpcode(3)"][..]),
-        (Open(_), InvalidClose) => (Phase::Reported, "Close 1002", &["InvalidCloseCode(1005)"][..]),
-        (Open(_), NoMemory) => (Phase::Reported, "Close 1011", &["OutOfMemory"][..]),
-        (Open(_), Eof) => (Phase::Reported, "-", &["TransportLost"][..]),
-        (Open(_), KeepAliveTimeout) => (Phase::Ended, "Close 3008", &["Timeout(KeepAlive)"][..]),
-        (Open(_), OutputFull) => (Phase::Ended, "-", &["Full"][..]),
-        (Open(_), OpeningTimeout | ClosingTimeout) => unchanged,
-
-        // This side's Close is sent once.
-        (CloseSent(Role::Server), CloseReceived) => (Phase::Reported, "-", &["Closed 1000"][..]),
-        (CloseSent(Role::Client), CloseReceived) => (Phase::Draining, "-", &["CloseReceived 1000"][..]),
-        (CloseSent(_), InvalidFrame) => (Phase::Reported, "-", &["ReservedOpcode(3)"][..]),
-        (CloseSent(_), InvalidClose) => (Phase::Reported, "-", &["InvalidCloseCode(1005)"][..]),
-        (CloseSent(_), NoMemory) => (Phase::Reported, "-", &["OutOfMemory"][..]),
-        (CloseSent(_), Eof) => (Phase::Reported, "-", &["TransportLost"][..]),
-        (CloseSent(_), KeepAliveTimeout) => (Phase::Ended, "-", &["Timeout(KeepAlive)"][..]),
-        (CloseSent(_), ClosingTimeout) => (Phase::Ended, "-", &["Timeout(Closing)"][..]),
-        (CloseSent(_), Close | OpeningTimeout | OutputFull) => unchanged,
-
-        // A client waits for the server to close the transport.
-        (Draining, Eof) => (Phase::Reported, "-", &["Closed 1005"][..]),
-        (Draining, KeepAliveTimeout | ClosingTimeout) => (Phase::Ended, "-", &["Closed 1005"][..]),
-        (Draining, Close | CloseReceived | InvalidFrame | InvalidClose | NoMemory | OpeningTimeout | OutputFull) => {
-            unchanged
-        }
-
-        // Over: nothing changes what is reported.
-        (Ended(_), CloseReceived | InvalidFrame | InvalidClose | Eof) => {
-            (Phase::Reported, "-", &["Timeout(KeepAlive)"][..])
-        }
-        (Ended(_), Close | NoMemory | OpeningTimeout | KeepAliveTimeout | ClosingTimeout | OutputFull) => {
-            (Phase::Ended, "-", &["Timeout(KeepAlive)"][..])
-        }
-        (ReportedClean(_) | ReportedFailed(_), _) => unchanged,
-    };
-    // The last event of one that is over already is reported after the call.
-    let events = match (situation, trigger) {
-        (Ended(_), Recycled) => &["Timeout(KeepAlive)"][..],
-        _ => events,
-    };
-    (phase, sent.into(), events.iter().map(|name| (*name).into()).collect())
-}
-
+/// Without memory, the peer is told if there is room for that, and the event needs no memory.
 #[test]
-fn every_trigger_in_every_phase() {
-    for situation in SITUATIONS {
-        for trigger in TRIGGERS {
-            assert_eq!(outcome(situation, trigger), expected(situation, trigger), "{trigger:?} in {situation:?}");
-        }
-    }
-}
-
-/// An answer to the request opens or ends the connection, once, and only while the request waits.
-#[test]
-fn the_request_is_answered_once() {
-    let mut output = Output::new();
-    for accepts in [true, false] {
-        let mut ws = reach(ReceivingRequest, &mut output);
-        let events = receive(&mut ws, REQUEST, &mut output);
-        let Ok([Event::Request(request)]) = <[_; 1]>::try_from(events) else { panic!("no request") };
-        let mut other = reach(Deciding, &mut output);
-        let answer = |ws: &mut Connection, request, output: &mut Output| {
-            if accepts {
-                ws.accept(request, output);
-            } else {
-                ws.reject(request, &Reject::forbidden(), output);
-            }
-        };
-        let equal = receive(&mut reach(ReceivingRequest, &mut output), REQUEST, &mut output);
-        let Ok([Event::Request(equal)]) = <[_; 1]>::try_from(equal) else { panic!("no request") };
-        answer(&mut other, equal, &mut output);
-        assert_eq!((other.phase, output.len()), (Phase::Handshake, 0), "a request of another connection");
-        answer(&mut ws, request, &mut output);
-        let phase = if accepts { Phase::Open } else { Phase::Ended };
-        assert_eq!((ws.phase, sent(Role::Server, &mut output)), (phase, if accepts { "101" } else { "403" }.into()));
-    }
-}
-
-/// A fault's kind is what the peer is told by.
-#[test]
-fn every_fault_has_its_close_code() {
-    for (kind, code) in [
-        (ProtocolErrorKind::InvalidUtf8, "Close 1007"),
-        (ProtocolErrorKind::MessageTooBig, "Close 1009"),
-        (ProtocolErrorKind::TooManyFragments, "Close 1008"),
-        (ProtocolErrorKind::ReservedBits, "Close 1002"),
-    ] {
-        let mut output = Output::new();
-        let mut ws = reach(Open(Role::Server), &mut output);
-        let event = ws.on_error(ProtocolError { kind, offset: 0 }.into(), &mut output);
-        assert_eq!((name(&event), sent(Role::Server, &mut output)), (format!("{kind:?}"), code.into()));
+fn a_connection_without_memory_fails() {
+    for (situation, frames) in [(Open(Server), "Close 1011"), (Open(Client), "Close 1011"), (CloseSent(Server), "")] {
+        let Start { mut ws, mut output, .. } = reach(situation);
+        let event = ws.on_error(Fault::OutOfMemory, &mut output);
+        assert_eq!((&*name(&event), ws.phase, ws.receive_eof()), ("OutOfMemory", Phase::Reported, None));
+        assert_eq!(written(ws.role, &mut output).join(", "), frames);
     }
 }
