@@ -19,8 +19,8 @@ use chacha20::rand_core::{Rng, SeedableRng};
 /// use core::time::Duration;
 /// use websocket_proto::Backoff;
 ///
-/// // A seed is 32 bytes from the operating system's random source. With the same seed, all clients would reconnect at the
-/// // same time.
+/// // A seed is 32 bytes from the operating system's random source. With the same seed, all clients would reconnect
+/// // at the same time.
 /// let mut backoff = Backoff::new([7; 32])
 ///     .base(Duration::from_secs(2))
 ///     .cap(Duration::from_secs(300))

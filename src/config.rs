@@ -226,7 +226,8 @@ impl Config {
     /// ```
     /// use websocket_proto::Config;
     ///
-    /// const SMALL: Config = Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pong_bytes(1 << 10);
+    /// const SMALL: Config =
+    ///     Config::new().max_message_size(64 << 10).max_head_size(4 << 10).max_pending_pong_bytes(1 << 10);
     /// // 10,000 connections, each under attack, in less than 1.1 GB.
     /// const { assert!(10_000 * SMALL.max_memory() < 1_100_000_000) };
     /// ```

@@ -12,8 +12,8 @@ pub(crate) fn extend_up_to(limit: usize, buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.extend_from_slice(bytes);
 }
 
-/// The bytes to reserve in a full buffer of `len` bytes for `arrived` bytes: enough, and up to twice the sum, but no more
-/// than the `announced` bytes after them need.
+/// The bytes to reserve in a full buffer of `len` bytes for `arrived` bytes: enough, and up to twice the sum, but no
+/// more than the `announced` bytes after them need.
 ///
 /// While a buffer grows, the old one and the new one exist together. So the last growth, to all announced bytes, starts
 /// from no more than half of them.

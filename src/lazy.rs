@@ -7,8 +7,7 @@ use crate::error::OutOfMemory;
 
 /// A place for a `T`, which is allocated when it is first needed.
 ///
-/// A connection keeps the rare state of its receiver and of its sender in one allocation, and lends each its place. An
-/// idle server connection has no such allocation.
+/// A connection keeps the rare state of its receiver and of its sender in one allocation, and lends each its place.
 pub(crate) trait Lazy<T> {
     /// The state, if it is allocated.
     fn get(&self) -> Option<&T>;

@@ -36,7 +36,7 @@ impl Connection {
     pub fn reject(&mut self, request: Request, reject: &Reject, output: &mut Output) {
         if self.deciding(&request).is_some() {
             request.reject(reject).write_http1(output);
-            self.on_request_rejected(reject.status());
+            self.on_rejected_by_caller(reject.status());
         }
     }
 

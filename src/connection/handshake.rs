@@ -145,8 +145,8 @@ impl Handshake {
         }
     }
 
-    /// RFC 6455 §4.1: clients wait for the response before they send data. Data that a client sends earlier is buffered,
-    /// within a limit, until the request is answered.
+    /// RFC 6455 §4.1: clients wait for the response before they send data. Data that a client sends earlier is
+    /// buffered, within a limit, until the request is answered.
     fn buffer_early_data(&mut self, input: &mut Input<'_>) -> Option<Progress> {
         let limit = self.limit();
         let room = limit.saturating_sub(self.buffer.len());

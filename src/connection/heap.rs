@@ -1,4 +1,5 @@
-//! [`Heap`]: the state that an idle server connection does not have, in one allocation.
+//! [`Heap`]: the rare state of a connection, in one allocation. An idle server without a subprotocol, a recycled buffer
+//! or a compressor of its own has none.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,15 +17,16 @@ use crate::sender::SenderState;
 pub(super) struct Heap {
     pub(super) receiver: ReceiverState,
     pub(super) sender: SenderState,
-    pub(super) phase: PhaseState,
+    pub(super) pending: Pending,
     pub(super) subprotocol: Option<Box<str>>,
     /// Message bytes that browser rules accepted and did not send.
     pub(super) unsent: u64,
 }
 
-/// The state that belongs to the phase. One at a time, so that the heap stays small.
+/// The state that waits for the next phase or event: `Handshake` in the phase of that name, `EarlyData` or `None` while
+/// frames are received, `Rejected` or `Closed` after that. One at a time, so that the heap stays small.
 #[derive(Debug, Default)]
-pub(super) enum PhaseState {
+pub(super) enum Pending {
     #[default]
     None,
     /// Until the connection is open, or has failed to open.
@@ -47,11 +49,11 @@ pub(super) struct EarlyData {
 
 impl Heap {
     fn is_empty(&self) -> bool {
-        let Self { receiver, sender, phase, subprotocol, unsent } = self;
+        let Self { receiver, sender, pending, subprotocol, unsent } = self;
         // The likeliest first.
         sender.is_empty()
             && receiver.is_empty()
-            && matches!(phase, PhaseState::None)
+            && matches!(pending, Pending::None)
             && subprotocol.is_none()
             && *unsent == 0
     }
@@ -62,42 +64,42 @@ impl Heap {
         self.sender.free_memory();
     }
 
-    /// Frees everything that a closed connection no longer needs. `phase` is kept.
-    pub(super) fn release(&mut self, phase: PhaseState) {
+    /// Frees everything that a closed connection no longer needs. `pending` stays.
+    pub(super) fn release(&mut self, pending: Pending) {
         // The WebSocket API's `protocol` does not change after the handshake, nor does `bufferedAmount` fall.
         let Self { subprotocol, unsent, .. } = core::mem::take(self);
-        *self = Self { phase, subprotocol, unsent, ..Self::default() };
+        *self = Self { pending, subprotocol, unsent, ..Self::default() };
     }
 
     pub(super) fn handshake(&self) -> Option<&Handshake> {
-        if let PhaseState::Handshake(handshake) = &self.phase { Some(handshake) } else { None }
+        if let Pending::Handshake(handshake) = &self.pending { Some(handshake) } else { None }
     }
 
     pub(super) fn handshake_mut(&mut self) -> Option<&mut Handshake> {
-        if let PhaseState::Handshake(handshake) = &mut self.phase { Some(handshake) } else { None }
+        if let Pending::Handshake(handshake) = &mut self.pending { Some(handshake) } else { None }
     }
 
     /// The handshake, which is over.
     pub(super) fn take_handshake(&mut self) -> Option<Box<Handshake>> {
-        match core::mem::take(&mut self.phase) {
-            PhaseState::Handshake(handshake) => Some(handshake),
+        match core::mem::take(&mut self.pending) {
+            Pending::Handshake(handshake) => Some(handshake),
             other => {
-                self.phase = other;
+                self.pending = other;
                 None
             }
         }
     }
 
     pub(super) fn has_early_data(&self) -> bool {
-        matches!(self.phase, PhaseState::EarlyData(_))
+        matches!(self.pending, Pending::EarlyData(_))
     }
 
     /// The early data, to be put back if some is left.
     pub(super) fn take_early_data(&mut self) -> Option<Box<EarlyData>> {
-        match core::mem::take(&mut self.phase) {
-            PhaseState::EarlyData(early_data) => Some(early_data),
+        match core::mem::take(&mut self.pending) {
+            Pending::EarlyData(early_data) => Some(early_data),
             other => {
-                self.phase = other;
+                self.pending = other;
                 None
             }
         }
@@ -105,7 +107,7 @@ impl Heap {
 
     /// The end, if it is known.
     pub(super) fn closed(&self) -> Option<&Closed> {
-        if let PhaseState::Closed(closed) = &self.phase { Some(closed) } else { None }
+        if let Pending::Closed(closed) = &self.pending { Some(closed) } else { None }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::role::Role;
 use crate::sender::{Sender, SenderState};
 
 use handshake::Handshake;
-use heap::{Heap, PhaseState};
+use heap::{Heap, Pending};
 use state::Phase;
 
 pub use state::State;
@@ -37,33 +37,34 @@ pub use state::State;
 /// A WebSocket connection, from the first byte of HTTP to the last Close frame, as server or as client.
 ///
 /// # The contract
-/// 1. Give the bytes you read to [`receive`](Self::receive) until it returns `None`: then every byte is consumed. At the
-///    end of the stream, do the same with [`receive_eof`](Self::receive_eof).
+/// 1. Give the bytes you read to [`receive`](Self::receive) until it returns `None`: then every byte is consumed. At
+///    the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
 /// 2. After any call, write the [`Output`] to the transport. Everything for the peer (101, pong, Close) is there.
 /// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. When the connection
 ///    [is closed](Self::is_closed) and the output is written, end the transport in order: shut its sending side down, read
 ///    and drop until the peer ends or a grace period is over, close. (TCP resets a connection that is closed with unread
 ///    input, which can destroy the last Close on its way.) A read error is an end of the stream like any other.
 ///
-/// Nothing else drives it: a connection has no socket, clock, thread or random source. The same calls with the same bytes,
-/// however they are split, give the same events and the same output.
+/// Nothing else drives it: a connection has no socket, clock, thread or random source. The same calls with the same
+/// bytes, however they are split, give the same events and the same output.
 ///
 /// # Faults
 /// A peer's fault is the last event, not an `Err`. Everything before the fault is delivered, the Close frame or HTTP
-/// response that tells the peer is in the output, and everything after it is ignored. `Err` is for errors of the caller.
-/// No input makes a connection panic.
+/// response that tells the peer is in the output, and everything after it is ignored. `Err` is for errors of the
+/// caller. No input makes a connection panic.
 ///
 /// # Closing
 /// A server is closed as soon as Close frames have gone both ways (RFC 6455 §7.1.1: the server closes the transport
-/// first). A client then waits for the server to do so: [`receive_eof`](Self::receive_eof) closes it, which a caller may
-/// also call when it has waited long enough. Until then, [`Event::CloseReceived`](crate::Event::CloseReceived) reports the
-/// server's Close; [`received_close`](Self::received_close) returns the peer's Close in both roles. Dropping a connection
-/// sends nothing: the peer sees an abnormal end.
+/// first). A client then waits for the server to do so: [`receive_eof`](Self::receive_eof) closes it, which a caller
+/// may also call when it has waited long enough. Until then, [`Event::CloseReceived`](crate::Event::CloseReceived)
+/// reports the server's Close; [`received_close`](Self::received_close) returns the peer's Close in both roles.
+/// Dropping a connection sends nothing: the peer sees an abnormal end.
 ///
 /// # Memory
-/// A server's connection that is open and between messages has no heap memory, except for the name of a subprotocol; a
-/// client's has the state of its mask keys. A message that is split over several reads is reassembled in memory that grows
-/// with the bytes received.
+/// A server's connection that is open and between messages has no heap memory, except for the name of a subprotocol, a
+/// [recycled](Self::recycle) buffer, and its own compressor and decompressor (`Deflate`); a client's also has the state
+/// of its mask keys. A message that is split over several reads is reassembled in memory that grows with the bytes
+/// received.
 ///
 /// # Examples
 /// A server and a client, wired to each other in memory:
@@ -102,7 +103,8 @@ pub use state::State;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    /// Whether the next byte starts a frame, and no message is in progress. Only then may `receive` take the fast path.
+    /// Whether the next byte of input is the first of a message that may be delivered whole. Only then may `receive`
+    /// take the fast path.
     fast_path: bool,
     role: Role,
     phase: Phase,
@@ -119,15 +121,15 @@ impl Connection {
     #[must_use]
     pub fn server(config: Config) -> Self {
         let mut server = Self::new(Role::Server, &config, None);
-        server.heap().phase = PhaseState::Handshake(Box::new(Handshake::server(config)));
+        server.heap().pending = Pending::Handshake(Box::new(Handshake::server(config)));
         server
     }
 
     /// A client. Writes the HTTP/1.1 request of the opening handshake.
     ///
-    /// The seed is the only randomness: a CSPRNG expands it to the handshake's nonce and the mask key of every frame. Use 32
-    /// new bytes from the operating system's random source for every connection (RFC 6455 §5.3, §10.3). With a fixed seed
-    /// every byte is reproducible, for tests.
+    /// The seed is the only randomness: a CSPRNG expands it to the handshake's nonce and the mask key of every frame.
+    /// Use 32 new bytes from the operating system's random source for every connection (RFC 6455 §5.3, §10.3). With a
+    /// fixed seed every byte is reproducible, for tests.
     ///
     /// # Errors
     /// If the request cannot be sent. Nothing is written then.
@@ -141,7 +143,7 @@ impl Connection {
         let handshake = request.upgrade(&config, keys.nonce())?;
         handshake.write_http1(output);
         let mut client = Self::new(Role::Client, &config, Some(keys));
-        client.heap().phase = PhaseState::Handshake(Box::new(Handshake::client(config, handshake.into_offer())));
+        client.heap().pending = Pending::Handshake(Box::new(Handshake::client(config, handshake.into_offer())));
         Ok(client)
     }
 
@@ -149,14 +151,14 @@ impl Connection {
     /// [`handshake`](crate::handshake) module has the rules for that; over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220) the
     /// connection is one stream.
     ///
-    /// Messages can be sent at once. [`Event::Open`](crate::Event::Open) is not reported, offsets count from the first byte
-    /// of the first frame, and all limits of the config hold. The seed is for a client, as in [`client`](Self::client); a
-    /// server ignores it.
+    /// Messages can be sent at once. [`Event::Open`](crate::Event::Open) is not reported, offsets count from the first
+    /// byte of the first frame, and all limits of the config hold. The seed is for a client, as in
+    /// [`client`](Self::client); a server ignores it.
     ///
-    /// Call [`receive_eof`](Self::receive_eof) at the end of the stream, whether it is orderly (`END_STREAM`, a QUIC stream's
-    /// FIN) or not (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output is written, end
-    /// the stream's sending side, then read and drop until the peer ends its side or a grace period is over. After that it
-    /// may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
+    /// Call [`receive_eof`](Self::receive_eof) at the end of the stream, whether it is orderly (`END_STREAM`, a QUIC
+    /// stream's FIN) or not (`RST_STREAM`, a reset). When the connection [is closed](Self::is_closed) and the output is
+    /// written, end the stream's sending side, then read and drop until the peer ends its side or a grace period is
+    /// over. After that it may be reset, with `CANCEL` or `H3_REQUEST_CANCELLED`.
     ///
     /// # Examples
     /// The bytes that the HTTP code read after the head are the first input:
@@ -217,9 +219,9 @@ impl Connection {
         Counters { received: self.receiver.traffic(), sent: self.sender.traffic() }
     }
 
-    /// The WebSocket API's `bufferedAmount`: bytes of sent messages, without headers and before compression, that wait in
-    /// `output`, which must be this connection's alone. Counted only with [`Config::browser_rules`]; otherwise 0: use
-    /// [`Output::len`].
+    /// The WebSocket API's `bufferedAmount`: bytes of sent messages, without headers and before compression, that wait
+    /// in `output`, which must be this connection's alone. Counted only with [`Config::browser_rules`]; otherwise 0:
+    /// use [`Output::len`].
     ///
     /// As in a browser, it grows with every message that is "sent" after the connection began to close, and these bytes
     /// are never subtracted.
@@ -229,8 +231,8 @@ impl Connection {
         output.buffered_amount().saturating_add(unsent)
     }
 
-    /// The status and the reason (at most 123 bytes) of the peer's Close frame; `None` until it was received. The status
-    /// is a code or [`NoStatus`](CloseStatus::NoStatus).
+    /// The status and the reason (at most 123 bytes) of the peer's Close frame; `None` until it was received. The
+    /// status is a code or [`NoStatus`](CloseStatus::NoStatus).
     ///
     /// In both roles it is known from the moment when the frame is received, and still after
     /// [`Event::Closed`](crate::Event::Closed) was reported: a connection that ended by the peer's Close keeps some 240

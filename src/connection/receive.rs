@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::handshake::Progress;
-use super::heap::PhaseState;
+use super::heap::Pending;
 use super::state::Phase;
 use crate::error::Fault;
 use crate::event::Event;
@@ -155,7 +155,7 @@ impl Connection {
                 self.on_opened(negotiated);
                 return Some(Event::Open(response));
             }
-            Progress::Rejected(rejection) => self.on_rejected(rejection),
+            Progress::Rejected(rejection) => self.on_rejected_by_server(rejection),
             Progress::Invalid(error) => self.on_handshake_error(error, output),
         }
         self.report_end()
@@ -169,7 +169,7 @@ impl Connection {
         let remaining = input.len();
         if remaining > 0 && self.receives_frames() {
             early_data.keep_last(remaining);
-            self.heap().phase = PhaseState::EarlyData(early_data);
+            self.heap().pending = Pending::EarlyData(early_data);
         }
         event
     }

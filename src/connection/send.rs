@@ -33,15 +33,15 @@ impl Connection {
         self.send_message(MessageKind::Binary, data, self.sender.compresses(data.len()), output)
     }
 
-    /// Sends the next fragment of a message, with `fin` for the last one: for messages of unknown length, or to let control
-    /// frames pass between fragments. The kind is that of the message, the same for all its fragments.
+    /// Sends the next fragment of a message, with `fin` for the last one: for messages of unknown length, or to let
+    /// control frames pass between fragments. The kind is that of the message, the same for all its fragments.
     ///
     /// Text may be split anywhere, also inside a character; it is checked fragment by fragment.
     ///
     /// # Errors
-    /// If the connection is not [open](crate::State::Open), a message of the other kind is in progress, the text so far is not
-    /// UTF-8 or ends inside a character, or more than [`Config::max_output`](crate::Config::max_output) would wait. Nothing
-    /// is sent then, and the message can continue with other bytes.
+    /// If the connection is not [open](crate::State::Open), a message of the other kind is in progress, the text so far
+    /// is not UTF-8 or ends inside a character, or more than [`Config::max_output`](crate::Config::max_output) would
+    /// wait. Nothing is sent then, and the message can continue with other bytes.
     ///
     /// # Examples
     /// ```
@@ -67,8 +67,8 @@ impl Connection {
         self.send_next_fragment(kind, payload, fin, true, output)
     }
 
-    /// Sends a text message uncompressed, even with permessage-deflate: because it has a secret next to data that others
-    /// can choose, or is compressed already.
+    /// Sends a text message uncompressed, even with permessage-deflate: because it has a secret next to data that
+    /// others can choose, or is compressed already.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -130,8 +130,8 @@ impl Connection {
     /// Allowed until the peer's Close was received, also between the fragments of a message (RFC 6455 §5.5.2).
     ///
     /// # Errors
-    /// If the payload is longer than 125 bytes, the connection is not open, the peer has sent its Close, or more than
-    /// [`Config::max_output`](crate::Config::max_output) would wait.
+    /// If the payload is longer than 125 bytes, the handshake is not complete, the peer's Close was received, the
+    /// connection is over, or more than [`Config::max_output`](crate::Config::max_output) would wait.
     pub fn ping(&mut self, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
         self.check_control(payload, output)?;
         self.write_ping(payload, output);
@@ -150,11 +150,11 @@ impl Connection {
 }
 
 /// # Send by reference
-/// A server's uncompressed payloads need not be copied: the [`Output`] keeps a reference until they are written. A client
-/// masks its payloads, and compression makes new bytes: both copy.
+/// A server's uncompressed payloads need not be copied: the [`Output`] keeps a reference until they are written. A
+/// client masks its payloads, and compression makes new bytes: both copy.
 impl Connection {
-    /// Sends a message that is in `Bytes`. A server sends it by reference if it has 16 KiB or more and is not compressed;
-    /// otherwise this is [`send_text`](Self::send_text) or [`send_binary`](Self::send_binary).
+    /// Sends a message that is in `Bytes`. A server sends it by reference if it has 16 KiB or more and is not
+    /// compressed; otherwise this is [`send_text`](Self::send_text) or [`send_binary`](Self::send_binary).
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and if text is not UTF-8.
@@ -183,11 +183,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message that was prepared for many connections. A server sends it by reference, except a frame of at most 64
-    /// bytes: a reference would take as much memory.
+    /// Sends a message that was prepared for many connections. A server sends it by reference, except a frame of at
+    /// most 64 bytes: a reference would take as much memory.
     ///
-    /// With context takeover, the next compressed message refers to no earlier one: this message is not in the compressor's
-    /// window.
+    /// With context takeover, the next compressed message refers to no earlier one: this message is not in the
+    /// compressor's window.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -206,18 +206,18 @@ impl Connection {
 /// Each of these methods starts the closing handshake, after everything that was sent before. Messages may still arrive
 /// until the peer answers. A second call does nothing, nor does one after the peer's Close.
 ///
-/// In [`State::Connecting`](crate::State::Connecting) they end the connection without writing a byte (RFC 6455 §7.2.2): it
-/// [is closed](Connection::is_closed) at once. The next [`receive`](Connection::receive) or
-/// [`receive_eof`](Connection::receive_eof) returns the last event, with [`ConnectionError::ClosedWhileConnecting`]; if the
-/// body of a rejection is incomplete, it [reports](crate::Event::Rejected) the received part.
+/// In [`State::Connecting`](crate::State::Connecting) they end the connection without writing a byte (RFC 6455
+/// §7.2.2): it [is closed](Connection::is_closed) at once. The next [`receive`](Connection::receive) or
+/// [`receive_eof`](Connection::receive_eof) returns the last event, with [`ConnectionError::ClosedWhileConnecting`]; if
+/// the body of a rejection is incomplete, it [reports](crate::Event::Rejected) the received part.
 ///
 /// [`ConnectionError::ClosedWhileConnecting`]: crate::ConnectionError::ClosedWhileConnecting
 impl Connection {
     /// Closes with a code and a reason. At most 123 bytes of the reason are sent, cut at the end of a character.
     ///
-    /// In [`State::Connecting`](crate::State::Connecting) nothing is sent: a server's client sees the transport close without an HTTP response. To
-    /// send one, call [`reject`](Self::reject) with the request, or, while the request is incomplete,
-    /// [`time_out`](Self::time_out) with [`Timeout::Handshake`](crate::Timeout::Handshake).
+    /// In [`State::Connecting`](crate::State::Connecting) nothing is sent: a server's client sees the transport close
+    /// without an HTTP response. To send one, call [`reject`](Self::reject) with the request, or, while the request is
+    /// incomplete, [`time_out`](Self::time_out) with [`Timeout::Handshake`](crate::Timeout::Handshake).
     pub fn close(&mut self, code: CloseCode, reason: &str, output: &mut Output) {
         self.start_closing(Some(code), cut_reason(reason), output);
     }

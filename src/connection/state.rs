@@ -4,7 +4,7 @@
 //! | phase | transition | next phase |
 //! |---|---|---|
 //! | `Handshake` | `on_opened` | `Open` |
-//! | `Handshake` | `on_handshake_error`, `on_request_rejected`, `on_rejected`; `start_closing`, `on_eof`, `time_out` | `Ended` |
+//! | `Handshake` | `on_handshake_error`, `on_rejected_by_caller`, `on_rejected_by_server`; `start_closing`, `on_eof`, `time_out` | `Ended` |
 //! | `Open` | `start_closing` | `CloseSent` |
 //! | `Open`, `CloseSent` | `on_close_received` | client: `Draining`; server: `Ended` |
 //! | `Open`, `CloseSent` | `on_error` | `Reported` |
@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::Connection;
 use super::handshake::{Handshake, Rejection};
-use super::heap::{EarlyData, Heap, PhaseState, free_if_empty};
+use super::heap::{EarlyData, Heap, Pending, free_if_empty};
 use crate::close_code::{CloseCode, ClosePayloadError, CloseStatus, parse_close_payload};
 use crate::error::{ConnectionError, Fault, HandshakeError, OutOfMemory, ProtocolError, ProtocolErrorKind, Timeout};
 use crate::event::{Closed, Event};
@@ -43,10 +43,10 @@ pub enum State {
     Closed = 3,
 }
 
-/// Every state that a connection has.
+/// Every phase of a connection. [`State`] is what the application sees of it.
 ///
 /// Early data is no state of its own: after the handshake it is input, which [`receive`](Connection::receive) consumes
-/// before its own. So a connection that still has early data can be `Open` or, after `close`, `CloseSent`.
+/// before its argument. So a connection that still has early data can be `Open` or, after `close`, `CloseSent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The [`Handshake`] knows how far it is.
@@ -143,7 +143,7 @@ impl Connection {
         self.receiver.start(handshake_len, agreed);
         self.sender.start(agreed);
         if !early_data.is_empty() {
-            self.heap().phase = PhaseState::EarlyData(Box::new(EarlyData::new(early_data)));
+            self.heap().pending = Pending::EarlyData(Box::new(EarlyData::new(early_data)));
         }
         if negotiated.subprotocol.is_some() {
             self.heap().subprotocol = negotiated.subprotocol;
@@ -163,22 +163,22 @@ impl Connection {
     }
 
     /// Server: the caller rejects the request.
-    pub(super) fn on_request_rejected(&mut self, status: u16) {
+    pub(super) fn on_rejected_by_caller(&mut self, status: u16) {
         self.end(Closed::failed(ConnectionError::RequestRejected(status)));
     }
 
     /// Client: the response has another status than 101. [`Event::Rejected`] is reported before the end.
-    pub(super) fn on_rejected(&mut self, rejection: Rejection) {
+    pub(super) fn on_rejected_by_server(&mut self, rejection: Rejection) {
         let Rejection { response, error } = rejection;
-        self.end_with(PhaseState::Rejected(Box::new((response, Closed::failed(error)))), Phase::Ended);
+        self.end_with(Pending::Rejected(Box::new((response, Closed::failed(error)))), Phase::Ended);
     }
 
-    /// Client: ends the connection while the body of a rejection is incomplete. Returns whether it was. The response is
-    /// reported with the received part of its body.
+    /// Client: if the body of a rejection is incomplete, ends the connection with the part that arrived, and returns
+    /// true.
     fn end_with_rejection(&mut self) -> bool {
         let handshake = self.heap.as_mut().and_then(|heap| heap.handshake_mut());
         let Some(rejection) = handshake.and_then(Handshake::take_rejection) else { return false };
-        self.on_rejected(rejection);
+        self.on_rejected_by_server(rejection);
         true
     }
 }
@@ -189,21 +189,25 @@ impl Connection {
     pub(super) fn start_closing(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
         match self.phase {
             // WHATWG: "If the WebSocket connection is not yet established: Fail the WebSocket connection and set this's
-            // ready state to CLOSING (2)."
+            // ready state to CLOSING (2)." RFC 6455 §7.2.2, _Abort the WebSocket Connection_ during the handshake: a
+            // server closes the transport.
             Phase::Handshake => {
                 if !self.end_with_rejection() {
                     self.end(Closed::failed(ConnectionError::ClosedWhileConnecting));
                 }
             }
+            // RFC 6455 §7.1.2, _Start the WebSocket Closing Handshake_ "with a status code /code/ and an optional close
+            // reason /reason/".
             Phase::Open => {
-                self.write_close(code, reason, output);
+                self.send_close_once(code, reason, output);
                 self.refresh_fast_path();
             }
             Phase::CloseSent | Phase::Draining | Phase::Ended | Phase::Reported => {}
         }
     }
 
-    /// The peer's Close has arrived, with this payload, which the receiver consumed last.
+    /// The peer's Close has arrived, with this payload. It ends at the receiver's position, from which the offsets of
+    /// faults are counted back.
     pub(super) fn on_close_received<'i>(
         &mut self,
         payload: &Cow<'i, [u8]>,
@@ -220,7 +224,7 @@ impl Connection {
         // endpoint MUST send a Close frame in response. (When sending a Close frame in response, the endpoint typically
         // echos the status code it received.)"
         let echo = if let CloseStatus::Code(code) = status { Some(code) } else { None };
-        self.write_close(echo, "", output);
+        self.send_close_once(echo, "", output);
         let closed = Closed::cleanly(status, &reason);
         match self.role {
             // RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately; the client SHOULD wait
@@ -230,7 +234,7 @@ impl Connection {
                 Ok(self.report_end())
             }
             Role::Client => {
-                self.end_with(PhaseState::Closed(closed), Phase::Draining);
+                self.end_with(Pending::Closed(closed), Phase::Draining);
                 Ok(Some(Event::CloseReceived { status, reason }))
             }
         }
@@ -250,9 +254,9 @@ impl Connection {
         ProtocolError { kind, offset }
     }
 
-    /// Sends a Close frame, once. RFC 6455 §5.5.1: "The application MUST NOT send any more data frames after sending a
-    /// Close frame."
-    fn write_close(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
+    /// Sends a Close frame, unless one was sent: Closes that cross need no answer. RFC 6455 §5.5.1: "The application
+    /// MUST NOT send any more data frames after sending a Close frame."
+    fn send_close_once(&mut self, code: Option<CloseCode>, reason: &str, output: &mut Output) {
         if self.phase == Phase::Open {
             self.sender.write_close(code, reason, &mut self.heap, output);
             self.phase = Phase::CloseSent;
@@ -271,10 +275,10 @@ impl Connection {
     #[cold]
     pub(super) fn on_error(&mut self, fault: Fault, output: &mut Output) -> Event<'static> {
         if fault != Fault::OutOfMemory || self.make_room_for_close(output).is_ok() {
-            self.write_close(Some(fault.close_code()), "", output);
+            self.send_close_once(Some(fault.close_code()), "", output);
         }
-        // The event is returned at once: to keep it for later could need memory that there is not.
-        self.stop(PhaseState::None, Phase::Reported);
+        // Returned at once, not as `Ended`: to keep the event could need memory, which may be missing.
+        self.stop(Pending::None, Phase::Reported);
         Event::Closed(fault.into())
     }
 
@@ -287,7 +291,8 @@ impl Connection {
         output.try_reserve(FrameHeader::MAX_LEN + CODE_LEN)
     }
 
-    /// Under browser rules, a message exceeds the limit on the output.
+    /// Under browser rules, a message exceeds the limit on the output. No Close is sent: it would wait in the same
+    /// output.
     pub(super) fn on_output_full(&mut self) {
         self.end(Closed::failed(ConnectionError::Full));
     }
@@ -355,7 +360,7 @@ impl Connection {
                 self.end(Closed::failed(timeout));
             }
             (Phase::Open, Timeout::KeepAlive) | (Phase::CloseSent, Timeout::KeepAlive | Timeout::Closing) => {
-                self.write_close(Some(CloseCode::TIMEOUT), "nothing received for too long", output);
+                self.send_close_once(Some(CloseCode::TIMEOUT), "nothing received for too long", output);
                 self.end(Closed::failed(timeout));
             }
             // RFC 6455 §5.5.1: "the client SHOULD wait for the server to close the connection but MAY close the
@@ -369,47 +374,50 @@ impl Connection {
 /// # The end
 impl Connection {
     fn end(&mut self, closed: Closed) {
-        self.end_with(PhaseState::Closed(closed), Phase::Ended);
+        self.end_with(Pending::Closed(closed), Phase::Ended);
     }
 
-    /// Nothing more is received or sent.
-    fn end_with(&mut self, last_events: PhaseState, phase: Phase) {
+    /// Nothing more is received or sent; `pending` has the last events.
+    fn end_with(&mut self, pending: Pending, phase: Phase) {
+        // Allocates the heap for them.
         self.heap();
-        self.stop(last_events, phase);
+        self.stop(pending, phase);
     }
 
-    fn stop(&mut self, phase_state: PhaseState, phase: Phase) {
+    /// Frees everything except `pending`.
+    fn stop(&mut self, pending: Pending, phase: Phase) {
         self.phase = phase;
         self.receiver.stop();
         if let Some(heap) = &mut self.heap {
-            heap.release(phase_state);
+            heap.release(pending);
         }
         self.free_heap_if_unused();
         self.refresh_fast_path();
     }
 
-    /// The next of the last events: the response that rejected the request, if any, then the end.
+    /// The next of the last events: the response that rejected the request, if any, then the end. RFC 6455 §7.1.4: it
+    /// was closed "_cleanly_" if that was "after the WebSocket closing handshake was completed".
     pub(super) fn report_end(&mut self) -> Option<Event<'static>> {
         if self.phase != Phase::Ended {
             return None;
         }
         let heap = self.heap.as_mut()?;
-        match core::mem::take(&mut heap.phase) {
-            PhaseState::Rejected(last_events) => {
+        match core::mem::take(&mut heap.pending) {
+            Pending::Rejected(last_events) => {
                 let (response, closed) = *last_events;
-                heap.phase = PhaseState::Closed(closed);
+                heap.pending = Pending::Closed(closed);
                 Some(Event::Rejected(response))
             }
-            PhaseState::Closed(closed) => {
+            Pending::Closed(closed) => {
                 self.phase = Phase::Reported;
                 if closed.was_clean() {
                     // The content of the peer's Close can still be asked for.
-                    heap.phase = PhaseState::Closed(closed.clone());
+                    heap.pending = Pending::Closed(closed.clone());
                 }
                 self.free_heap_if_unused();
                 Some(Event::Closed(closed))
             }
-            PhaseState::None | PhaseState::Handshake(_) | PhaseState::EarlyData(_) => None,
+            Pending::None | Pending::Handshake(_) | Pending::EarlyData(_) => None,
         }
     }
 }

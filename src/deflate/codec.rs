@@ -81,7 +81,8 @@ impl Compressor {
         self.config == wanted(agreed)
     }
 
-    /// Appends the compressed fragment to `out`, up to a byte boundary; the last one without the tail (RFC 7692 §7.2.1).
+    /// Appends the compressed fragment to `out`, up to a byte boundary; the last one without the tail (RFC 7692
+    /// §7.2.1).
     ///
     /// # Errors
     /// Without memory. The appended bytes are useless then, and the next fragment or message refers to no earlier one.
@@ -200,8 +201,8 @@ impl Decompressor {
         expected.unwrap_or(most / 2).min(most).saturating_add(SPARE)
     }
 
-    /// Ends a message (RFC 7692 §7.2.2): reads the tail, and returns whether it ends a block. `takeover`: whether the next
-    /// message may refer to this one.
+    /// Ends a message (RFC 7692 §7.2.2): reads the tail, and returns whether it ends a block. `takeover`: whether the
+    /// next message may refer to this one.
     pub(crate) fn finish(&mut self, takeover: bool) -> bool {
         // zlib pauses at the end of a block on request. One byte more than the tail shows where it paused: after a
         // truncated message it reads that byte too, pauses earlier, or reads the tail as data.

@@ -101,7 +101,8 @@ impl Closed {
     ///
     /// let (mut server, mut output) = (Connection::server(Config::new()), Output::new());
     /// let mut read = *b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
-    /// let Some(Event::Closed(closed)) = server.receive(&mut Input::new(&mut read), &mut output) else { unreachable!() };
+    /// let event = server.receive(&mut Input::new(&mut read), &mut output);
+    /// let Some(Event::Closed(closed)) = event else { unreachable!() };
     /// let Some(ConnectionError::Handshake(error)) = closed.error() else { unreachable!() };
     /// assert_eq!((error.kind(), error.status(), error.offset()), (HandshakeErrorKind::MissingUpgrade, 426, 37));
     /// assert_eq!(error.to_string(), "opening handshake: no upgrade to websocket at byte 37 (RFC 6455 §4)");

@@ -1,7 +1,7 @@
 //! [`Block`]: octets that are loaded, combined and stored at once, in one register or several.
 
-/// SAFETY of every method: the processor has the registers, and `size_of::<Self>()` octets can be read or written at the
-/// address.
+/// SAFETY of every method: the processor has the registers, and `size_of::<Self>()` octets can be read or written at
+/// the address.
 pub(super) trait Block: Copy {
     /// The key, repeated.
     unsafe fn repeat(key: [u8; 4]) -> Self;

@@ -1,5 +1,5 @@
-//! [`MessageAssembler`]: reassembles a message from what each read brings. Its memory grows with the bytes that arrived,
-//! never by an announced length.
+//! [`MessageAssembler`]: reassembles a message from what each read brings. Its memory grows with the bytes that
+//! arrived, never by an announced length.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

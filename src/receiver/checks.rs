@@ -1,5 +1,5 @@
-//! The rules that the header of a data frame has to keep at this point of this connection: `check_sequence` and
-//! `check_limits` for the full parser, `fast_lengths` and `fits_next` for the fast path, which takes what keeps them.
+//! The rules for a header at this point of the connection: `check_sequence` and `check_limits` for the full parser,
+//! `fast_lengths` and `fits_next` for the fast path. The rules for every header are in `frame/`.
 
 use super::assembler::MessageAssembler;
 use super::{Receiver, ReceiverState};

@@ -19,8 +19,8 @@ const SHORT_READ: usize = 16;
 
 impl Receiver {
     /// Receives an unfragmented message of at most 65,535 bytes that starts in the input: lent if it is complete,
-    /// otherwise reassembled. Leaves everything else, wrong headers too, unread; leaves invalid text for the full parser
-    /// to report.
+    /// otherwise reassembled. Leaves everything else, wrong headers too, unread; leaves invalid text for the full
+    /// parser to report.
     ///
     /// Only while [`is_at_message_start`](Self::is_at_message_start).
     #[inline(always)]

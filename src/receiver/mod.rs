@@ -1,5 +1,5 @@
-//! [`Receiver`]: bytes to messages and control frames (RFC 6455 §5, §6.2). Checks every rule for the peer's frames, and
-//! answers nothing.
+//! [`Receiver`]: bytes to messages and control frames (RFC 6455 §5, §6.2). Checks the rules for the peer's frames,
+//! except the payload of a Close (`close_code.rs`), and answers nothing.
 //!
 //! | file | content |
 //! |---|---|
@@ -9,6 +9,9 @@
 //! | `header.rs`, `parser.rs`, `control.rs` | headers; the position within a frame; control frames |
 //! | `data.rs`, `assembler.rs` | messages that are lent from the input, or reassembled |
 //! | `parts.rs`, `inflate.rs` | messages in parts; compressed messages |
+//!
+//! UTF-8 is checked where text is unmasked or decompressed: `fast_path.rs` and `data.rs` for messages that are lent,
+//! `assembler.rs` for the others.
 
 mod assembler;
 mod checks;

@@ -7,8 +7,8 @@ use crate::lazy::Lazy;
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
-/// The longest payload of a control frame. RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or
-/// less".
+/// The longest payload of a control frame. RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes
+/// or less".
 pub(crate) const MAX_CONTROL_LEN: usize = 125;
 
 impl Sender {

@@ -20,8 +20,8 @@ use crate::message::MessageKind;
 /// reference with [`Connection::send_prepared`](crate::Connection::send_prepared). A clone is a reference to the same
 /// message, also for other threads.
 ///
-/// The first connection with a window size compresses the message, at its own level; all others with that window size send
-/// the result. If several threads are first at the same moment, each compresses it, and one result is kept.
+/// The first connection with a window size compresses the message, at its own level; all others with that window size
+/// send the result. If several threads are first at the same moment, each compresses it, and one result is kept.
 ///
 /// # Examples
 /// A broadcast to all members of a room:

@@ -1,5 +1,5 @@
-//! Floods after the handshake: frames whose answers the peer does not read, fragments, and announced payloads that never
-//! arrive.
+//! Floods after the handshake: frames whose answers the peer does not read, fragments, and announced payloads that
+//! never arrive.
 
 use std::thread;
 use std::time::{Duration, Instant};

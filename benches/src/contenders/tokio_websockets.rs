@@ -1,8 +1,8 @@
 //! tokio-websockets 0.13: `WebSocketStream`, a tokio `FramedRead` with a queue of frames to write.
 //!
 //! As in its own benchmarks: messages are not split into frames, keys come from fastrand, SIMD is detected at run time.
-//! SHA-1 is `sha1_smol`, which it recommends without TLS. It writes each frame alone, header and payload in one vectored
-//! write, and writes the queue before it reads the next message: it does not collect replies. No compression.
+//! SHA-1 is `sha1_smol`, which it recommends without TLS. It writes each frame alone, header and payload in one
+//! vectored write, and writes the queue before it reads the next message: it does not collect replies. No compression.
 
 use std::pin::Pin;
 

@@ -2,8 +2,8 @@
 //!
 //! Messages are borrowed from its buffer where they can be (`Adaptive`); UTF-8 by simdutf8 (its feature
 //! `optimization`); keys from its Xorshift64, the default; SHA-1 by ring, one of the backends to choose from. It
-//! cannot collect writes: each message is one vectored write. It masks the caller's own buffer, so a client's payload is
-//! copied into one before. Its permessage-deflate never takes context over, so it has no such rows.
+//! cannot collect writes: each message is one vectored write. It masks the caller's own buffer, so a client's payload
+//! is copied into one before. Its permessage-deflate never takes context over, so it has no such rows.
 
 use std::io::IoSlice;
 

@@ -1,9 +1,9 @@
 //! yawc 0.5: `WebSocket`, a tokio `Framed`.
 //!
 //! Buffers and batches as in its own benchmarks: a read buffer of 128 KiB, writes at 64 KiB, and a server that flushes
-//! after 32 messages that were ready. UTF-8 is checked, by simdutf8, because the others check it; it does not by default.
-//! Keys come from `rand`, its only choice. Compression by zlib-rs at zlib's default memory level, which flate2 cannot
-//! change. hyper does the server's handshake.
+//! after 32 messages that were ready. UTF-8 is checked, by simdutf8, because the others check it; it does not by
+//! default. Keys come from `rand`, its only choice. Compression by zlib-rs at zlib's default memory level, which flate2
+//! cannot change. hyper does the server's handshake.
 
 use std::pin::Pin;
 
