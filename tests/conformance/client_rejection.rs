@@ -228,6 +228,10 @@ fn chunked_bodies_are_decoded() {
     assert_eq!(chunked("0\r\n\r\n"), b"");
     assert_eq!(chunked("0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), b"");
     assert_eq!(chunked("1\r\na\r\n0\r\n\r\n3\r\nxyz\r\n"), b"a", "the last chunk is the last");
+    // RFC 9112 §7.1: a size may have any number of digits.
+    assert_eq!(chunked("00000000000000000005\r\nHello\r\n000000000000000000000000000000000\r\n\r\n"), b"Hello");
+    let huge = rejection("Transfer-Encoding: chunked\r\n", "10000000000000000005\r\nHello\r\n0\r\n\r\n");
+    assert_eq!(rejected_body_at_end(huge, 403), b"Hello\r\n0\r\n\r\n");
     // The body ends at a malformed chunk.
     assert_eq!(chunked("5\r\nHello\r\nzz\r\nx"), b"Hello");
     assert_eq!(chunked("\r\n"), b"");

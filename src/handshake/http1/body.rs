@@ -120,9 +120,16 @@ struct Chunk {
 /// bare LF on into the next line, so the result would depend on how much of that has arrived.
 fn chunk_at(bytes: &[u8], at: usize) -> Option<Chunk> {
     let line = bytes.get(at..)?.split_inclusive(|&byte| byte == b'\n').next()?;
-    match httparse::parse_chunk_size(line) {
-        Ok(httparse::Status::Complete((line, size))) => {
-            let (start, size) = (at.saturating_add(line), usize::try_from(size).ok()?);
+    // RFC 9112 §7.1: a recipient "MUST anticipate potentially large hexadecimal numerals and prevent parsing errors due
+    // to integer conversion overflows". The parser takes 16 digits: leading zeros are skipped, and a longer size is more
+    // than any limit, whatever its last 16 digits are.
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let zeros = line.iter().take(digits).take_while(|&&byte| byte == b'0').count();
+    let skipped = digits.saturating_sub((digits - zeros).clamp(1, 16));
+    match httparse::parse_chunk_size(line.get(skipped..)?) {
+        Ok(httparse::Status::Complete((len, size))) => {
+            let start = at.saturating_add(skipped).saturating_add(len);
+            let size = if digits - zeros > 16 { usize::MAX } else { usize::try_from(size).unwrap_or(usize::MAX) };
             Some(Chunk { start, size, next: start.saturating_add(size).saturating_add(2) })
         }
         _ => None,
