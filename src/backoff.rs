@@ -32,16 +32,14 @@ use chacha20::rand_core::{Rng, SeedableRng};
 /// backoff.opened_for(Duration::from_secs(3600));
 /// assert!(backoff.next_delay() <= Duration::from_secs(2));
 /// ```
-/// The delay after an event:
+/// The delay after the last event, [`Closed`](crate::Event::Closed). `retry_after` is from the
+/// [`Rejected`](crate::Event::Rejected) before it, if there was one:
 /// ```
 /// # use core::time::Duration;
-/// # use websocket_proto::{Backoff, Event};
-/// fn delay(event: &Event<'_>, backoff: &mut Backoff) -> Option<Duration> {
-///     match event {
-///         Event::Rejected(response) => Some(backoff.next_delay_after(response.retry_after())),
-///         Event::Closed(_) => Some(backoff.next_delay()),
-///         _ => None,
-///     }
+/// # use websocket_proto::Backoff;
+/// fn delay(retry_after: Option<Duration>, lasted: Duration, backoff: &mut Backoff) -> Duration {
+///     backoff.opened_for(lasted);
+///     backoff.next_delay_after(retry_after)
 /// }
 /// ```
 pub struct Backoff {

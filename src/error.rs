@@ -42,7 +42,7 @@ impl fmt::Display for ConnectionError {
         match self {
             Self::Protocol(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
-            Self::Full => f.write_str("more to be sent than may wait"),
+            Self::Full => f.write_str("a message exceeds Config::max_output"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::TransportLost => f.write_str("ended without a Close frame (RFC 6455 §7.1.5)"),
             Self::ClosedWhileConnecting => f.write_str("closed before the connection was open (RFC 6455 §7.2)"),
@@ -272,8 +272,8 @@ impl HandshakeError {
     ///
     /// It is the offending byte if that breaks the grammar of the start line, is a stray control byte, CR or LF, starts
     /// a folded line, or exceeds a limit. Otherwise it is the end of the head: for a malformed header line, a request
-    /// target that is not UTF-8, and every rule about the meaning of a head. If the stream ended, or the server
-    /// answered with another status, it is the number of bytes received.
+    /// target that is not UTF-8, a response with another status, and every rule about the meaning of a head. If the
+    /// stream ended, it is the number of bytes received; inside the body of a rejection, the end of the head.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

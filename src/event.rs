@@ -89,8 +89,8 @@ pub enum Event<'i> {
         /// The reason, at most 123 bytes; empty if there is none. Text from the peer, like [`Closed::reason`].
         reason: Cow<'i, str>,
     },
-    /// The connection has ended. The last event, exactly once. Write the output, then end the transport in order: shut
-    /// its sending side down, read and discard until the peer closes or a grace period is over, close.
+    /// The connection has ended. The last event, exactly once. Write the output, then close the transport in
+    /// this order: shut down its sending side, read and discard until the peer closes or a grace period ends, close.
     Closed(Closed),
 }
 

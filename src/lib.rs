@@ -9,8 +9,8 @@
 //!    byte was consumed. At the end of the stream, do the same with [`Connection::receive_eof`].
 //! 2. After any call, write the [`Output`] to the transport. All responses to the peer (101, pong, Close) are in it.
 //! 3. [`Event::Closed`] is the last event and comes exactly once. When [`Connection::is_closed`] returns true and the
-//!    output is written, end the transport in order: shut its sending side down, read and discard until the peer closes
-//!    or a grace period is over, close. (Over TCP, closing with unread input resets the connection and can destroy the
+//!    output is written, close the transport in this order: shut down its sending side, read and discard until the peer
+//!    closes or a grace period ends, close. (Over TCP, closing with unread input resets the connection and can destroy the
 //!    last Close on its way.) Treat a read error as the end of the stream.
 //!
 //! A complete server connection, on a blocking socket:
@@ -52,7 +52,7 @@
 //! - **The caller owns both buffers.** One read buffer and one [`Output`] can serve any number of connections in an
 //!   event loop; an idle server connection is a value of at most 128 bytes without heap memory, except for the name of
 //!   a subprotocol.
-//! - **A peer's fault is the last event, not an `Err`.** The response to it is in the output before it is reported, so
+//! - **A protocol error by the peer is the last event, not an `Err`.** The response to it is in the output before it is reported, so
 //!   `?` cannot lose it. `Err` means a mistake of the caller.
 //! - **A decision consumes its token**: a [`Request`](handshake::Request) can be answered once.
 //! - **Chunk-invariance**: the same bytes, however split, give the same events and the same output.
@@ -131,7 +131,9 @@ pub use error::{
 };
 pub use event::{Closed, Event};
 pub use fragments::Fragments;
-pub use handshake::{Accept, AcceptError, ClientRequest, Reject, RejectError, RequestError};
+pub use handshake::{
+    Accept, AcceptError, AcceptErrorKind, ClientRequest, HeaderError, Reject, RejectError, RequestError,
+};
 pub use input::Input;
 pub use message::MessageKind;
 pub use output::Output;

@@ -15,7 +15,8 @@ use crate::output::Output;
 /// # The contract
 /// 1. Once per turn of the loop, after the connection has [received](Connection::receive) all bytes read, call
 ///    [`handle_timeout`](Self::handle_timeout). It compares the connection with its state at the last call, so you
-///    need not call it for every message.
+///    need not call it for every message. If the connection [is closed](Connection::is_closed) now,
+///    [`receive_eof`](Connection::receive_eof) returns its last event.
 /// 2. Write the [`Output`], then wait for input until [`poll_timeout`](Self::poll_timeout) at the latest.
 ///
 /// If you call `handle_timeout` less often, only at the time of `poll_timeout`, it notices changes late. That gives a

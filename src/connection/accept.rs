@@ -21,8 +21,8 @@ impl Connection {
     /// Accepts with a subprotocol, or with further headers.
     ///
     /// # Errors
-    /// If the client did not offer the subprotocol, if a header cannot be sent, or if the connection does not wait for
-    /// this answer. Nothing was sent, and the error has the request, for another answer.
+    /// If the client did not offer the subprotocol, or if the connection does not wait for this answer. Nothing was
+    /// sent, and the error has the request, for another answer.
     pub fn accept_with(&mut self, request: Request, accept: &Accept, output: &mut Output) -> Result<(), AcceptError> {
         let Some(handshake) = self.deciding(&request) else {
             return Err(AcceptError { kind: AcceptErrorKind::NotDeciding, request });

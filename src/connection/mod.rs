@@ -41,15 +41,15 @@ pub use state::State;
 ///    the end of the stream, do the same with [`receive_eof`](Self::receive_eof).
 /// 2. After any call, write the [`Output`] to the transport. Everything for the peer (101, pong, Close) is there.
 /// 3. [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once. When the connection
-///    [is closed](Self::is_closed) and the output is written, end the transport in order: shut its sending side down, read
-///    and drop until the peer ends or a grace period is over, close. (TCP resets a connection that is closed with unread
+///    [is closed](Self::is_closed) and the output is written, close the transport in this order: shut down its
+///    sending side, read and discard until the peer closes or a grace period ends, close. (TCP resets a connection that is closed with unread
 ///    input, which can destroy the last Close on its way.) A read error is an end of the stream like any other.
 ///
 /// Nothing else drives it: a connection has no socket, clock, thread or random source. The same calls with the same
 /// bytes, however they are split, give the same events and the same output.
 ///
-/// # Faults
-/// A peer's fault is the last event, not an `Err`. Everything before the fault is delivered, the Close frame or HTTP
+/// # Protocol errors
+/// A protocol error by the peer is the last event, not an `Err`. Everything before the error is delivered, the Close frame or HTTP
 /// response that tells the peer is in the output, and everything after it is ignored. `Err` is for errors of the
 /// caller. No input makes a connection panic.
 ///
@@ -236,7 +236,7 @@ impl Connection {
     ///
     /// In both roles it is known from the moment when the frame is received, and still after
     /// [`Event::Closed`](crate::Event::Closed) was reported: a connection that ended by the peer's Close keeps some 240
-    /// bytes, and the reason, until it is dropped. A Close frame that breaks a rule is a fault and does not count.
+    /// bytes, and the reason, until it is dropped. A Close frame that breaks a rule is a protocol error and does not count.
     ///
     /// # Examples
     /// ```

@@ -95,8 +95,9 @@ impl Connection {
         }
     }
 
-    /// Whether the connection is over: nothing more is received or sent. Once the output is written, end the transport
-    /// in order: shut its sending side down, read and drop until the peer ends or a grace period is over, close.
+    /// Whether the connection is over: nothing more is received or sent. Once the output is written, close the
+    /// transport in this order: shut down its sending side, read and discard until the peer closes or a grace period ends,
+    /// close.
     ///
     /// The last event may not be reported yet, and the [`state`](Self::state) is `Closing` until then: call
     /// [`receive`](Self::receive) or [`receive_eof`](Self::receive_eof) until it returns `None`.

@@ -81,15 +81,16 @@ pub struct Deflate {
 /// The preference for a parameter of permessage-deflate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeflateParameter {
-    /// A server declines an offer that demands it. A client does not ask for it, but obeys a server that is allowed to
-    /// impose it unasked.
+    /// A server declines an offer that demands it. A client does not ask for it; where RFC 7692 lets a server impose it
+    /// unasked, the client obeys.
     Reject,
     /// It is used if the peer asks for it.
     Allow,
     /// A server uses it if the offer permits it. A client asks for it, and accepts a response without it.
     Prefer,
     /// A server declines offers that do not permit it. A client fails the connection if the server agrees to
-    /// compression without it; but its own context takeover, a client gives up even without an agreement.
+    /// compression without it. Exception: a client can give up its own context takeover without an agreement, and does
+    /// so.
     Require,
 }
 

@@ -33,12 +33,12 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connecting => "the opening handshake is not over",
+            Self::Connecting => "the opening handshake is not complete",
             Self::Closing => "the connection is closing or closed",
             Self::ControlFrameTooLong => "a control frame carries at most 125 bytes",
             Self::MessageInProgress => "a fragmented message is being sent",
             Self::InvalidUtf8 => "text that is not UTF-8",
-            Self::Full => "too much is waiting in the output",
+            Self::Full => "the output would exceed Config::max_output",
             Self::OutOfMemory => "no memory to compress with",
         })
     }

@@ -130,8 +130,8 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.end() {
             End::Failed(error) => error.fmt(f),
-            End::Cleanly(CloseStatus::Code(code), _) => write!(f, "closed by the peer with code {code}"),
-            End::Cleanly(..) => f.write_str("closed by the peer without a code"),
+            End::Cleanly(CloseStatus::Code(code), _) => write!(f, "closed cleanly, the peer's Close has code {code}"),
+            End::Cleanly(..) => f.write_str("closed cleanly, the peer's Close has no code"),
         }
     }
 }

@@ -53,7 +53,7 @@ impl core::fmt::Display for HeaderError {
         f.write_str(match self {
             Self::Name => "header name is not a token",
             Self::Value => "header value has control characters or surrounding white space",
-            Self::Reserved => "header is written by the crate itself, or is a second Origin",
+            Self::Reserved => "header that the crate writes itself, or a second Origin in a request",
         })
     }
 }

@@ -198,28 +198,20 @@ fn messages_may_follow_the_response_at_once() {
 #[test]
 fn rejections_are_written_exactly() {
     rows!("6455-4.2.2-2", "6455-4.2.2-3");
-    let login = Reject::new(401).map(|login| login.header("WWW-Authenticate", "Basic realm=\"chat\""));
+    let reject = |status| Reject::new(status).expect("the status is a rejection");
+    let login = reject(401).header("WWW-Authenticate", "Basic realm=\"chat\"").expect("a valid header");
     let expected = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"chat\"\r\nConnection: close\r\n\
         Content-Length: 12\r\n\r\nlog in first";
-    assert_eq!(
-        rejected_with(&login.expect("the status is a rejection").expect("a valid header").body("log in first")),
-        expected.as_bytes()
-    );
+    assert_eq!(rejected_with(&login.body("log in first")), expected.as_bytes());
 
-    let elsewhere = Reject::new(302).map(|elsewhere| elsewhere.header("Location", "wss://other.example/chat"));
+    let elsewhere = reject(302).header("Location", "wss://other.example/chat").expect("a valid header");
     let expected = "HTTP/1.1 302 Found\r\nLocation: wss://other.example/chat\r\nConnection: close\r\n\
         Content-Length: 0\r\n\r\n";
-    assert_eq!(
-        rejected_with(&elsewhere.expect("the status is a rejection").expect("a valid header")),
-        expected.as_bytes()
-    );
+    assert_eq!(rejected_with(&elsewhere), expected.as_bytes());
 
     // A status without a known reason phrase keeps the space before it (RFC 9112 §4).
     let expected = "HTTP/1.1 599 \r\nConnection: close\r\nContent-Length: 3\r\n\r\n\x00\r\n";
-    assert_eq!(
-        rejected_with(&Reject::new(599).expect("the status is a rejection").body(*b"\0\r\n")),
-        expected.as_bytes()
-    );
+    assert_eq!(rejected_with(&reject(599).body(*b"\0\r\n")), expected.as_bytes());
 }
 
 #[test]

@@ -24,7 +24,10 @@ use crate::handshake::negotiated::Negotiated;
 /// fn report(event: &Event<'_>) {
 ///     match event {
 ///         Event::Open(response) => println!("open, subprotocol {:?}", response.subprotocol()),
-///         Event::Rejected(response) => println!("{}: {:?}", response.status(), response.headers().get("Location")),
+///         Event::Rejected(response) => {
+///             let location = response.headers().get("Location").map(String::from_utf8_lossy);
+///             println!("{}: {location:?}", response.status());
+///         }
 ///         _ => {}
 ///     }
 /// }

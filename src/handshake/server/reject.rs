@@ -104,7 +104,7 @@ pub enum RejectError {
 impl fmt::Display for RejectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status => f.write_str("the status is not between 300 and 599, or 304"),
+            Self::Status => f.write_str("the status is outside 300 to 599, or 304"),
         }
     }
 }
