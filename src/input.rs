@@ -19,14 +19,40 @@
 #[derive(Debug, Default)]
 pub struct Input<'i> {
     rest: &'i mut [u8],
+    is_end: bool,
 }
 
 impl<'i> Input<'i> {
     /// Wraps the bytes that were read. An empty slice is allowed, but does not report the end of the stream: for that,
-    /// call [`Connection::receive_eof`](crate::Connection::receive_eof).
+    /// use [`from_read`](Self::from_read), or call [`Connection::receive_eof`](crate::Connection::receive_eof).
     #[inline]
     pub fn new(bytes: &'i mut [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, is_end: false }
+    }
+
+    /// Wraps the result of a read, where no bytes mean the end of the stream:
+    /// [`Connection::receive`](crate::Connection::receive) then does what
+    /// [`receive_eof`](crate::Connection::receive_eof) does. Treat a failed read as one without bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{Config, Connection, Event, Input, Output, Role};
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// let mut input = Input::from_read(&mut []);
+    /// assert!(matches!(server.receive(&mut input, &mut Output::new()), Some(Event::Closed(_))));
+    /// ```
+    #[inline]
+    pub fn from_read(bytes: &'i mut [u8]) -> Self {
+        let is_end = bytes.is_empty();
+        Self { rest: bytes, is_end }
+    }
+
+    /// Whether the stream ends after these bytes.
+    #[inline]
+    pub(crate) fn is_end(&self) -> bool {
+        self.is_end
     }
 
     /// The number of bytes not yet consumed.

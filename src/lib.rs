@@ -115,6 +115,7 @@ mod output;
 mod receiver;
 mod role;
 mod sender;
+mod session;
 mod timers;
 pub mod uri;
 mod utf8;
@@ -139,6 +140,7 @@ pub use message::MessageKind;
 pub use output::Output;
 pub use role::Role;
 pub use sender::PreparedMessage;
+pub use session::{Action, Session, SessionConfig};
 pub use timers::{Timeouts, Timers};
 
 /// The README's examples, compiled.

@@ -18,7 +18,8 @@ impl Connection {
     /// Receives bytes that were read from the transport, and returns the next event; `None` when every byte is
     /// consumed. Answers to the peer (a response, a pong, a Close) are added to `output`.
     ///
-    /// Call it until it returns `None`. After [`Event::Closed`] it consumes every input and returns `None`.
+    /// Call it until it returns `None`. After [`Event::Closed`] it consumes every input and returns `None`. An input
+    /// [from an empty read](Input::from_read) ends the stream, as [`receive_eof`](Self::receive_eof) does.
     ///
     /// # Backpressure
     /// Read more from the transport only while [`output.len()`](Output::len) is below a limit of your choice.
@@ -84,7 +85,7 @@ impl Connection {
     fn receive_rest<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         if input.is_empty() && self.receiver.is_between_frames() {
             self.free_heap_if_unused();
-            return None;
+            return self.end_of_input(input);
         }
         self.refresh_fast_path();
         self.receive_slow(input, output)
@@ -107,7 +108,7 @@ impl Connection {
     fn continue_message<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         let finished = match self.receiver.continue_message(&mut self.heap, input) {
             Ok(true) => self.receiver.finish_message(&mut self.heap),
-            Ok(false) if input.is_empty() && self.receiver.is_reassembling() => return None,
+            Ok(false) if input.is_empty() && self.receiver.is_reassembling() => return self.end_of_input(input),
             Ok(false) => return self.receive_any(input, output),
             Err(fault) => Err(fault),
         };
@@ -145,7 +146,14 @@ impl Connection {
             // RFC 6455 §5.5.1, §7.1.7: everything after a Close, or after the connection was failed, is discarded.
             input.consume_all();
         }
-        self.report_end()
+        let event = self.report_end();
+        if event.is_some() { event } else { self.end_of_input(input) }
+    }
+
+    /// Every byte is consumed: the stream ends here, or more bytes will follow.
+    #[inline]
+    fn end_of_input(&mut self, input: &Input<'_>) -> Option<Event<'static>> {
+        if input.is_end() { self.receive_eof() } else { None }
     }
 
     fn receive_handshake<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {

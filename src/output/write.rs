@@ -47,6 +47,17 @@ impl Output {
         other.clear();
     }
 
+    /// Exchanges the waiting bytes, and the memory that they are in. Each output keeps its codecs.
+    pub(crate) fn swap_bytes(&mut self, other: &mut Output) {
+        core::mem::swap(self, other);
+        core::mem::swap(&mut self.codecs, &mut other.codecs);
+    }
+
+    /// Drops the waiting bytes.
+    pub(crate) fn discard(&mut self) {
+        self.clear();
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.queue.with_room(bytes.len()).extend_from_slice(bytes);
     }

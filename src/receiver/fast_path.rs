@@ -111,7 +111,9 @@ impl Receiver {
     pub(crate) fn append_short_read(&mut self, state: &mut impl Lazy<ReceiverState>, input: &mut Input<'_>) -> bool {
         let FrameParser::Payload(frame) = &mut self.parser else { return false };
         let bytes = input.peek();
-        if bytes.len() >= SHORT_READ || bytes.len() as u64 >= frame.remaining {
+        // Without bytes, the stream may have ended.
+        let is_short = (1..SHORT_READ).contains(&bytes.len());
+        if !is_short || bytes.len() as u64 >= frame.remaining {
             return false;
         }
         let message = state.get_mut().and_then(|state| state.message.as_mut());

@@ -1,0 +1,78 @@
+//! [`SessionConfig`]: the limits and deadlines of a session.
+
+use core::time::Duration;
+
+use crate::timers::Timeouts;
+
+/// The limits and deadlines of a [`Session`](crate::Session). `D` is the difference of two instants of the clock.
+///
+/// With `Duration`, [`new`](Self::new) has defaults that are safe for a public server; other types start from
+/// [`none`](Self::none), without deadlines.
+///
+/// # Examples
+/// ```
+/// use core::time::Duration;
+/// use websocket_proto::{SessionConfig, Timeouts};
+///
+/// const PATIENT: SessionConfig<Duration> = SessionConfig::new().stall(Duration::from_secs(60)).max_backlog(1 << 20);
+/// const MILLISECONDS: SessionConfig<u64> =
+///     SessionConfig::none().timeouts(Timeouts::none().handshake(10_000)).stall(10_000).grace(2_000);
+/// # let _ = (PATIENT, MILLISECONDS);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a builder: pass it to Session::new"]
+pub struct SessionConfig<D> {
+    pub(super) timeouts: Timeouts<D>,
+    pub(super) stall: Option<D>,
+    pub(super) grace: Option<D>,
+    pub(super) max_backlog: u32,
+}
+
+impl SessionConfig<Duration> {
+    /// The defaults; each method below states its own.
+    pub const fn new() -> Self {
+        let seconds = Duration::from_secs;
+        Self::none().timeouts(Timeouts::new()).stall(seconds(10)).grace(seconds(2))
+    }
+}
+
+impl<D: Copy> SessionConfig<D> {
+    /// No deadlines.
+    pub const fn none() -> Self {
+        Self { timeouts: Timeouts::none(), stall: None, grace: None, max_backlog: 256 << 10 }
+    }
+
+    /// Sets the deadlines of the handshake, the keep-alive and the closing handshake. Default [`Timeouts::new`].
+    pub const fn timeouts(mut self, timeouts: Timeouts<D>) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how long a peer may take none of the waiting bytes. After that, the connection ends as if its transport were
+    /// lost. Default 10 s.
+    pub const fn stall(mut self, span: D) -> Self {
+        self.stall = Some(span);
+        self
+    }
+
+    /// Sets how long a closed connection waits for the peer to take the last bytes and to close its side of the
+    /// transport. It starts again whenever the peer takes some of the bytes. Default 2 s.
+    pub const fn grace(mut self, span: D) -> Self {
+        self.grace = Some(span);
+        self
+    }
+
+    /// Sets how many bytes may wait before a server reads nothing more from the peer. Default 256 KiB, at most 4 GiB.
+    ///
+    /// A client goes on reading: if both ends stopped, each would wait for the other.
+    pub const fn max_backlog(mut self, bytes: usize) -> Self {
+        self.max_backlog = if bytes < u32::MAX as usize { bytes as u32 } else { u32::MAX };
+        self
+    }
+}
+
+impl Default for SessionConfig<Duration> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
