@@ -1,0 +1,208 @@
+//! One end of a connection: a session, its wire and its application.
+
+use std::io::{ErrorKind, Read};
+
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{
+    Action, ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, Role, Session, SessionConfig,
+    Timeouts,
+};
+
+use super::transport::Wire;
+
+/// Milliseconds.
+pub(crate) type Time = u64;
+
+pub(crate) const HANDSHAKE: Time = 10_000;
+pub(crate) const VALIDITY: Time = 30_000;
+pub(crate) const PONG: Time = 20_000;
+pub(crate) const CLOSING: Time = 9_000;
+pub(crate) const STALL: Time = 7_000;
+pub(crate) const GRACE: Time = 2_000;
+
+pub(crate) fn deadlines() -> SessionConfig<Time> {
+    let timeouts = Timeouts::none().handshake(HANDSHAKE).keep_alive(VALIDITY, PONG).closing(CLOSING);
+    SessionConfig::none().timeouts(timeouts).stall(STALL).grace(GRACE)
+}
+
+/// The result of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Wait { read: usize, write: bool, deadline: Option<Time> },
+    Closed,
+}
+
+pub(crate) struct End {
+    pub(crate) session: Session<Time>,
+    pub(crate) wire: Wire,
+    pub(crate) next: Next,
+    /// The texts received.
+    pub(crate) texts: Vec<String>,
+    pub(crate) bytes_received: usize,
+    /// The last event, and how often it came.
+    pub(crate) closed: Vec<Closed>,
+    /// Whether the application sends every message back.
+    pub(crate) echoes: bool,
+    /// How large reads were.
+    pub(crate) reads: Vec<usize>,
+    pub(crate) shut_down_at: Option<Time>,
+    pub(crate) closed_at: Option<Time>,
+}
+
+impl End {
+    pub(crate) fn open(role: Role, config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+        let connection = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
+        Self::of(Session::new(0, connection, limits), wire)
+    }
+
+    pub(crate) fn server(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+        Self::of(Session::new(0, Connection::server(config), limits), wire)
+    }
+
+    pub(crate) fn client(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+        let mut output = Output::new();
+        let request = ClientRequest::new("ws://example.com/");
+        let connection = Connection::client(&request, config, [7; 32], &mut output).expect("a valid request");
+        let mut end = Self::of(Session::new(0, connection, limits), wire);
+        end.session.parts().1.append(&mut output);
+        end
+    }
+
+    fn of(session: Session<Time>, wire: Wire) -> Self {
+        Self {
+            session,
+            wire,
+            next: Next::Wait { read: 1, write: true, deadline: Some(0) },
+            texts: Vec::new(),
+            bytes_received: 0,
+            closed: Vec::new(),
+            echoes: false,
+            reads: Vec::new(),
+            shut_down_at: None,
+            closed_at: None,
+        }
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        let (ws, output) = self.session.parts();
+        ws.send_text(text, output).expect("the connection is open");
+        self.wake();
+    }
+
+    pub(crate) fn close(&mut self, code: CloseCode) {
+        let (ws, output) = self.session.parts();
+        ws.close(code, "bye", output);
+        self.wake();
+    }
+
+    /// Something was sent between turns: a turn writes it.
+    pub(crate) fn wake(&mut self) {
+        if let Next::Wait { deadline, .. } = &mut self.next {
+            *deadline = Some(0);
+        }
+    }
+
+    /// Whether a turn can do anything now.
+    pub(crate) fn is_ready(&self, now: Time) -> bool {
+        match self.next {
+            Next::Wait { read, write, deadline } => {
+                (read > 0 && self.wire.is_readable())
+                    || (write && self.wire.is_writable())
+                    || deadline.is_some_and(|at| at <= now)
+            }
+            Next::Closed => false,
+        }
+    }
+
+    /// A turn with the scratch output that both ends share.
+    pub(crate) fn turn(&mut self, now: Time, output: &mut Output) {
+        if let Next::Wait { read: read @ 1.., .. } = self.next {
+            let mut buffer = vec![0; read];
+            let read = match self.wire.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                read => Some(read.unwrap_or(0)),
+            };
+            if let Some(n) = read {
+                self.reads.push(n);
+                let mut input = Input::from_read(&mut buffer[..n]);
+                while let Some(event) = self.session.receive(&mut input, output) {
+                    self.handle(event, output);
+                }
+            }
+        }
+        self.poll(now, output);
+        assert!(output.is_empty(), "the next session's output");
+    }
+
+    fn poll(&mut self, now: Time, output: &mut Output) {
+        // An end of a turn that is never reached would spin.
+        for _ in 0..100 {
+            match self.session.poll(now, output, &mut self.wire) {
+                Action::Event(event) => self.handle(event, output),
+                Action::ShutDown => {
+                    assert_eq!(self.shut_down_at.replace(now), None, "shut down once");
+                    self.wire.shut_down();
+                }
+                Action::Close => {
+                    self.closed_at.get_or_insert(now);
+                    self.wire.close();
+                    self.next = Next::Closed;
+                    return;
+                }
+                Action::Wait { read, write, deadline } => {
+                    assert!(deadline.is_none_or(|at| at > now), "a deadline in the past would spin");
+                    self.next = Next::Wait { read, write, deadline };
+                    return;
+                }
+                action => panic!("{action:?}"),
+            }
+        }
+        panic!("the turn does not end");
+    }
+
+    fn handle(&mut self, event: Event<'_>, output: &mut Output) {
+        match event {
+            Event::Request(request) => self.session.connection_mut().accept(request, output),
+            Event::Text(text) => {
+                self.bytes_received += text.len();
+                if self.echoes {
+                    // A connection that is closing drops it.
+                    let _ = self.session.connection_mut().send_text(&text, output);
+                }
+                self.texts.push(text.into_owned());
+            }
+            Event::Closed(closed) => self.closed.push(closed),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.next == Next::Closed
+    }
+}
+
+/// Lets both ends take turns until the time is up or both are over. Returns the time.
+pub(crate) fn run(ends: &mut [&mut End], mut now: Time, until: Time) -> Time {
+    let mut output = Output::new();
+    let mut turns = 0;
+    while now <= until && ends.iter().any(|end| !end.is_over()) {
+        let mut is_idle = true;
+        for end in ends.iter_mut().filter(|end| end.is_ready(now)) {
+            end.turn(now, &mut output);
+            is_idle = false;
+            turns += 1;
+            assert!(turns < 1_000_000, "it spins");
+        }
+        if is_idle {
+            let deadlines = ends.iter().filter_map(|end| match end.next {
+                Next::Wait { deadline, .. } => deadline,
+                Next::Closed => None,
+            });
+            match deadlines.min() {
+                Some(at) => now = at.max(now),
+                None => break,
+            }
+        }
+    }
+    now.min(until)
+}
