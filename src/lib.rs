@@ -35,6 +35,7 @@
 //! # Overview
 //! | purpose | items |
 //! |---|---|
+//! | a connection on a transport | [`Session`] says when to read, write, wake up and close: an [`Action`]; [`SessionConfig`] |
 //! | the connection | [`Connection`] consumes [`Input`], returns [`Event`]s, fills an [`Output`]; [`Role`], [`State`] |
 //! | limits and options | [`Config`], and in it `Deflate` |
 //! | the handshake of a server | [`handshake::Request`]; [`Accept`] or [`Reject`] |
@@ -52,8 +53,8 @@
 //! - **The caller owns both buffers.** One read buffer and one [`Output`] can serve any number of connections in an
 //!   event loop; an idle server connection is a value of at most 128 bytes without heap memory, except for the name of
 //!   a subprotocol.
-//! - **A protocol error by the peer is the last event, not an `Err`.** The response to it is in the output before it is reported, so
-//!   `?` cannot lose it. `Err` means a mistake of the caller.
+//! - **A protocol error by the peer is the last event, not an `Err`.** The response to it is in the output before it is
+//!   reported, so `?` cannot lose it. `Err` means a mistake of the caller.
 //! - **A decision consumes its token**: a [`Request`](handshake::Request) can be answered once.
 //! - **Chunk-invariance**: the same bytes, however split, give the same events and the same output.
 //!

@@ -8,7 +8,11 @@ use shared::frames::encode;
 use shared::handshake::{self, OFFER, REQUEST, request_with};
 use shared::wired::drain;
 use websocket_proto::frame::{FrameHeader, Opcode};
+#[cfg(feature = "std")]
+use websocket_proto::handshake::Negotiated;
 use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
+#[cfg(feature = "std")]
+use websocket_proto::{Action, Session, SessionConfig};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -78,6 +82,60 @@ fn types_have_at_most_their_documented_sizes() {
     assert!(size_of::<Connection>() <= 128, "Connection: {}", size_of::<Connection>());
     assert!(size_of::<Option<Event<'_>>>() <= 32, "Option<Event>: {}", size_of::<Option<Event<'_>>>());
     assert!(size_of::<Output>() <= 64, "Output: {}", size_of::<Output>());
+}
+
+/// A session with traffic behind it, and with a backlog that was written, holds nothing; the output is the loop's.
+#[cfg(feature = "std")]
+#[test]
+fn an_idle_session_holds_nothing() {
+    let mut output = Output::new();
+    output.append(&mut start_output());
+    let (session, _, held, _) = measure(|| {
+        let ws = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+        let mut session = Session::new(0_u64, ws, SessionConfig::none());
+        let mut full = Full { room: 100 };
+        for payload in [&[b'x'; 1000][..], b"short"] {
+            let mut bytes = frame(true, Opcode::Text, Some(KEY), payload);
+            let mut input = Input::from_read(&mut bytes);
+            while let Some(Event::Text(text)) = session.receive(&mut input, &mut output) {
+                session.connection_mut().send_text(&text, &mut output).expect("the connection is open");
+            }
+            assert!(matches!(session.poll(0, &mut output, &mut full), Action::Wait { write: true, .. }));
+        }
+        assert!(matches!(session.poll(1, &mut output, &mut std::io::sink()), Action::Wait { write: false, .. }));
+        session
+    });
+    assert!(!session.connection().is_closed() && output.is_empty());
+    assert!(held <= 0, "{held}");
+    assert!(size_of::<Session<std::time::Instant>>() <= 480, "{}", size_of::<Session<std::time::Instant>>());
+}
+
+/// A socket that accepts `room` bytes.
+#[cfg(feature = "std")]
+struct Full {
+    room: usize,
+}
+
+#[cfg(feature = "std")]
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let accepted = bytes.len().min(self.room);
+        self.room -= accepted;
+        if accepted > 0 { Ok(accepted) } else { Err(std::io::ErrorKind::WouldBlock.into()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output with a buffer, as a loop has it after its first turns.
+#[cfg(feature = "std")]
+fn start_output() -> Output {
+    let (mut ws, mut output) = (open_server(Config::new()), Output::new());
+    ws.send_binary(&[0; 10_000], &mut output).expect("the connection is open");
+    output.advance(10_000);
+    output
 }
 
 /// Whole messages in the input, of any size and kind, are received and echoed without an allocation. The peer leaves

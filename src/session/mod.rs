@@ -40,43 +40,9 @@ pub use config::SessionConfig;
 /// - [`Config::max_output`](crate::Config::max_output) counts all bytes that wait.
 ///
 /// # Examples
-/// A blocking echo server with deadlines, to the last Close. A read that times out is a turn without input:
-/// ```no_run
-/// # use std::io::{self, ErrorKind, Read};
-/// # use std::net::{Shutdown, TcpStream};
-/// # use std::time::{Duration, Instant};
-/// use websocket_proto::{Action, Config, Connection, Event, Input, Output, Session, SessionConfig};
-///
-/// fn serve(mut tcp: TcpStream) -> io::Result<()> {
-///     let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
-///     let mut session = Session::new(Instant::now(), Connection::server(Config::new()), SessionConfig::new());
-///     loop {
-///         match session.poll(Instant::now(), &mut output, &mut tcp) {
-///             Action::Event(_) => {}
-///             Action::ShutDown => drop(tcp.shutdown(Shutdown::Write)),
-///             Action::Close => return Ok(()),
-///             Action::Wait { read, deadline, .. } => {
-///                 let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-///                 let patience = patience.map(|span| span.max(Duration::from_millis(1)));
-///                 tcp.set_read_timeout(patience)?;
-///                 tcp.set_write_timeout(patience)?;
-///                 let n = match tcp.read(&mut buffer[..read]) {
-///                     Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
-///                     read => read.unwrap_or(0),
-///                 };
-///                 let mut input = Input::from_read(&mut buffer[..n]);
-///                 while let Some(event) = session.receive(&mut input, &mut output) {
-///                     match event {
-///                         Event::Request(request) => session.connection_mut().accept(request, &mut output),
-///                         Event::Text(text) => drop(session.connection_mut().send_text(&text, &mut output)),
-///                         Event::Binary(data) => drop(session.connection_mut().send_binary(&data, &mut output)),
-///                         _ => {}
-///                     }
-///                 }
-///             }
-///         }
-///     }
-/// }
+/// One connection over a socket that does not block, with the crate `mio`, to the last Close:
+/// ```
+#[doc = include_str!("../guide/recipes/session.rs")]
 /// ```
 #[derive(Debug)]
 pub struct Session<I: Sub> {

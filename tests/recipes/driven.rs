@@ -7,10 +7,12 @@ use std::time::Duration;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tokio::sync::mpsc;
-use websocket_proto::{ClientRequest, CloseCode, Closed, Config, Connection, Event, Output, Role, Timeouts};
+use websocket_proto::{
+    ClientRequest, CloseCode, Closed, Config, Connection, Event, Output, Role, SessionConfig, Timeouts,
+};
 
 use crate::peers::Stream;
-use crate::{blocking, event_loop, tls, tokio_recipe};
+use crate::{blocking, event_loop, session, tls, tokio_recipe};
 
 pub(crate) struct Driver {
     /// Drives a connection to its end.
@@ -22,6 +24,7 @@ pub(crate) struct Driver {
 pub(crate) const BLOCKING: Driver = Driver { drive: drive_blocking, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const TLS: Driver = Driver { drive: drive_tls, peer: tls_peer };
 pub(crate) const EVENT_LOOP: Driver = Driver { drive: drive_event_loop, peer: |tcp, _| Box::new(tcp) };
+pub(crate) const SESSION: Driver = Driver { drive: drive_session, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box::new(tcp) };
 
 /// Everything that the application received.
@@ -185,6 +188,14 @@ fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts
     while !peers.all.is_empty() {
         peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }
+    app.received
+}
+
+fn drive_session(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
+    tcp.set_nonblocking(true).expect("the socket is open");
+    let (tcp, (ws, output)) = (mio::net::TcpStream::from_std(tcp), start(role));
+    let config = SessionConfig::new().timeouts(timeouts);
+    session::drive(tcp, ws, output, config, |event, ws, output| app.handle(event, ws, output)).expect("a poll");
     app.received
 }
 

@@ -17,6 +17,8 @@ mod proxies;
 #[path = "../../src/guide/recipes/reconnecting.rs"]
 mod reconnecting;
 mod sending;
+#[path = "../../src/guide/recipes/session.rs"]
+mod session;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod staying;
@@ -97,6 +99,7 @@ macro_rules! drivers {
         mod of_blocking { $(#[test] fn $test() { crate::$test(&crate::driven::BLOCKING); })* }
         mod of_tls { $(#[test] fn $test() { crate::$test(&crate::driven::TLS); })* }
         mod of_event_loop { $(#[test] fn $test() { crate::$test(&crate::driven::EVENT_LOOP); })* }
+        mod of_session { $(#[test] fn $test() { crate::$test(&crate::driven::SESSION); })* }
         mod of_tokio { $(#[test] fn $test() { crate::$test(&crate::driven::TOKIO); })* }
     };
 }
