@@ -47,11 +47,11 @@ impl Receiver {
         input: &mut Input<'i>,
         shared: &mut SharedCodecs,
     ) -> Result<Step<'i>, Fault> {
+        let kind = MessageKind::of(frame.opcode);
+        state.message.get_or_insert_with(|| MessageAssembler::new(kind, frame.is_compressed, Vec::new()));
         if frame.remaining > 0 && input.is_empty() {
             return Ok(Step::NeedsInput);
         }
-        let kind = MessageKind::of(frame.opcode);
-        state.message.get_or_insert_with(|| MessageAssembler::new(kind, frame.is_compressed, Vec::new()));
         self.inflate_frame(&mut frame, state, input, shared)?;
         if frame.remaining > 0 {
             self.parser = FrameParser::Payload(frame);

@@ -5,7 +5,7 @@ use websocket_proto::{Deflate, DeflateParameter};
 use super::attacks::attack;
 use super::peer::{Backlog, KEPT, Noise, READERS, Reader, absorb, send_to};
 use super::*;
-use crate::shared::compression::bomb;
+use crate::shared::compression::{bomb, message};
 
 pub(super) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
@@ -80,6 +80,20 @@ fn no_memory_before_the_first_compressed_message() {
             output = Output::new();
         });
         assert_eq!(held, 0, "messages below the threshold go out");
+    }
+}
+
+/// A buffer that is given back inside a message is not kept, from the end of the message's header on.
+#[test]
+fn a_buffer_given_back_inside_a_compressed_message_is_not_kept() {
+    let bytes = compressed(true, Opcode::Binary, &message(b"a message", 6));
+    for cut in 6..bytes.len() {
+        let mut ws = open_deflate(Deflate::new());
+        let mut output = Output::new();
+        receive(&mut ws, &mut bytes[..cut].to_vec(), &mut output);
+        let (.., held, _) = measure(|| ws.recycle(vec![0; 5000]));
+        assert_eq!(held, 0, "cut at {cut}");
+        assert_eq!(receive(&mut ws, &mut bytes[cut..].to_vec(), &mut output), 9);
     }
 }
 
