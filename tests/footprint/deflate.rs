@@ -97,6 +97,22 @@ fn a_buffer_given_back_inside_a_compressed_message_is_not_kept() {
     }
 }
 
+/// A shared decompressor serves the next connection after a message that was no DEFLATE.
+#[test]
+fn a_shared_decompressor_survives_a_fault() {
+    let (mut output, good) = (Output::new(), compressed(true, Opcode::Binary, &message(b"a message", 6)));
+    for bad in [&[0xff; 20][..], &message(b"cut short", 6)[..4]] {
+        let mut failing = open_deflate(Deflate::new().shared());
+        receive(&mut failing, &mut good.clone(), &mut output);
+        deliver(&mut failing, &mut compressed(true, Opcode::Binary, bad), usize::MAX, &mut output);
+        assert!(failing.is_closed());
+        let mut next = open_deflate(Deflate::new().shared());
+        let (received, _, _, peak) = measure(|| receive(&mut next, &mut good.clone(), &mut output));
+        assert_eq!(received, 9);
+        assert!(peak < 10_000, "{peak}: a new decompressor takes 47 KiB");
+    }
+}
+
 /// Each direction allocates on its first message, and no more on later ones.
 #[test]
 fn dedicated_compressors_have_bounded_memory() {
