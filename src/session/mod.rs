@@ -51,8 +51,7 @@ pub struct Session<I: Sub> {
     backlog: Output,
     timers: Timers<I>,
     config: SessionConfig<I::Output>,
-    /// When the peer last took some of the waiting bytes, or they began to wait. `None` if none wait.
-    stalled_since: Option<I>,
+    waiting: Waiting<I>,
     /// After the end of the connection: when to close the transport.
     grace_end: Option<I>,
     turn: Turn,
@@ -61,6 +60,16 @@ pub struct Session<I: Sub> {
     /// Whether a write failed: nothing more is written.
     write_failed: bool,
     is_shut_down: bool,
+}
+
+/// The bytes that the transport has not accepted, and since when it accepted none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting<I> {
+    Nothing,
+    /// They were not offered to the transport yet.
+    Queued(I),
+    /// The last write did not take all of them: the transport is full.
+    Full(I),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +126,7 @@ where
             backlog: Output::new(),
             timers: Timers::new(now, config.timeouts),
             config,
-            stalled_since: None,
+            waiting: Waiting::Nothing,
             grace_end: None,
             turn: Turn::None,
             read_ended: false,
@@ -217,9 +226,9 @@ where
             output.discard();
         }
         if output.is_empty() {
-            self.stalled_since = None;
-        } else {
-            self.stalled_since.get_or_insert(now);
+            self.waiting = Waiting::Nothing;
+        } else if self.waiting == Waiting::Nothing {
+            self.waiting = Waiting::Queued(now);
         }
         self.end_turn(output);
         event.map_or_else(|| self.next_action(now), Action::Event)
@@ -233,9 +242,8 @@ where
 
     /// The transport accepted some of the [`backlog`](Self::backlog), and the driver removed them.
     pub fn wrote(&mut self, now: I) {
-        self.note_written(now, true);
+        self.note_written(now, true, self.backlog.is_empty());
         if self.backlog.is_empty() {
-            self.stalled_since = None;
             self.backlog = Output::new();
         }
     }
@@ -243,7 +251,7 @@ where
     /// A write failed. Nothing more is written; reading goes on, because the peer's last bytes may still be unread.
     pub fn write_failed(&mut self) {
         self.write_failed = true;
-        self.stalled_since = None;
+        self.waiting = Waiting::Nothing;
         self.backlog = Output::new();
     }
 
@@ -255,30 +263,28 @@ where
             use std::io::ErrorKind::{TimedOut, WouldBlock};
 
             match output.write_to(writer) {
-                Ok(_) => self.note_written(now, true),
-                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => self.note_written(now, false),
+                Ok(_) => self.note_written(now, true, output.is_empty()),
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => self.note_written(now, false, false),
                 Err(_) => {
                     output.discard();
                     self.write_failed();
                 }
             }
         }
-        if output.is_empty() {
-            self.stalled_since = None;
-        }
     }
 
-    /// `accepted`: whether the transport accepted any byte.
-    fn note_written(&mut self, now: I, accepted: bool) {
-        let was_full = self.stalled_since.is_some();
-        if accepted && was_full {
+    /// `accepted`: whether the transport accepted any byte. `all`: whether no byte waits any more.
+    fn note_written(&mut self, now: I, accepted: bool, all: bool) {
+        if accepted && matches!(self.waiting, Waiting::Full(_)) {
             // The transport has room again only because the peer took some bytes: it is alive.
             self.timers.note_activity(now);
             self.grace_end = self.grace_end.and(self.config.grace).map(|grace| now + grace);
         }
-        if accepted || !was_full {
-            self.stalled_since = Some(now);
-        }
+        self.waiting = match self.waiting {
+            _ if all => Waiting::Nothing,
+            Waiting::Queued(since) | Waiting::Full(since) if !accepted => Waiting::Full(since),
+            _ => Waiting::Full(now),
+        };
     }
 
     /// An event that no read caused.
@@ -301,9 +307,13 @@ where
     }
 
     fn stall_end(&self) -> Option<I> {
-        // Once the connection is over, the grace period is the limit.
-        let since = self.stalled_since.filter(|_| !self.connection.is_closed())?;
-        self.config.stall.map(|stall| since + stall)
+        match self.waiting {
+            // Once the connection is over, the grace period is the limit.
+            Waiting::Queued(since) | Waiting::Full(since) if !self.connection.is_closed() => {
+                self.config.stall.map(|stall| since + stall)
+            }
+            _ => None,
+        }
     }
 
     fn next_action(&mut self, now: I) -> Action<I> {

@@ -43,6 +43,8 @@ pub(crate) struct End {
     pub(crate) closed: Vec<Closed>,
     /// Whether the application sends every message back.
     pub(crate) echoes: bool,
+    /// Whether the driver writes the backlog itself, as an asynchronous one does.
+    pub(crate) is_queued: bool,
     /// How large reads were.
     pub(crate) reads: Vec<usize>,
     pub(crate) shut_down_at: Option<Time>,
@@ -77,6 +79,7 @@ impl End {
             bytes_received: 0,
             closed: Vec::new(),
             echoes: false,
+            is_queued: false,
             reads: Vec::new(),
             shut_down_at: None,
             closed_at: None,
@@ -137,7 +140,12 @@ impl End {
     fn poll(&mut self, now: Time, output: &mut Output) {
         // An end of a turn that is never reached would spin.
         for _ in 0..100 {
-            match self.session.poll(now, output, &mut self.wire) {
+            let action = if self.is_queued {
+                self.poll_queued(now, output)
+            } else {
+                self.session.poll(now, output, &mut self.wire)
+            };
+            match action {
                 Action::Event(event) => self.handle(event, output),
                 Action::ShutDown => {
                     assert_eq!(self.shut_down_at.replace(now), None, "shut down once");
@@ -158,6 +166,22 @@ impl End {
             }
         }
         panic!("the turn does not end");
+    }
+
+    /// Writes what the wire accepts now, and says so.
+    fn poll_queued(&mut self, now: Time, output: &mut Output) -> Action<Time> {
+        let before = self.session.backlog().len();
+        let written = self.session.backlog().write_to(&mut self.wire);
+        match written {
+            Ok(0) => {}
+            Ok(_) => self.session.wrote(now),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => assert_eq!(self.session.backlog().len(), before),
+            Err(_) => self.session.write_failed(),
+        }
+        let action = self.session.poll_queued(now, output);
+        // The action counts what is not written yet: what this turn sent is written before the wait.
+        let has_room = self.wire.is_writable() && !self.session.backlog().is_empty();
+        if matches!(action, Action::Wait { .. }) && has_room { self.poll_queued(now, output) } else { action }
     }
 
     fn handle(&mut self, event: Event<'_>, output: &mut Output) {

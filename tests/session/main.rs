@@ -20,6 +20,11 @@ fn open(capacity: usize) -> (End, End) {
     )
 }
 
+/// Runs the test for a driver that lets the session write, and for one that writes the backlog itself.
+fn for_both_drivers(test: impl Fn(bool)) {
+    [false, true].into_iter().for_each(test);
+}
+
 /// One open end, and the wire of a peer that does nothing by itself.
 fn alone(role: Role, config: Config, capacity: usize) -> (End, Wire) {
     let (own, peer) = pair(capacity);
@@ -42,17 +47,20 @@ fn a_handshake_and_an_echo() {
 /// Rule 3: both ends push more than the transport and both backlogs take, and neither waits for the other.
 #[test]
 fn both_ends_push_at_once() {
-    for messages in [1, 40] {
-        let (mut server, mut client) = open(4 << 10);
-        let text = "x".repeat(1 << 20);
-        for _ in 0..messages {
-            server.send(&text);
-            client.send(&text);
+    for_both_drivers(|is_queued| {
+        for messages in [1, 40] {
+            let (mut server, mut client) = open(4 << 10);
+            (server.is_queued, client.is_queued) = (is_queued, is_queued);
+            let text = "x".repeat(1 << 20);
+            for _ in 0..messages {
+                server.send(&text);
+                client.send(&text);
+            }
+            run(&mut [&mut server, &mut client], 0, 1_000_000);
+            assert_eq!((server.texts.len(), client.texts.len()), (messages, messages));
+            assert!(server.closed.is_empty() && client.closed.is_empty());
         }
-        run(&mut [&mut server, &mut client], 0, 1_000_000);
-        assert_eq!((server.texts.len(), client.texts.len()), (messages, messages));
-        assert!(server.closed.is_empty() && client.closed.is_empty());
-    }
+    });
 }
 
 /// Rule 3: a server reads nothing while too much waits, and reads again afterwards. A client always reads.
@@ -103,86 +111,101 @@ fn reads_are_short_where_messages_may_be_compressed() {
 /// Rules 5 and 6: both ends are told once; the server shuts down first, and both read to the end before they close.
 #[test]
 fn a_closing_handshake_ends_in_order() {
-    for closes_server in [true, false] {
-        for capacity in [1, 7, 1000] {
-            let (mut server, mut client) = open(capacity);
-            let text = "before the close ".repeat(100);
-            server.send(&text);
-            client.send(&text);
-            (if closes_server { &mut server } else { &mut client }).close(CloseCode::GOING_AWAY);
-            run(&mut [&mut server, &mut client], 0, 100);
-            for end in [&server, &client] {
-                assert_eq!((end.closed.len(), end.texts.len()), (1, 1));
-                assert!(end.closed[0].was_clean() && end.is_over() && end.shut_down_at.is_some());
-                assert_eq!(end.wire.unread(), 0, "nothing was lost to a reset");
+    for_both_drivers(|is_queued| {
+        for closes_server in [true, false] {
+            for capacity in [1, 7, 1000] {
+                let (mut server, mut client) = open(capacity);
+                (server.is_queued, client.is_queued) = (is_queued, is_queued);
+                let text = "before the close ".repeat(100);
+                server.send(&text);
+                client.send(&text);
+                (if closes_server { &mut server } else { &mut client }).close(CloseCode::GOING_AWAY);
+                run(&mut [&mut server, &mut client], 0, 100);
+                for end in [&server, &client] {
+                    assert_eq!((end.closed.len(), end.texts.len()), (1, 1));
+                    assert!(end.closed[0].was_clean() && end.is_over() && end.shut_down_at.is_some());
+                    assert_eq!(end.wire.unread(), 0, "nothing was lost to a reset");
+                }
             }
         }
-    }
+    });
 }
 
 /// Rule 5: a reset, a write error and a lost stream end the connection like the end of the stream.
 #[test]
 fn a_failure_is_the_end_of_the_stream() {
-    for role in [Role::Server, Role::Client] {
-        for fail in [Wire::reset as fn(&Wire), Wire::shut_down, Wire::close] {
-            for waits in [false, true] {
-                let (mut end, peer) = alone(role, Config::new(), 1000);
-                if waits {
-                    end.send(&"x".repeat(5000));
+    for_both_drivers(|is_queued| {
+        for role in [Role::Server, Role::Client] {
+            for fail in [Wire::reset as fn(&Wire), Wire::shut_down, Wire::close] {
+                for waits in [false, true] {
+                    let (mut end, peer) = alone(role, Config::new(), 1000);
+                    end.is_queued = is_queued;
+                    if waits {
+                        end.send(&"x".repeat(5000));
+                    }
+                    run(&mut [&mut end], 0, 0);
+                    fail(&peer);
+                    run(&mut [&mut end], 0, 100_000);
+                    assert_eq!(end.closed.len(), 1, "{role:?}");
+                    assert_eq!(end.closed[0].error(), Some(&ConnectionError::TransportLost));
+                    assert!(end.is_over());
                 }
-                run(&mut [&mut end], 0, 0);
-                fail(&peer);
-                run(&mut [&mut end], 0, 100_000);
-                assert_eq!(end.closed.len(), 1, "{role:?}");
-                assert_eq!(end.closed[0].error(), Some(&ConnectionError::TransportLost));
-                assert!(end.is_over());
             }
         }
-    }
+    });
 }
 
 /// Rule 7, and rule 5: a peer that takes nothing is given up.
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
-    for role in [Role::Server, Role::Client] {
-        let (mut end, _peer) = alone(role, Config::new(), 1000);
-        end.send(&"x".repeat(2000));
-        let over = run(&mut [&mut end], 0, 1_000_000);
-        assert_eq!((end.closed.len(), end.closed[0].error()), (1, Some(&ConnectionError::TransportLost)));
-        assert_eq!(over, STALL + GRACE, "{role:?}");
-    }
+    for_both_drivers(|is_queued| {
+        for role in [Role::Server, Role::Client] {
+            let (mut end, _peer) = alone(role, Config::new(), 1000);
+            end.is_queued = is_queued;
+            end.send(&"x".repeat(2000));
+            let over = run(&mut [&mut end], 0, 1_000_000);
+            assert_eq!((end.closed.len(), end.closed[0].error()), (1, Some(&ConnectionError::TransportLost)));
+            assert_eq!(over, STALL + GRACE, "{role:?}");
+        }
+    });
 }
 
 /// Rule 2: a peer that reads slowly, and sends nothing, is alive. Once it reads nothing, it is not.
 #[test]
 fn a_slow_reader_is_alive() {
-    let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
-    end.send(&"x".repeat(50_000));
-    let mut now = 0;
-    for _ in 0..40 {
-        now = run(&mut [&mut end], now, now + STALL - 1).max(now + STALL - 1);
-        let mut buffer = [0; 1000];
-        std::io::Read::read(&mut peer, &mut buffer).expect("bytes wait");
-    }
-    assert!(now > VALIDITY + PONG && end.closed.is_empty());
-    let over = run(&mut [&mut end], now, now + 1_000_000);
-    assert_eq!((over, end.closed.len()), (now + STALL + GRACE, 1));
+    for_both_drivers(|is_queued| {
+        let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
+        end.is_queued = is_queued;
+        end.send(&"x".repeat(50_000));
+        let mut now = 0;
+        for _ in 0..40 {
+            now = run(&mut [&mut end], now, now + STALL - 1).max(now + STALL - 1);
+            let mut buffer = [0; 1000];
+            std::io::Read::read(&mut peer, &mut buffer).expect("bytes wait");
+        }
+        assert!(now > VALIDITY + PONG && end.closed.is_empty());
+        let over = run(&mut [&mut end], now, now + 1_000_000);
+        assert_eq!((over, end.closed.len()), (now + STALL + GRACE, 1));
+    });
 }
 
 /// Rule 2: a transport with room proves nothing: a dead peer is noticed although messages are sent to it.
 #[test]
 fn writes_to_a_transport_with_room_prove_nothing() {
-    let (mut end, _peer) = alone(Role::Server, Config::new(), 1 << 20);
-    for second in 0..1000 {
-        if end.closed.is_empty() {
-            end.send("tick");
+    for_both_drivers(|is_queued| {
+        let (mut end, _peer) = alone(Role::Server, Config::new(), 1 << 20);
+        end.is_queued = is_queued;
+        for second in 0..1000 {
+            if end.closed.is_empty() {
+                end.send("tick");
+            }
+            run(&mut [&mut end], second * 1000, second * 1000 + 999);
         }
-        run(&mut [&mut end], second * 1000, second * 1000 + 999);
-    }
-    assert_eq!(end.closed[0].error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
-    assert_eq!(end.closed.len(), 1);
-    let at = end.closed_at.expect("it is closed");
-    assert!((VALIDITY + PONG..VALIDITY + PONG + GRACE + 2000).contains(&at), "{at}");
+        assert_eq!(end.closed[0].error(), Some(&ConnectionError::Timeout(Timeout::KeepAlive)));
+        assert_eq!(end.closed.len(), 1);
+        let at = end.closed_at.expect("it is closed");
+        assert!((VALIDITY + PONG..VALIDITY + PONG + GRACE + 2000).contains(&at), "{at}");
+    });
 }
 
 /// Rule 8: each deadline fires at its time, and once.
@@ -204,18 +227,21 @@ fn deadlines_fire_once_at_their_time() {
 /// Rule 6: the grace period starts again when the peer takes some of the last bytes.
 #[test]
 fn progress_restarts_the_grace_period() {
-    let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
-    end.send(&"x".repeat(10_000));
-    peer.write_all(b"\x83\x80\0\0\0\0").expect("room for an invalid frame");
-    let mut now = 0;
-    for _ in 0..10 {
-        now = run(&mut [&mut end], now, now + GRACE - 1).max(now + GRACE - 1);
-        assert!(!end.is_over() && end.shut_down_at.is_none());
-        std::io::Read::read(&mut peer, &mut [0; 1000]).expect("bytes wait");
-    }
-    let over = run(&mut [&mut end], now, now + 1_000_000);
-    assert_eq!(end.closed.len(), 1);
-    assert!(end.shut_down_at.is_some() && over <= now + GRACE + 1);
+    for_both_drivers(|is_queued| {
+        let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
+        end.is_queued = is_queued;
+        end.send(&"x".repeat(10_000));
+        peer.write_all(b"\x83\x80\0\0\0\0").expect("room for an invalid frame");
+        let mut now = 0;
+        for _ in 0..10 {
+            now = run(&mut [&mut end], now, now + GRACE - 1).max(now + GRACE - 1);
+            assert!(!end.is_over() && end.shut_down_at.is_none());
+            std::io::Read::read(&mut peer, &mut [0; 1000]).expect("bytes wait");
+        }
+        let over = run(&mut [&mut end], now, now + 1_000_000);
+        assert_eq!(end.closed.len(), 1);
+        assert!(end.shut_down_at.is_some() && over <= now + GRACE + 1);
+    });
 }
 
 /// Rule 9: the limit counts the bytes that wait, wherever they are.

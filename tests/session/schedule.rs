@@ -33,12 +33,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_or_stuck(steps in steps(), reset in 0..20_u8, capacity in 1..5000_usize) {
+    fn nothing_is_lost_or_stuck(
+        steps in steps(),
+        reset in 0..20_u8,
+        capacity in 1..5000_usize,
+        queued in any::<[bool; 2]>(),
+    ) {
         let (server, client) = pair(capacity);
         let mut ends = [
             End::open(Role::Server, Config::new(), deadlines(), server),
             End::open(Role::Client, Config::new(), deadlines(), client),
         ];
+        (ends[0].is_queued, ends[1].is_queued) = (queued[0], queued[1]);
         let (mut sent, mut now, mut output) = ([Vec::new(), Vec::new()], 0, Output::new());
         let mut has_reset = false;
         let last = (reset == 0).then_some(Step::Reset);
