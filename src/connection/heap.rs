@@ -5,7 +5,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::handshake::Handshake;
-use crate::deflate::try_box;
 use crate::error::OutOfMemory;
 use crate::event::Closed;
 use crate::handshake::Response;
@@ -160,10 +159,7 @@ macro_rules! lend_part {
 
             #[inline]
             fn get_or_make(&mut self) -> Result<&mut $Part, OutOfMemory> {
-                if self.is_none() {
-                    *self = Some(try_box(Heap::default())?);
-                }
-                self.as_mut().map(|heap| &mut heap.$part).ok_or(OutOfMemory)
+                Lazy::<Heap>::get_or_make(self).map(|heap| &mut heap.$part)
             }
         }
     };

@@ -388,7 +388,7 @@ impl Connection {
     /// Frees everything except `pending`.
     fn stop(&mut self, pending: Pending, phase: Phase) {
         self.phase = phase;
-        self.receiver.stop();
+        self.receiver.end_frame();
         if let Some(heap) = &mut self.heap {
             heap.release(pending);
         }

@@ -192,7 +192,8 @@ impl Output {
         self.extras.as_ref().map_or(&NONE, |extras| &extras.shared_chunks)
     }
 
-    fn clear(&mut self) {
+    /// Drops the waiting bytes.
+    pub(crate) fn clear(&mut self) {
         self.queue.clear();
         if let Some(extras) = &mut self.extras {
             extras.clear();

@@ -53,11 +53,6 @@ impl Output {
         core::mem::swap(&mut self.codecs, &mut other.codecs);
     }
 
-    /// Drops the waiting bytes.
-    pub(crate) fn discard(&mut self) {
-        self.clear();
-    }
-
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.queue.with_room(bytes.len()).extend_from_slice(bytes);
     }

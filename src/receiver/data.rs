@@ -110,11 +110,11 @@ impl Receiver {
             }
             message.count_frame();
             if frame.fin {
-                self.end_payload();
+                self.end_frame();
                 return Ok(true);
             }
             let Some(next) = self.begin_fragment(state, input) else {
-                self.end_payload();
+                self.end_frame();
                 return Ok(false);
             };
             frame = next;
@@ -142,20 +142,23 @@ impl Receiver {
         message.push(key, bytes, announced).map_err(|fault| fault.map(|error| invalid_utf8(start, error.index)))
     }
 
-    /// The next byte starts a frame.
-    #[inline]
-    fn end_payload(&mut self) {
-        self.parser = FrameParser::default();
-        self.is_reassembling = false;
-    }
-
     /// The message whose last frame ends here.
     #[inline]
     pub(crate) fn finish_message(&mut self, state: &mut impl Lazy<ReceiverState>) -> Result<Event<'static>, Fault> {
-        let state = state.get_or_make()?;
+        self.take_whole_message(state.get_or_make()?, self.position)
+    }
+
+    /// The message in progress, which is complete. `text_end`: the offset of the fault if its text ends inside a
+    /// character.
+    #[inline]
+    pub(super) fn take_whole_message(
+        &mut self,
+        state: &mut ReceiverState,
+        text_end: u64,
+    ) -> Result<Event<'static>, Fault> {
         let message = state.message.as_mut().ok_or(Fault::OutOfMemory)?;
         if !message.is_complete() {
-            return Err(invalid_utf8(self.position, 0).into());
+            return Err(invalid_utf8(text_end, 0).into());
         }
         let payload = message.take()?;
         state.message = None;

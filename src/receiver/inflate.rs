@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::assembler::MessageAssembler;
 use super::parser::{FrameParser, PayloadReader};
 use super::receive::Step;
-use super::{Received, Receiver, ReceiverState, invalid_utf8};
+use super::{Received, Receiver, ReceiverState};
 use crate::deflate::{Codecs, Decompressor, SharedCodecs, Step as Inflated, try_box};
 use crate::error::{Fault, OutOfMemory, ProtocolError, ProtocolErrorKind};
 use crate::input::Input;
@@ -15,17 +15,6 @@ use crate::message::MessageKind;
 /// The most compressed bytes that are unmasked at once if messages are delivered in parts: a full part may leave some
 /// of them unread.
 const UNMASK_MAX: usize = 4 << 10;
-
-/// Why decompressing paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// The part is full, and the decompressor may have more output.
-    Full,
-    /// All available bytes are read.
-    NeedsInput,
-    /// The message is complete.
-    Ended,
-}
 
 /// Decompresses payloads into a message, or into the current part of it.
 struct MessageInflater<'r> {
@@ -58,18 +47,13 @@ impl Receiver {
             return Ok(Step::Next);
         }
         let Some(message) = &mut state.message else { return Ok(Step::NeedsInput) };
-        if frame.fin && !message.is_complete() {
-            return Err(invalid_utf8(message.frame_start(self.position), 0).into());
-        }
+        let frame_start = message.frame_start(self.position);
         self.parser = FrameParser::default();
         message.count_frame();
         if !frame.fin {
             return Ok(Step::Next);
         }
-        let payload = message.take()?;
-        state.message = None;
-        self.count(payload.len(), true);
-        Ok(Step::Received(Received::Message(payload.into_message())))
+        Ok(Step::Received(Received::Message(self.take_whole_message(state, frame_start)?)))
     }
 
     /// Decompresses the available bytes of a frame into the message in progress. If it is delivered in parts, stops
@@ -80,8 +64,8 @@ impl Receiver {
         state: &mut ReceiverState,
         input: &mut Input<'_>,
         shared: &mut SharedCodecs,
-    ) -> Result<Progress, Fault> {
-        let Some(message) = &mut state.message else { return Ok(Progress::NeedsInput) };
+    ) -> Result<(), Fault> {
+        let Some(message) = &mut state.message else { return Ok(()) };
         let offset = message.frame_start(self.position);
         // The header check rejects a compressed frame where compression is not in use.
         let reserved = ProtocolError { kind: ProtocolErrorKind::ReservedBits, offset };
@@ -92,7 +76,7 @@ impl Receiver {
             slot => slot.insert(borrow_or_make(codecs)?),
         };
         let before = input.len();
-        let progress = MessageInflater {
+        let inflated = MessageInflater {
             decompressor,
             message,
             spare: &mut state.spare,
@@ -101,10 +85,10 @@ impl Receiver {
         }
         .read_frame(frame, parameters.takeover, input);
         self.position = self.position.saturating_add((before - input.len()) as u64);
-        if parameters.is_shared && matches!(progress, Ok(Progress::Ended) | Err(_)) {
-            give_back(&mut state.decompressor, progress.is_err(), shared);
+        if parameters.is_shared && inflated != Ok(false) {
+            give_back(&mut state.decompressor, inflated.is_err(), shared);
         }
-        progress.map_err(|fault| fault.map(|kind| ProtocolError { kind, offset }))
+        inflated.map(drop).map_err(|fault| fault.map(|kind| ProtocolError { kind, offset }))
     }
 }
 
@@ -129,13 +113,13 @@ fn give_back(decompressor: &mut Option<Box<Decompressor>>, found_fault: bool, sh
 }
 
 impl MessageInflater<'_> {
-    /// Reads until the input or the frame ends, or the part is full.
+    /// Reads until the input or the frame ends, or the part is full. Returns whether the message is complete.
     fn read_frame(
         &mut self,
         frame: &mut PayloadReader,
         takeover: bool,
         input: &mut Input<'_>,
-    ) -> Result<Progress, Fault<ProtocolErrorKind>> {
+    ) -> Result<bool, Fault<ProtocolErrorKind>> {
         let max_len = if self.part_limit == usize::MAX { usize::MAX } else { UNMASK_MAX };
         loop {
             let bytes = input.peek_mut(max_len.min(frame.remaining_len()));
@@ -148,14 +132,14 @@ impl MessageInflater<'_> {
             self.message.count_compressed(read);
             inflated?;
             if self.decompressor.is_full() {
-                return Ok(Progress::Full);
+                return Ok(false);
             }
             if frame.ends_message() {
                 let is_whole = self.decompressor.finish(takeover);
-                return if is_whole { Ok(Progress::Ended) } else { Err(ProtocolErrorKind::InvalidDeflate.into()) };
+                return if is_whole { Ok(true) } else { Err(ProtocolErrorKind::InvalidDeflate.into()) };
             }
             if frame.remaining == 0 || input.is_empty() {
-                return Ok(Progress::NeedsInput);
+                return Ok(false);
             }
         }
     }

@@ -129,8 +129,9 @@ impl Receiver {
             agreed.map(|agreed| InflateParameters { takeover: agreed.peer_takeover(), is_shared: agreed.is_shared() });
     }
 
-    /// Forgets the frame in progress: nothing more is received.
-    pub(crate) fn stop(&mut self) {
+    /// Leaves the frame in progress: the next byte starts a frame, or nothing more is received.
+    #[inline]
+    pub(crate) fn end_frame(&mut self) {
         self.parser = FrameParser::default();
         self.is_reassembling = false;
     }

@@ -68,8 +68,7 @@ impl Receiver {
         });
         let first = !message.has_delivered();
         let (payload, mut checked) = if is_compressed {
-            let inflated = self.inflate_frame(&mut frame, state, input, shared);
-            (None, inflated.map(drop))
+            (None, self.inflate_frame(&mut frame, state, input, shared))
         } else {
             let (payload, checked) = self.lend_part(&mut frame, message, input)?;
             (Some(payload), checked)

@@ -223,7 +223,7 @@ where
         self.timers.handle_timeout(now, &mut self.connection, output);
         let event = self.next_event(now, output);
         if self.write_failed {
-            output.discard();
+            output.clear();
         }
         if output.is_empty() {
             self.waiting = Waiting::Nothing;
@@ -258,7 +258,7 @@ where
     #[cfg(feature = "std")]
     fn write(&mut self, now: I, output: &mut Output, writer: &mut (impl std::io::Write + ?Sized)) {
         if self.write_failed {
-            output.discard();
+            output.clear();
         } else if !output.is_empty() {
             use std::io::ErrorKind::{TimedOut, WouldBlock};
 
@@ -266,7 +266,7 @@ where
                 Ok(_) => self.note_written(now, true, output.is_empty()),
                 Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => self.note_written(now, false, false),
                 Err(_) => {
-                    output.discard();
+                    output.clear();
                     self.write_failed();
                 }
             }
@@ -298,8 +298,8 @@ where
             // Ends as if the transport were lost.
             let event = self.connection.receive_eof();
             if is_stalled {
-                output.discard();
-                self.write_failed = true;
+                output.clear();
+                self.write_failed();
             }
             return event;
         }
