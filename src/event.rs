@@ -1,6 +1,7 @@
 //! [`Event`]: messages and changes of state that a connection reports to the application.
 
 mod closed;
+mod kind;
 
 use alloc::borrow::Cow;
 
@@ -8,6 +9,7 @@ use crate::close_code::CloseStatus;
 use crate::handshake::{Request, Response};
 
 pub use closed::Closed;
+pub use kind::EventKind;
 
 /// A message, a control frame or a change of the connection's state, reported in the order of the bytes received.
 ///

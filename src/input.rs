@@ -1,5 +1,7 @@
 //! [`Input`]: a cursor over the bytes that the caller has read.
 
+use core::ops::Range;
+
 /// Bytes read from the transport, for [`Connection::receive`](crate::Connection::receive) to consume.
 ///
 /// An `Input` is a cursor over the caller's read buffer. The connection consumes frames from its front and unmasks them
@@ -19,6 +21,9 @@
 #[derive(Debug, Default)]
 pub struct Input<'i> {
     rest: &'i mut [u8],
+    /// The address of the first byte, and the number of bytes, given to the constructor.
+    start: usize,
+    total: usize,
     is_end: bool,
 }
 
@@ -27,7 +32,7 @@ impl<'i> Input<'i> {
     /// use [`from_read`](Self::from_read), or call [`Connection::receive_eof`](crate::Connection::receive_eof).
     #[inline]
     pub fn new(bytes: &'i mut [u8]) -> Self {
-        Self { rest: bytes, is_end: false }
+        Self { start: bytes.as_ptr().addr(), total: bytes.len(), rest: bytes, is_end: false }
     }
 
     /// Wraps the result of a read, where no bytes mean the end of the stream:
@@ -45,8 +50,7 @@ impl<'i> Input<'i> {
     /// ```
     #[inline]
     pub fn from_read(bytes: &'i mut [u8]) -> Self {
-        let is_end = bytes.is_empty();
-        Self { rest: bytes, is_end }
+        Self { is_end: bytes.is_empty(), ..Self::new(bytes) }
     }
 
     /// Whether the stream ends after these bytes.
@@ -74,6 +78,35 @@ impl<'i> Input<'i> {
     #[must_use]
     pub fn into_rest(self) -> &'i mut [u8] {
         self.rest
+    }
+
+    /// Where the payload of an event is, counted from the first byte that was read; `None` if it is not there, because
+    /// it was reassembled or decompressed in memory of its own.
+    ///
+    /// Remember the range, drop the event, and take the payload from the buffer later: for a caller that cannot keep
+    /// the borrow of the buffer while it uses the payload, such as a method that returns the next event of a buffer in
+    /// `self`, or a binding for another language.
+    ///
+    /// # Examples
+    /// ```
+    /// use websocket_proto::handshake::Negotiated;
+    /// use websocket_proto::{Config, Connection, Input, Output, Role};
+    ///
+    /// let mut server = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+    /// let mut buffer = *b"\x82\x85\0\0\0\0hello";
+    /// let mut input = Input::new(&mut buffer);
+    /// let event = server.receive(&mut input, &mut Output::new());
+    /// let range = event.and_then(|event| input.range_of(event.payload()?));
+    /// assert_eq!(range.map(|range| &buffer[range]), Some(&b"hello"[..]));
+    /// ```
+    #[must_use]
+    pub fn range_of(&self, payload: &[u8]) -> Option<Range<usize>> {
+        if payload.is_empty() {
+            return Some(0..0);
+        }
+        let start = payload.as_ptr().addr().checked_sub(self.start)?;
+        let end = start.checked_add(payload.len())?;
+        (end <= self.total).then_some(start..end)
     }
 
     /// The bytes not yet consumed.

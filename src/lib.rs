@@ -43,7 +43,7 @@
 //! | a handshake over another HTTP stack | [`handshake`], [`Connection::upgraded`] |
 //! | the end | [`Closed`], [`CloseCode`], [`CloseStatus`]; the cause, in [`ConnectionError`] |
 //! | large messages, and broadcasts | [`Fragments`], [`PreparedMessage`] |
-//! | time | [`Timers`] and [`Timeouts`]; for clients, [`Backoff`] |
+//! | time | [`Timers`] and [`Timeouts`]; for many sessions, [`Alarms`]; for clients, [`Backoff`] |
 //! | statistics | [`Counters`] |
 //! | the codecs, for proxies | [`frame`], [`mask`] |
 //!
@@ -88,6 +88,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod alarms;
 mod backoff;
 mod close_code;
 mod config;
@@ -121,6 +122,7 @@ mod timers;
 pub mod uri;
 mod utf8;
 
+pub use alarms::Alarms;
 pub use backoff::Backoff;
 pub use close_code::{CloseCode, CloseStatus, ScriptCloseError};
 pub use config::Config;
@@ -131,7 +133,7 @@ pub use deflate::{Deflate, DeflateParameter};
 pub use error::{
     ConnectionError, HandshakeError, HandshakeErrorKind, ProtocolError, ProtocolErrorKind, SendError, Timeout,
 };
-pub use event::{Closed, Event};
+pub use event::{Closed, Event, EventKind};
 pub use fragments::Fragments;
 pub use handshake::{
     Accept, AcceptError, AcceptErrorKind, ClientRequest, HeaderError, Reject, RejectError, RequestError,

@@ -59,7 +59,8 @@ use crate::output::Output;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Timers<I: Sub> {
-    timeouts: Timeouts<I::Output>,
+    keep_alive: Option<(I::Output, I::Output)>,
+    closing: Option<I::Output>,
     /// The connection's state at the last call.
     state: State,
     /// Bytes that the connection had consumed at the last call.
@@ -89,7 +90,8 @@ where
     #[must_use]
     pub fn new(now: I, timeouts: Timeouts<Span<I>>) -> Self {
         Self {
-            timeouts,
+            keep_alive: timeouts.keep_alive,
+            closing: timeouts.closing,
             state: State::Connecting,
             position: 0,
             deadline: timeouts.handshake.map(|span| now + span),
@@ -168,8 +170,8 @@ where
         if state != self.state {
             self.state = state;
             let span = match state {
-                State::Open => self.timeouts.validity(),
-                State::Closing => self.timeouts.closing,
+                State::Open => self.validity(),
+                State::Closing => self.closing,
                 State::Connecting | State::Closed => None,
             };
             self.deadline = span.map(|span| now + span);
@@ -184,8 +186,13 @@ where
     fn extend_keep_alive(&mut self, now: I) {
         if self.state == State::Open {
             self.awaits_pong = false;
-            self.deadline = self.timeouts.validity().map(|validity| now + validity);
+            self.deadline = self.validity().map(|validity| now + validity);
         }
+    }
+
+    /// How long received bytes prove that the peer is alive.
+    fn validity(&self) -> Option<Span<I>> {
+        self.keep_alive.map(|(validity, _)| validity)
     }
 
     fn ping(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
@@ -194,7 +201,7 @@ where
         connection.write_ping(&self.pings.to_be_bytes(), output);
         self.ping_sent = Some(now);
         self.awaits_pong = true;
-        self.deadline = self.timeouts.keep_alive.map(|(_, pong)| now + pong);
+        self.deadline = self.keep_alive.map(|(_, pong)| now + pong);
     }
 }
 
@@ -256,10 +263,6 @@ impl<D: Copy> Timeouts<D> {
     pub const fn closing(mut self, span: D) -> Self {
         self.closing = Some(span);
         self
-    }
-
-    fn validity(&self) -> Option<D> {
-        self.keep_alive.map(|(validity, _)| validity)
     }
 }
 

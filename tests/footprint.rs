@@ -2,6 +2,9 @@
 
 mod shared;
 
+#[cfg(feature = "std")]
+use std::io::Write;
+
 use bytes::Buf;
 use shared::allocator::{Allocator, measure};
 use shared::frames::encode;
@@ -12,7 +15,7 @@ use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::Negotiated;
 use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
 #[cfg(feature = "std")]
-use websocket_proto::{Action, Session, SessionConfig};
+use websocket_proto::{Action, Session, SessionConfig, Timers};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -100,14 +103,41 @@ fn an_idle_session_holds_nothing() {
             while let Some(Event::Text(text)) = session.receive(&mut input, &mut output) {
                 session.connection_mut().send_text(&text, &mut output).expect("the connection is open");
             }
-            assert!(matches!(session.poll(0, &mut output, &mut full), Action::Wait { write: true, .. }));
+            assert!(matches!(
+                session.poll(0, &mut output, |slices| full.write_vectored(slices)),
+                Action::Wait { write: true, .. }
+            ));
         }
-        assert!(matches!(session.poll(1, &mut output, &mut std::io::sink()), Action::Wait { write: false, .. }));
+        assert!(matches!(session.poll_writer(1, &mut output, &mut std::io::sink()), Action::Wait { write: false, .. }));
         session
     });
     assert!(!session.connection().is_closed() && output.is_empty());
     assert!(held <= 0, "{held}");
-    assert!(size_of::<Session<std::time::Instant>>() <= 480, "{}", size_of::<Session<std::time::Instant>>());
+    type Clock = std::time::Instant;
+    let replaces = size_of::<(Connection, Timers<Clock>, Output)>();
+    assert!(size_of::<Session<Clock>>() <= replaces + 24, "{} {replaces}", size_of::<Session<Clock>>());
+}
+
+/// However large the buffer was in which a backlog was written, it keeps at most twice the bytes that wait.
+#[cfg(feature = "std")]
+#[test]
+fn a_backlog_keeps_no_more_than_its_bytes_need() {
+    for room in [0, 1, 60_000, 65_000] {
+        let (session, _, held, _) = measure(|| {
+            let ws = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+            let mut session = Session::new(0_u64, ws, SessionConfig::none());
+            let (mut full, mut output) = (Full { room: 100 }, Output::new());
+            session.connection_mut().send_text(&"x".repeat(64 << 10), &mut output).expect("the connection is open");
+            for room in [100, room] {
+                full.room = room;
+                let action = session.poll(0, &mut output, |slices| full.write_vectored(slices));
+                assert!(matches!(action, Action::Wait { write: true, .. }));
+            }
+            session
+        });
+        let (held, allowed) = (held.unsigned_abs(), (2 * session.waiting()).max(1 << 10) + 64);
+        assert!(held <= allowed, "{held} bytes for {}", session.waiting());
+    }
 }
 
 /// A socket that accepts `room` bytes.
@@ -117,7 +147,7 @@ struct Full {
 }
 
 #[cfg(feature = "std")]
-impl std::io::Write for Full {
+impl Write for Full {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let accepted = bytes.len().min(self.room);
         self.room -= accepted;

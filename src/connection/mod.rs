@@ -256,6 +256,19 @@ impl Connection {
         self.heap.as_ref()?.closed()?.received_close()
     }
 
+    /// [`Config::max_output`].
+    pub(crate) fn max_output(&self) -> u32 {
+        self.sender.max_output()
+    }
+
+    /// Leaves `max_output` to the output and to bytes that are in no output any more, and not written.
+    pub(crate) fn limit_output(&mut self, max_output: u32, in_flight: usize) {
+        if max_output < u32::MAX {
+            let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
+            self.sender.set_max_output(max_output.saturating_sub(in_flight));
+        }
+    }
+
     /// Bytes consumed since the connection began.
     pub(crate) fn position(&self) -> u64 {
         let handshake = self.heap.as_ref().and_then(|heap| heap.handshake());

@@ -5,6 +5,7 @@ mod list;
 mod pongs;
 mod queue;
 mod shared_chunks;
+mod take;
 mod write;
 
 use alloc::boxed::Box;
@@ -56,7 +57,7 @@ use shared_chunks::SharedChunks;
 /// # Vectored writes
 /// The waiting bytes are one [`chunk`](Buf::chunk), or several if payloads are held by reference: then
 /// `chunks_vectored` (with the feature `std`) returns them together. A transport that accepts [`Bytes`] gets each
-/// payload without a copy from [`copy_to_bytes`](Buf::copy_to_bytes) with the length of one chunk.
+/// chunk without a copy from [`take_chunk`](Self::take_chunk).
 ///
 /// # Examples
 /// ```

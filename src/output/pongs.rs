@@ -63,6 +63,14 @@ impl Output {
         self.queue.set_mark(own_len + end);
     }
 
+    /// Counts no waiting byte as a pong any more.
+    pub(super) fn forget_pongs(&mut self) {
+        self.last_group = LastGroup::new();
+        if let Some(extras) = &mut self.extras {
+            extras.pongs.clear();
+        }
+    }
+
     /// The number of waiting bytes that are pongs.
     pub(super) fn waiting_pong_bytes(&self) -> usize {
         self.last_group_len() + self.extras.as_ref().map_or(0, |extras| extras.pongs.len())

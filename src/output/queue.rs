@@ -3,6 +3,8 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
+use bytes::{Buf, Bytes};
+
 use super::KEPT_CAPACITY;
 
 /// Bytes that are appended at the end and removed from the front.
@@ -102,6 +104,22 @@ impl Queue {
             // Without memory for the smaller buffer, the larger one stays.
             let _ = self.relocate(waiting.saturating_add(waiting / 2));
         }
+    }
+
+    /// Moves the waiting bytes to a smaller buffer if this one has more than `small` bytes and is less than half full.
+    pub(super) fn trim(&mut self, small: usize) {
+        if self.bytes.capacity() > small && !self.is_well_filled() {
+            // Without memory for the smaller buffer, the larger one stays.
+            let _ = self.relocate(self.waiting().len());
+        }
+    }
+
+    /// Removes all bytes, and returns their buffer.
+    pub(super) fn take(&mut self) -> Bytes {
+        let Self { bytes, removed, .. } = core::mem::take(self);
+        let mut bytes = Bytes::from(bytes);
+        bytes.advance(removed.min(bytes.len()));
+        bytes
     }
 
     /// Removes all bytes.

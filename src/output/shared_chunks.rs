@@ -128,6 +128,35 @@ impl SharedChunks {
         (first.distance == 0 && count <= first.payload.len()).then(|| first.payload.slice(..count))
     }
 
+    /// The first payload, by reference, if no own bytes are before it.
+    pub(super) fn share_first(&self) -> Option<Bytes> {
+        self.queue.front().filter(|first| first.distance == 0).map(|first| first.payload.clone())
+    }
+
+    /// Makes payloads of the output's `own` bytes, all of which are removed from its queue, and takes the first.
+    pub(super) fn freeze(&mut self, mut own: Bytes) -> Bytes {
+        let Some(front) = self.queue.front_mut() else { return own };
+        let first = own.split_to(front.distance.min(own.len()));
+        front.distance = 0;
+        for mut chunk in self.queue.split_off(1) {
+            let before = own.split_to(chunk.distance.min(own.len()));
+            self.len = self.len.saturating_add(before.len() as u64);
+            self.push_frozen(before);
+            chunk.distance = 0;
+            self.queue.push_back(chunk);
+        }
+        self.len = self.len.saturating_add(own.len() as u64);
+        self.push_frozen(own);
+        self.distance = 0;
+        first
+    }
+
+    fn push_frozen(&mut self, payload: Bytes) {
+        if !payload.is_empty() {
+            self.queue.push_back(SharedChunk { distance: 0, payload });
+        }
+    }
+
     /// Drops all payloads.
     pub(super) fn clear(&mut self) {
         self.queue.clear();

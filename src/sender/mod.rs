@@ -72,6 +72,14 @@ impl Sender {
         Traffic { messages, message_bytes, wire_bytes, pings }
     }
 
+    pub(crate) fn max_output(&self) -> u32 {
+        self.max_output
+    }
+
+    pub(crate) fn set_max_output(&mut self, max_output: u32) {
+        self.max_output = max_output;
+    }
+
     /// Whether permessage-deflate is in use.
     #[cfg(feature = "deflate")]
     pub(crate) fn uses_deflate(&self) -> bool {

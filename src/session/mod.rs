@@ -1,16 +1,20 @@
 //! [`Session`]: a connection with what keeps it alive on a transport: the bytes that wait, the deadlines, an orderly end.
 
+mod action;
 mod config;
+mod next;
+mod write;
 
+use alloc::boxed::Box;
 use core::ops::{Add, Sub};
 
-use crate::connection::{Connection, State};
+use crate::connection::Connection;
 use crate::event::Event;
 use crate::input::Input;
 use crate::output::Output;
-use crate::role::Role;
 use crate::timers::Timers;
 
+pub use action::Action;
 pub use config::SessionConfig;
 
 /// A [`Connection`] on a transport, still without I/O: it says when to read, how much, what to write, when to wake up, and
@@ -23,6 +27,11 @@ pub use config::SessionConfig;
 ///    Wrap them with [`Input::from_read`], also when the read brought none, because the stream has ended, or failed. Call
 ///    [`receive`](Self::receive) until it returns `None`.
 /// 2. Call [`poll`](Self::poll), which writes, until it returns `Wait` or `Close`. Do what the [`Action`] says.
+///
+/// Three kinds of transport differ only in step 2:
+/// - One that sends at once what it accepts, such as a socket: `poll`.
+/// - One that buffers, such as TLS: [`poll_writer`](Self::poll_writer), which also flushes.
+/// - One that is written by a future, or by completion: [`poll_queued`](Self::poll_queued).
 ///
 /// `output` is scratch space that any number of sessions can share: it is empty after every turn. Send messages in the
 /// same turn to `output`, and at other times to [`parts`](Self::parts).
@@ -47,29 +56,46 @@ pub use config::SessionConfig;
 #[derive(Debug)]
 pub struct Session<I: Sub> {
     connection: Connection,
-    /// The bytes that wait between turns.
-    backlog: Output,
     timers: Timers<I>,
-    config: SessionConfig<I::Output>,
-    waiting: Waiting<I>,
-    /// After the end of the connection: when to close the transport.
-    grace_end: Option<I>,
+    /// The bytes that wait between turns; `None` if there are none.
+    backlog: Option<Box<Output>>,
+    /// The number of bytes that [`take_chunk`](Self::take_chunk) gave away, and that are not written yet.
+    in_flight: usize,
+    stall: Option<I::Output>,
+    grace: Option<I::Output>,
+    /// While active: since when bytes wait and the transport accepts none of them. After that: when the grace period
+    /// began.
+    since: Option<I>,
+    max_backlog: u32,
+    /// [`Config::max_output`](crate::Config::max_output).
+    max_output: u32,
     turn: Turn,
+    phase: Phase,
+    sending: Sending,
     /// Whether the stream from the peer has ended.
     read_ended: bool,
-    /// Whether a write failed: nothing more is written.
-    write_failed: bool,
-    is_shut_down: bool,
 }
 
-/// The bytes that the transport has not accepted, and since when it accepted none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting<I> {
-    Nothing,
-    /// They were not offered to the transport yet.
-    Queued(I),
-    /// The last write did not take all of them: the transport is full.
-    Full(I),
+enum Phase {
+    Active,
+    /// The connection has ended, and the grace period has begun.
+    Ending,
+    /// Everything is written, and the sending side is shut down.
+    ShutDown,
+}
+
+/// The sending side of the transport, after the last write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// It accepted all bytes.
+    HasRoom,
+    /// It did not.
+    Full,
+    /// It accepted all bytes, and has buffered some that it could not flush.
+    Unflushed,
+    /// It failed: nothing more is written.
+    Failed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,33 +107,6 @@ enum Turn {
     /// So are they; the backlog has the output's own buffer.
     Lent,
 }
-
-/// The next step of a driver.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action<I> {
-    /// Handle this event, which no read caused: the end by a deadline or by the driver, or a message that arrived before
-    /// the request was answered. Then poll again.
-    Event(Event<'static>),
-    /// Wait for the transport or the deadline, then read and poll.
-    Wait {
-        /// The most bytes to read, or 0: read nothing, because too many bytes wait to be written.
-        read: usize,
-        /// Whether bytes wait: poll when the transport can be written.
-        write: bool,
-        /// Poll at this time at the latest.
-        deadline: Option<I>,
-    },
-    /// Shut down the transport's sending side (`Shutdown::Write`, `close_notify`, `END_STREAM`), then poll again.
-    ShutDown,
-    /// Close the transport. The session is over.
-    Close,
-}
-
-/// The most bytes to read at once.
-const READ: usize = 64 << 10;
-/// The same where messages may be compressed: a byte may become a thousand.
-const READ_COMPRESSED: usize = 4 << 10;
 
 type Span<I> = <I as Sub>::Output;
 
@@ -122,16 +121,19 @@ where
     #[must_use]
     pub fn new(now: I, connection: Connection, config: SessionConfig<Span<I>>) -> Self {
         Self {
+            max_output: connection.max_output(),
             connection,
-            backlog: Output::new(),
             timers: Timers::new(now, config.timeouts),
-            config,
-            waiting: Waiting::Nothing,
-            grace_end: None,
+            backlog: None,
+            in_flight: 0,
+            stall: config.stall,
+            grace: config.grace,
+            since: None,
+            max_backlog: config.max_backlog,
             turn: Turn::None,
+            phase: Phase::Active,
+            sending: Sending::HasRoom,
             read_ended: false,
-            write_failed: false,
-            is_shut_down: false,
         }
     }
 }
@@ -151,12 +153,18 @@ impl<I: Sub> Session<I> {
 
     /// The connection and the bytes that wait, to send messages between turns. Poll after that.
     pub fn parts(&mut self) -> (&mut Connection, &mut Output) {
-        (&mut self.connection, &mut self.backlog)
+        (&mut self.connection, self.backlog.get_or_insert_default())
     }
 
     /// The keep-alive's round-trip time and its pongs.
     pub fn timers(&mut self) -> &mut Timers<I> {
         &mut self.timers
+    }
+
+    /// The number of bytes that wait between turns: those that the transport has not accepted.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.in_flight.saturating_add(self.backlog.as_ref().map_or(0, |backlog| backlog.len()))
     }
 }
 
@@ -173,193 +181,34 @@ impl<I: Sub> Session<I> {
     /// Moves the bytes that wait to the turn's output. Bytes that are in both were sent in this order: between turns,
     /// first the backlog's; within a turn, first the output's.
     fn begin_turn(&mut self, output: &mut Output) {
-        match self.turn {
-            Turn::None if self.backlog.is_empty() => self.turn = Turn::Begun,
-            Turn::None => {
-                self.backlog.append(output);
-                output.swap_bytes(&mut self.backlog);
+        match (self.turn, &mut self.backlog) {
+            (Turn::None, Some(backlog)) if !backlog.is_empty() => {
+                backlog.append(output);
+                output.swap_bytes(backlog);
                 self.turn = Turn::Lent;
             }
-            Turn::Begun | Turn::Lent => output.append(&mut self.backlog),
+            (Turn::None, _) => self.turn = Turn::Begun,
+            (Turn::Begun | Turn::Lent, Some(backlog)) => output.append(backlog),
+            (Turn::Begun | Turn::Lent, None) => {}
         }
     }
 
     /// Leaves the output empty, and a drained session without memory.
     fn end_turn(&mut self, output: &mut Output) {
-        if !output.is_empty() || self.turn == Turn::Lent {
-            self.backlog.swap_bytes(output);
-        }
-        if self.backlog.is_empty() {
-            self.backlog = Output::new();
+        match &mut self.backlog {
+            Some(backlog) if self.turn == Turn::Lent => backlog.swap_bytes(output),
+            _ if output.is_empty() => {}
+            backlog => backlog.get_or_insert_default().append(output),
         }
         self.turn = Turn::None;
-    }
-}
-
-/// # Poll
-impl<I> Session<I>
-where
-    I: Copy + Ord + Sub + Add<Span<I>, Output = I>,
-    Span<I>: Copy,
-{
-    /// Writes the bytes that wait, checks the deadlines, and says what to do next. Leaves `output` empty.
-    ///
-    /// The writer is the transport, which may be blocking or not.
-    #[cfg(feature = "std")]
-    pub fn poll(&mut self, now: I, output: &mut Output, writer: &mut (impl std::io::Write + ?Sized)) -> Action<I> {
-        self.begin_turn(output);
-        self.write(now, output, writer);
-        self.timers.handle_timeout(now, &mut self.connection, output);
-        let event = self.next_event(now, output);
-        self.write(now, output, writer);
-        self.end_turn(output);
-        event.map_or_else(|| self.next_action(now), Action::Event)
+        self.trim_backlog();
     }
 
-    /// As [`poll`](Self::poll), but leaves the writing to the driver: for transports that are asynchronous, or write by
-    /// completion. The bytes that wait are in [`backlog`](Self::backlog).
-    pub fn poll_queued(&mut self, now: I, output: &mut Output) -> Action<I> {
-        self.begin_turn(output);
-        self.timers.handle_timeout(now, &mut self.connection, output);
-        let event = self.next_event(now, output);
-        if self.write_failed {
-            output.clear();
+    /// Frees memory that the bytes that wait do not need: all sessions of a server may have some at once.
+    fn trim_backlog(&mut self) {
+        match &mut self.backlog {
+            Some(backlog) if !backlog.is_empty() => backlog.trim(),
+            backlog => *backlog = None,
         }
-        if output.is_empty() {
-            self.waiting = Waiting::Nothing;
-        } else if self.waiting == Waiting::Nothing {
-            self.waiting = Waiting::Queued(now);
-        }
-        self.end_turn(output);
-        event.map_or_else(|| self.next_action(now), Action::Event)
-    }
-
-    /// The bytes that wait, for the driver to write. Call [`wrote`](Self::wrote) or [`write_failed`](Self::write_failed)
-    /// after each write.
-    pub fn backlog(&mut self) -> &mut Output {
-        &mut self.backlog
-    }
-
-    /// The transport accepted some of the [`backlog`](Self::backlog), and the driver removed them.
-    pub fn wrote(&mut self, now: I) {
-        self.note_written(now, true, self.backlog.is_empty());
-        if self.backlog.is_empty() {
-            self.backlog = Output::new();
-        }
-    }
-
-    /// A write failed. Nothing more is written; reading goes on, because the peer's last bytes may still be unread.
-    pub fn write_failed(&mut self) {
-        self.write_failed = true;
-        self.waiting = Waiting::Nothing;
-        self.backlog = Output::new();
-    }
-
-    #[cfg(feature = "std")]
-    fn write(&mut self, now: I, output: &mut Output, writer: &mut (impl std::io::Write + ?Sized)) {
-        if self.write_failed {
-            output.clear();
-        } else if !output.is_empty() {
-            use std::io::ErrorKind::{TimedOut, WouldBlock};
-
-            match output.write_to(writer) {
-                Ok(_) => self.note_written(now, true, output.is_empty()),
-                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => self.note_written(now, false, false),
-                Err(_) => {
-                    output.clear();
-                    self.write_failed();
-                }
-            }
-        }
-    }
-
-    /// `accepted`: whether the transport accepted any byte. `all`: whether no byte waits any more.
-    fn note_written(&mut self, now: I, accepted: bool, all: bool) {
-        if accepted && matches!(self.waiting, Waiting::Full(_)) {
-            // The transport has room again only because the peer took some bytes: it is alive.
-            self.timers.note_activity(now);
-            self.grace_end = self.grace_end.and(self.config.grace).map(|grace| now + grace);
-        }
-        self.waiting = match self.waiting {
-            _ if all => Waiting::Nothing,
-            Waiting::Queued(since) | Waiting::Full(since) if !accepted => Waiting::Full(since),
-            _ => Waiting::Full(now),
-        };
-    }
-
-    /// An event that no read caused.
-    fn next_event(&mut self, now: I, output: &mut Output) -> Option<Event<'static>> {
-        let event = self.connection.receive(&mut Input::default(), output);
-        if event.is_some() {
-            return event;
-        }
-        let is_stalled = self.stall_end().is_some_and(|end| now >= end);
-        if is_stalled || (self.read_ended && !self.connection.is_closed()) {
-            // Ends as if the transport were lost.
-            let event = self.connection.receive_eof();
-            if is_stalled {
-                output.clear();
-                self.write_failed();
-            }
-            return event;
-        }
-        None
-    }
-
-    fn stall_end(&self) -> Option<I> {
-        match self.waiting {
-            // Once the connection is over, the grace period is the limit.
-            Waiting::Queued(since) | Waiting::Full(since) if !self.connection.is_closed() => {
-                self.config.stall.map(|stall| since + stall)
-            }
-            _ => None,
-        }
-    }
-
-    fn next_action(&mut self, now: I) -> Action<I> {
-        let write = !self.backlog.is_empty();
-        if !self.connection.is_closed() {
-            let deadlines = [self.timers.poll_timeout(), self.stall_end()];
-            let deadline = deadlines.into_iter().flatten().min();
-            return Action::Wait { read: self.read_size(), write, deadline };
-        }
-        if self.grace_end.is_none() {
-            self.grace_end = self.config.grace.map(|grace| now + grace);
-        }
-        if self.grace_end.is_some_and(|end| now >= end) || (!write && self.read_ended && self.is_shut_down) {
-            return Action::Close;
-        }
-        if !write && !self.is_shut_down {
-            // RFC 6455 §7.1.1: the stream is then read to its end. Closing with unread input would reset a TCP
-            // connection, which could destroy the last bytes in transit.
-            self.is_shut_down = true;
-            return Action::ShutDown;
-        }
-        Action::Wait { read: if self.read_ended { 0 } else { READ }, write, deadline: self.grace_end }
-    }
-
-    /// The most bytes to read.
-    fn read_size(&self) -> usize {
-        // If both ends stopped reading, each would wait for the other. So a client never stops.
-        let has_room = self.connection.role() == Role::Client || self.backlog.len() < self.config.max_backlog as usize;
-        if self.read_ended || !has_room {
-            0
-        } else if self.connection.state() == State::Connecting || self.may_inflate() {
-            // The handshake may end with compression, and messages may follow it in the same read.
-            READ_COMPRESSED
-        } else {
-            READ
-        }
-    }
-
-    #[cfg(feature = "deflate")]
-    fn may_inflate(&self) -> bool {
-        self.connection.uses_deflate()
-    }
-
-    #[cfg(not(feature = "deflate"))]
-    #[expect(clippy::unused_self, reason = "stands for what the feature does")]
-    fn may_inflate(&self) -> bool {
-        false
     }
 }

@@ -1,7 +1,8 @@
 //! One end of a connection: a session, its wire and its application.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 
+use bytes::{Buf, Bytes};
 use websocket_proto::handshake::Negotiated;
 use websocket_proto::{
     Action, ClientRequest, CloseCode, Closed, Config, Connection, Event, Input, Output, Role, Session, SessionConfig,
@@ -32,6 +33,46 @@ pub(crate) enum Next {
     Closed,
 }
 
+/// The kinds of driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// The session writes to a transport that sends at once.
+    Unbuffered,
+    /// The session writes to a transport that buffers, such as TLS.
+    Buffered,
+    /// The driver writes the backlog itself.
+    Future,
+    /// The driver takes owned chunks, and reports completions.
+    Completion,
+}
+
+impl Driver {
+    pub(crate) const ALL: [Self; 4] = [Self::Unbuffered, Self::Buffered, Self::Future, Self::Completion];
+}
+
+/// Accepts up to 100 bytes, and sends them when it is flushed.
+struct Buffered<'e> {
+    buffered: &'e mut Vec<u8>,
+    wire: &'e mut Wire,
+}
+
+impl Write for Buffered<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        let accepted = bytes.len().min(100);
+        self.buffered.extend(&bytes[..accepted]);
+        Ok(accepted)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.buffered.is_empty() {
+            let sent = self.wire.write(self.buffered)?;
+            self.buffered.drain(..sent);
+        }
+        Ok(())
+    }
+}
+
 pub(crate) struct End {
     pub(crate) session: Session<Time>,
     pub(crate) wire: Wire,
@@ -43,8 +84,11 @@ pub(crate) struct End {
     pub(crate) closed: Vec<Closed>,
     /// Whether the application sends every message back.
     pub(crate) echoes: bool,
-    /// Whether the driver writes the backlog itself, as an asynchronous one does.
-    pub(crate) is_queued: bool,
+    pub(crate) driver: Driver,
+    /// What `Driver::Buffered` has accepted and not sent.
+    buffered: Vec<u8>,
+    /// What `Driver::Completion` has in flight.
+    chunk: Bytes,
     /// How large reads were.
     pub(crate) reads: Vec<usize>,
     pub(crate) shut_down_at: Option<Time>,
@@ -79,7 +123,9 @@ impl End {
             bytes_received: 0,
             closed: Vec::new(),
             echoes: false,
-            is_queued: false,
+            driver: Driver::Unbuffered,
+            buffered: Vec::new(),
+            chunk: Bytes::new(),
             reads: Vec::new(),
             shut_down_at: None,
             closed_at: None,
@@ -140,15 +186,20 @@ impl End {
     fn poll(&mut self, now: Time, output: &mut Output) {
         // An end of a turn that is never reached would spin.
         for _ in 0..100 {
-            let action = if self.is_queued {
-                self.poll_queued(now, output)
-            } else {
-                self.session.poll(now, output, &mut self.wire)
+            let action = match self.driver {
+                Driver::Unbuffered => self.session.poll(now, output, |slices| self.wire.write_vectored(slices)),
+                Driver::Buffered => {
+                    let Self { buffered, wire, .. } = self;
+                    self.session.poll_writer(now, output, &mut Buffered { buffered, wire })
+                }
+                Driver::Future | Driver::Completion => self.poll_queued(now, output),
             };
             match action {
                 Action::Event(event) => self.handle(event, output),
                 Action::ShutDown => {
                     assert_eq!(self.shut_down_at.replace(now), None, "shut down once");
+                    let is_written = self.buffered.is_empty() && self.chunk.is_empty();
+                    assert!(is_written || self.closed.iter().any(|closed| !closed.was_clean()));
                     self.wire.shut_down();
                 }
                 Action::Close => {
@@ -170,17 +221,33 @@ impl End {
 
     /// Writes what the wire accepts now, and says so.
     fn poll_queued(&mut self, now: Time, output: &mut Output) -> Action<Time> {
-        let before = self.session.backlog().len();
-        let written = self.session.backlog().write_to(&mut self.wire);
+        let before = self.session.waiting();
+        let written = match self.driver {
+            Driver::Completion => {
+                if self.chunk.is_empty() {
+                    self.chunk = self.session.take_chunk();
+                }
+                assert_eq!(self.session.waiting(), before, "a chunk in flight waits");
+                let written = self.wire.write(&self.chunk);
+                written.inspect(|count| self.chunk.advance(*count))
+            }
+            _ => self.session.backlog().write_to(&mut self.wire),
+        };
         match written {
             Ok(0) => {}
-            Ok(_) => self.session.wrote(now),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => assert_eq!(self.session.backlog().len(), before),
-            Err(_) => self.session.write_failed(),
+            Ok(count) => {
+                self.session.wrote(now, count);
+                assert_eq!(self.session.waiting(), before - count);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => assert_eq!(self.session.waiting(), before),
+            Err(_) => {
+                self.session.write_failed();
+                self.chunk = Bytes::new();
+            }
         }
         let action = self.session.poll_queued(now, output);
         // The action counts what is not written yet: what this turn sent is written before the wait.
-        let has_room = self.wire.is_writable() && !self.session.backlog().is_empty();
+        let has_room = self.wire.is_writable() && self.session.waiting() > 0;
         if matches!(action, Action::Wait { .. }) && has_room { self.poll_queued(now, output) } else { action }
     }
 

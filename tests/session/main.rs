@@ -8,7 +8,7 @@ use std::io::Write;
 
 use websocket_proto::{CloseCode, Config, ConnectionError, Role, SendError, Timeout};
 
-use end::{CLOSING, End, GRACE, HANDSHAKE, PONG, STALL, VALIDITY, deadlines, run};
+use end::{CLOSING, Driver, End, GRACE, HANDSHAKE, PONG, STALL, VALIDITY, deadlines, run};
 use transport::{Wire, pair};
 
 /// An open server and an open client, with this much room between them.
@@ -20,9 +20,9 @@ fn open(capacity: usize) -> (End, End) {
     )
 }
 
-/// Runs the test for a driver that lets the session write, and for one that writes the backlog itself.
-fn for_both_drivers(test: impl Fn(bool)) {
-    [false, true].into_iter().for_each(test);
+/// Runs the test for every kind of driver.
+fn for_every_driver(test: impl Fn(Driver)) {
+    Driver::ALL.into_iter().for_each(test);
 }
 
 /// One open end, and the wire of a peer that does nothing by itself.
@@ -47,10 +47,10 @@ fn a_handshake_and_an_echo() {
 /// Rule 3: both ends push more than the transport and both backlogs take, and neither waits for the other.
 #[test]
 fn both_ends_push_at_once() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         for messages in [1, 40] {
             let (mut server, mut client) = open(4 << 10);
-            (server.is_queued, client.is_queued) = (is_queued, is_queued);
+            (server.driver, client.driver) = (driver, driver);
             let text = "x".repeat(1 << 20);
             for _ in 0..messages {
                 server.send(&text);
@@ -111,11 +111,11 @@ fn reads_are_short_where_messages_may_be_compressed() {
 /// Rules 5 and 6: both ends are told once; the server shuts down first, and both read to the end before they close.
 #[test]
 fn a_closing_handshake_ends_in_order() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         for closes_server in [true, false] {
             for capacity in [1, 7, 1000] {
                 let (mut server, mut client) = open(capacity);
-                (server.is_queued, client.is_queued) = (is_queued, is_queued);
+                (server.driver, client.driver) = (driver, driver);
                 let text = "before the close ".repeat(100);
                 server.send(&text);
                 client.send(&text);
@@ -134,12 +134,12 @@ fn a_closing_handshake_ends_in_order() {
 /// Rule 5: a reset, a write error and a lost stream end the connection like the end of the stream.
 #[test]
 fn a_failure_is_the_end_of_the_stream() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         for role in [Role::Server, Role::Client] {
             for fail in [Wire::reset as fn(&Wire), Wire::shut_down, Wire::close] {
                 for waits in [false, true] {
                     let (mut end, peer) = alone(role, Config::new(), 1000);
-                    end.is_queued = is_queued;
+                    end.driver = driver;
                     if waits {
                         end.send(&"x".repeat(5000));
                     }
@@ -158,10 +158,10 @@ fn a_failure_is_the_end_of_the_stream() {
 /// Rule 7, and rule 5: a peer that takes nothing is given up.
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         for role in [Role::Server, Role::Client] {
             let (mut end, _peer) = alone(role, Config::new(), 1000);
-            end.is_queued = is_queued;
+            end.driver = driver;
             end.send(&"x".repeat(2000));
             let over = run(&mut [&mut end], 0, 1_000_000);
             assert_eq!((end.closed.len(), end.closed[0].error()), (1, Some(&ConnectionError::TransportLost)));
@@ -173,9 +173,9 @@ fn a_peer_that_takes_nothing_is_given_up() {
 /// Rule 2: a peer that reads slowly, and sends nothing, is alive. Once it reads nothing, it is not.
 #[test]
 fn a_slow_reader_is_alive() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
-        end.is_queued = is_queued;
+        end.driver = driver;
         end.send(&"x".repeat(50_000));
         let mut now = 0;
         for _ in 0..40 {
@@ -192,9 +192,9 @@ fn a_slow_reader_is_alive() {
 /// Rule 2: a transport with room proves nothing: a dead peer is noticed although messages are sent to it.
 #[test]
 fn writes_to_a_transport_with_room_prove_nothing() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         let (mut end, _peer) = alone(Role::Server, Config::new(), 1 << 20);
-        end.is_queued = is_queued;
+        end.driver = driver;
         for second in 0..1000 {
             if end.closed.is_empty() {
                 end.send("tick");
@@ -227,9 +227,9 @@ fn deadlines_fire_once_at_their_time() {
 /// Rule 6: the grace period starts again when the peer takes some of the last bytes.
 #[test]
 fn progress_restarts_the_grace_period() {
-    for_both_drivers(|is_queued| {
+    for_every_driver(|driver| {
         let (mut end, mut peer) = alone(Role::Server, Config::new(), 1000);
-        end.is_queued = is_queued;
+        end.driver = driver;
         end.send(&"x".repeat(10_000));
         peer.write_all(b"\x83\x80\0\0\0\0").expect("room for an invalid frame");
         let mut now = 0;

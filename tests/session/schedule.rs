@@ -2,9 +2,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use websocket_proto::{CloseCode, Config, Output, Role};
 
-use super::end::{End, Time, deadlines, run};
+use super::end::{Driver, End, Time, deadlines, run};
 use super::transport::pair;
 
 #[derive(Clone, Debug)]
@@ -37,14 +38,14 @@ proptest! {
         steps in steps(),
         reset in 0..20_u8,
         capacity in 1..5000_usize,
-        queued in any::<[bool; 2]>(),
+        drivers in [select(Driver::ALL.to_vec()), select(Driver::ALL.to_vec())],
     ) {
         let (server, client) = pair(capacity);
         let mut ends = [
             End::open(Role::Server, Config::new(), deadlines(), server),
             End::open(Role::Client, Config::new(), deadlines(), client),
         ];
-        (ends[0].is_queued, ends[1].is_queued) = (queued[0], queued[1]);
+        (ends[0].driver, ends[1].driver) = (drivers[0], drivers[1]);
         let (mut sent, mut now, mut output) = ([Vec::new(), Vec::new()], 0, Output::new());
         let mut has_reset = false;
         let last = (reset == 0).then_some(Step::Reset);

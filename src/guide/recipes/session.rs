@@ -1,4 +1,4 @@
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub(crate) fn drive(
     ready.registry().register(&mut tcp, Token(0), Interest::READABLE | Interest::WRITABLE)?;
     let mut session = Session::new(Instant::now(), ws, config);
     loop {
-        let (read, deadline) = match session.poll(Instant::now(), &mut output, &mut tcp) {
+        let (read, deadline) = match session.poll(Instant::now(), &mut output, |slices| tcp.write_vectored(slices)) {
             Action::Wait { read, deadline, .. } => (read, deadline),
             Action::Event(event) => {
                 handle(event, session.connection_mut(), &mut output);

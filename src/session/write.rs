@@ -1,0 +1,199 @@
+//! Polls a [`Session`], and writes the bytes that wait.
+
+use core::ops::{Add, Sub};
+#[cfg(feature = "std")]
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+
+use super::{Action, Phase, Sending, Session, Span};
+use crate::output::Output;
+
+/// # Poll
+impl<I> Session<I>
+where
+    I: Copy + Ord + Sub + Add<Span<I>, Output = I>,
+    Span<I>: Copy,
+{
+    /// Writes the bytes that wait, checks the deadlines, and says what to do next. Leaves `output` empty.
+    ///
+    /// `write` writes some of the slices to the transport and returns the number of bytes written, as
+    /// `write_vectored` does, or [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) if
+    /// the transport is full. Another error is the end of writing: the session reads on to the end of the stream.
+    #[cfg(feature = "std")]
+    pub fn poll(
+        &mut self,
+        now: I,
+        output: &mut Output,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Action<I> {
+        self.poll_writer(now, output, &mut Unbuffered(write))
+    }
+
+    /// As [`poll`](Self::poll), for a transport that buffers what it accepts, such as TLS: flushes it, and treats bytes
+    /// that it cannot flush yet like bytes that wait.
+    #[cfg(feature = "std")]
+    pub fn poll_writer(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) -> Action<I> {
+        self.begin_turn(output);
+        self.write(now, output, writer);
+        self.timers.handle_timeout(now, &mut self.connection, output);
+        let event = self.next_event(now, output);
+        self.write(now, output, writer);
+        self.end_turn(output);
+        event.map_or_else(|| self.next_action(now), Action::Event)
+    }
+
+    /// As [`poll`](Self::poll), but leaves the writing to the driver.
+    ///
+    /// Write by a future that may be dropped: write some of [`backlog`](Self::backlog), which removes what was written.
+    /// Write by completion: give the kernel what [`take_chunk`](Self::take_chunk) returns. Then call
+    /// [`wrote`](Self::wrote) or [`write_failed`](Self::write_failed).
+    pub fn poll_queued(&mut self, now: I, output: &mut Output) -> Action<I> {
+        self.begin_turn(output);
+        self.timers.handle_timeout(now, &mut self.connection, output);
+        let event = self.next_event(now, output);
+        if self.sending == Sending::Failed {
+            output.clear();
+        }
+        self.end_turn(output);
+        if self.phase == Phase::Active {
+            let since = self.since.unwrap_or(now);
+            self.since = self.has_waiting().then_some(since);
+        }
+        event.map_or_else(|| self.next_action(now), Action::Event)
+    }
+
+    /// The transport accepted `count` bytes: of the [`backlog`](Self::backlog), which you have removed, or of the chunk
+    /// in flight. Poll after that.
+    pub fn wrote(&mut self, now: I, count: usize) {
+        let is_chunk = self.in_flight > 0;
+        self.set_in_flight(self.in_flight.saturating_sub(count));
+        self.trim_backlog();
+        let is_full = if is_chunk { self.in_flight > 0 } else { self.waiting() > 0 };
+        self.note_written(now, count > 0, if is_full { Sending::Full } else { Sending::HasRoom });
+    }
+
+    #[cfg(feature = "std")]
+    fn write(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+
+        match self.sending {
+            Sending::Failed => return output.clear(),
+            Sending::HasRoom | Sending::Full if output.is_empty() => return,
+            _ => {}
+        }
+        let before = output.len();
+        let written = output.write_to(writer).and_then(|_| writer.flush());
+        let has_progress = output.len() < before || written.is_ok();
+        let sending = match written {
+            Ok(()) if output.is_empty() => Sending::HasRoom,
+            Err(error) if !matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {
+                output.clear();
+                return self.write_failed();
+            }
+            Err(_) if output.is_empty() => Sending::Unflushed,
+            _ => Sending::Full,
+        };
+        self.note_written(now, has_progress, sending);
+    }
+
+    /// `has_progress`: whether the transport accepted any byte.
+    fn note_written(&mut self, now: I, has_progress: bool, sending: Sending) {
+        let was_full = core::mem::replace(&mut self.sending, sending) != Sending::HasRoom;
+        if has_progress && was_full {
+            // The transport has room again only because the peer took some bytes: it is alive.
+            self.timers.note_activity(now);
+        }
+        if self.phase == Phase::Active {
+            let since = if has_progress { now } else { self.since.unwrap_or(now) };
+            self.since = (sending != Sending::HasRoom || self.has_waiting()).then_some(since);
+        } else if has_progress && was_full {
+            self.since = Some(now);
+        }
+    }
+}
+
+impl<I: Sub> Session<I> {
+    /// The bytes that wait, for the driver to write. Call [`wrote`](Self::wrote) or
+    /// [`write_failed`](Self::write_failed) after each write.
+    pub fn backlog(&mut self) -> &mut Output {
+        self.backlog.get_or_insert_default()
+    }
+
+    /// Removes bytes from the front of the backlog, for a transport that writes by completion and must own them. They
+    /// still count as waiting, until [`wrote`](Self::wrote) tells that the transport accepted them.
+    ///
+    /// Empty if no bytes wait, or while a chunk is in flight: chunks could overtake each other. If a write accepts a
+    /// part of the chunk, call `wrote` and write the rest.
+    ///
+    /// Nothing is copied. Keep the chunk until its write is complete, also if the session ends before.
+    ///
+    /// # Examples
+    /// ```
+    /// use bytes::Buf;
+    /// use websocket_proto::{Action, ClientRequest, Config, Connection, Output, Session, SessionConfig};
+    ///
+    /// let mut output = Output::new();
+    /// let request = ClientRequest::new("ws://example.com/");
+    /// let ws = Connection::client(&request, Config::new(), [7; 32], &mut output)?;
+    /// let mut session = Session::new(0_u64, ws, SessionConfig::none());
+    /// assert!(matches!(session.poll_queued(0, &mut output), Action::Wait { write: true, .. }));
+    ///
+    /// let mut chunk = session.take_chunk();
+    /// assert!(chunk.starts_with(b"GET / HTTP/1.1\r\n") && session.waiting() == chunk.len());
+    /// // A completion says that 10 bytes were accepted.
+    /// session.wrote(0, 10);
+    /// chunk.advance(10);
+    /// assert_eq!(session.waiting(), chunk.len());
+    /// # Ok::<_, websocket_proto::RequestError>(())
+    /// ```
+    #[must_use]
+    pub fn take_chunk(&mut self) -> Bytes {
+        match &mut self.backlog {
+            Some(backlog) if self.in_flight == 0 => {
+                let chunk = backlog.take_chunk();
+                self.set_in_flight(chunk.len());
+                self.trim_backlog();
+                chunk
+            }
+            _ => Bytes::new(),
+        }
+    }
+
+    /// A write failed. Nothing more is written; reading goes on, because the peer's last bytes may still be unread.
+    pub fn write_failed(&mut self) {
+        self.sending = Sending::Failed;
+        self.set_in_flight(0);
+        self.backlog = None;
+        if self.phase == Phase::Active {
+            self.since = None;
+        }
+    }
+
+    /// Bytes in flight are in no output, but count for [`Config::max_output`](crate::Config::max_output).
+    fn set_in_flight(&mut self, count: usize) {
+        if self.in_flight != count {
+            self.in_flight = count;
+            self.connection.limit_output(self.max_output, count);
+        }
+    }
+}
+
+/// A transport that sends at once what it accepts.
+#[cfg(feature = "std")]
+struct Unbuffered<F>(F);
+
+#[cfg(feature = "std")]
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Unbuffered<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (self.0)(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
