@@ -249,3 +249,77 @@ fn the_output_added_by_early_data_is_bounded() {
     let added = output.len() - waiting;
     assert!(added >= 1000 && added <= 3 * pings.len() + 512, "{added}");
 }
+
+/// A server's output with small frames, payloads by reference in any places, and counted messages.
+fn mixed(pattern: u32) -> (Connection, Output) {
+    let (mut ws, mut output) = server();
+    for bit in 0..6 {
+        let payload = vec![bit; 1000 * usize::from(bit) + 16_384];
+        match pattern >> (2 * bit) & 3 {
+            0 => ws.send_binary(&payload[..usize::from(bit) * 50], &mut output).unwrap(),
+            1 => ws.send_bytes(MessageKind::Binary, Bytes::from(payload), &mut output).unwrap(),
+            2 => drop(receive(&mut ws, &ping(bit), &mut output)),
+            _ => output.advance(7),
+        }
+    }
+    (ws, output)
+}
+
+/// Chunks that are taken and bytes that are written give the stream of an output of which no chunk is taken. No chunk is
+/// copied, and messages can be sent in between.
+#[test]
+fn taken_chunks_are_the_waiting_bytes() {
+    for pattern in 0..1 << 12 {
+        let ((_, mut expected), (mut ws, mut output)) = (mixed(pattern), mixed(pattern));
+        let mut bytes = expected.copy_to_bytes(expected.remaining()).to_vec();
+        let mut taken = Vec::new();
+        for round in 0.. {
+            let (first, address, len) = (output.chunk().to_vec(), output.chunk().as_ptr(), output.len());
+            let chunk = output.take_chunk();
+            assert!(chunk == first && (chunk.is_empty() || chunk.as_ptr() == address), "{pattern:#x} {round}");
+            assert_eq!(output.len(), len - chunk.len());
+            taken.extend_from_slice(&chunk);
+            if round == 1 {
+                // A pong, a message, and a payload by reference are the next bytes.
+                let before = output.len();
+                receive(&mut ws, &ping(9), &mut output);
+                ws.send_binary(b"between", &mut output).unwrap();
+                ws.send_bytes(MessageKind::Binary, Bytes::from(vec![8; 20_000]), &mut output).unwrap();
+                bytes.extend(b"\x8a\x01\x09\x82\x07between\x82\x7e\x4e\x20");
+                bytes.extend(vec![8; 20_000]);
+                assert_eq!(output.len(), before + 3 + 9 + 4 + 20_000);
+            } else if round == 2 {
+                let written = output.len().min(5);
+                taken.extend_from_slice(&output.copy_to_bytes(written));
+            }
+            if chunk.is_empty() && round > 2 {
+                break;
+            }
+        }
+        assert!(output.is_empty() && taken == bytes, "{pattern:#x}");
+    }
+}
+
+/// Pongs in a chunk that was taken are written: a later ping is answered after them.
+#[test]
+fn pongs_in_a_taken_chunk_are_not_replaced() {
+    let (mut ws, mut output) = server();
+    receive(&mut ws, &ping(1), &mut output);
+    assert_eq!(output.take_chunk(), &b"\x8a\x01\x01"[..]);
+    receive(&mut ws, &[ping(2), ping(3)].concat(), &mut output);
+    assert_eq!(output.take_chunk(), &b"\x8a\x01\x03"[..]);
+}
+
+/// `bufferedAmount` counts what was not taken.
+#[test]
+fn a_taken_chunk_is_not_buffered() {
+    let config = Config::new().browser_rules(true);
+    let mut ws = wired::open(Role::Client, config, Config::new()).0;
+    let mut output = Output::new();
+    ws.send_binary(&[1; 300], &mut output).unwrap();
+    assert_eq!(output.buffered_amount(), 300);
+    assert_eq!(output.take_chunk().len(), 308);
+    assert_eq!(output.buffered_amount(), 0);
+    ws.send_binary(&[1; 30], &mut output).unwrap();
+    assert_eq!(output.buffered_amount(), 30);
+}

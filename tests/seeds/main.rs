@@ -6,6 +6,8 @@
 mod against;
 #[cfg(feature = "deflate")]
 mod isolation;
+#[cfg(feature = "std")]
+mod session;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -97,6 +99,8 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
         ("operations", operations()),
         ("handshake", handshake()),
         ("frame", frame()),
+        #[cfg(feature = "std")]
+        ("session", session::session()),
         #[cfg(feature = "deflate")]
         ("deflate", deflate()),
         #[cfg(feature = "deflate")]

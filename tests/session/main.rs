@@ -1,15 +1,19 @@
 //! `Session` in simulated time, over a transport in memory that takes any number of bytes, stalls, resets and closes.
 
-mod end;
-mod schedule;
-mod transport;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::io::Write;
 
-use websocket_proto::{CloseCode, Config, ConnectionError, Role, SendError, Timeout};
+use bytes::Buf;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use websocket_proto::{Action, CloseCode, Config, ConnectionError, Output, Role, SendError, Timeout};
 
-use end::{CLOSING, Driver, End, GRACE, HANDSHAKE, PONG, STALL, VALIDITY, deadlines, run};
-use transport::{Wire, pair};
+use shared::harness::session::end::{
+    CLOSING, Driver, End, GRACE, HANDSHAKE, Next, PONG, STALL, VALIDITY, deadlines, run,
+};
+use shared::harness::session::transport::{Wire, pair};
 
 /// An open server and an open client, with this much room between them.
 fn open(capacity: usize) -> (End, End) {
@@ -70,10 +74,10 @@ fn a_server_reads_below_its_backlog() {
         let (mut end, _peer) = alone(role, Config::new(), 1000);
         end.send(&"x".repeat(300 << 10));
         run(&mut [&mut end], 0, 0);
-        assert!(matches!(end.next, end::Next::Wait { read, write: true, .. } if (read > 0) == reads), "{role:?}");
+        assert!(matches!(end.next, Next::Wait { read, write: true, .. } if (read > 0) == reads), "{role:?}");
         end.wire.set_capacity(1 << 20);
         run(&mut [&mut end], 0, 0);
-        assert!(matches!(end.next, end::Next::Wait { read: 1.., write: false, .. }), "{role:?}");
+        assert!(matches!(end.next, Next::Wait { read: 1.., write: false, .. }), "{role:?}");
     }
 }
 
@@ -102,8 +106,8 @@ fn reads_are_short_where_messages_may_be_compressed() {
     let (mut open, _peer) = alone(Role::Server, Config::new(), 1000);
     run(&mut [&mut open], 0, 0);
     let read = |end: &End| match end.next {
-        end::Next::Wait { read, .. } => read,
-        end::Next::Closed => 0,
+        Next::Wait { read, .. } => read,
+        Next::Closed => 0,
     };
     assert_eq!((read(&connecting), read(&open)), (4 << 10, 64 << 10));
 }
@@ -255,6 +259,55 @@ fn the_output_limit_counts_the_backlog() {
     assert_eq!(ws.send_text(&"x".repeat(900), output), Ok(()));
 }
 
+/// Rules 9 and 10: bytes that were given away count until they are written, for the limit and for the backlog.
+#[test]
+fn bytes_in_flight_wait() {
+    let (mut end, _peer) = alone(Role::Server, Config::new().max_output(400 << 10), 1000);
+    let mut output = Output::new();
+    end.send(&"x".repeat(300 << 10));
+    let mut chunk = end.session.take_chunk();
+    assert!(end.session.take_chunk().is_empty(), "a chunk is in flight");
+    assert_eq!((end.session.waiting(), end.session.backlog().len()), (chunk.len(), 0));
+    let read = |action| match action {
+        Action::Wait { read, write: true, .. } => read,
+        action => panic!("{action:?}"),
+    };
+    assert_eq!(read(end.session.poll_queued(0, &mut output)), 0);
+    let (ws, output) = end.session.parts();
+    assert_eq!(ws.send_text(&"x".repeat(100 << 10), output), Err(SendError::Full));
+    let written = 60 << 10;
+    end.session.wrote(1, written);
+    chunk.advance(written);
+    assert_eq!(end.session.waiting(), chunk.len());
+    let mut output = Output::new();
+    assert!(read(end.session.poll_queued(1, &mut output)) > 0);
+    let (ws, output) = end.session.parts();
+    assert_eq!(ws.send_text(&"x".repeat(100 << 10), output), Ok(()));
+    assert!(end.session.take_chunk().is_empty(), "the rest of the chunk is in flight");
+    end.session.wrote(2, chunk.len());
+    assert_eq!(end.session.take_chunk().len(), (100 << 10) + 10);
+}
+
+/// Rule 2, by completion: a chunk that was accepted whole proves nothing, the rest of one that was cut does.
+#[test]
+fn a_cut_chunk_proves_the_peer_alive() {
+    for (first, is_alive) in [(1000, true), (2008, false)] {
+        let (mut end, _peer) = alone(Role::Server, Config::new(), 1000);
+        let mut output = Output::new();
+        end.send(&"x".repeat(2004));
+        let _ = end.session.poll_queued(0, &mut output);
+        assert_eq!(end.session.take_chunk().len(), 2008);
+        end.session.wrote(0, first);
+        end.session.wrote(1000, 2008 - first);
+        match end.session.poll_queued(1000, &mut output) {
+            Action::Wait { write: false, deadline, .. } => {
+                assert_eq!(deadline, Some(if is_alive { 1000 + VALIDITY } else { VALIDITY }));
+            }
+            action => panic!("{action:?}"),
+        }
+    }
+}
+
 /// A message that came before the request was accepted is reported without another read.
 #[test]
 fn early_data_needs_no_read() {
@@ -265,4 +318,11 @@ fn early_data_needs_no_read() {
     client.write_all(&[&request[..], b"\x81\x84\0\0\0\0fast"].concat()).expect("room for the request");
     run(&mut [&mut end], 0, 0);
     assert_eq!(end.texts, ["fast"]);
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_or_stuck(schedule in vec(any::<u8>(), 0..150)) {
+        shared::harness::session(&schedule);
+    }
 }

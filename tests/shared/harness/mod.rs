@@ -12,6 +12,8 @@ pub mod parts;
 pub mod peers;
 #[cfg(feature = "deflate")]
 pub mod rfc1951;
+#[cfg(feature = "std")]
+pub mod session;
 mod side;
 pub mod stream;
 pub(crate) mod wire;
@@ -22,6 +24,8 @@ pub use deflate::deflate;
 #[cfg(feature = "deflate")]
 pub use isolation::isolation;
 pub use pair::operations;
+#[cfg(feature = "std")]
+pub use session::session;
 pub use stream::{client, server};
 
 #[cfg(feature = "deflate")]
@@ -38,6 +42,8 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("operations", operations),
     ("handshake", handshake),
     ("frame", frame),
+    #[cfg(feature = "std")]
+    ("session", session),
     #[cfg(feature = "deflate")]
     ("deflate", deflate),
     #[cfg(feature = "deflate")]

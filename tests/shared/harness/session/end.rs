@@ -12,30 +12,30 @@ use websocket_proto::{
 use super::transport::Wire;
 
 /// Milliseconds.
-pub(crate) type Time = u64;
+pub type Time = u64;
 
-pub(crate) const HANDSHAKE: Time = 10_000;
-pub(crate) const VALIDITY: Time = 30_000;
-pub(crate) const PONG: Time = 20_000;
-pub(crate) const CLOSING: Time = 9_000;
-pub(crate) const STALL: Time = 7_000;
-pub(crate) const GRACE: Time = 2_000;
+pub const HANDSHAKE: Time = 10_000;
+pub const VALIDITY: Time = 30_000;
+pub const PONG: Time = 20_000;
+pub const CLOSING: Time = 9_000;
+pub const STALL: Time = 7_000;
+pub const GRACE: Time = 2_000;
 
-pub(crate) fn deadlines() -> SessionConfig<Time> {
+pub fn deadlines() -> SessionConfig<Time> {
     let timeouts = Timeouts::none().handshake(HANDSHAKE).keep_alive(VALIDITY, PONG).closing(CLOSING);
     SessionConfig::none().timeouts(timeouts).stall(STALL).grace(GRACE)
 }
 
 /// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     Wait { read: usize, write: bool, deadline: Option<Time> },
     Closed,
 }
 
 /// The kinds of driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Driver {
+pub enum Driver {
     /// The session writes to a transport that sends at once.
     Unbuffered,
     /// The session writes to a transport that buffers, such as TLS.
@@ -47,7 +47,7 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
-    pub(crate) const ALL: [Self; 4] = [Self::Unbuffered, Self::Buffered, Self::Future, Self::Completion];
+    pub const ALL: [Self; 4] = [Self::Unbuffered, Self::Buffered, Self::Future, Self::Completion];
 }
 
 /// Accepts up to 100 bytes, and sends them when it is flushed.
@@ -73,39 +73,39 @@ impl Write for Buffered<'_> {
     }
 }
 
-pub(crate) struct End {
-    pub(crate) session: Session<Time>,
-    pub(crate) wire: Wire,
-    pub(crate) next: Next,
-    /// The texts received.
-    pub(crate) texts: Vec<String>,
-    pub(crate) bytes_received: usize,
+pub struct End {
+    pub session: Session<Time>,
+    pub wire: Wire,
+    pub next: Next,
+    /// The texts received, and those sent.
+    pub texts: Vec<String>,
+    pub sent: Vec<String>,
     /// The last event, and how often it came.
-    pub(crate) closed: Vec<Closed>,
+    pub closed: Vec<Closed>,
     /// Whether the application sends every message back.
-    pub(crate) echoes: bool,
-    pub(crate) driver: Driver,
+    pub echoes: bool,
+    pub driver: Driver,
     /// What `Driver::Buffered` has accepted and not sent.
     buffered: Vec<u8>,
     /// What `Driver::Completion` has in flight.
     chunk: Bytes,
-    /// How large reads were.
-    pub(crate) reads: Vec<usize>,
-    pub(crate) shut_down_at: Option<Time>,
-    pub(crate) closed_at: Option<Time>,
+    /// The most bytes that a read brings.
+    pub cut: usize,
+    pub shut_down_at: Option<Time>,
+    pub closed_at: Option<Time>,
 }
 
 impl End {
-    pub(crate) fn open(role: Role, config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+    pub fn open(role: Role, config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
         let connection = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
         Self::of(Session::new(0, connection, limits), wire)
     }
 
-    pub(crate) fn server(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+    pub fn server(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
         Self::of(Session::new(0, Connection::server(config), limits), wire)
     }
 
-    pub(crate) fn client(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
+    pub fn client(config: Config, limits: SessionConfig<Time>, wire: Wire) -> Self {
         let mut output = Output::new();
         let request = ClientRequest::new("ws://example.com/");
         let connection = Connection::client(&request, config, [7; 32], &mut output).expect("a valid request");
@@ -120,39 +120,49 @@ impl End {
             wire,
             next: Next::Wait { read: 1, write: true, deadline: Some(0) },
             texts: Vec::new(),
-            bytes_received: 0,
+            sent: Vec::new(),
             closed: Vec::new(),
             echoes: false,
             driver: Driver::Unbuffered,
             buffered: Vec::new(),
             chunk: Bytes::new(),
-            reads: Vec::new(),
+            cut: usize::MAX,
             shut_down_at: None,
             closed_at: None,
         }
     }
 
-    pub(crate) fn send(&mut self, text: &str) {
-        let (ws, output) = self.session.parts();
-        ws.send_text(text, output).expect("the connection is open");
-        self.wake();
+    pub fn send(&mut self, text: &str) {
+        assert!(self.try_send(text) > 0, "the connection is open");
     }
 
-    pub(crate) fn close(&mut self, code: CloseCode) {
+    /// Sends a text, if the connection is open. Returns the number of bytes that now wait more than before.
+    pub fn try_send(&mut self, text: &str) -> usize {
+        let (ws, output) = self.session.parts();
+        let before = output.len();
+        if ws.send_text(text, output).is_ok() {
+            self.sent.push(text.to_owned());
+        }
+        let len = output.len() - before;
+        self.wake();
+        len
+    }
+
+    pub fn close(&mut self, code: CloseCode) {
         let (ws, output) = self.session.parts();
         ws.close(code, "bye", output);
         self.wake();
     }
 
     /// Something was sent between turns: a turn writes it.
-    pub(crate) fn wake(&mut self) {
+    pub fn wake(&mut self) {
         if let Next::Wait { deadline, .. } = &mut self.next {
             *deadline = Some(0);
         }
     }
 
     /// Whether a turn can do anything now.
-    pub(crate) fn is_ready(&self, now: Time) -> bool {
+    pub fn is_ready(&self, now: Time) -> bool {
         match self.next {
             Next::Wait { read, write, deadline } => {
                 (read > 0 && self.wire.is_readable())
@@ -164,15 +174,17 @@ impl End {
     }
 
     /// A turn with the scratch output that both ends share.
-    pub(crate) fn turn(&mut self, now: Time, output: &mut Output) {
+    pub fn turn(&mut self, now: Time, output: &mut Output) {
+        if self.is_over() {
+            return;
+        }
         if let Next::Wait { read: read @ 1.., .. } = self.next {
-            let mut buffer = vec![0; read];
+            let mut buffer = vec![0; read.min(self.cut)];
             let read = match self.wire.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
                 read => Some(read.unwrap_or(0)),
             };
             if let Some(n) = read {
-                self.reads.push(n);
                 let mut input = Input::from_read(&mut buffer[..n]);
                 while let Some(event) = self.session.receive(&mut input, output) {
                     self.handle(event, output);
@@ -199,7 +211,8 @@ impl End {
                 Action::ShutDown => {
                     assert_eq!(self.shut_down_at.replace(now), None, "shut down once");
                     let is_written = self.buffered.is_empty() && self.chunk.is_empty();
-                    assert!(is_written || self.closed.iter().any(|closed| !closed.was_clean()));
+                    let is_lost = self.wire.is_broken() || self.closed.iter().any(|closed| !closed.was_clean());
+                    assert!(is_written || is_lost, "the end is after all bytes");
                     self.wire.shut_down();
                 }
                 Action::Close => {
@@ -255,10 +268,10 @@ impl End {
         match event {
             Event::Request(request) => self.session.connection_mut().accept(request, output),
             Event::Text(text) => {
-                self.bytes_received += text.len();
                 if self.echoes {
                     // A connection that is closing drops it.
-                    let _ = self.session.connection_mut().send_text(&text, output);
+                    let is_sent = self.session.connection_mut().send_text(&text, output).is_ok();
+                    self.sent.extend(is_sent.then(|| text.to_string()));
                 }
                 self.texts.push(text.into_owned());
             }
@@ -267,13 +280,13 @@ impl End {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.next == Next::Closed
     }
 }
 
 /// Lets both ends take turns until the time is up or both are over. Returns the time.
-pub(crate) fn run(ends: &mut [&mut End], mut now: Time, until: Time) -> Time {
+pub fn run(ends: &mut [&mut End], mut now: Time, until: Time) -> Time {
     let mut output = Output::new();
     let mut turns = 0;
     while now <= until && ends.iter().any(|end| !end.is_over()) {

@@ -17,40 +17,46 @@ struct Direction {
 
 /// One end of a transport.
 #[derive(Clone, Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     incoming: Rc<RefCell<Direction>>,
     outgoing: Rc<RefCell<Direction>>,
 }
 
 /// Two ends, with this much room in each direction.
-pub(crate) fn pair(capacity: usize) -> (Wire, Wire) {
+pub fn pair(capacity: usize) -> (Wire, Wire) {
     let direction = || Rc::new(RefCell::new(Direction { capacity, ..Direction::default() }));
     let (there, back) = (direction(), direction());
     (Wire { incoming: back.clone(), outgoing: there.clone() }, Wire { incoming: there, outgoing: back })
 }
 
 impl Wire {
-    pub(crate) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         let incoming = self.incoming.borrow();
         !incoming.bytes.is_empty() || incoming.is_finished || incoming.is_reset
     }
 
-    pub(crate) fn is_writable(&self) -> bool {
+    pub fn is_writable(&self) -> bool {
         let outgoing = self.outgoing.borrow();
         outgoing.bytes.len() < outgoing.capacity || outgoing.is_reset
     }
 
+    /// Whether a write fails.
+    pub fn is_broken(&self) -> bool {
+        let outgoing = self.outgoing.borrow();
+        outgoing.is_reset || outgoing.is_finished
+    }
+
     /// The bytes that the other end has not read.
-    pub(crate) fn unread(&self) -> usize {
+    pub fn unread(&self) -> usize {
         self.outgoing.borrow().bytes.len()
     }
 
-    pub(crate) fn shut_down(&self) {
+    pub fn shut_down(&self) {
         self.outgoing.borrow_mut().is_finished = true;
     }
 
     /// As TCP: a close with unread input resets the connection, and destroys the bytes on their way.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let is_unread = !self.incoming.borrow().bytes.is_empty();
         self.shut_down();
         if is_unread {
@@ -58,7 +64,7 @@ impl Wire {
         }
     }
 
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         for direction in [&self.incoming, &self.outgoing] {
             let mut direction = direction.borrow_mut();
             direction.bytes.clear();
@@ -66,7 +72,7 @@ impl Wire {
         }
     }
 
-    pub(crate) fn set_capacity(&self, capacity: usize) {
+    pub fn set_capacity(&self, capacity: usize) {
         self.outgoing.borrow_mut().capacity = capacity;
     }
 }
