@@ -1,10 +1,23 @@
 //! A sans-IO WebSocket protocol state machine: bytes in, events and outbound bytes out.
 //!
-//! One [`Connection`] is a WebSocket connection from the first byte of HTTP to the last Close frame, as server or as
-//! client (RFC 6455). It contains no socket, no clock, no thread and no random source, so anything can drive it: a
+//! A [`Session`] is a WebSocket connection on a transport: it says when to read, how much, what to write, when to wake up,
+//! and how to end. In it, a [`Connection`] is the protocol, from the first byte of HTTP to the last Close frame, as server
+//! or as client (RFC 6455). Neither contains a socket, a clock, a thread or a random source, so anything can drive them: a
 //! blocking socket, an event loop, any async runtime, a fuzzer, a test that replays bytes.
 //!
-//! # The contract
+//! # A session
+//! A complete server connection, on a blocking socket:
+//! ```
+#![doc = include_str!("guide/front_page.rs")]
+//! ```
+//! [`SessionConfig::new`] has deadlines for the handshake, a silent peer, a peer that reads nothing, and the end. The same
+//! loop drives a client on a socket that [does not block](guide::recipes::blocking): a client reads while it writes, because
+//! the server may not. [Writing a driver](guide::writing_a_driver) has loops for other transports, and says how to test
+//! them.
+//!
+//! # The contract of a connection
+//! To drive a [`Connection`] without a session:
+//!
 //! 1. Pass the bytes that you read to [`Connection::receive`], and call it until it returns `None`. `None` means: every
 //!    byte was consumed. At the end of the stream, do the same with [`Connection::receive_eof`].
 //! 2. After any call, write the [`Output`] to the transport. All responses to the peer (101, pong, Close) are in it.
@@ -13,16 +26,15 @@
 //!    closes or a grace period ends, close. (Over TCP, closing with unread input resets the connection and can destroy the
 //!    last Close on its way.) Treat a read error as the end of the stream.
 //!
-//! A complete server connection, on a blocking socket:
 //! ```
-#![doc = include_str!("guide/front_page.rs")]
+#![doc = include_str!("guide/bare_connection.rs")]
 //! ```
-//! A client's loop differs: [it reads while it writes](guide::recipes::blocking), because the server may not read while
-//! it writes.
+//! This loop has two deadlines and no keep-alive.
 //!
 //! # Further reading
 //! - [The contract](guide::contract) in detail: the order of events, errors, guarantees.
 //! - [A connection's life](guide::life), with a diagram of its states.
+//! - [Writing a driver](guide::writing_a_driver): readiness, futures, completion, `no_std`; a test suite for yours.
 //! - [Recipes](guide::recipes): [blocking sockets](guide::recipes::blocking),
 //!   [event loops](guide::recipes::event_loop), [tokio](guide::recipes::tokio),
 //!   [TLS](guide::recipes::tls), [broadcasts](guide::recipes::broadcast),

@@ -3,7 +3,7 @@
 mod shared;
 
 #[cfg(feature = "std")]
-use std::io::Write;
+use std::{io::Write, time::Instant};
 
 use bytes::Buf;
 use shared::allocator::{Allocator, measure};
@@ -113,9 +113,8 @@ fn an_idle_session_holds_nothing() {
     });
     assert!(!session.connection().is_closed() && output.is_empty());
     assert!(held <= 0, "{held}");
-    type Clock = std::time::Instant;
-    let replaces = size_of::<(Connection, Timers<Clock>, Output)>();
-    assert!(size_of::<Session<Clock>>() <= replaces + 24, "{} {replaces}", size_of::<Session<Clock>>());
+    let replaces = size_of::<(Connection, Timers<Instant>, Output)>();
+    assert!(size_of::<Session<Instant>>() <= replaces + 24, "{} {replaces}", size_of::<Session<Instant>>());
 }
 
 /// However large the buffer was in which a backlog was written, it keeps at most twice the bytes that wait.

@@ -1,43 +1,43 @@
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use websocket_proto::{Config, Connection, Event, Input, Output};
+use websocket_proto::{Action, Config, Connection, Event, Input, Output, Session, SessionConfig};
 
 fn serve(mut tcp: TcpStream) -> io::Result<()> {
-    // Gives up on a peer that reads nothing for 10 s or sends nothing for a minute.
-    tcp.set_write_timeout(Some(Duration::from_secs(10)))?;
-    tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let (mut buffer, mut output) = ([0; 16 << 10], Output::new());
-    let mut ws = Connection::server(Config::new());
+    tcp.set_write_timeout(Some(Duration::from_secs(1)))?;
+    let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
+    let mut session = Session::new(Instant::now(), Connection::server(Config::new()), SessionConfig::new());
     loop {
-        let mut written = Ok(0);
-        while written.is_ok() && !output.is_empty() {
-            written = output.write_to(&mut tcp);
-        }
-        if ws.is_closed() {
-            break;
-        }
-        // Treats an error as the end of the stream.
-        let n = match written.and_then(|_| tcp.read(&mut buffer)) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => read.unwrap_or(0),
-        };
-        let mut input = Input::new(&mut buffer[..n]);
-        while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-            match event {
-                Event::Request(request) => ws.accept(request, &mut output),
-                Event::Text(text) => drop(ws.send_text(&text, &mut output)),
-                Event::Binary(data) => drop(ws.send_binary(&data, &mut output)),
-                Event::Closed(closed) => println!("{closed}"),
-                _ => {}
+        let now = Instant::now();
+        match session.poll(now, &mut output, |slices| tcp.write_vectored(slices)) {
+            Action::Event(event) => echo(event, session.connection_mut(), &mut output),
+            // Too many bytes wait: write again, and read nothing.
+            Action::Wait { read: 0, .. } => {}
+            Action::Wait { read, deadline, .. } => {
+                let _ = tcp.set_read_timeout(deadline.map(|at| at - now));
+                let n = match tcp.read(&mut buffer[..read]) {
+                    Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => continue,
+                    n => n.unwrap_or(0),
+                };
+                let mut input = Input::from_read(&mut buffer[..n]);
+                while let Some(event) = session.receive(&mut input, &mut output) {
+                    echo(event, session.connection_mut(), &mut output);
+                }
             }
+            Action::ShutDown => tcp.shutdown(Shutdown::Write).unwrap_or_default(),
+            _ => return Ok(()),
         }
     }
-    // Rule 3: an orderly end.
-    tcp.shutdown(Shutdown::Write)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let grace = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < grace && tcp.read(&mut buffer)? > 0 {}
-    Ok(())
+}
+
+fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+    match event {
+        Event::Request(request) => ws.accept(request, output),
+        Event::Text(text) => drop(ws.send_text(&text, output)),
+        Event::Binary(data) => drop(ws.send_binary(&data, output)),
+        Event::Closed(closed) => println!("{closed}"),
+        _ => {}
+    }
 }

@@ -1,8 +1,9 @@
-//! The guide: five pages on topics that concern several types. It is part of the documentation only, not of the
+//! The guide: six pages on topics that concern several types. It is part of the documentation only, not of the
 //! compiled crate. The tests compile all of its Rust code, and run the recipes' code over TCP.
 //!
 //! - [`contract`]: the duties of the caller and of the crate, the order of events, protocol errors, guarantees.
 //! - [`life`]: the states of a connection, from `Connecting` to `Closed`, and every transition.
+//! - [`writing_a_driver`]: a session on any transport, and how to test the driver.
 //! - [`recipes`]: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
 //!   browsers.
 //! - [`memory`]: the memory of a million connections, added up.
@@ -16,6 +17,9 @@ pub mod contract {}
 
 #[doc = include_str!("life.md")]
 pub mod life {}
+
+#[doc = include_str!("writing_a_driver.md")]
+pub mod writing_a_driver {}
 
 pub mod recipes;
 

@@ -179,7 +179,7 @@ impl End {
             return;
         }
         if let Next::Wait { read: read @ 1.., .. } = self.next {
-            let mut buffer = vec![0; read.min(self.cut)];
+            let mut buffer = vec![0; read.min(self.cut).min(self.wire.readable().max(1))];
             let read = match self.wire.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
                 read => Some(read.unwrap_or(0)),

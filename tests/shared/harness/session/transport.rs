@@ -40,6 +40,11 @@ impl Wire {
         outgoing.bytes.len() < outgoing.capacity || outgoing.is_reset
     }
 
+    /// The number of bytes that wait to be read.
+    pub fn readable(&self) -> usize {
+        self.incoming.borrow().bytes.len()
+    }
+
     /// Whether a write fails.
     pub fn is_broken(&self) -> bool {
         let outgoing = self.outgoing.borrow();
