@@ -4,8 +4,8 @@
 //! - [`contract`]: the duties of the caller and of the crate, the order of events, protocol errors, guarantees.
 //! - [`life`]: the states of a connection, from `Connecting` to `Closed`, and every transition.
 //! - [`writing_a_driver`]: a session on any transport, and how to test the driver.
-//! - [`recipes`]: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
-//!   browsers.
+//! - [`recipes`]: sockets, event loops, tokio, TLS, completion, `no_std`, broadcasts, huge messages, keep-alive,
+//!   reconnecting, proxies, browsers.
 //! - [`memory`]: the memory of a million connections, added up.
 //! - [`coming_from`]: a comparison with tungstenite, fastwebsockets and wsproto.
 //!

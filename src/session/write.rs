@@ -65,6 +65,9 @@ where
 
     /// The transport accepted `count` bytes: of the [`backlog`](Self::backlog), which you have removed, or of the chunk
     /// in flight. Poll after that.
+    ///
+    /// Bytes that are left in the backlog, or in flight, are those that the transport did not accept: it is full. So
+    /// call this once after all writes of a turn, also if it accepted nothing.
     pub fn wrote(&mut self, now: I, count: usize) {
         let is_chunk = self.in_flight > 0;
         self.set_in_flight(self.in_flight.saturating_sub(count));

@@ -1,18 +1,20 @@
 //! [`Driver`]: a recipe that drives a connection, wrapped for a test; [`App`]: the application that it serves.
 
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tokio::sync::mpsc;
 use websocket_proto::{
-    ClientRequest, CloseCode, Closed, Config, Connection, Event, Output, Role, SessionConfig, Timeouts,
+    ClientRequest, CloseCode, Closed, Config, Connection, Event, Output, Role, Session, SessionConfig, Timeouts,
 };
 
 use crate::peers::Stream;
-use crate::{blocking, event_loop, session, tls, tokio_recipe};
+use crate::{blocking, completion, event_loop, no_std, session, tls, tokio_recipe};
 
 pub(crate) struct Driver {
     /// Drives a connection to its end.
@@ -25,6 +27,8 @@ pub(crate) const BLOCKING: Driver = Driver { drive: drive_blocking, peer: |tcp, 
 pub(crate) const TLS: Driver = Driver { drive: drive_tls, peer: tls_peer };
 pub(crate) const EVENT_LOOP: Driver = Driver { drive: drive_event_loop, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const SESSION: Driver = Driver { drive: drive_session, peer: |tcp, _| Box::new(tcp) };
+pub(crate) const COMPLETION: Driver = Driver { drive: drive_by_completion, peer: |tcp, _| Box::new(tcp) };
+pub(crate) const NO_STD: Driver = Driver { drive: drive_without_std, peer: |tcp, _| Box::new(tcp) };
 pub(crate) const TOKIO: Driver = Driver { drive: drive_tokio, peer: |tcp, _| Box::new(tcp) };
 
 /// Everything that the application received.
@@ -196,6 +200,51 @@ fn drive_session(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Du
     let (tcp, (ws, output)) = (mio::net::TcpStream::from_std(tcp), start(role));
     let config = SessionConfig::new().timeouts(timeouts);
     session::drive(tcp, ws, output, config, |event, ws, output| app.handle(event, ws, output)).expect("a poll");
+    app.received
+}
+
+fn drive_by_completion(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
+    let ((ws, output), config) = (start(role), SessionConfig::new().timeouts(timeouts));
+    completion::drive(tcp, ws, output, config, |event, ws, output| app.handle(event, ws, output));
+    app.received
+}
+
+/// A socket in the place of a transport without an operating system.
+struct Bare(TcpStream);
+
+impl no_std::Transport for Bare {
+    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        match self.0.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            read => Some(read.unwrap_or(0)),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
+            written => written.ok(),
+        }
+    }
+
+    fn shut_down(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+}
+
+fn drive_without_std(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
+    tcp.set_nonblocking(true).expect("the socket is open");
+    let ((ws, mut output), begin) = (start(role), Instant::now());
+    let mut session = Session::new(Duration::ZERO, ws, SessionConfig::new().timeouts(timeouts));
+    let (mut bare, mut buffer) = (Bare(tcp), vec![0; 16 << 10]);
+    let mut turn = || {
+        let handle = |event: Event<'_>, ws: &mut _, output: &mut _| app.handle(event, ws, output);
+        no_std::turn(begin.elapsed(), &mut session, &mut bare, &mut buffer, &mut output, handle)
+    };
+    while turn().is_some() {
+        // Nothing tells when the transport is ready.
+        thread::sleep(Duration::from_millis(1));
+    }
     app.received
 }
 

@@ -5,15 +5,22 @@
 mod blocking;
 #[path = "../../src/guide/recipes/broadcast.rs"]
 mod broadcast;
+#[path = "../../src/guide/recipes/completion.rs"]
+mod completion;
 mod driven;
 #[path = "../../src/guide/recipes/event_loop.rs"]
 mod event_loop;
 mod front_page;
 #[path = "../../src/guide/recipes/huge_messages.rs"]
 mod huge_messages;
+#[path = "../../src/guide/recipes/no_std.rs"]
+mod no_std;
 mod peers;
 #[path = "../../src/guide/recipes/proxies.rs"]
 mod proxies;
+#[path = "../../src/guide/recipes/pull.rs"]
+mod pull;
+mod pulling;
 #[path = "../../src/guide/recipes/reconnecting.rs"]
 mod reconnecting;
 mod sending;
@@ -100,6 +107,8 @@ macro_rules! drivers {
         mod of_tls { $(#[test] fn $test() { crate::$test(&crate::driven::TLS); })* }
         mod of_event_loop { $(#[test] fn $test() { crate::$test(&crate::driven::EVENT_LOOP); })* }
         mod of_session { $(#[test] fn $test() { crate::$test(&crate::driven::SESSION); })* }
+        mod of_completion { $(#[test] fn $test() { crate::$test(&crate::driven::COMPLETION); })* }
+        mod of_no_std { $(#[test] fn $test() { crate::$test(&crate::driven::NO_STD); })* }
         mod of_tokio { $(#[test] fn $test() { crate::$test(&crate::driven::TOKIO); })* }
     };
 }

@@ -1,7 +1,8 @@
-//! Code to copy: sockets, event loops, tokio, TLS, broadcasts, huge messages, keep-alive, reconnecting, proxies,
-//! browsers.
+//! Code to copy: sockets, event loops, tokio, TLS, completion, `no_std`, broadcasts, huge messages, keep-alive,
+//! reconnecting, proxies, browsers.
 //!
-//! - Drive a connection: [`blocking`], [`event_loop`], [`tokio`], each also over [`tls`].
+//! - Drive a connection: [`blocking`], [`event_loop`], [`tokio`], each also over [`tls`]; [`completion`], [`no_std`];
+//!   [`pull`] messages.
 //! - Send and receive: [`broadcast`], [`huge_messages`].
 //! - Stay connected: [`keep_alive`], [`reconnecting`], [`proxies`].
 //! - Implement the WebSocket API: [`browser`].
@@ -11,16 +12,8 @@
 //! connection, or keep sending after a protocol error. The programs in `examples/` use them, or do the same for more
 //! connections.
 //!
-//! # Rules for a driver
-//! 1. **Keep reading while you write.** A client reads however much waits to be written. A server may stop reading
-//!    while much waits for its client; if both ends stop, each waits for the other. A client bounds its own output with
-//!    [`Config::max_output`](crate::Config::max_output).
-//! 2. **Every wait has a deadline.** Give up on a peer that reads none of the waiting bytes for some time, even if it
-//!    keeps sending. (`examples/mio_server.rs` leaves this to the keep-alive, which a peer can postpone by sending.)
-//! 3. **A full socket that accepts bytes again proves that the peer is alive.** Any other write proves nothing.
-//! 4. **A transport error is the end of the stream.** After a write error, the peer's last bytes may still be unread:
-//!    read them first. The application gets [`Event::Closed`](crate::Event::Closed) once, however the connection ended.
-//! 5. **Close the transport in order**: write everything, shut down the sending side, read and discard the rest.
+//! All of them drive a [`Session`](crate::Session): [Writing a driver](crate::guide::writing_a_driver) says what it does
+//! and what a driver must do.
 //!
 //! Replace a client's seed of `[7; 32]` with 32 bytes of the operating system's random source for each connection,
 //! from `getrandom::fill` for instance. A server's seed, `[0; 32]`, is ignored.
@@ -49,6 +42,24 @@ pub mod tokio {}
 #[doc = include_str!("tls.rs")]
 #[doc = "# fn main() {}\n```"]
 pub mod tls {}
+
+#[doc = include_str!("completion.md")]
+#[doc = "# The code\n```"]
+#[doc = include_str!("completion.rs")]
+#[doc = "```"]
+pub mod completion {}
+
+#[doc = include_str!("no_std.md")]
+#[doc = "# The code\n```"]
+#[doc = include_str!("no_std.rs")]
+#[doc = "```"]
+pub mod no_std {}
+
+#[doc = include_str!("pull.md")]
+#[doc = "# The code\n```"]
+#[doc = include_str!("pull.rs")]
+#[doc = "```"]
+pub mod pull {}
 
 #[doc = include_str!("broadcast.md")]
 #[doc = "# The code\n```"]
