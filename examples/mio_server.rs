@@ -78,8 +78,8 @@ struct Server {
 /// A peer, and its state in the event loop.
 struct Entry {
     peer: Peer,
-    /// The work of its last turn; `None` until it has sent a message, or had a whole turn.
-    cost: Option<u32>,
+    /// The queue for its next turn.
+    queue: u8,
     is_waiting: bool,
 }
 
@@ -118,8 +118,8 @@ impl Server {
                 if let Some(entry) = self.peers.get_mut(key) {
                     // mio reports readiness once; it lasts until the socket would block.
                     entry.peer.is_readable |= event.is_readable();
-                    let cost = entry.cost;
-                    self.enqueue(key, cost);
+                    let queue = entry.queue;
+                    self.enqueue(key, queue);
                 } else {
                     self.accept_at.get_or_insert(start);
                 }
@@ -135,7 +135,7 @@ impl Server {
                 });
             }
             while let Some(key) = self.alarms.pop(start) {
-                self.enqueue(key, Some(0));
+                self.enqueue(key, Turns::LIGHT);
             }
             let mut now = start;
             while now < start + SLICE
@@ -167,35 +167,35 @@ impl Server {
             let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
             // The request often comes with the connection.
             let peer = Peer { tcp, session, read: READ_SIZE, is_readable: true, work: 0 };
-            entry.insert(Entry { peer, cost: None, is_waiting: false });
-            self.enqueue(key, None);
+            entry.insert(Entry { peer, queue: Turns::NEWCOMERS, is_waiting: false });
+            self.enqueue(key, Turns::NEWCOMERS);
         }
         Ok(())
     }
 
-    fn enqueue(&mut self, key: usize, cost: Option<u32>) {
+    fn enqueue(&mut self, key: usize, queue: u8) {
         if !std::mem::replace(&mut self.peers[key].is_waiting, true) {
-            self.turns.add(key, cost);
+            self.turns.add(key, queue);
         }
     }
 
     /// Gives a peer its turn; returns the time at its end.
     fn turn(&mut self, key: usize, now: Instant) -> Instant {
-        let Entry { peer, cost, is_waiting } = &mut self.peers[key];
+        let Entry { peer, queue, is_waiting } = &mut self.peers[key];
         *is_waiting = false;
-        let (expected, before) = (*cost, peer.work);
+        let (expected, before) = (*queue, peer.work);
         let turn = peer.turn(now, &mut self.buffer, &mut self.output);
         let (work, end) = (peer.work - before, Instant::now());
         let counted = work.clamp(QUANTUM, MOST);
         // A turn without any work says nothing about the next one.
         if work >= QUANTUM || (work > 0 && peer.session.connection().counters().received.messages > 0) {
-            *cost = u32::try_from(counted).ok();
+            *queue = Turns::queue(counted);
         }
         self.turns.count(counted, expected);
         if let Continue(deadline) = turn {
             if peer.may_read() {
                 *is_waiting = true;
-                self.turns.add(key, *cost);
+                self.turns.add(key, *queue);
             }
             self.alarms.set(key, deadline);
         } else {
@@ -231,17 +231,20 @@ struct Queue {
 }
 
 impl Turns {
-    /// The queue for a peer whose last turn had this cost, or for a newcomer.
-    fn queue_index(cost: Option<u32>) -> usize {
-        cost.map_or(0, |cost| 1 + (u64::from(cost) / QUANTUM).max(1).ilog2() as usize)
+    const NEWCOMERS: u8 = 0;
+    const LIGHT: u8 = 1;
+
+    /// The queue for a peer whose last turn had this much work.
+    fn queue(work: u64) -> u8 {
+        Self::LIGHT + (work / QUANTUM).max(1).ilog2() as u8
     }
 
     fn len(&self) -> usize {
         self.queues.iter().map(|queue| queue.peers.len()).sum()
     }
 
-    fn add(&mut self, key: usize, cost: Option<u32>) {
-        let queue = &mut self.queues[Self::queue_index(cost)];
+    fn add(&mut self, key: usize, queue: u8) {
+        let queue = &mut self.queues[usize::from(queue)];
         if queue.peers.is_empty() {
             queue.share = queue.share.max(self.share);
         }
@@ -255,11 +258,12 @@ impl Turns {
         queue.peers.pop_front()
     }
 
-    /// Adds the work of a finished turn to its queue's share; `cost` is the one with which the peer was added.
-    fn count(&mut self, work: u64, cost: Option<u32>) {
+    /// Adds the work of a finished turn to its queue's share.
+    fn count(&mut self, work: u64, queue: u8) {
         let others = self.len() - self.queues[0].peers.len();
-        let queue = &mut self.queues[Self::queue_index(cost)];
-        let peers = if cost.is_some() { 1 + queue.peers.len() } else { others.max(1) };
+        let is_newcomer = queue == Self::NEWCOMERS;
+        let queue = &mut self.queues[usize::from(queue)];
+        let peers = if is_newcomer { others.max(1) } else { 1 + queue.peers.len() };
         queue.share += work / peers as u64;
     }
 }

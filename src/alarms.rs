@@ -1,6 +1,7 @@
 //! [`Alarms`]: when to give which of many sessions its next turn.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BinaryHeap};
+use core::cmp::Reverse;
 
 /// The deadlines of many sessions in one event loop. At most one alarm is kept for a key.
 ///
@@ -30,52 +31,62 @@ use alloc::collections::{BTreeMap, BTreeSet};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Alarms<K, I> {
-    by_time: BTreeSet<(I, K)>,
+    /// The alarm of each key.
     by_key: BTreeMap<K, I>,
+    /// The alarms by time, and some that were removed or replaced: but not as the first.
+    by_time: BinaryHeap<Reverse<(I, K)>>,
 }
 
 impl<K: Copy + Ord, I: Copy + Ord> Alarms<K, I> {
     /// No alarms. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { by_time: BTreeSet::new(), by_key: BTreeMap::new() }
+        Self { by_key: BTreeMap::new(), by_time: BinaryHeap::new() }
     }
 
     /// Makes sure that the key has an alarm at the deadline or earlier. `None` is no deadline.
     pub fn set(&mut self, key: K, deadline: Option<I>) {
         let Some(deadline) = deadline else { return };
-        let alarm = self.by_key.entry(key).or_insert(deadline);
-        if deadline < *alarm {
-            self.by_time.remove(&(*alarm, key));
-            *alarm = deadline;
-        }
-        if deadline == *alarm {
-            self.by_time.insert((deadline, key));
+        if self.by_key.get(&key).is_none_or(|alarm| deadline < *alarm) {
+            self.by_key.insert(key, deadline);
+            self.by_time.push(Reverse((deadline, key)));
+            self.sweep();
         }
     }
 
     /// Removes the alarm of a key.
     pub fn remove(&mut self, key: &K) {
-        if let Some(alarm) = self.by_key.remove(key) {
-            self.by_time.remove(&(alarm, *key));
-        }
+        self.by_key.remove(key);
+        self.sweep();
     }
 
     /// The time of the first alarm.
     #[must_use]
     pub fn next(&self) -> Option<I> {
-        self.by_time.first().map(|(alarm, _)| *alarm)
+        self.by_time.peek().map(|Reverse((alarm, _))| *alarm)
     }
 
     /// Removes the first alarm if it is due, and returns its key. Call it until it returns `None`.
     pub fn pop(&mut self, now: I) -> Option<K> {
-        let (alarm, key) = *self.by_time.first()?;
+        let Reverse((alarm, key)) = *self.by_time.peek()?;
         if alarm > now {
             return None;
         }
-        self.by_time.pop_first();
-        self.by_key.remove(&key);
+        self.remove(&key);
         Some(key)
+    }
+
+    /// Forgets alarms that were removed or replaced: the first ones, and all if they are as many as the others.
+    fn sweep(&mut self) {
+        let Self { by_key, by_time } = self;
+        let is_set = |Reverse((alarm, key)): &Reverse<(I, K)>| by_key.get(key) == Some(alarm);
+        while by_time.peek().is_some_and(|first| !is_set(first)) {
+            by_time.pop();
+        }
+        if by_time.len() > 2 * by_key.len() + 64 {
+            by_time.retain(is_set);
+            by_time.shrink_to(2 * by_time.len());
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub struct Timers<I: Sub> {
     /// Whether the caller has reported, with `note_activity`, the bytes consumed since the last call.
     activity_noted: bool,
     /// Pings sent; also the payload of the last one.
-    pings: u64,
+    pings: u32,
     /// When the last ping was sent; `None` after its pong.
     ping_sent: Option<I>,
     round_trip: Option<I::Output>,
@@ -149,7 +149,8 @@ where
     /// A late pong to an earlier ping is ignored. A peer can shorten the time, because it can guess the payload, and
     /// lengthen it.
     pub fn pong(&mut self, now: I, payload: &[u8]) -> Option<Span<I>> {
-        let sent = self.ping_sent.take_if(|_| payload == self.pings.to_be_bytes())?;
+        let is_answer = payload == self.ping_payload();
+        let sent = self.ping_sent.take_if(|_| is_answer)?;
         // If `now` is earlier than `sent`, the clock went back.
         let round_trip = (sent <= now).then(|| now - sent)?;
         self.round_trip = Some(round_trip);
@@ -195,10 +196,14 @@ where
         self.keep_alive.map(|(validity, _)| validity)
     }
 
+    fn ping_payload(&self) -> [u8; 8] {
+        u64::from(self.pings).to_be_bytes()
+    }
+
     fn ping(&mut self, now: I, connection: &mut Connection, output: &mut Output) {
         self.pings = self.pings.wrapping_add(1);
         // Ignores `max_output`: without the ping, a live peer would be failed for a pong that it was not asked for.
-        connection.write_ping(&self.pings.to_be_bytes(), output);
+        connection.write_ping(&self.ping_payload(), output);
         self.ping_sent = Some(now);
         self.awaits_pong = true;
         self.deadline = self.keep_alive.map(|(_, pong)| now + pong);

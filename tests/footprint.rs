@@ -114,7 +114,7 @@ fn an_idle_session_holds_nothing() {
     assert!(!session.connection().is_closed() && output.is_empty());
     assert!(held <= 0, "{held}");
     let replaces = size_of::<(Connection, Timers<Instant>, Output)>();
-    assert!(size_of::<Session<Instant>>() <= replaces + 24, "{} {replaces}", size_of::<Session<Instant>>());
+    assert!(size_of::<Session<Instant>>() <= replaces + 16, "{} {replaces}", size_of::<Session<Instant>>());
 }
 
 /// However large the buffer was in which a backlog was written, it keeps at most twice the bytes that wait.
