@@ -4,54 +4,48 @@
 //!
 //! Behaves like `echo_server`, with the same options, but compresses without context takeover, so that the tasks of a
 //! thread share a compressor. Ctrl-C closes every connection with 1001; the process ends when all are over, or on the
-//! second Ctrl-C. Notes on such a task:
+//! second Ctrl-C.
+//!
+//! Each peer is a `Session`, which decides what is written, when to read and how much, its deadlines, and how it ends.
+//! Notes on such a task:
 //! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
-//!   owns data: they wait for the socket, a deadline, or the server's end. `Peer::turn` moves all bytes and never
-//!   awaits, so nothing is lost between a read and its handling. (If futures do the I/O, `read` and `write_all_buf`
-//!   may be dropped; `read_exact` and `write_all` lose the bytes that they have moved.) Dropping the whole task is
-//!   safe, too, but the peer gets no Close.
+//!   owns data: they wait for the socket, a deadline, or the server's end. `turn` moves all bytes and never
+//!   awaits, so nothing is lost between a read and its handling. Dropping the whole task is safe, too, but the peer gets
+//!   no Close.
 //! - **Memory.** Each thread has one read buffer and one `Output`, which a task borrows for a turn, so an idle task has
-//!   neither. Only bytes that the socket does not accept at once go into the task's own backlog, until they are
-//!   written.
-//! - **Backpressure.** While `MAX_BACKLOG` bytes or more wait for a peer, the task does not read from it.
+//!   neither.
 //! - **Fairness.** Waiting for a socket that is already ready consumes none of tokio's task budget, and the runtime
 //!   rarely polls for other sockets while a task keeps running. So a task yields after `READS` reads if there is more
-//!   input; otherwise a peer that never pauses would occupy its thread. On connections with compression, reads are
-//!   smaller, because the work and the echo depend on the decompressed size.
+//!   input; otherwise a peer that never pauses would occupy its thread.
 //! - **Time.** A message postpones the deadline but leaves the alarm. The alarm then goes off early, finds nothing
 //!   due, and is set again. So a message costs no change of the runtime's timers.
-//! - **The end.** When a connection is over and everything is written, the task shuts its sending side down and reads
-//!   until the peer closes too or its grace is over (RFC 6455 §7.1.1). Closing a socket with unread input would reset
-//!   the connection, and could destroy the Close frame in flight.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::ErrorKind::WouldBlock;
+use std::io::{self, Write};
+use std::net::Shutdown;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt as _, Interest, copy, sink};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 use tokio::{select, signal};
-use websocket_proto::{Accept, CloseCode, Config, Connection, Deflate, Event, Input, Output, State, Timeouts, Timers};
+use websocket_proto::{
+    Accept, Action, CloseCode, Config, Connection, Deflate, Event, Input, Output, Session, SessionConfig, State,
+    Timeouts,
+};
 
 const USAGE: &str = "usage: tokio_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
 
+/// The longest read that a session asks for.
 const READ_SIZE: usize = 64 << 10;
-/// The same for a connection with compression: a byte may become a thousand.
-const READ_SIZE_COMPRESSED: usize = 4 << 10;
 /// The most reads in a turn.
 const READS: usize = 2;
-/// While this many bytes or more wait for a peer, the server does not read from it.
-const MAX_BACKLOG: usize = 256 << 10;
-/// A peer that reads none of the waiting bytes for this long is dropped.
-const STALL: Duration = Duration::from_secs(10);
-/// The same once the connection is over, and then the time in which the peer must close its side.
-const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -79,8 +73,11 @@ async fn main() -> ExitCode {
         };
         match accepted {
             Ok((tcp, _)) => {
-                let (mut peer, stopping) = (Peer::new(tcp, &options), stopping.clone());
-                tokio::spawn(async move { serve(&mut peer, stopping).await });
+                // If the socket is already closed, the first turn finds out.
+                let _ = tcp.set_nodelay(true);
+                let ws = Connection::server(options.config.clone());
+                let (mut session, stopping) = (Session::new(Instant::now(), ws, options.limits), stopping.clone());
+                tokio::spawn(async move { serve(&tcp, &mut session, stopping).await });
             }
             Err(error) => {
                 // The error stream may be closed.
@@ -101,38 +98,62 @@ async fn main() -> ExitCode {
 }
 
 /// Serves a peer to its end. (By reference: by value, the task would have space for two copies.)
-async fn serve(peer: &mut Peer, stopping: watch::Receiver<()>) {
-    let driven = drive(peer, stopping).await;
-    // The application receives the last events, however the connection ended.
-    while let Some(event) = peer.ws.receive_eof() {
-        echo(event, &mut peer.ws, &mut peer.backlog);
-    }
-    if driven.is_ok() && peer.backlog.is_empty() {
-        let _ = peer.tcp.shutdown().await;
-        let _ = timeout(GRACE, copy(&mut peer.tcp, &mut sink())).await;
+async fn serve(tcp: &TcpStream, session: &mut Session<Instant>, mut stopping: watch::Receiver<()>) {
+    let mut alarm = pin!(sleep(Duration::ZERO));
+    while let Some((read, write, deadline, has_input)) = with_scratch(|scratch| turn(tcp, session, scratch)) {
+        if let Some(at) = deadline.filter(|at| alarm.is_elapsed() || *at < alarm.deadline()) {
+            alarm.as_mut().reset(at);
+        }
+        rest(has_input).await;
+        select! {
+            _ = tcp.readable(), if read > 0 => {}
+            _ = tcp.writable(), if write => {}
+            () = &mut alarm => {}
+            _ = stopping.changed(), if session.connection().state() < State::Closing => {
+                let (ws, output) = session.parts();
+                ws.close(CloseCode::GOING_AWAY, "", output);
+            }
+        }
     }
 }
 
-/// Drives the connection until it is over and everything is written. A peer that resets the connection ends only its
-/// own task.
-async fn drive(peer: &mut Peer, mut stopping: watch::Receiver<()>) -> io::Result<()> {
-    let mut alarm = pin!(sleep_until(peer.due()));
-    while peer.is_active() {
-        select! {
-            ready = peer.tcp.ready(peer.interest()) => drop(ready?),
-            () = &mut alarm => {}
-            _ = stopping.changed(), if peer.ws.state() < State::Closing => {
-                peer.ws.close(CloseCode::GOING_AWAY, "", &mut peer.backlog);
+/// The size of the next read, whether bytes wait to be written, the deadline, and whether the socket may have more input
+/// already.
+type Wait = (usize, bool, Option<Instant>, bool);
+
+/// Writes, reads and answers. Never waits, and leaves the output empty. Returns `None` when the session is over.
+fn turn(tcp: &TcpStream, session: &mut Session<Instant>, scratch: &mut Scratch) -> Option<Wait> {
+    let Scratch { buffer, output } = scratch;
+    let mut reads = 0;
+    loop {
+        match session.poll(Instant::now(), output, |slices| tcp.try_write_vectored(slices)) {
+            Action::Event(event) => echo(event, session.connection_mut(), output),
+            Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
+            Action::Wait { read, write, deadline } => {
+                let may_read = read > 0 && reads < READS;
+                let n = if may_read { tcp.try_read(&mut buffer[..read]) } else { Err(WouldBlock.into()) };
+                if n.as_ref().is_err_and(|error| error.kind() == WouldBlock) {
+                    return Some((read, write, deadline, reads == READS));
+                }
+                reads += 1;
+                // A failed read is the end of the stream.
+                let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+                while let Some(event) = session.receive(&mut input, output) {
+                    echo(event, session.connection_mut(), output);
+                }
             }
+            _ => return None,
         }
-        let has_more = with_scratch(|buffer, output| peer.turn(Instant::now(), buffer, output))?;
-        let due = peer.due();
-        if alarm.is_elapsed() || due < alarm.deadline() {
-            alarm.as_mut().reset(due);
-        }
-        if has_more { yield_now().await } else { consume_budget().await }
     }
-    Ok(())
+}
+
+/// Lets other tasks run: at once, if the task always has input, or when its budget is used up.
+async fn rest(has_input: bool) {
+    if has_input {
+        yield_now().await;
+    } else {
+        consume_budget().await;
+    }
 }
 
 /// The buffers that all tasks of a thread share.
@@ -141,150 +162,16 @@ struct Scratch {
     output: Output,
 }
 
-/// Lends the thread's read buffer and output to `turn`. If it panics they are dropped, with whatever the output
+/// Lends the thread's read buffer and output to a turn. If it panics they are dropped, with whatever the output
 /// contains.
-fn with_scratch<R>(turn: impl FnOnce(&mut [u8], &mut Output) -> R) -> R {
+fn with_scratch<R>(turn: impl FnOnce(&mut Scratch) -> R) -> R {
     thread_local!(static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) });
 
     let allocate = || Box::new(Scratch { buffer: vec![0; READ_SIZE], output: Output::new() });
     let mut scratch = SCRATCH.take().unwrap_or_else(allocate);
-    let result = turn(&mut scratch.buffer, &mut scratch.output);
+    let result = turn(&mut scratch);
     SCRATCH.set(Some(scratch));
     result
-}
-
-/// A socket and the connection on it.
-struct Peer {
-    tcp: TcpStream,
-    ws: Connection,
-    timers: Timers<Instant>,
-    /// Bytes that the socket did not accept.
-    backlog: Output,
-    /// Whether the peer has closed its side.
-    has_ended: bool,
-    /// When to drop the peer if it reads none of the backlog.
-    drop_at: Option<Instant>,
-}
-
-impl Peer {
-    fn new(tcp: TcpStream, options: &Options) -> Self {
-        // If the socket is already closed, the first turn finds out.
-        let _ = tcp.set_nodelay(true);
-        Self {
-            tcp,
-            ws: Connection::server(options.config.clone()),
-            timers: Timers::new(Instant::now(), options.timeouts),
-            backlog: Output::new(),
-            has_ended: false,
-            drop_at: None,
-        }
-    }
-
-    fn is_active(&self) -> bool {
-        let is_over = self.ws.is_closed() && self.backlog.is_empty();
-        !is_over && self.drop_at.is_none_or(|drop_at| Instant::now() < drop_at)
-    }
-
-    /// The readiness to wait for.
-    fn interest(&self) -> Interest {
-        match (self.may_read(), self.backlog.is_empty()) {
-            (true, true) => Interest::READABLE,
-            (true, false) => Interest::READABLE | Interest::WRITABLE,
-            (false, _) => Interest::WRITABLE,
-        }
-    }
-
-    fn may_read(&self) -> bool {
-        !self.has_ended && self.backlog.len() < MAX_BACKLOG
-    }
-
-    /// The handshake may end with compression, and messages may follow it in the same read.
-    fn read_size(&self) -> usize {
-        let may_be_compressed = self.ws.state() == State::Connecting || self.ws.uses_deflate();
-        if may_be_compressed { READ_SIZE_COMPRESSED } else { READ_SIZE }
-    }
-
-    /// The deadline for the next turn.
-    fn due(&self) -> Instant {
-        let due = self.timers.poll_timeout().into_iter().chain(self.drop_at).min();
-        due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
-    }
-
-    /// Writes, reads, answers, and checks the deadlines. Never waits, and leaves the output empty. Returns whether more
-    /// input may be available.
-    fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> io::Result<bool> {
-        let was_closed = self.ws.is_closed();
-        self.write(now, output)?;
-        let mut reads_left = READS;
-        while reads_left > 0 && self.may_read() {
-            let n = match self.tcp.try_read(&mut buffer[..self.read_size()]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // A reset counts as the end of the stream.
-                read => read.unwrap_or(0),
-            };
-            reads_left -= 1;
-            self.has_ended = n == 0;
-            let mut input = Input::new(&mut buffer[..n]);
-            while let Some(event) = if n == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, output) } {
-                echo(event, &mut self.ws, output);
-            }
-            self.write(now, output)?;
-        }
-        self.timers.handle_timeout(now, &mut self.ws, output);
-        if self.ws.is_closed() && !was_closed {
-            self.drop_at = Some(now + GRACE);
-        }
-        self.write(now, output)?;
-        Ok(reads_left == 0)
-    }
-
-    /// Writes the backlog and then the output, until the socket is full. The rest becomes the backlog.
-    fn write(&mut self, now: Instant, output: &mut Output) -> io::Result<()> {
-        let was_full = !self.backlog.is_empty();
-        if was_full {
-            self.backlog.append(output);
-        }
-        let written = if was_full { &mut self.backlog } else { &mut *output }.write_to(&mut Nonblocking(&self.tcp));
-        if !output.is_empty() {
-            // After an error, too: the next task's output must be empty. The buffer moves, not the bytes.
-            self.backlog.append(output);
-        }
-        let has_progress = matches!(written, Ok(1..));
-        if self.backlog.is_empty() {
-            // Frees its memory.
-            self.backlog = Output::new();
-            self.drop_at = None;
-        } else if has_progress || self.drop_at.is_none() {
-            self.drop_at = Some(now + if self.ws.is_closed() { GRACE } else { STALL });
-        }
-        if has_progress && was_full {
-            // A full socket has room again only if the peer read something: it is alive, even if the server does not
-            // read from it.
-            self.timers.note_activity(now);
-        }
-        match written {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// A writer that never waits: a full socket gives `WouldBlock`.
-struct Nonblocking<'t>(&'t TcpStream);
-
-impl Write for Nonblocking<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
@@ -304,7 +191,7 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
 struct Options {
     address: String,
     config: Config,
-    timeouts: Timeouts<Duration>,
+    limits: SessionConfig<Duration>,
 }
 
 impl Options {
@@ -327,6 +214,7 @@ impl Options {
         if compresses {
             config = config.deflate(Deflate::new().shared());
         }
-        Some(Self { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts })
+        let limits = SessionConfig::new().timeouts(timeouts);
+        Some(Self { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, limits })
     }
 }
