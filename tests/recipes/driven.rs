@@ -254,8 +254,8 @@ fn drive_tokio(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Dura
         tcp.set_nonblocking(true).expect("the socket is open");
         let tcp = tokio::net::TcpStream::from_std(tcp).expect("the socket is open");
         let ((ws, output), (_news, received)) = (start(role), mpsc::channel(1));
-        tokio_recipe::drive(tcp, ws, output, timeouts, received, |event, ws, output| app.handle(event, ws, output))
-            .await;
+        let config = SessionConfig::new().timeouts(timeouts);
+        tokio_recipe::drive(tcp, ws, output, config, received, |event, ws, output| app.handle(event, ws, output)).await;
     });
     app.received
 }
