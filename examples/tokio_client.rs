@@ -15,14 +15,10 @@
 //!   one, and none before the server's Retry-After. After a connection that lasted, it starts again.
 //! - **Cancellation.** `select!` drops the futures that are not ready first. That is safe here because none of them
 //!   owns data: they wait for the socket, for a deadline, or for a line, which `recv` removes from the channel only
-//!   when it is ready first. (A dropped `read_line` loses the part of a line that it has read.) `turn` moves all bytes,
-//!   and never awaits.
-//! - **Backpressure.** A line is sent only while the connection is open and less than `MAX_OUTPUT` waits to be written;
+//!   when it is ready first. (A dropped `read_line` loses the part of a line that it has read.)
+//! - **Backpressure.** A line is sent only while the connection is open and less than `MAX_WAITING` waits to be written;
 //!   otherwise the full channel blocks the thread that reads lines. The client reads from the server at all times: if
 //!   both ends stopped reading, each would wait for the other.
-//! - **The end.** A read error counts as the end of the stream. When the connection is over and everything is written,
-//!   the client shuts its sending side down and reads until the server closes too or its grace is over. Closing a
-//!   socket with unread input would reset the connection, and could destroy the Close frame in flight.
 //! - **Lost lines.** A line that was sent before the connection broke may not have arrived. Only an acknowledgement by
 //!   the application could tell.
 
@@ -30,14 +26,16 @@
 mod printable;
 
 use std::error::Error;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::ErrorKind::WouldBlock;
+use std::io::{self, Write};
+use std::net::Shutdown;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use printable::Printable;
-use tokio::io::{AsyncWriteExt as _, Interest, copy, sink};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::coop::consume_budget;
@@ -46,16 +44,16 @@ use tokio::{select, signal};
 use websocket_proto::handshake::Response;
 use websocket_proto::uri::Uri;
 use websocket_proto::{
-    Backoff, ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, State, Timeouts, Timers,
+    Action, Backoff, ClientRequest, CloseCode, Config, Connection, Deflate, Event, Input, Output, Session,
+    SessionConfig, State, Timeouts,
 };
 
 const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout MILLISECONDS]";
 
 /// No line is sent while this many bytes wait to be written.
-const MAX_OUTPUT: usize = 256 << 10;
-/// Once the connection is over: the longest time in which the server reads none of the waiting bytes, and then the time
-/// in which it must close its side. Before that, `Arguments::patience` applies.
-const GRACE: Duration = Duration::from_secs(2);
+const MAX_WAITING: usize = 256 << 10;
+/// The longest read that a session asks for.
+const READ_SIZE: usize = 64 << 10;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -107,8 +105,9 @@ async fn session(
             return Ok(Continue(backoff.next_delay()));
         }
     };
-    let mut client = Client::new(tcp, ws, output, arguments);
-    client.drive(lines, stop).await;
+    let mut client = Client { opened: None, rejection: None };
+    let limits = SessionConfig::new().timeouts(arguments.timeouts).stall(arguments.patience);
+    client.drive(&tcp, Session::new(Instant::now(), ws, limits), output, lines, stop).await;
     if let Some(rejection) = client.rejection {
         let delay = backoff.next_delay_after(rejection.retry_after());
         return Ok(if is_final(&rejection) { Break(ExitCode::FAILURE) } else { Continue(delay) });
@@ -126,102 +125,62 @@ fn is_final(rejection: &Response) -> bool {
         && !matches!(rejection.status(), 408 | 429)
 }
 
-/// A socket and the connection on it.
+/// What the client remembers of a connection.
 struct Client {
-    tcp: TcpStream,
-    ws: Connection,
-    timers: Timers<Instant>,
-    output: Output,
-    /// Whether the last write left bytes that the socket did not take.
-    is_full: bool,
-    /// When to give up if the server reads none of these bytes; `patience` after it last read some.
-    give_up: Instant,
-    patience: Duration,
-    /// Whether the stream has ended.
-    has_ended: bool,
     opened: Option<Instant>,
     rejection: Option<Response>,
 }
 
 impl Client {
-    fn new(tcp: TcpStream, ws: Connection, output: Output, arguments: &Arguments) -> Self {
-        let (now, patience) = (Instant::now(), arguments.patience);
-        let (timers, give_up) = (Timers::new(now, arguments.timeouts), now + patience);
-        let (is_full, has_ended) = (false, false);
-        Self { tcp, ws, timers, output, is_full, give_up, patience, has_ended, opened: None, rejection: None }
-    }
-
-    async fn drive(&mut self, lines: &mut mpsc::Receiver<String>, stop: &mut watch::Receiver<bool>) {
-        let mut buffer = vec![0; 16 << 10];
-        while self.is_active() {
-            let may_send = self.ws.state() == State::Open && self.output.len() < MAX_OUTPUT;
-            select! {
-                // If the socket has failed, the next read fails.
-                _ = self.tcp.ready(self.interest()) => {}
-                () = sleep_until(self.due()) => {}
-                line = lines.recv(), if may_send => match line {
-                    Some(line) => self.ws.send_text(&line, &mut self.output).expect("the connection is open"),
-                    None => self.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut self.output),
-                },
-                () = stopped(stop), if self.ws.state() < State::Closing => {
-                    self.ws.close(CloseCode::GOING_AWAY, "", &mut self.output);
+    /// Drives the connection to its end.
+    async fn drive(
+        &mut self,
+        tcp: &TcpStream,
+        mut session: Session<Instant>,
+        mut output: Output,
+        lines: &mut mpsc::Receiver<String>,
+        stop: &mut watch::Receiver<bool>,
+    ) {
+        let mut buffer = vec![0; READ_SIZE];
+        loop {
+            let (read, write, deadline) = loop {
+                match session.poll(Instant::now(), &mut output, |slices| tcp.try_write_vectored(slices)) {
+                    Action::Wait { read, write, deadline } => break (read, write, deadline),
+                    Action::Event(event) => self.handle(event),
+                    Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
+                    _ => return,
                 }
-            }
-            self.turn(Instant::now(), &mut buffer);
+            };
             // Waiting for a socket that is already ready consumes none of the task budget.
             consume_budget().await;
-        }
-        // The application receives the last events, however the connection ended.
-        while let Some(event) = self.ws.receive_eof() {
-            self.handle(event);
-        }
-        let _ = self.tcp.shutdown().await;
-        let _ = timeout(GRACE, copy(&mut self.tcp, &mut sink())).await;
-    }
-
-    fn is_active(&self) -> bool {
-        if self.is_full { Instant::now() < self.give_up } else { !self.ws.is_closed() }
-    }
-
-    /// Reads, checks the deadlines, and writes. Never waits.
-    fn turn(&mut self, now: Instant, buffer: &mut [u8]) {
-        let was_closed = self.ws.is_closed();
-        let n = match self.tcp.try_read(buffer) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
-            // A reset counts as the end of the stream.
-            read => Some(read.unwrap_or(0)),
-        };
-        self.has_ended |= n == Some(0);
-        let (at_end, mut input) = (n == Some(0), Input::new(&mut buffer[..n.unwrap_or(0)]));
-        while let Some(event) =
-            if at_end { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
-        {
-            self.handle(event);
-        }
-        self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
-        if self.ws.is_closed() && !was_closed {
-            self.patience = GRACE;
-            self.give_up = now + GRACE;
-        }
-        self.write(now);
-    }
-
-    /// Writes until the socket is full.
-    fn write(&mut self, now: Instant) {
-        let was_full = self.is_full;
-        let written = self.output.write_to(&mut Nonblocking(&self.tcp));
-        let has_progress = matches!(written, Ok(1..));
-        if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
-            // The server may have stopped reading after a last message, which is still to be read.
-            self.output = Output::new();
-        }
-        self.is_full = !self.output.is_empty();
-        if has_progress && was_full {
-            // A full socket has room again only if the server read something: it is alive.
-            self.timers.note_activity(now);
-        }
-        if has_progress || !was_full {
-            self.give_up = now + self.patience;
+            let state = session.connection().state();
+            let may_send = state == State::Open && session.waiting() < MAX_WAITING;
+            select! {
+                _ = tcp.readable(), if read > 0 => {
+                    let n = tcp.try_read(&mut buffer[..read]);
+                    if n.as_ref().is_err_and(|error| error.kind() == WouldBlock) {
+                        continue;
+                    }
+                    // A failed read is the end of the stream.
+                    let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+                    while let Some(event) = session.receive(&mut input, &mut output) {
+                        self.handle(event);
+                    }
+                }
+                _ = tcp.writable(), if write => {}
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                line = lines.recv(), if may_send => {
+                    let (ws, output) = session.parts();
+                    match line {
+                        Some(line) => ws.send_text(&line, output).expect("the connection is open"),
+                        None => ws.close(CloseCode::NORMAL_CLOSURE, "", output),
+                    }
+                }
+                () = stopped(stop), if state < State::Closing => {
+                    let (ws, output) = session.parts();
+                    ws.close(CloseCode::GOING_AWAY, "", output);
+                }
+            }
         }
     }
 
@@ -244,39 +203,6 @@ impl Client {
             Event::Closed(closed) if self.rejection.is_none() => report(format_args!("FAILED {closed}")),
             _ => {}
         }
-    }
-
-    /// The readiness to wait for: input at all times. It can only add pongs to the output, which are bounded.
-    fn interest(&self) -> Interest {
-        match (self.has_ended, self.output.is_empty()) {
-            (true, _) => Interest::WRITABLE,
-            (false, true) => Interest::READABLE,
-            (false, false) => Interest::READABLE | Interest::WRITABLE,
-        }
-    }
-
-    /// The deadline for the next turn.
-    fn due(&self) -> Instant {
-        let give_up = self.is_full.then_some(self.give_up);
-        let due = self.timers.poll_timeout().into_iter().chain(give_up).min();
-        due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
-    }
-}
-
-/// A writer that never waits: a full socket gives `WouldBlock`.
-struct Nonblocking<'t>(&'t TcpStream);
-
-impl Write for Nonblocking<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

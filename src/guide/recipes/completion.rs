@@ -27,17 +27,14 @@ pub(crate) fn drive(
     // At most one read and one write are in progress.
     let mut is_reading = false;
     loop {
-        let (read, deadline) = match session.poll_queued(Instant::now(), &mut output) {
-            Action::Wait { read, deadline, .. } => (read, deadline),
-            Action::Event(event) => {
-                handle(event, session.connection_mut(), &mut output);
-                continue;
+        let (read, deadline) = loop {
+            match session.poll_queued(Instant::now(), &mut output) {
+                Action::Wait { read, deadline, .. } => break (read, deadline),
+                Action::Event(event) => handle(event, session.connection_mut(), &mut output),
+                Action::ShutDown => drop(tcp.shutdown(Shutdown::Write)),
+                // Cancels what is in progress.
+                _ => return drop(tcp.shutdown(Shutdown::Both)),
             }
-            Action::ShutDown => {
-                let _ = tcp.shutdown(Shutdown::Write);
-                continue;
-            }
-            _ => break,
         };
         let chunk = session.take_chunk();
         if !chunk.is_empty() {
@@ -63,8 +60,6 @@ pub(crate) fn drive(
             Err(_) => {}
         }
     }
-    // Cancels what is in progress.
-    let _ = tcp.shutdown(Shutdown::Both);
 }
 
 /// Two threads that read and write, in the place of `io_uring` or IOCP.

@@ -18,17 +18,13 @@ pub(crate) fn drive(
     ready.registry().register(&mut tcp, Token(0), Interest::READABLE | Interest::WRITABLE)?;
     let mut session = Session::new(Instant::now(), ws, config);
     loop {
-        let (read, deadline) = match session.poll(Instant::now(), &mut output, |slices| tcp.write_vectored(slices)) {
-            Action::Wait { read, deadline, .. } => (read, deadline),
-            Action::Event(event) => {
-                handle(event, session.connection_mut(), &mut output);
-                continue;
+        let (read, deadline) = loop {
+            match session.poll(Instant::now(), &mut output, |slices| tcp.write_vectored(slices)) {
+                Action::Wait { read, deadline, .. } => break (read, deadline),
+                Action::Event(event) => handle(event, session.connection_mut(), &mut output),
+                Action::ShutDown => drop(tcp.shutdown(Shutdown::Write)),
+                _ => return Ok(()),
             }
-            Action::ShutDown => {
-                let _ = tcp.shutdown(Shutdown::Write);
-                continue;
-            }
-            _ => return Ok(()),
         };
         let n = if read == 0 { Err(ErrorKind::WouldBlock.into()) } else { tcp.read(&mut buffer[..read]) };
         if n.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {

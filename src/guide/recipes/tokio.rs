@@ -27,17 +27,13 @@ pub(crate) async fn drive(
     // Whether the transport may have buffered bytes.
     let mut is_unflushed = false;
     loop {
-        let (read, write, deadline) = match session.poll_queued(Instant::now(), &mut output) {
-            Action::Wait { read, write, deadline } => (read, write, deadline),
-            Action::Event(event) => {
-                handle(event, session.connection_mut(), &mut output);
-                continue;
+        let (read, write, deadline) = loop {
+            match session.poll_queued(Instant::now(), &mut output) {
+                Action::Wait { read, write, deadline } => break (read, write, deadline),
+                Action::Event(event) => handle(event, session.connection_mut(), &mut output),
+                Action::ShutDown => drop(timeout(GOODBYE, writer.shutdown()).await),
+                _ => return,
             }
-            Action::ShutDown => {
-                let _ = timeout(GOODBYE, writer.shutdown()).await;
-                continue;
-            }
-            _ => return,
         };
         let may_send = session.connection().state() == State::Open && session.waiting() < MAX_WAITING;
         select! {
