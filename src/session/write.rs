@@ -30,8 +30,8 @@ where
         self.poll_writer(now, output, &mut Unbuffered(write))
     }
 
-    /// As [`poll`](Self::poll), for a transport that buffers what it accepts, such as TLS: flushes it, and treats bytes
-    /// that it cannot flush yet like bytes that wait.
+    /// As [`poll`](Self::poll), for a transport that buffers what it accepts, such as TLS: flushes it, also if nothing was
+    /// written, because the transport may have bytes of its own. Bytes that it cannot flush yet are like bytes that wait.
     #[cfg(feature = "std")]
     pub fn poll_writer(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) -> Action<I> {
         self.begin_turn(output);
@@ -82,7 +82,7 @@ where
 
         match self.sending {
             Sending::Failed => return output.clear(),
-            Sending::HasRoom | Sending::Full if output.is_empty() => return,
+            Sending::Full if output.is_empty() => return,
             _ => {}
         }
         let before = output.len();

@@ -3,12 +3,15 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 
 use bytes::Buf;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use websocket_proto::{Action, CloseCode, Config, ConnectionError, Output, Role, SendError, Timeout};
+use websocket_proto::handshake::Negotiated;
+use websocket_proto::{
+    Action, CloseCode, Config, Connection, ConnectionError, Output, Role, SendError, Session, Timeout,
+};
 
 use shared::harness::session::end::{
     CLOSING, Driver, End, GRACE, HANDSHAKE, Next, PONG, STALL, VALIDITY, deadlines, run,
@@ -185,7 +188,7 @@ fn a_slow_reader_is_alive() {
         for _ in 0..40 {
             now = run(&mut [&mut end], now, now + STALL - 1).max(now + STALL - 1);
             let mut buffer = [0; 1000];
-            std::io::Read::read(&mut peer, &mut buffer).expect("bytes wait");
+            io::Read::read(&mut peer, &mut buffer).expect("bytes wait");
         }
         assert!(now > VALIDITY + PONG && end.closed.is_empty());
         let over = run(&mut [&mut end], now, now + 1_000_000);
@@ -240,7 +243,7 @@ fn progress_restarts_the_grace_period() {
         for _ in 0..10 {
             now = run(&mut [&mut end], now, now + GRACE - 1).max(now + GRACE - 1);
             assert!(!end.is_over() && end.shut_down_at.is_none());
-            std::io::Read::read(&mut peer, &mut [0; 1000]).expect("bytes wait");
+            io::Read::read(&mut peer, &mut [0; 1000]).expect("bytes wait");
         }
         let over = run(&mut [&mut end], now, now + 1_000_000);
         assert_eq!(end.closed.len(), 1);
@@ -325,4 +328,40 @@ proptest! {
     fn nothing_is_lost_or_stuck(schedule in vec(any::<u8>(), 0..150)) {
         shared::harness::session(&schedule);
     }
+}
+
+/// A transport with bytes of its own, such as those of TLS's handshake.
+struct OwnBytes {
+    unsent: usize,
+    room: usize,
+}
+
+impl Write for OwnBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let sent = self.unsent.min(self.room);
+        (self.unsent, self.room) = (self.unsent - sent, self.room - sent);
+        if self.unsent == 0 { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+    }
+}
+
+#[test]
+fn a_transports_own_bytes_are_flushed_and_wait() {
+    let ws = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [7; 32]);
+    let (mut session, mut output) = (Session::new(0, ws, deadlines()), Output::new());
+    let mut transport = OwnBytes { unsent: 5, room: 3 };
+    let mut poll = |now, room| {
+        transport.room = room;
+        let Action::Wait { write, deadline, .. } = session.poll_writer(now, &mut output, &mut transport) else {
+            panic!("the connection is open");
+        };
+        (write, deadline, transport.unsent)
+    };
+    assert_eq!(poll(0, 3), (true, Some(STALL), 2));
+    assert_eq!(poll(1, 1), (true, Some(STALL), 1));
+    // Only a peer that reads makes room in a full transport, so it is alive.
+    assert_eq!(poll(2, 1), (false, Some(2 + VALIDITY), 0));
 }
