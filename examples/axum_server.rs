@@ -9,12 +9,16 @@
 //!   HEAD.
 //! - **hyper provides the stream after the response is sent**, so a separate task waits for it. Bytes that hyper has
 //!   read after the request are the first bytes of the stream: no `Input` is carried over.
-//! - **hyper accepts whole writes**, and a few of them ahead, however small the peer's HTTP/2 window is. So this server
+//! - **hyper accepts whole writes**, and a few of them ahead, however small the peer's HTTP/2 window is. So the recipe
 //!   writes pieces, and keeps the rest until the peer reads. `--grace` is the longest time in which the peer reads
 //!   nothing; then this server drops the stream. hyper keeps the pieces that it accepted until the peer opens the
 //!   window or closes the TCP connection.
+//! - **The loop** is the guide's recipe for tokio.
 //! - **TLS** goes between the listener and axum. Over TLS, a browser that already has an HTTP/2 connection to the
 //!   server also opens its WebSocket there.
+
+#[path = "../src/guide/recipes/tokio.rs"]
+mod recipe;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,20 +30,16 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::stream;
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::mpsc;
 use websocket_proto::handshake::{self, Bootstrap};
-use websocket_proto::{Accept, Config, Connection, Deflate, Event, Input, Output, Reject, Role, Timeouts, Timers};
+use websocket_proto::{Accept, Config, Connection, Deflate, Event, Output, Reject, Role, SessionConfig};
 
 const USAGE: &str = "usage: axum_server [ADDR] [--grace MILLISECONDS]";
-
-/// The limit on bytes in one write to hyper.
-const PIECE: usize = 16 << 10;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -82,7 +82,10 @@ async fn upgrade(State(grace): State<Duration>, mut request: Request) -> Respons
         tokio::spawn(async move {
             // The stream is available once the response is sent, unless the peer has left.
             if let Ok(stream) = stream.await {
-                serve(TokioIo::new(stream), ws, grace).await;
+                let limits = SessionConfig::new().stall(grace).grace(grace);
+                // No other task sends messages.
+                let (_, news) = mpsc::channel(1);
+                recipe::drive(TokioIo::new(stream), ws, Output::new(), limits, news, echo).await;
             }
         });
     }
@@ -95,54 +98,6 @@ async fn upgrade(State(grace): State<Duration>, mut request: Request) -> Respons
         Ok(response) => response.map(Body::from),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-/// Serves a connection to its end, over either version of HTTP. `grace` is the time in which the peer must read some of
-/// the waiting bytes, and finally close its side.
-async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut ws: Connection, grace: Duration) {
-    let mut output = Output::new();
-    let driven = drive(&mut stream, &mut ws, &mut output, grace).await;
-    // The application receives the last events, however the connection ended.
-    while let Some(event) = ws.receive_eof() {
-        echo(event, &mut ws, &mut output);
-    }
-    // RFC 6455 §7.1.1: the server shuts its side down first, and reads to the end. (Over HTTP/2 these are END_STREAM
-    // flags.)
-    if driven.is_ok() && timeout(grace, stream.shutdown()).await.is_ok_and(|shut| shut.is_ok()) {
-        let _ = timeout(grace, copy(&mut stream, &mut sink())).await;
-    }
-}
-
-/// Reads, answers and keeps deadlines until the connection is over and everything is written.
-async fn drive(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    ws: &mut Connection,
-    output: &mut Output,
-    grace: Duration,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
-    let mut timers = Timers::new(Instant::now(), Timeouts::new());
-    while !ws.is_closed() {
-        let due = timers.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        // Cancelling a read loses no bytes.
-        if let Ok(read) = timeout_at(due, stream.read(&mut buffer)).await {
-            let n = read?;
-            let mut input = Input::new(&mut buffer[..n]);
-            while let Some(event) = if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, output) } {
-                echo(event, ws, output);
-            }
-        }
-        timers.handle_timeout(Instant::now(), ws, output);
-        // Reads nothing until everything is written: replies to a peer that does not read would grow without limit.
-        while !output.is_empty() {
-            if timeout(grace, stream.write_buf(&mut output.take(PIECE))).await?? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-        }
-        // Over HTTP/2, the flush waits for the peer.
-        timeout(grace, stream.flush()).await??;
-    }
-    Ok(())
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {

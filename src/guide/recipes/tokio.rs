@@ -1,16 +1,20 @@
-use std::io::{self, ErrorKind};
+use std::future::{Future as _, poll_fn};
+use std::io::{self, ErrorKind, Write};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
-use tokio::select;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 use websocket_proto::{Action, Connection, Event, Input, Output, Session, SessionConfig, State};
 
 /// While this many bytes wait to be written, no `news` are sent.
 const MAX_WAITING: usize = 256 << 10;
-/// The longest time for the transport's own end: `close_notify` in TLS.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// The limit on bytes in one write: hyper and TLS buffer a whole write, however large.
+const PIECE: usize = 16 << 10;
+/// The time to wait if there is no deadline.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Drives a connection to its end. A client's request is in `output`. `handle` gets every event, `Event::Closed` exactly
 /// once. `news` are text messages from other tasks.
@@ -22,52 +26,69 @@ pub(crate) async fn drive(
     mut news: mpsc::Receiver<String>,
     mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
 ) {
-    let (mut reader, mut writer) = split(stream);
+    let (mut stream, mut alarm) = (pin!(stream), pin!(sleep(LONG)));
     let (mut buffer, mut session) = (vec![0; 64 << 10], Session::new(Instant::now(), ws, config));
-    // Whether the transport may have buffered bytes.
-    let mut is_unflushed = false;
-    loop {
-        let (read, write, deadline) = loop {
-            match session.poll_queued(Instant::now(), &mut output) {
-                Action::Wait { read, write, deadline } => break (read, write, deadline),
-                Action::Event(event) => handle(event, session.connection_mut(), &mut output),
-                Action::ShutDown => drop(timeout(GOODBYE, writer.shutdown()).await),
-                _ => return,
-            }
-        };
-        let may_send = session.connection().state() == State::Open && session.waiting() < MAX_WAITING;
-        select! {
-            n = reader.read(&mut buffer[..read]), if read > 0 => {
+    let mut is_shutting_down = false;
+    let turns = poll_fn(|cx| {
+        loop {
+            let now = Instant::now();
+            let (read, deadline) = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
+                Action::Wait { read, deadline, .. } => (read, deadline.unwrap_or(now + LONG)),
+                Action::Event(event) => {
+                    handle(event, session.connection_mut(), &mut output);
+                    continue;
+                }
+                Action::ShutDown => {
+                    is_shutting_down = true;
+                    continue;
+                }
+                _ => return Poll::Ready(()),
+            };
+            is_shutting_down = is_shutting_down && stream.as_mut().poll_shutdown(cx).is_pending();
+            let mut bytes = ReadBuf::new(&mut buffer[..read]);
+            if read > 0
+                && let Poll::Ready(result) = stream.as_mut().poll_read(cx, &mut bytes)
+            {
                 // A failed read is the end of the stream.
-                let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+                let mut input = Input::from_read(if result.is_ok() { bytes.filled_mut() } else { &mut [] });
                 while let Some(event) = session.receive(&mut input, &mut output) {
                     handle(event, session.connection_mut(), &mut output);
                 }
+                continue;
             }
-            written = write_some(&mut writer, session.backlog()), if write || is_unflushed => {
-                is_unflushed = matches!(written, Ok(1..));
-                match written {
-                    Ok(count) => session.wrote(Instant::now(), count),
-                    Err(_) => session.write_failed(),
-                }
+            let may_send = session.connection().state() == State::Open && session.waiting() < MAX_WAITING;
+            if may_send && let Poll::Ready(Some(text)) = news.poll_recv(cx) {
+                let _ = session.connection_mut().send_text(&text, &mut output);
+                continue;
             }
-            Some(text) = news.recv(), if may_send => {
-                let (ws, output) = session.parts();
-                let _ = ws.send_text(&text, output);
+            // A message postpones the deadline but leaves the alarm, which then goes off early.
+            if deadline < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(deadline);
             }
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
         }
+    });
+    turns.await;
+}
+
+/// A stream in a task that waits for it.
+struct Polled<'s, 'p, 'c, S>(Pin<&'s mut S>, &'p mut Context<'c>);
+
+impl<S: AsyncWrite> Write for Polled<'_, '_, '_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        now_or_full(self.0.as_mut().poll_write(self.1, &bytes[..bytes.len().min(PIECE)]))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        now_or_full(self.0.as_mut().poll_flush(self.1))
     }
 }
 
-/// Writes some of the backlog, or flushes if it is empty: TLS and HTTP/2 buffer bytes until they are flushed. Returns the
-/// number of bytes written. May be dropped at any time: bytes that are not written stay in the backlog.
-async fn write_some(writer: &mut (impl AsyncWrite + Unpin), backlog: &mut Output) -> io::Result<usize> {
-    if backlog.is_empty() {
-        return writer.flush().await.map(|()| 0);
-    }
-    match writer.write_buf(backlog).await? {
-        0 => Err(ErrorKind::WriteZero.into()),
-        count => Ok(count),
+fn now_or_full<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(ErrorKind::WouldBlock.into()),
     }
 }
