@@ -148,24 +148,6 @@ impl Receiver {
         self.take_whole_message(state.get_or_make()?, self.position)
     }
 
-    /// The message in progress, which is complete. `text_end`: the offset of the fault if its text ends inside a
-    /// character.
-    #[inline]
-    pub(super) fn take_whole_message(
-        &mut self,
-        state: &mut ReceiverState,
-        text_end: u64,
-    ) -> Result<Event<'static>, Fault> {
-        let message = state.message.as_mut().ok_or(Fault::OutOfMemory)?;
-        if !message.is_complete() {
-            return Err(invalid_utf8(text_end, 0).into());
-        }
-        let payload = message.take()?;
-        state.message = None;
-        self.count(payload.len(), true);
-        Ok(payload.into_message())
-    }
-
     /// Begins the next fragment of the message, if its header is complete and nothing about it needs the full parser.
     #[inline(always)]
     pub(super) fn begin_fragment(

@@ -33,7 +33,7 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::counters::Traffic;
 use crate::deflate::{AgreedParameters, Decompressor};
-use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::error::{Fault, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::lazy::Lazy;
 
@@ -177,6 +177,20 @@ impl Receiver {
     /// The most bytes of a message; `u64::MAX` without a limit.
     fn message_limit(&self) -> u64 {
         if self.max_message_size == usize::MAX { u64::MAX } else { self.max_message_size as u64 }
+    }
+
+    /// The message in progress, which is complete. `text_end`: the offset of the fault if its text ends inside a
+    /// character.
+    #[inline]
+    fn take_whole_message(&mut self, state: &mut ReceiverState, text_end: u64) -> Result<Event<'static>, Fault> {
+        let message = state.message.as_mut().ok_or(Fault::OutOfMemory)?;
+        if !message.is_complete() {
+            return Err(invalid_utf8(text_end, 0).into());
+        }
+        let payload = message.take()?;
+        state.message = None;
+        self.count(payload.len(), true);
+        Ok(payload.into_message())
     }
 
     /// Counts a delivered message or part.

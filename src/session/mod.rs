@@ -1,6 +1,7 @@
 //! [`Session`]: a connection with what keeps it alive on a transport: the bytes that wait, the deadlines, an orderly end.
 
 mod action;
+mod backlog;
 mod config;
 mod next;
 mod write;
@@ -160,12 +161,6 @@ impl<I: Sub> Session<I> {
     pub fn timers(&mut self) -> &mut Timers<I> {
         &mut self.timers
     }
-
-    /// The number of bytes that wait between turns: those that the transport has not accepted.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.in_flight.saturating_add(self.backlog.as_ref().map_or(0, |backlog| backlog.len()))
-    }
 }
 
 /// # Receive
@@ -176,39 +171,5 @@ impl<I: Sub> Session<I> {
         self.begin_turn(output);
         self.read_ended |= input.is_end();
         self.connection.receive(input, output)
-    }
-
-    /// Moves the bytes that wait to the turn's output. Bytes that are in both were sent in this order: between turns,
-    /// first the backlog's; within a turn, first the output's.
-    fn begin_turn(&mut self, output: &mut Output) {
-        match (self.turn, &mut self.backlog) {
-            (Turn::None, Some(backlog)) if !backlog.is_empty() => {
-                backlog.append(output);
-                output.swap_bytes(backlog);
-                self.turn = Turn::Lent;
-            }
-            (Turn::None, _) => self.turn = Turn::Begun,
-            (Turn::Begun | Turn::Lent, Some(backlog)) => output.append(backlog),
-            (Turn::Begun | Turn::Lent, None) => {}
-        }
-    }
-
-    /// Leaves the output empty, and a drained session without memory.
-    fn end_turn(&mut self, output: &mut Output) {
-        match &mut self.backlog {
-            Some(backlog) if self.turn == Turn::Lent => backlog.swap_bytes(output),
-            _ if output.is_empty() => {}
-            backlog => backlog.get_or_insert_default().append(output),
-        }
-        self.turn = Turn::None;
-        self.trim_backlog();
-    }
-
-    /// Frees memory that the bytes that wait do not need: all sessions of a server may have some at once.
-    fn trim_backlog(&mut self) {
-        match &mut self.backlog {
-            Some(backlog) if !backlog.is_empty() => backlog.trim(),
-            backlog => *backlog = None,
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::ops::{Add, Sub};
 
-use super::{Action, Phase, Sending, Session, Span};
+use super::{Action, Phase, Session, Span};
 use crate::connection::State;
 use crate::event::Event;
 use crate::input::Input;
@@ -70,11 +70,6 @@ where
 }
 
 impl<I: Sub> Session<I> {
-    /// Whether bytes wait, here, in flight or in the transport.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.sending == Sending::Unflushed || self.waiting() > 0
-    }
-
     /// The most bytes to read.
     fn read_size(&self) -> usize {
         // If both ends stopped reading, each would wait for the other. So a client never stops.

@@ -4,8 +4,6 @@ use core::ops::{Add, Sub};
 #[cfg(feature = "std")]
 use std::io::{self, IoSlice, Write};
 
-use bytes::Bytes;
-
 use super::{Action, Phase, Sending, Session, Span};
 use crate::output::Output;
 
@@ -112,72 +110,6 @@ where
             self.since = (sending != Sending::HasRoom || self.has_waiting()).then_some(since);
         } else if has_progress && was_full {
             self.since = Some(now);
-        }
-    }
-}
-
-impl<I: Sub> Session<I> {
-    /// The bytes that wait, for the driver to write. Call [`wrote`](Self::wrote) or
-    /// [`write_failed`](Self::write_failed) after each write.
-    pub fn backlog(&mut self) -> &mut Output {
-        self.backlog.get_or_insert_default()
-    }
-
-    /// Removes bytes from the front of the backlog, for a transport that writes by completion and must own them. They
-    /// still count as waiting, until [`wrote`](Self::wrote) tells that the transport accepted them.
-    ///
-    /// Empty if no bytes wait, or while a chunk is in flight: chunks could overtake each other. If a write accepts a
-    /// part of the chunk, call `wrote` and write the rest.
-    ///
-    /// Nothing is copied. Keep the chunk until its write is complete, also if the session ends before.
-    ///
-    /// # Examples
-    /// ```
-    /// use bytes::Buf;
-    /// use websocket_proto::{Action, ClientRequest, Config, Connection, Output, Session, SessionConfig};
-    ///
-    /// let mut output = Output::new();
-    /// let request = ClientRequest::new("ws://example.com/");
-    /// let ws = Connection::client(&request, Config::new(), [7; 32], &mut output)?;
-    /// let mut session = Session::new(0_u64, ws, SessionConfig::none());
-    /// assert!(matches!(session.poll_queued(0, &mut output), Action::Wait { write: true, .. }));
-    ///
-    /// let mut chunk = session.take_chunk();
-    /// assert!(chunk.starts_with(b"GET / HTTP/1.1\r\n") && session.waiting() == chunk.len());
-    /// // A completion says that 10 bytes were accepted.
-    /// session.wrote(0, 10);
-    /// chunk.advance(10);
-    /// assert_eq!(session.waiting(), chunk.len());
-    /// # Ok::<_, websocket_proto::RequestError>(())
-    /// ```
-    #[must_use]
-    pub fn take_chunk(&mut self) -> Bytes {
-        match &mut self.backlog {
-            Some(backlog) if self.in_flight == 0 => {
-                let chunk = backlog.take_chunk();
-                self.set_in_flight(chunk.len());
-                self.trim_backlog();
-                chunk
-            }
-            _ => Bytes::new(),
-        }
-    }
-
-    /// A write failed. Nothing more is written; reading goes on, because the peer's last bytes may still be unread.
-    pub fn write_failed(&mut self) {
-        self.sending = Sending::Failed;
-        self.set_in_flight(0);
-        self.backlog = None;
-        if self.phase == Phase::Active {
-            self.since = None;
-        }
-    }
-
-    /// Bytes in flight are in no output, but count for [`Config::max_output`](crate::Config::max_output).
-    fn set_in_flight(&mut self, count: usize) {
-        if self.in_flight != count {
-            self.in_flight = count;
-            self.connection.limit_output(self.max_output, count);
         }
     }
 }
