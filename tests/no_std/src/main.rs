@@ -1,20 +1,28 @@
-//! A server and a client that compress, in a program without std: core, alloc, and an allocator and a panic handler of
-//! its own. If a dependency used std, a second panic handler would be linked, and the build would fail. The exit status
+//! A server and a client that compress, and two sessions, in a program without std: core, alloc, and an allocator and a
+//! panic handler of its own. If a dependency used std, a second panic handler would be linked, and the build would fail. The exit status
 //! is 0 if the messages arrived.
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+#[path = "../../../src/guide/recipes/no_std.rs"]
+mod recipe;
+
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
-use core::cell::UnsafeCell;
+use core::cell::{RefCell, UnsafeCell};
 use core::ffi::c_int;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::time::Duration;
 
 use bytes::Buf;
-use websocket_proto::{ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Input, Output};
+use websocket_proto::{
+    ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Input, Output, Session,
+    SessionConfig, Timeouts,
+};
 
 // The C library's functions, because it also starts this program.
 #[link(name = "c")]
@@ -65,7 +73,7 @@ extern "C" fn _Unwind_Resume() {}
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> c_int {
-    if run().is_some() { 0 } else { 1 }
+    if run().and_then(|()| sessions()).is_some() { 0 } else { 1 }
 }
 
 fn run() -> Option<()> {
@@ -103,4 +111,82 @@ fn run() -> Option<()> {
 
 fn taken(output: &mut Output) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
+}
+
+/// One direction of a transport; `is_over` once its sending side is shut down.
+#[derive(Default)]
+struct Direction {
+    bytes: VecDeque<u8>,
+    is_over: bool,
+}
+
+struct End<'p> {
+    incoming: &'p RefCell<Direction>,
+    outgoing: &'p RefCell<Direction>,
+}
+
+impl recipe::Transport for End<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let mut incoming = self.incoming.borrow_mut();
+        let count = incoming.bytes.len().min(buffer.len());
+        for (slot, byte) in buffer.iter_mut().zip(incoming.bytes.drain(..count)) {
+            *slot = byte;
+        }
+        (count > 0 || incoming.is_over).then_some(count)
+    }
+
+    /// Has room for 100 bytes.
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let accepted = bytes.len().min(100 - outgoing.bytes.len());
+        outgoing.bytes.extend(&bytes[..accepted]);
+        Some(accepted)
+    }
+
+    fn shut_down(&mut self) {
+        self.outgoing.borrow_mut().is_over = true;
+    }
+}
+
+/// Two sessions, by the guide's recipe: a message longer than the transport, and an orderly end.
+fn sessions() -> Option<()> {
+    let seconds = Duration::from_secs;
+    let config = SessionConfig::none().timeouts(Timeouts::none().closing(seconds(9))).grace(seconds(2));
+    let (mut request, text) = (Output::new(), "long ".repeat(100));
+    let client =
+        Connection::client(&ClientRequest::new("ws://example.com/"), Config::new(), [7; 32], &mut request).ok()?;
+    let mut client = Session::new(Duration::ZERO, client, config);
+    client.parts().1.append(&mut request);
+    let mut server = Session::new(Duration::ZERO, Connection::server(Config::new()), config);
+    let (there, back) = (RefCell::default(), RefCell::default());
+    let mut at_client = End { incoming: &back, outgoing: &there };
+    let mut at_server = End { incoming: &there, outgoing: &back };
+    let (mut buffer, mut output, mut echoes, mut ends) = ([0; 64], Output::new(), 0, 0);
+    let (mut is_client_over, mut is_server_over) = (false, false);
+    for _ in 0..1000 {
+        let of_client = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
+            Event::Open(_) => drop(ws.send_text(&text, output)),
+            Event::Text(echo) => {
+                echoes += usize::from(*echo == *text);
+                ws.close(CloseCode::NORMAL_CLOSURE, "", output);
+            }
+            Event::Closed(closed) => ends += usize::from(closed.was_clean()),
+            _ => {}
+        };
+        if !is_client_over {
+            let turn = recipe::turn(Duration::ZERO, &mut client, &mut at_client, &mut buffer, &mut output, of_client);
+            is_client_over = turn.is_none();
+        }
+        let of_server = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
+            Event::Request(request) => ws.accept(request, output),
+            Event::Text(text) => drop(ws.send_text(&text, output)),
+            Event::Closed(closed) => ends += usize::from(closed.was_clean()),
+            _ => {}
+        };
+        if !is_server_over {
+            let turn = recipe::turn(Duration::ZERO, &mut server, &mut at_server, &mut buffer, &mut output, of_server);
+            is_server_over = turn.is_none();
+        }
+    }
+    ((echoes, ends) == (1, 2) && is_client_over && is_server_over).then_some(())
 }
