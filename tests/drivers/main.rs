@@ -1,5 +1,6 @@
-//! Runs the examples for mio and tokio as programs over loopback, against this crate's client on a blocking socket and
-//! against peers that violate the protocol.
+//! Runs the example servers and `tokio_client` as programs over loopback, against this crate's client on a blocking
+//! socket and against peers that violate the protocol. `WS_DRIVER=PROGRAM` runs another echo server instead: see the
+//! guide's page "Writing a driver".
 
 mod servers;
 #[path = "../shared/mod.rs"]
@@ -12,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use shared::handshake::{OFFER, request_with};
-use shared::program::{Program, example, listening};
+use shared::program::{Program, example, listening, own_driver};
 use shared::sockets::{self, read_head};
 
 /// Long enough for every expected event, even on a busy machine.
@@ -32,8 +33,24 @@ fn start(mut command: Command, address: &str, arguments: &[&str]) -> (Program, S
     (server, address)
 }
 
+/// The name of the server in the environment variable `WS_DRIVER`.
+const OWN: &str = "WS_DRIVER";
+
+/// The tests of `WS_DRIVER`, or those of the examples: whichever are not asked for end at once.
+fn is_skipped(name: &str) -> bool {
+    let is_skipped = own_driver().is_some() != (name == OWN);
+    if is_skipped {
+        println!("skipped: WS_DRIVER is {}set", if name == OWN { "not " } else { "" });
+    }
+    is_skipped
+}
+
+fn program(name: &str) -> Command {
+    if name == OWN { own_driver().expect("the test is not skipped") } else { example(name) }
+}
+
 fn server(name: &str, arguments: &[&str]) -> (Program, String) {
-    let mut command = example(name);
+    let mut command = program(name);
     // One thread must be enough, whichever peer it serves.
     command.env("TOKIO_WORKER_THREADS", "1");
     start(command, "127.0.0.1:0", arguments)

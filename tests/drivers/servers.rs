@@ -1,4 +1,4 @@
-//! `echo_server`, `mio_server` and `tokio_server`, which must behave alike.
+//! `echo_server`, `mio_server`, `tokio_server` and the server in `WS_DRIVER`, which must behave alike.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,33 +13,48 @@ use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKin
 use crate::shared::client::Client;
 use crate::shared::handshake::REQUEST;
 use crate::shared::sockets::{read_head, read_to_end};
-use crate::{PATIENCE, connect, example, open, server, start};
+use crate::{PATIENCE, connect, is_skipped, open, program, server, start};
 
 /// Runs each of these tests for each server.
 macro_rules! servers {
     ($($test:ident)*) => {
-        mod blocking {
-            $(#[test] fn $test() { super::$test("echo_server"); })*
-        }
-        mod mio {
-            $(#[test] fn $test() { super::$test("mio_server"); })*
-
-            #[test]
-            #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
-            fn ten_thousand_idle_connections() {
-                super::ten_thousand_idle_connections("mio_server", 1024);
-            }
-        }
-        mod tokio {
-            $(#[test] fn $test() { super::$test("tokio_server"); })*
-
-            #[test]
-            #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
-            fn ten_thousand_idle_connections() {
-                super::ten_thousand_idle_connections("tokio_server", 2048);
-            }
+        servers! { blocking "echo_server" $($test)* }
+        servers! { mio "mio_server" $($test)* }
+        servers! { tokio "tokio_server" $($test)* }
+        servers! { own "WS_DRIVER" $($test)* }
+    };
+    ($module:ident $name:literal $($test:ident)*) => {
+        mod $module {
+            $(#[test] fn $test() { super::run($name, super::$test); })*
         }
     };
+}
+
+mod ten_thousand_idle_connections {
+    #[test]
+    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
+    fn mio() {
+        super::run("mio_server", |name| super::ten_thousand_idle_connections(name, 430));
+    }
+
+    #[test]
+    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
+    fn tokio() {
+        super::run("tokio_server", |name| super::ten_thousand_idle_connections(name, 2048));
+    }
+
+    /// Prints the memory of a connection.
+    #[test]
+    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
+    fn own() {
+        super::run("WS_DRIVER", |name| super::ten_thousand_idle_connections(name, usize::MAX));
+    }
+}
+
+fn run(name: &str, test: fn(&str)) {
+    if !is_skipped(name) {
+        test(name);
+    }
 }
 
 servers! {
@@ -386,7 +401,7 @@ fn peers_wait_while_the_server_has_no_descriptors(name: &str) {
         return;
     }
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""]).arg(example(name).get_program()).stderr(Stdio::null());
+    command.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""]).arg(program(name).get_program()).stderr(Stdio::null());
     let (_server, address) = start(command, "127.0.0.1:0", &[]);
     let peers: Vec<_> = (0..60).map(|_| connect(&address)).collect();
     for mut tcp in peers {
@@ -397,7 +412,7 @@ fn peers_wait_while_the_server_has_no_descriptors(name: &str) {
 fn ten_thousand_idle_connections(name: &str, at_most: usize) {
     const COUNT: usize = 10_000;
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(example(name).get_program());
+    command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(program(name).get_program());
     let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
     let echo = |mut tcp: &TcpStream| {
         // Long enough to be compressed.
@@ -426,6 +441,9 @@ fn ten_thousand_idle_connections(name: &str, at_most: usize) {
 #[cfg(unix)]
 #[test]
 fn the_tokio_server_closes_all_connections_on_interrupt() {
+    if is_skipped("tokio_server") {
+        return;
+    }
     let (mut program, address) = server("tokio_server", &["--timeout", "1000"]);
     let mut opening = TcpStream::connect(&address).expect("the server listens");
     opening.set_read_timeout(Some(PATIENCE)).expect("the socket is open");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::shared::handshake::response_to;
 use crate::shared::sockets::{read_to_end, reset_on_close};
-use crate::{PATIENCE, Program, example, server, start};
+use crate::{PATIENCE, Program, example, is_skipped, server, start};
 
 /// The client with its standard input and output.
 struct Console {
@@ -72,6 +72,9 @@ fn serve(listener: &TcpListener, rejection: Option<&str>) -> TcpStream {
 
 #[test]
 fn the_tokio_client_sends_its_input() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     for name in ["mio_server", "tokio_server"] {
         let (_server, address) = server(name, &[]);
         let mut client = Console::start(&format!("ws://{address}/"), &["--subprotocol", "chat"]);
@@ -86,6 +89,9 @@ fn the_tokio_client_sends_its_input() {
 /// Every event is one line, without control characters for the terminal, even if the server sends some.
 #[test]
 fn the_tokio_client_prints_a_line_for_each_event() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let frame = |first: u8, payload: &[u8]| [&[first, u8::try_from(payload.len()).expect("short")], payload].concat();
     let shown = [
         ("x\nCLOSED 1000", r"x\u{a}CLOSED 1000"),
@@ -120,6 +126,9 @@ fn the_tokio_client_prints_a_line_for_each_event() {
 /// More bytes than sockets buffer, both ways at once.
 #[test]
 fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     for name in ["echo_server", "mio_server", "tokio_server"] {
         let (_server, address) = server(name, &["--no-deflate"]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
@@ -143,6 +152,9 @@ fn the_tokio_client_sends_a_hundred_messages_of_a_megabyte() {
 /// one `Closed`.
 #[test]
 fn the_tokio_client_sends_its_close_to_a_server_that_sends_on_after_a_fault() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);
@@ -161,6 +173,9 @@ fn the_tokio_client_sends_its_close_to_a_server_that_sends_on_after_a_fault() {
 
 #[test]
 fn the_tokio_client_reports_a_reset_once() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     let tcp = serve(&listener, None);
@@ -174,6 +189,9 @@ fn the_tokio_client_reports_a_reset_once() {
 /// The server answers pings, so that it is alive, but reads no messages.
 #[test]
 fn the_tokio_client_drops_a_server_that_reads_nothing() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "1000"]);
     let mut tcp = serve(&listener, None);
@@ -195,6 +213,9 @@ fn the_tokio_client_drops_a_server_that_reads_nothing() {
 
 #[test]
 fn the_tokio_client_reconnects_after_its_server_restarts() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     for name in ["mio_server", "tokio_server"] {
         let (program, address) = server(name, &[]);
         let mut client = Console::start(&format!("ws://{address}/"), &[]);
@@ -219,6 +240,9 @@ fn the_tokio_client_reconnects_after_its_server_restarts() {
 
 #[test]
 fn the_tokio_client_obeys_retry_after() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")));
@@ -232,6 +256,9 @@ fn the_tokio_client_obeys_retry_after() {
 
 #[test]
 fn the_tokio_client_ends_on_a_permanent_rejection() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let client = Console::start(&url, &[]);
     drop(serve(&listener, Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")));
@@ -240,6 +267,9 @@ fn the_tokio_client_ends_on_a_permanent_rejection() {
 
 #[test]
 fn the_tokio_client_pings_and_closes_a_dead_server() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &["--timeout", "200"]);
     let mut tcp = serve(&listener, None);
@@ -256,6 +286,9 @@ fn the_tokio_client_pings_and_closes_a_dead_server() {
 #[cfg(unix)]
 #[test]
 fn the_tokio_client_closes_when_it_is_interrupted() {
+    if is_skipped("tokio_client") {
+        return;
+    }
     let (listener, url) = listen();
     let mut client = Console::start(&url, &[]);
     let mut tcp = serve(&listener, None);

@@ -35,6 +35,11 @@ pub fn example(name: &str) -> Command {
     Command::new(profile.join("examples").join(name))
 }
 
+/// The echo server in the environment variable `WS_DRIVER`, which is tested instead of the examples.
+pub fn own_driver() -> Option<Command> {
+    std::env::var_os("WS_DRIVER").map(Command::new)
+}
+
 /// Starts a server, whose first line is its URL. Returns it with the address in the URL, and with its further output.
 pub fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
     let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");

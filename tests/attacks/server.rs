@@ -1,13 +1,13 @@
-//! `mio_server` as a process, and the memory and descriptors that it uses.
+//! The server as a process, and the memory and descriptors that it uses.
 
 use std::fs;
 
-use crate::shared::program::{Program, example, listening};
+use crate::shared::program::{Program, example, listening, own_driver};
 
 impl Program {
-    /// Starts `mio_server`; returns it with its address.
+    /// Starts `mio_server`, or the server in `WS_DRIVER`; returns it with its address.
     pub(crate) fn start(arguments: &[&str]) -> (Self, String) {
-        let mut command = example("mio_server");
+        let mut command = own_driver().unwrap_or_else(|| example("mio_server"));
         // Freed memory returns to the operating system at once, so that the measurement shows what the server uses. By
         // default glibc keeps some of it.
         command.arg("127.0.0.1:0").args(arguments).env("MALLOC_MMAP_THRESHOLD_", "2048");
