@@ -2,13 +2,15 @@
 //! close with that code and reason. It needs no login, so connections are limited to [`PLACES`], and each to
 //! [`LONGEST`] or `--echo`.
 
-use std::io;
+use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use websocket_proto::{CloseCode, Connection, Event, Input, Output};
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, sleep_until};
+use websocket_proto::{Action, CloseCode, Connection, Event, Input, Output, Session, SessionConfig, State};
 
 /// The limit on connections; further ones are rejected.
 pub(crate) const PLACES: usize = 100;
@@ -16,40 +18,48 @@ pub(crate) const PLACES: usize = 100;
 /// The longest time for a connection.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// The longest time in which a peer sends nothing, or reads nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_SIZE: usize = 4 << 10;
 
-/// Serves an open connection; `early_data` are the bytes read after the request.
+/// Serves an open connection to its end; `early_data` are the bytes read after the request.
 pub(crate) async fn serve(
-    tcp: &mut TcpStream,
-    mut ws: Connection,
+    tcp: &TcpStream,
+    ws: Connection,
     mut output: Output,
-    early_data: Vec<u8>,
+    mut early_data: Vec<u8>,
     longest: Duration,
-) -> io::Result<()> {
-    if let Ok(ended) = timeout(longest, drive(tcp, &mut ws, &mut output, early_data)).await {
-        return ended;
+) {
+    let end = Instant::now() + longest;
+    let (mut session, mut buffer) = (Session::new(Instant::now(), ws, SessionConfig::new()), vec![0; READ_SIZE]);
+    receive(Input::new(&mut early_data), &mut session, &mut output);
+    loop {
+        let (read, write, deadline) = loop {
+            match session.poll(Instant::now(), &mut output, |slices| tcp.try_write_vectored(slices)) {
+                Action::Wait { read, write, deadline } => break (read.min(READ_SIZE), write, deadline),
+                Action::Event(event) => echo(event, session.connection_mut(), &mut output),
+                Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
+                _ => return,
+            }
+        };
+        consume_budget().await;
+        let is_open = session.connection().state() == State::Open;
+        tokio::select! {
+            _ = tcp.readable(), if read > 0 => match tcp.try_read(&mut buffer[..read]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // A failed read is the end of the stream.
+                n => receive(Input::from_read(&mut buffer[..n.unwrap_or(0)]), &mut session, &mut output),
+            },
+            _ = tcp.writable(), if write => {}
+            () = sleep_until(end), if is_open => {
+                session.connection_mut().close(CloseCode::TIMEOUT, "the time is up", &mut output);
+            }
+            () = sleep_until(deadline.unwrap_or(end)) => {}
+        }
     }
-    ws.close(CloseCode::TIMEOUT, "the time is up", &mut output);
-    timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?
 }
 
-async fn drive(tcp: &mut TcpStream, ws: &mut Connection, output: &mut Output, early_data: Vec<u8>) -> io::Result<()> {
-    let (mut buffer, mut is_at_end) = (early_data, false);
-    loop {
-        let mut input = Input::new(&mut buffer);
-        while let Some(event) = if is_at_end { ws.receive_eof() } else { ws.receive(&mut input, output) } {
-            echo(event, ws, output);
-        }
-        timeout(PATIENCE, tcp.write_all_buf(output)).await??;
-        if ws.is_closed() {
-            return Ok(());
-        }
-        buffer.resize(4 << 10, 0);
-        // Errors and silence count as the end of the stream.
-        let read = timeout(PATIENCE, tcp.read(&mut buffer)).await.map_or(0, |read| read.unwrap_or(0));
-        buffer.truncate(read);
-        is_at_end = read == 0;
+fn receive(mut input: Input<'_>, session: &mut Session<Instant>, output: &mut Output) {
+    while let Some(event) = session.receive(&mut input, output) {
+        echo(event, session.connection_mut(), output);
     }
 }
 

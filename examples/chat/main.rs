@@ -62,7 +62,7 @@ use websocket_proto::{Accept, Config, Connection, Deflate, HandshakeErrorKind, O
 use crate::hub::Hub;
 use crate::printable::Printable;
 use crate::redis::Redis;
-use crate::session::Session;
+use crate::session::Visit;
 use crate::token::Tokens;
 
 const USAGE: &str = "usage: chat [ADDR] [--redis URL] [--origin ORIGIN]... [--tick MILLISECONDS] [--echo MILLISECONDS]";
@@ -177,7 +177,9 @@ async fn serve(mut tcp: TcpStream, chat: &Chat) -> io::Result<()> {
         Ok(request) => {
             // The connection may last for days and no longer needs the head.
             drop(head);
-            serve_websocket(&mut tcp, request, early_data, chat).await?;
+            if serve_websocket(&mut tcp, request, early_data, chat).await? {
+                return Ok(());
+            }
         }
         // A page, or a login.
         Err(HandshakeErrorKind::MissingUpgrade | HandshakeErrorKind::UnsupportedMethod) => {
@@ -196,7 +198,8 @@ async fn reject_request(tcp: &mut TcpStream, kind: HandshakeErrorKind, head: &[u
     linger(tcp).await
 }
 
-async fn serve_websocket(tcp: &mut TcpStream, request: Request, early_data: Vec<u8>, chat: &Chat) -> io::Result<()> {
+/// Returns whether the request was accepted; then the connection has ended in order.
+async fn serve_websocket(tcp: &mut TcpStream, request: Request, early_data: Vec<u8>, chat: &Chat) -> io::Result<bool> {
     let is_echo = request.path() == "/echo";
     // Kept until the connection ends.
     let place = is_echo.then(|| chat.echoes.try_acquire());
@@ -207,14 +210,16 @@ async fn serve_websocket(tcp: &mut TcpStream, request: Request, early_data: Vec<
     let mut output = Output::new();
     answer.write_http1(&mut output);
     let Some(negotiated) = negotiated else {
-        return timeout(PATIENCE, tcp.write_all_buf(&mut output)).await?;
+        timeout(PATIENCE, tcp.write_all_buf(&mut output)).await??;
+        return Ok(false);
     };
     let ws = Connection::upgraded(Role::Server, negotiated, chat.config.clone(), [0; 32]);
     if is_echo {
-        echo::serve(tcp, ws, output, early_data, chat.longest_echo).await
+        echo::serve(tcp, ws, output, early_data, chat.longest_echo).await;
     } else {
-        Session::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, early_data).await
+        Visit::new(ws, output, &chat.hub, &chat.tokens).serve(tcp, early_data).await;
     }
+    Ok(true)
 }
 
 impl Chat {

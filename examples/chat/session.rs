@@ -1,15 +1,19 @@
-//! [`Session`]: one connection to the chat, from its upgrade to its end. The loop waits for whichever comes first:
-//! input, a writable socket, a message in the room, prices, or a deadline.
+//! [`Visit`]: one client in the chat, from its upgrade to its end. The loop waits for whichever comes first: a socket that
+//! is ready, a message in the room, prices, or a deadline.
 
-use std::io;
+use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
-use websocket_proto::{CloseCode, Connection, Event, Input, Output, PreparedMessage, State, Timeouts, Timers};
+use websocket_proto::{
+    Action, CloseCode, Connection, Event, Input, Output, PreparedMessage, Session, SessionConfig, State, Timeouts,
+};
 
 use crate::hub::{Hub, Member, MissedMessages, Outcome};
 use crate::log;
@@ -31,10 +35,15 @@ const JOINING: Duration = Duration::from_secs(10);
 /// A client that is silent for 5 s is pinged; the pong gives its latency, too.
 const TIMEOUTS: Timeouts<Duration> = Timeouts::new().keep_alive(Duration::from_secs(5), Duration::from_secs(20));
 
-pub(crate) struct Session<'c> {
-    ws: Connection,
+/// The longest read: a message of the chat is short.
+const READ_SIZE: usize = 4 << 10;
+
+const LIMITS: SessionConfig<Duration> = SessionConfig::new().timeouts(TIMEOUTS).stall(STALL).max_backlog(MAX_WAITING);
+
+pub(crate) struct Visit<'c> {
+    session: Session<Instant>,
+    /// The messages of a turn.
     output: Output,
-    timers: Timers<Instant>,
     hub: &'c Arc<Hub>,
     tokens: &'c Tokens,
     /// The room that it has joined.
@@ -45,21 +54,17 @@ pub(crate) struct Session<'c> {
     /// Limits on the rates of messages and of rejections.
     messages: RateLimit,
     rejections: RateLimit,
-    /// The deadlines for joining a room, and for reading some of the waiting bytes.
+    /// The deadline for joining a room.
     join_by: Instant,
-    read_by: Option<Instant>,
-    /// Whether the last write filled the socket.
-    is_full: bool,
 }
 
-impl<'c> Session<'c> {
-    /// A session on an open connection.
+impl<'c> Visit<'c> {
+    /// A visit on an open connection.
     pub(crate) fn new(ws: Connection, output: Output, hub: &'c Arc<Hub>, tokens: &'c Tokens) -> Self {
         let now = Instant::now();
         Self {
-            ws,
+            session: Session::new(now, ws, LIMITS),
             output,
-            timers: Timers::new(now, TIMEOUTS),
             hub,
             tokens,
             member: None,
@@ -68,42 +73,35 @@ impl<'c> Session<'c> {
             messages: RateLimit::full(10.0, 2.0, now),
             rejections: RateLimit::full(100.0, 10.0, now),
             join_by: now + JOINING,
-            read_by: None,
-            is_full: false,
         }
     }
 
     /// Serves the connection to its end, starting with `early_data`, the bytes read after the request.
-    pub(crate) async fn serve(mut self, tcp: &mut TcpStream, mut early_data: Vec<u8>) -> io::Result<()> {
-        let (mut reader, mut writer) = tcp.split();
-        let mut buffer = vec![0; 4 << 10];
-        self.receive(&mut early_data).await;
+    pub(crate) async fn serve(mut self, tcp: &TcpStream, mut early_data: Vec<u8>) {
+        let mut buffer = vec![0; READ_SIZE];
+        self.receive(Input::new(&mut early_data)).await;
         drop(early_data);
         loop {
-            self.handle_deadlines(Instant::now())?;
-            if self.ws.is_closed() && self.output.is_empty() {
-                return Ok(());
-            }
-            let (is_open, waits) = (!self.ws.is_closed(), !self.output.is_empty());
-            let has_room = is_open && self.output.len() < MAX_WAITING;
-            let next_deadline = self.next_deadline();
-            tokio::select! {
-                // An error counts as the end of the stream.
-                read = reader.read(&mut buffer), if has_room => match read.unwrap_or(0) {
-                    0 => while self.ws.receive_eof().is_some() {},
-                    read => self.receive(&mut buffer[..read]).await,
-                },
-                written = writer.write_buf(&mut self.output), if waits => {
-                    written?;
-                    self.read_by = None;
-                    // While many bytes wait, the client's pongs are not read. But a full socket has room again only if
-                    // the client read something: it is alive. (Room in a socket that was not full proves nothing; if it
-                    // counted, the prices alone would keep a dead client.)
-                    if self.is_full {
-                        self.timers.note_activity(Instant::now());
-                    }
-                    self.is_full = !self.output.is_empty();
+            let (read, write, deadline) = loop {
+                match self.session.poll(Instant::now(), &mut self.output, |slices| tcp.try_write_vectored(slices)) {
+                    Action::Wait { read, write, deadline } => break (read.min(READ_SIZE), write, deadline),
+                    Action::Event(event) => self.handle(event).await,
+                    Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
+                    _ => return,
                 }
+            };
+            // Waiting for a socket that is already ready consumes none of the task budget.
+            consume_budget().await;
+            let is_open = !self.session.connection().is_closed();
+            let has_room = is_open && self.session.waiting() < MAX_WAITING;
+            let deadline = deadline.into_iter().chain(self.join_by()).min().unwrap_or_else(Instant::now);
+            tokio::select! {
+                _ = tcp.readable(), if read > 0 => match tcp.try_read(&mut buffer[..read]) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    // A failed read is the end of the stream.
+                    read => self.receive(Input::from_read(&mut buffer[..read.unwrap_or(0)])).await,
+                },
+                _ = tcp.writable(), if write => {}
                 message = next(&mut self.member), if has_room => match message {
                     // No message is sent once clients must reconnect, because some may be missing before it: the page
                     // asks for the messages after the last that it has seen.
@@ -116,35 +114,42 @@ impl<'c> Session<'c> {
                     self.send(&prices);
                 }
                 Ok(()) = self.disconnects.changed(), if is_open => {
-                    self.ws.close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
+                    self.session.connection_mut().close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
                 }
-                () = sleep_until(next_deadline) => {}
+                () = sleep_until(deadline) => {}
+            }
+            if self.join_by().is_some_and(|join_by| join_by <= Instant::now()) {
+                self.close(CloseCode::TIMEOUT, "join a room");
             }
         }
     }
 
-    async fn receive(&mut self, read: &mut [u8]) {
-        let mut input = Input::new(read);
-        while let Some(event) = self.ws.receive(&mut input, &mut self.output) {
-            // A client that was disconnected for an error is ignored, and not admitted again; one that was asked to
-            // reconnect may finish.
-            let is_expelled = self.member.is_none() && self.ws.state() != State::Open;
-            match event {
-                Event::Text(_) if is_expelled => {}
-                Event::Text(text) => match serde_json::from_str(&text) {
-                    Ok(FromPage::Join { token, room, last }) => self.join(&token, &room, last).await,
-                    Ok(FromPage::Say { key, text }) => self.say(key, &text).await,
-                    Err(_) => self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1"),
-                },
-                Event::Binary(_) => self.close(CloseCode::UNSUPPORTED_DATA, "text only"),
-                Event::Pong(payload) => {
-                    if let Some(round_trip) = self.timers.pong(Instant::now(), &payload) {
-                        let milliseconds = (round_trip.as_secs_f64() * 1e4).round() / 10.0;
-                        self.send_json(&ToPage::Latency { milliseconds });
-                    }
+    async fn receive(&mut self, mut input: Input<'_>) {
+        while let Some(event) = self.session.receive(&mut input, &mut self.output) {
+            self.handle(event).await;
+        }
+    }
+
+    async fn handle(&mut self, event: Event<'_>) {
+        // A client that was disconnected for an error is ignored, and not admitted again; one that was asked to
+        // reconnect may finish.
+        let is_expelled = self.member.is_none() && self.session.connection().state() != State::Open;
+        match event {
+            Event::Text(_) if is_expelled => {}
+            Event::Text(text) => match serde_json::from_str(&text) {
+                Ok(FromPage::Join { token, room, last }) => self.join(&token, &room, last).await,
+                Ok(FromPage::Say { key, text }) => self.say(key, &text).await,
+                Err(_) => self.close(CloseCode::POLICY_VIOLATION, "not a message of chat.v1"),
+            },
+            Event::Binary(_) => self.close(CloseCode::UNSUPPORTED_DATA, "text only"),
+            Event::Pong(payload) => {
+                if let Some(round_trip) = self.session.timers().pong(Instant::now(), &payload) {
+                    let milliseconds = (round_trip.as_secs_f64() * 1e4).round() / 10.0;
+                    self.send_json(&ToPage::Latency { milliseconds });
                 }
-                _ => {}
             }
+            Event::Closed(_) => self.member = None,
+            _ => {}
         }
     }
 
@@ -223,37 +228,16 @@ impl<'c> Session<'c> {
     /// All messages are prepared, so that no connection has a compressor.
     fn send(&mut self, message: &PreparedMessage) {
         // While the connection is closing, a message cannot be sent and is dropped.
-        let _ = self.ws.send_prepared(message, &mut self.output);
+        let _ = self.session.connection_mut().send_prepared(message, &mut self.output);
     }
 
     fn close(&mut self, code: CloseCode, reason: &str) {
         self.member = None;
-        self.ws.close(code, reason, &mut self.output);
-    }
-
-    /// Handles deadlines that have passed.
-    fn handle_deadlines(&mut self, now: Instant) -> io::Result<()> {
-        self.timers.handle_timeout(now, &mut self.ws, &mut self.output);
-        if self.join_by().is_some_and(|join_by| join_by <= now) {
-            self.close(CloseCode::TIMEOUT, "join a room");
-        }
-        if self.output.is_empty() {
-            self.read_by = None;
-        } else if *self.read_by.get_or_insert(now + STALL) <= now {
-            // A Close would have to wait for the bytes before it.
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(())
-    }
-
-    /// The next deadline.
-    fn next_deadline(&self) -> Instant {
-        let soonest = [self.timers.poll_timeout(), self.join_by(), self.read_by].into_iter().flatten().min();
-        soonest.unwrap_or_else(|| Instant::now() + STALL)
+        self.session.connection_mut().close(code, reason, &mut self.output);
     }
 
     fn join_by(&self) -> Option<Instant> {
-        (self.member.is_none() && self.ws.state() == State::Open).then_some(self.join_by)
+        (self.member.is_none() && self.session.connection().state() == State::Open).then_some(self.join_by)
     }
 }
 
