@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example autobahn_client -- URL AGENT`
 //!
-//! The loop is the guide's blocking recipe.
+//! The loop is the guide's blocking recipe, on `Session`.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use blocking::Peer;
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Output, Timeouts};
+use websocket_proto::{
+    ClientRequest, Config, Connection, Deflate, DeflateParameter, Event, Output, SessionConfig, Timeouts,
+};
 
 /// The silence before a ping, and the wait for its pong: some cases take the suite long.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,7 +56,8 @@ fn echo(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let config = Config::new().max_message_size(64 << 20).deflate(deflate);
     let ws = Connection::client(&ClientRequest::new(url), config, seed, &mut output)?;
     let mut tcp = TcpStream::connect((uri.host(), uri.port()))?;
-    let mut peer = Peer::new(&mut tcp, ws, output, Timeouts::new().keep_alive(TIMEOUT, TIMEOUT));
+    let timeouts = Timeouts::new().keep_alive(TIMEOUT, TIMEOUT);
+    let mut peer = Peer::new(&mut tcp, ws, output, SessionConfig::new().timeouts(timeouts));
     // While the connection is closing, a message cannot be sent and is dropped.
     while peer.turn(None, |event, ws, output| match event {
         Event::Text(text) => {

@@ -10,7 +10,7 @@
 //! whatever the server sent. Closes with 1000 after one reply for each sent message; if it sends none, the server
 //! closes.
 //!
-//! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
+//! The loop is the guide's blocking recipe, on `Session`; for `wss`, the transport is the guide's TLS recipe.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -33,7 +33,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tls::Tls;
 use websocket_proto::uri::Uri;
 use websocket_proto::{
-    ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Output, SendError, Timeouts,
+    ClientRequest, CloseCode, Config, Connection, Deflate, DeflateParameter, Event, Output, SendError, SessionConfig,
+    Timeouts,
 };
 
 const USAGE: &str = "usage: client URL [--ca FILE] [--subprotocol NAME]... [--send TEXT]... [--echo]";
@@ -49,21 +50,21 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let mut session = Session { arguments, opened: false, rejected: false, replies: 0 };
-    if let Err(error) = session.run() {
+    let mut client = Client { arguments, opened: false, rejected: false, replies: 0 };
+    if let Err(error) = client.run() {
         report(format_args!("FAILED {error}"));
     }
-    if session.opened { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if client.opened { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-struct Session {
+struct Client {
     arguments: Arguments,
     opened: bool,
     rejected: bool,
     replies: usize,
 }
 
-impl Session {
+impl Client {
     fn run(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let uri = Uri::parse(&self.arguments.url)?;
         let mut seed = [0; 32];
@@ -77,7 +78,7 @@ impl Session {
         let ws = Connection::client(&request, config, seed, &mut output)?;
         let mut transport = connect(&uri, self.arguments.ca.as_deref())?;
         let timeouts = Timeouts::new().handshake(TIMEOUT).closing(TIMEOUT);
-        let mut peer = Peer::new(&mut *transport, ws, output, timeouts);
+        let mut peer = Peer::new(&mut *transport, ws, output, SessionConfig::new().timeouts(timeouts));
         while peer.turn(None, |event, ws, output| self.handle(event, ws, output)) {}
         Ok(())
     }
@@ -132,7 +133,7 @@ fn give_up(ws: &mut Connection, output: &mut Output) {
 }
 
 fn connect(uri: &Uri, ca: Option<&str>) -> Result<Box<dyn Transport>, Box<dyn std::error::Error>> {
-    let tcp = connect_tcp(uri.host(), uri.port())?;
+    let mut tcp = connect_tcp(uri.host(), uri.port())?;
     if !uri.is_secure() {
         return Ok(Box::new(tcp));
     }
@@ -149,12 +150,12 @@ fn connect(uri: &Uri, ca: Option<&str>) -> Result<Box<dyn Transport>, Box<dyn st
     // So that a server with HTTP/2 does not choose it.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(uri.host().to_owned())?;
-    let mut tls = Tls { conn: ClientConnection::new(Arc::new(config), name)?.into(), tcp };
+    let mut conn = ClientConnection::new(Arc::new(config), name)?;
     // `Peer::turn` would do the TLS handshake, too, but would report its error as the end of the stream.
-    tls.tcp.set_read_timeout(Some(TIMEOUT))?;
-    tls.tcp.set_write_timeout(Some(TIMEOUT))?;
-    tls.conn.complete_io(&mut tls.tcp)?;
-    Ok(Box::new(tls))
+    tcp.set_read_timeout(Some(TIMEOUT))?;
+    tcp.set_write_timeout(Some(TIMEOUT))?;
+    conn.complete_io(&mut tcp)?;
+    Ok(Box::new(Tls::new(conn, tcp)))
 }
 
 /// Tries the host's addresses in order.

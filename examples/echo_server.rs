@@ -7,24 +7,26 @@
 //! default of `Timeouts`: the time for the handshake, the silence before a ping, the wait for its pong, and the time
 //! for the closing handshake.
 //!
-//! The loop is the guide's blocking recipe, with deadlines, keep-alive, backpressure and an orderly end.
+//! `serve` is the whole loop: `Session` has the deadlines, the keep-alive, the backpressure, and the orderly end. `std`
+//! cannot wait until a socket is readable or writable. So while bytes wait to be written, the loop waits for input only
+//! for `PAUSE`, and then writes again.
 
-#[path = "../src/guide/recipes/blocking.rs"]
-mod blocking;
-
-use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use blocking::Peer;
-use websocket_proto::{Accept, Config, Connection, Deflate, Event, Output, Timeouts};
+use websocket_proto::{
+    Accept, Action, Config, Connection, Deflate, Event, Input, Output, Session, SessionConfig, Timeouts,
+};
 
 const USAGE: &str = "usage: echo_server [ADDR] [--max-message BYTES] [--no-deflate] [--timeout MILLISECONDS]";
 
+const PAUSE: Duration = Duration::from_millis(2);
+
 fn main() -> ExitCode {
-    let Some((address, config, timeouts)) = arguments() else {
+    let Some((address, config, session)) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -40,9 +42,11 @@ fn main() -> ExitCode {
     }
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
-            let config = config.clone();
+            let ws = Connection::server(config.clone());
+            // This fails if the peer is gone, which the first read finds out.
+            let _ = tcp.set_nodelay(true);
             // A peer that resets the connection, or stops reading, ends only its own thread.
-            thread::Builder::new().spawn(move || serve(tcp, config, timeouts))
+            thread::Builder::new().spawn(move || serve(tcp, ws, session))
         });
         if let Err(error) = served {
             // The error stream may be closed.
@@ -53,9 +57,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(mut tcp: TcpStream, config: Config, timeouts: Timeouts<Duration>) {
-    let mut peer = Peer::new(&mut tcp, Connection::server(config), Output::new(), timeouts);
-    while peer.turn(None, echo) {}
+fn serve(mut tcp: TcpStream, ws: Connection, config: SessionConfig<Duration>) {
+    let mut session = Session::new(Instant::now(), ws, config);
+    let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
+    loop {
+        let now = Instant::now();
+        let _ = tcp.set_nonblocking(true);
+        match session.poll(now, &mut output, |slices| tcp.write_vectored(slices)) {
+            Action::Event(event) => echo(event, session.connection_mut(), &mut output),
+            Action::Wait { read: 0, .. } => thread::sleep(PAUSE),
+            Action::Wait { read, write, deadline } => {
+                let wait = if write { Some(PAUSE) } else { deadline.map(|at| (at - now).max(PAUSE)) };
+                let ready = tcp.set_nonblocking(false).and_then(|()| tcp.set_read_timeout(wait));
+                let n = match ready.and_then(|()| tcp.read(&mut buffer[..read])).map_err(|error| error.kind()) {
+                    Err(ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => continue,
+                    // Another error is the end of the stream.
+                    read => read.unwrap_or(0),
+                };
+                let mut input = Input::from_read(&mut buffer[..n]);
+                while let Some(event) = session.receive(&mut input, &mut output) {
+                    echo(event, session.connection_mut(), &mut output);
+                }
+            }
+            Action::ShutDown => tcp.shutdown(Shutdown::Write).unwrap_or_default(),
+            _ => return,
+        }
+    }
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
@@ -72,10 +99,10 @@ fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
     }
 }
 
-fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
+fn arguments() -> Option<(String, Config, SessionConfig<Duration>)> {
     let deflate = Deflate::new().window_bits(15).peer_window_bits(15).threshold(0);
     let (mut address, mut config, mut compresses) = (None, Config::new(), true);
-    let mut timeouts = Timeouts::new();
+    let mut session = SessionConfig::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -83,7 +110,7 @@ fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
             "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
             "--timeout" => {
                 let span = Duration::from_millis(arguments.next()?.parse().ok()?);
-                timeouts = timeouts.handshake(span).keep_alive(span, span).closing(span);
+                session = session.timeouts(Timeouts::new().handshake(span).keep_alive(span, span).closing(span));
             }
             _ if argument.starts_with('-') || address.is_some() => return None,
             _ => address = Some(argument),
@@ -92,5 +119,5 @@ fn arguments() -> Option<(String, Config, Timeouts<Duration>)> {
     if compresses {
         config = config.deflate(deflate);
     }
-    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, timeouts))
+    Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, session))
 }

@@ -8,10 +8,9 @@
 //! - **The end of the stream may be forged.** Without `close_notify`, an attacker on the network may have cut the
 //!   stream, and rustls reports `UnexpectedEof`. Here it counts as the end of the stream: WebSocket has its own closing
 //!   handshake, so a connection without a Close frame ends with 1006.
-//! - **The end has one more step.** After the last frame the server sends `close_notify`, shuts its sending side down,
-//!   and reads and discards what the peer still sends.
+//! - **The end has one more step.** After the last frame the server sends `close_notify`.
 //!
-//! The loop is the guide's blocking recipe, the TLS the guide's TLS recipe.
+//! The loop is the guide's blocking recipe, on `Session`; the transport is the guide's TLS recipe.
 
 #[path = "../src/guide/recipes/blocking.rs"]
 mod blocking;
@@ -30,7 +29,7 @@ use blocking::Peer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection};
 use tls::Tls;
-use websocket_proto::{Config, Connection, Event, Output, Timeouts};
+use websocket_proto::{Config, Connection, Event, Output, SessionConfig};
 
 const USAGE: &str = "usage: rustls_server [ADDR] [--cert-file PATH]";
 
@@ -84,8 +83,8 @@ fn accept_all(listener: &TcpListener, tls: &Arc<ServerConfig>) -> ! {
 
 fn serve(tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<(), rustls::Error> {
     // The first turns do the TLS handshake. If it fails, rustls sends an alert with the reason.
-    let mut tls = Tls { conn: ServerConnection::new(tls)?.into(), tcp };
-    let mut peer = Peer::new(&mut tls, Connection::server(Config::new()), Output::new(), Timeouts::new());
+    let mut tls = Tls::new(ServerConnection::new(tls)?, tcp);
+    let mut peer = Peer::new(&mut tls, Connection::server(Config::new()), Output::new(), SessionConfig::new());
     while peer.turn(None, echo) {}
     Ok(())
 }

@@ -6,17 +6,23 @@
 //! object's keys may come in another order) and with its binary attachment, if any. An event that asks for an
 //! acknowledgement gets its arguments back in one instead. `--ping` is the interval of Engine.IO's pings, which are
 //! text messages, not WebSocket pings; `--patience` is the time in which the client must send its request, answer a
-//! ping, and answer a Close. There is no long polling, and no namespace but `/`.
+//! ping, answer a Close, and read some of the waiting bytes. There is no long polling, and no namespace but `/`.
+//!
+//! The loop is the guide's blocking recipe, on `Session`.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+#[path = "../src/guide/recipes/blocking.rs"]
+mod blocking;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blocking::Peer;
 use serde_json::{Value, json};
 use websocket_proto::handshake::{Reject, Request};
-use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output, State};
+use websocket_proto::{CloseCode, Config, Connection, Event, Output, SessionConfig, State, Timeout, Timeouts};
 
 const USAGE: &str = "usage: socketio_server [ADDR] [--ping MILLISECONDS] [--patience MILLISECONDS]";
 
@@ -40,7 +46,7 @@ fn main() -> ExitCode {
     loop {
         let served = listener.accept().and_then(|(tcp, _)| {
             // A peer that resets the connection, or stops reading, ends only its own thread.
-            thread::Builder::new().spawn(move || drop(Session::new(times).serve(tcp)))
+            thread::Builder::new().spawn(move || serve(tcp, times))
         });
         if let Err(error) = served {
             // The error stream may be closed.
@@ -58,65 +64,36 @@ struct Times {
     patience: Duration,
 }
 
-struct Session {
-    ws: Connection,
-    output: Output,
+/// Serves a client to its end.
+fn serve(mut tcp: TcpStream, times: Times) {
+    let ws = Connection::server(Config::new().max_message_size(MAX_PAYLOAD));
+    let timeouts = Timeouts::none().handshake(times.patience).closing(times.patience);
+    let config = SessionConfig::new().timeouts(timeouts).stall(times.patience);
+    let mut peer = Peer::new(&mut tcp, ws, Output::new(), config);
+    let mut client = Client { times, due: None, awaits_answer: false, awaiting_attachment: None };
+    while peer.turn(client.due, |event, ws, output| client.handle(event, ws, output)) {
+        if client.due.is_some_and(|due| due <= Instant::now()) {
+            let (ws, output) = peer.session.parts();
+            client.handle_due(ws, output);
+        }
+    }
+}
+
+/// A client of Engine.IO and Socket.IO.
+struct Client {
     times: Times,
-    /// The time of the next ping, or the deadline for the expected answer.
-    due: Instant,
+    /// While the connection is open: the time of the next ping, or the deadline for the answer to the last one.
+    due: Option<Instant>,
     awaits_answer: bool,
     /// The packet to send once its binary attachment arrives.
     awaiting_attachment: Option<String>,
 }
 
-impl Session {
-    fn new(times: Times) -> Self {
-        let ws = Connection::server(Config::new().max_message_size(MAX_PAYLOAD));
-        let due = Instant::now() + times.patience;
-        Self { ws, output: Output::new(), times, due, awaits_answer: true, awaiting_attachment: None }
-    }
-
-    fn serve(&mut self, mut tcp: TcpStream) -> io::Result<()> {
-        tcp.set_nodelay(true)?;
-        // A client that reads nothing for this long is dropped. Nothing is read until everything is written, so little
-        // ever waits.
-        tcp.set_write_timeout(Some(self.times.patience))?;
-        let mut buffer = vec![0; 16 << 10];
-        let driven = self.drive(&mut tcp, &mut buffer);
-        // The application receives the last events, however the connection ended.
-        while let Some(event) = self.ws.receive_eof() {
-            self.handle(event);
-        }
-        driven.and_then(|()| linger(&tcp, &mut buffer))
-    }
-
-    /// Runs until the connection is over and everything is written, or the client misses a deadline.
-    fn drive(&mut self, tcp: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
-        while !self.ws.is_closed() {
-            if let Some(n) = read(tcp, buffer, self.due) {
-                let mut input = Input::new(&mut buffer[..n]);
-                while let Some(event) =
-                    if n == 0 { self.ws.receive_eof() } else { self.ws.receive(&mut input, &mut self.output) }
-                {
-                    self.handle(event);
-                }
-            } else if self.awaits_answer {
-                break;
-            } else {
-                self.send("2");
-                self.await_answer();
-            }
-            while !self.output.is_empty() {
-                self.output.write_to(tcp)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, event: Event<'_>) {
+impl Client {
+    fn handle(&mut self, event: Event<'_>, ws: &mut Connection, output: &mut Output) {
         match event {
             Event::Request(request) if is_engine_io(&request) => {
-                self.ws.accept(request, &mut self.output);
+                ws.accept(request, output);
                 self.schedule_ping();
                 let open = json!({
                     "sid": random_id(),
@@ -125,73 +102,84 @@ impl Session {
                     "pingTimeout": self.times.patience.as_millis() as u64,
                     "maxPayload": MAX_PAYLOAD,
                 });
-                self.send(&format!("0{open}"));
+                send(&format!("0{open}"), ws, output);
             }
             Event::Request(request) => {
                 let bad_request = Reject::new(400).expect("an error status");
-                self.ws.reject(request, &bad_request, &mut self.output);
+                ws.reject(request, &bad_request, output);
             }
-            // Messages may arrive until the client has seen the server's Close; they must not extend the deadline.
-            Event::Text(_) | Event::Binary(_) if self.ws.state() != State::Open => {}
+            // Messages may arrive until the client has seen the server's Close.
+            Event::Text(_) | Event::Binary(_) if ws.state() != State::Open => {}
             Event::Text(text) => {
-                let is_valid = self.handle_engine_packet(&text).is_some();
+                let is_valid = self.handle_engine_packet(&text, ws, output).is_some();
                 if !is_valid {
-                    self.close(CloseCode::POLICY_VIOLATION, "a packet that this server does not speak");
+                    self.close(CloseCode::POLICY_VIOLATION, "a packet that this server does not speak", ws, output);
                 }
             }
             Event::Binary(data) => match self.awaiting_attachment.take() {
                 Some(packet) => {
-                    self.send(&packet);
-                    let _ = self.ws.send_binary(&data, &mut self.output);
+                    send(&packet, ws, output);
+                    let _ = ws.send_binary(&data, output);
                 }
-                None => self.close(CloseCode::POLICY_VIOLATION, "an attachment to nothing"),
+                None => self.close(CloseCode::POLICY_VIOLATION, "an attachment to nothing", ws, output),
             },
+            Event::Closed(_) => self.due = None,
             _ => {}
         }
     }
 
+    /// Sends a ping, or gives up a client that has not answered the last one.
+    fn handle_due(&mut self, ws: &mut Connection, output: &mut Output) {
+        if self.awaits_answer {
+            self.due = None;
+            ws.time_out(Timeout::KeepAlive, output);
+        } else {
+            send("2", ws, output);
+            (self.awaits_answer, self.due) = (true, Some(Instant::now() + self.times.patience));
+        }
+    }
+
     /// Handles an Engine.IO packet, which is a message whose first character is its type. `None` if it is invalid.
-    fn handle_engine_packet(&mut self, text: &str) -> Option<()> {
+    fn handle_engine_packet(&mut self, text: &str, ws: &mut Connection, output: &mut Output) -> Option<()> {
         match text.split_at_checked(1)? {
-            ("1", _) => self.close(CloseCode::NORMAL_CLOSURE, ""),
+            ("1", _) => self.close(CloseCode::NORMAL_CLOSURE, "", ws, output),
             ("3", _) => self.schedule_ping(),
-            ("4", packet) if self.awaiting_attachment.is_none() => self.handle_packet(&Packet::parse(packet)?)?,
+            ("4", packet) if self.awaiting_attachment.is_none() => {
+                self.handle_packet(&Packet::parse(packet)?, ws, output)?;
+            }
             _ => return None,
         }
         Some(())
     }
 
-    fn handle_packet(&mut self, packet: &Packet<'_>) -> Option<()> {
+    fn handle_packet(&mut self, packet: &Packet<'_>, ws: &mut Connection, output: &mut Output) -> Option<()> {
         match (packet.kind, packet.namespace) {
-            ("0", "/") => self.send(&format!("40{}", json!({ "sid": random_id() }))),
+            ("0", "/") => send(&format!("40{}", json!({ "sid": random_id() })), ws, output),
             ("0", namespace) => {
-                self.send(&format!("44{namespace},{}", json!({ "message": "Invalid namespace" })));
+                send(&format!("44{namespace},{}", json!({ "message": "Invalid namespace" })), ws, output);
             }
-            ("1", "/") => self.close(CloseCode::NORMAL_CLOSURE, ""),
-            ("2", "/") => self.send(&packet.answer("2", "3")?),
+            ("1", "/") => self.close(CloseCode::NORMAL_CLOSURE, "", ws, output),
+            ("2", "/") => send(&packet.answer("2", "3")?, ws, output),
             ("5", "/") if packet.attachments == "1" => self.awaiting_attachment = Some(packet.answer("51-", "61-")?),
             _ => return None,
         }
         Some(())
     }
 
-    /// Sends a packet; while the connection is closing, drops it.
-    fn send(&mut self, packet: &str) {
-        let _ = self.ws.send_text(packet, &mut self.output);
-    }
-
-    fn close(&mut self, code: CloseCode, why: &str) {
-        self.ws.close(code, why, &mut self.output);
-        self.await_answer();
-    }
-
-    fn await_answer(&mut self) {
-        (self.awaits_answer, self.due) = (true, Instant::now() + self.times.patience);
+    fn close(&mut self, code: CloseCode, why: &str, ws: &mut Connection, output: &mut Output) {
+        ws.close(code, why, output);
+        // The session limits the wait for the client's Close.
+        self.due = None;
     }
 
     fn schedule_ping(&mut self) {
-        (self.awaits_answer, self.due) = (false, Instant::now() + self.times.ping);
+        (self.awaits_answer, self.due) = (false, Some(Instant::now() + self.times.ping));
     }
+}
+
+/// Sends a packet; while the connection is closing, drops it.
+fn send(packet: &str, ws: &mut Connection, output: &mut Output) {
+    let _ = ws.send_text(packet, output);
 }
 
 /// A Socket.IO packet: `TYPE[ATTACHMENTS-][/NAMESPACE,][ID][JSON]`.
@@ -237,38 +225,6 @@ fn random_id() -> String {
     let mut random = [0; 16];
     getrandom::fill(&mut random).expect("the operating system has random bytes");
     format!("{:032x}", u128::from_ne_bytes(random))
-}
-
-/// Reads available bytes, 0 at the end of the stream; `None` at the deadline.
-fn read(tcp: &mut TcpStream, buffer: &mut [u8], due: Instant) -> Option<usize> {
-    loop {
-        let patience = due.saturating_duration_since(Instant::now());
-        if patience.is_zero() {
-            return None;
-        }
-        match tcp.set_read_timeout(Some(patience)).and_then(|()| tcp.read(buffer)) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            // An error counts as the end of the stream.
-            read => return Some(read.unwrap_or(0)),
-        }
-    }
-}
-
-/// RFC 6455 §7.1.1: shuts the sending side down, then reads to the end. Closing with unread input would reset the
-/// connection, and could destroy the Close frame in flight.
-fn linger(mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
-    tcp.shutdown(Shutdown::Write)?;
-    let deadline = Instant::now() + Duration::from_secs(2);
-    loop {
-        // A timeout of zero is an error: the grace is over.
-        tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
-        match tcp.read(buffer) {
-            Ok(0) => return Ok(()),
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-    }
 }
 
 fn arguments() -> Option<(String, Times)> {

@@ -138,7 +138,7 @@ fn turn_by_turn(
     timeouts: Timeouts<Duration>,
 ) -> Received {
     let (ws, output) = start(role);
-    let mut peer = blocking::Peer::new(transport, ws, output, timeouts);
+    let mut peer = blocking::Peer::new(transport, ws, output, SessionConfig::new().timeouts(timeouts));
     while peer.turn(None, |event, ws, output| app.handle(event, ws, output)) {}
     app.received
 }
@@ -170,11 +170,11 @@ fn tls_client() -> ClientConnection {
 }
 
 fn drive_tls(tcp: TcpStream, role: Role, app: App, timeouts: Timeouts<Duration>) -> Received {
-    let conn = match role {
+    let conn: rustls::Connection = match role {
         Role::Server => tls_server().into(),
         Role::Client => tls_client().into(),
     };
-    turn_by_turn(&mut tls::Tls { conn, tcp }, role, app, timeouts)
+    turn_by_turn(&mut tls::Tls::new(conn, tcp), role, app, timeouts)
 }
 
 fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
@@ -188,7 +188,8 @@ fn tls_peer(tcp: TcpStream, role: Role) -> Box<dyn Stream> {
 fn drive_event_loop(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeouts<Duration>) -> Received {
     tcp.set_nonblocking(true).expect("the socket is open");
     let (mut peers, (ws, backlog)) = (event_loop::Peers::new().expect("a poll"), start(role));
-    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, timeouts).expect("the socket is open");
+    let config = SessionConfig::new().timeouts(timeouts);
+    peers.add(mio::net::TcpStream::from_std(tcp), ws, backlog, config).expect("the socket is open");
     while !peers.all.is_empty() {
         peers.round(|event, ws, output| app.handle(event, ws, output)).expect("it goes on");
     }

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Instant;
 
 use websocket_proto::handshake::Negotiated;
-use websocket_proto::{CloseCode, Config, Connection, Event, Output, PreparedMessage, Role, State, Timeouts};
+use websocket_proto::{
+    CloseCode, Config, Connection, Event, Output, PreparedMessage, Role, SessionConfig, State, Timeouts,
+};
 
 use crate::broadcast::broadcast;
 use crate::driven::{App, BLOCKING, Received, message};
@@ -45,16 +47,17 @@ fn serve_room(sockets: Vec<TcpStream>) -> Received {
     for tcp in sockets {
         tcp.set_nonblocking(true).expect("the socket is open");
         let ws = Connection::server(Config::new().max_output(MOST));
-        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), Timeouts::new()).expect("the socket is open");
+        room.add(mio::net::TcpStream::from_std(tcp), ws, Output::new(), SessionConfig::new())
+            .expect("the socket is open");
     }
     let mut messages = (0..MORE_THAN_SOCKETS_HOLD).map(|at| PreparedMessage::binary(&message(at)));
     while !room.all.is_empty() {
         // All members are connected, and two of them have written their output.
-        let members = || room.all.values().map(|(member, _)| member);
-        let are_open = members().all(|member| member.ws.state() > State::Connecting);
-        let ready = members().filter(|member| member.backlog.is_empty()).count();
+        let members = || room.all.values().map(|member| &member.session);
+        let are_open = members().all(|session| session.connection().state() > State::Connecting);
+        let ready = members().filter(|session| session.waiting() == 0).count();
         // A Close may exceed the limit.
-        assert!(members().all(|member| member.backlog.len() <= MOST + 127));
+        assert!(members().all(|session| session.waiting() <= MOST + 127));
         if let Some(message) = (are_open && ready >= 2).then(|| messages.next()).flatten() {
             broadcast(&message, room.each());
         }
@@ -109,8 +112,8 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Received {
     let film = vec![42; LEN];
     let config = Config::new().max_message_size(usize::MAX).part_size(16 << 10);
     let ws = Connection::upgraded(role, Negotiated::default(), config, [7; 32]);
-    let timeouts = Timeouts::new().closing(PATIENCE);
-    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), timeouts);
+    let config = SessionConfig::new().timeouts(Timeouts::new().closing(PATIENCE));
+    let mut peer = blocking::Peer::new(&mut tcp, ws, Output::new(), config);
     let (mut film_out, mut received, mut len) = (huge_messages::message(&film), Received::default(), 0);
     loop {
         // While there is more to send, a turn does not wait for input.
@@ -130,12 +133,13 @@ fn exchange_films(mut tcp: TcpStream, role: Role) -> Received {
         if !goes_on {
             return received;
         }
-        if peer.ws.state() == State::Open {
-            huge_messages::send_some(&mut film_out, &mut peer.ws, &mut peer.output).expect("the connection is open");
+        let (ws, output) = peer.session.parts();
+        if ws.state() == State::Open {
+            huge_messages::send_some(&mut film_out, ws, output).expect("the connection is open");
         }
-        assert!(peer.output.len() < 3 * (64 << 10), "{}", peer.output.len());
+        assert!(output.len() < 3 * (64 << 10), "{}", output.len());
         if role == Role::Client && film_out.is_finished() && received.messages == 1 {
-            peer.ws.close(CloseCode::NORMAL_CLOSURE, "", &mut peer.output);
+            ws.close(CloseCode::NORMAL_CLOSURE, "", output);
         }
     }
 }

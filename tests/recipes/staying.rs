@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::shared::sockets::{read_head, reset_on_close};
 use websocket_proto::uri::Uri;
-use websocket_proto::{Backoff, Connection, Event, Output, Role, Timeouts};
+use websocket_proto::{Backoff, Connection, Event, Output, Role, SessionConfig, Timeouts};
 
 use crate::driven::{App, BLOCKING, start};
 use crate::peers::Peer;
@@ -20,7 +20,7 @@ fn attempt(address: &str) -> End {
     let Ok(mut tcp) = TcpStream::connect(address) else { return End::Unreached };
     let (ws, output) = start(Role::Client);
     let (mut end, mut opened) = (End::Unreached, None);
-    let mut peer = blocking::Peer::new(&mut tcp, ws, output, Timeouts::new());
+    let mut peer = blocking::Peer::new(&mut tcp, ws, output, SessionConfig::new());
     while peer.turn(None, |event, _: &mut Connection, _: &mut Output| match event {
         Event::Open(_) => opened = Some(Instant::now()),
         Event::Rejected(rejection) => end = End::Rejected(rejection),

@@ -1,5 +1,5 @@
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::blocking::Transport;
@@ -7,14 +7,21 @@ use crate::blocking::Transport;
 /// TLS over TCP. `rustls::StreamOwned` would not read until the peer has read all earlier writes, so two ends that
 /// write at the same time could wait for each other forever.
 pub(crate) struct Tls {
-    pub(crate) conn: rustls::Connection,
-    pub(crate) tcp: TcpStream,
+    conn: rustls::Connection,
+    tcp: TcpStream,
+    has_failed: bool,
+}
+
+impl Tls {
+    pub(crate) fn new(conn: impl Into<rustls::Connection>, tcp: TcpStream) -> Self {
+        Self { conn: conn.into(), tcp, has_failed: false }
+    }
 }
 
 impl Read for Tls {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let start = Instant::now();
-        loop {
+        while !self.has_failed {
             match self.conn.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => return read,
@@ -22,6 +29,7 @@ impl Read for Tls {
             let was_owing = self.conn.wants_write();
             self.conn.read_tls(&mut self.tcp)?;
             let processed = self.conn.process_new_packets();
+            self.has_failed = processed.is_err();
             let io_state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             // For example the next message of TLS's handshake: the peer waits for it, so it must be flushed first.
             let flushes = !was_owing && self.conn.wants_write();
@@ -31,11 +39,12 @@ impl Read for Tls {
                 return Err(ErrorKind::WouldBlock.into());
             }
         }
+        self.tcp.read(buffer)
     }
 }
 
 impl Write for Tls {
-    /// Buffers at most one record, so that further bytes wait in the `Output`.
+    /// Buffers at most one record, so that further bytes wait in the session's backlog.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
         let record = &bytes[..bytes.len().min(16 << 10)];
@@ -58,8 +67,12 @@ impl Transport for Tls {
     }
 
     /// RFC 8446 §6.1: without `close_notify`, the peer cannot tell the end of the stream from a truncation.
-    fn goodbye(&mut self) {
+    fn shut_down(&mut self) {
+        // The session has written everything, but the socket may be full.
+        let wait = self.tcp.set_write_timeout(Some(Duration::from_secs(2)));
+        let _ = wait.and_then(|()| self.tcp.set_nonblocking(false));
         self.conn.send_close_notify();
         let _ = self.flush();
+        let _ = self.tcp.shutdown(Shutdown::Write);
     }
 }
