@@ -21,11 +21,14 @@ mod stage;
 
 use std::time::Duration;
 
-use shared::program::own_driver;
+use shared::program::Program;
 use stage::{Report, Stage};
 
 /// Long enough for every expected event, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Gives each connection a compressor and a decompressor, which keep their windows.
+const CONTEXT_TAKEOVER: &str = "--context-takeover";
 
 struct Attack {
     name: &'static str,
@@ -80,8 +83,8 @@ attacks! {
 
 fn at_small_scale(name: &str) {
     let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("the attack is in the list");
-    if attack.takes_context && own_driver().is_some() {
-        println!("skipped: it needs the option --context-takeover of mio_server");
+    if attack.takes_context && !Program::has_option(CONTEXT_TAKEOVER) {
+        println!("skipped: the server has no option {CONTEXT_TAKEOVER}");
         return;
     }
     let mut stage = Stage::small(attack.takes_context);
@@ -95,7 +98,7 @@ fn at_small_scale(name: &str) {
 fn at_full_scale() {
     let only = std::env::var("ATTACK").unwrap_or_default();
     println!("{}", stage::HEADING);
-    for takes_context in [false, true].into_iter().filter(|takes_context| !takes_context || own_driver().is_none()) {
+    for takes_context in [false, true].into_iter().filter(|takes| !takes || Program::has_option(CONTEXT_TAKEOVER)) {
         let mut stage = Stage::full(takes_context);
         let attacks = ATTACKS.iter().filter(|attack| attack.takes_context == takes_context);
         for attack in attacks.filter(|attack| attack.name.contains(&only)) {

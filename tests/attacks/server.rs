@@ -1,8 +1,9 @@
 //! The server as a process, and the memory and descriptors that it uses.
 
 use std::fs;
+use std::process::Stdio;
 
-use crate::shared::program::{Program, example, listening, own_driver};
+use crate::shared::program::{Program, example, listening, own_driver, try_listening};
 
 impl Program {
     /// Starts `mio_server`, or the server in `WS_DRIVER`; returns it with its address.
@@ -13,6 +14,13 @@ impl Program {
         command.arg("127.0.0.1:0").args(arguments).env("MALLOC_MMAP_THRESHOLD_", "2048");
         let (server, address, _) = listening(&mut command, "ws");
         (server, address)
+    }
+
+    /// Whether the server in `WS_DRIVER` has this option; if there is none, `mio_server` has.
+    pub(crate) fn has_option(option: &str) -> bool {
+        own_driver().is_none_or(|mut command| {
+            try_listening(command.args(["127.0.0.1:0", option]).stderr(Stdio::null()), "ws").is_ok()
+        })
     }
 
     pub(crate) fn descriptors(&self) -> usize {

@@ -12,7 +12,7 @@ use websocket_proto::{CloseCode, Config, Deflate};
 use crate::peer::Peer;
 use crate::shared::client::Client;
 use crate::shared::program::{Program, own_driver};
-use crate::{Attack, PATIENCE};
+use crate::{Attack, CONTEXT_TAKEOVER, PATIENCE};
 
 /// A place in the server's table of connections, in its alarms and its queues, which keep their capacity. A
 /// `Session` is 320 bytes, the rest of an entry a third of that; while a table grows, two copies exist.
@@ -20,8 +20,12 @@ const ENTRY: usize = 2 << 10;
 
 /// The same for the server in `WS_DRIVER`: `WS_DRIVER_BYTES`, or four times as much.
 fn entry() -> usize {
-    let stated = || std::env::var("WS_DRIVER_BYTES").ok()?.parse().ok();
-    if own_driver().is_some() { stated().unwrap_or(4 * ENTRY) } else { ENTRY }
+    if own_driver().is_none() {
+        return ENTRY;
+    }
+    std::env::var("WS_DRIVER_BYTES").map_or(4 * ENTRY, |bytes| {
+        bytes.parse().unwrap_or_else(|_| panic!("WS_DRIVER_BYTES must be a number of bytes, not {bytes:?}"))
+    })
 }
 
 /// The memory that a server keeps after its first peer: an `Output` of up to 128 KiB, a compressor and a decompressor
@@ -64,7 +68,7 @@ impl Stage {
     }
 
     fn new(is_full: bool, takes_context: bool, timeouts: &[&str]) -> Self {
-        let takeover: &[_] = if takes_context { &["--context-takeover"] } else { &[] };
+        let takeover: &[_] = if takes_context { &[CONTEXT_TAKEOVER] } else { &[] };
         let (server, address) = Program::start(&[timeouts, takeover].concat());
         // Makes the server allocate the memory that it keeps, so that the first attack starts with it.
         visit(&address, &"x".repeat(100_000));

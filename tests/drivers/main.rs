@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use shared::handshake::{OFFER, request_with};
-use shared::program::{Program, example, listening, own_driver};
+use shared::program::{Program, example, listening, own_driver, try_listening};
 use shared::sockets::{self, read_head};
 
 /// Long enough for every expected event, even on a busy machine.
@@ -69,4 +69,16 @@ fn open(address: &str) -> TcpStream {
     let head = read_head(&mut tcp);
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     tcp
+}
+
+/// A program that is no driver is named, with what it must do.
+#[cfg(unix)]
+#[test]
+fn a_program_that_does_not_listen_is_named() {
+    for (program, why) in
+        [("/nonexistent", "does not start"), ("false", "must print \"listening on ws://ADDRESS/\" first")]
+    {
+        let error = try_listening(Command::new(program).arg("127.0.0.1:0"), "ws").err().expect("it does not listen");
+        assert!(error.contains(program) && error.contains(why), "{error}");
+    }
 }

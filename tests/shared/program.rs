@@ -42,12 +42,22 @@ pub fn own_driver() -> Option<Command> {
 
 /// Starts a server, whose first line is its URL. Returns it with the address in the URL, and with its further output.
 pub fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufReader<ChildStdout>) {
-    let mut server = command.stdout(Stdio::piped()).spawn().expect("cargo test builds the examples");
-    let mut lines = BufReader::new(server.stdout.take().expect("the stream is piped"));
-    let server = Program(server);
+    try_listening(command, scheme).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same; the error says what was demanded and what happened.
+pub fn try_listening(command: &mut Command, scheme: &str) -> Result<(Program, String, BufReader<ChildStdout>), String> {
+    let child = command.stdout(Stdio::piped()).spawn();
+    let child = child.map_err(|error| format!("{command:?} does not start: {error} (cargo builds the examples)"));
+    let mut server = Program(child?);
+    let mut lines = BufReader::new(server.0.stdout.take().expect("the stream is piped"));
     let mut line = String::new();
-    lines.read_line(&mut line).expect("it says where it listens");
-    let address =
-        line.trim().strip_prefix(&format!("listening on {scheme}://")).and_then(|rest| rest.strip_suffix('/'));
-    (server, address.unwrap_or_else(|| panic!("{line:?}")).to_owned(), lines)
+    lines.read_line(&mut line).expect("the stream is text");
+    let url = line.trim().strip_prefix(&format!("listening on {scheme}://"));
+    if let Some(address) = url.and_then(|rest| rest.strip_suffix('/')) {
+        let address = address.to_owned();
+        return Ok((server, address, lines));
+    }
+    let status = if line.is_empty() { format!(", and ended: {:?}", server.0.wait()) } else { String::new() };
+    Err(format!("{command:?} must print \"listening on {scheme}://ADDRESS/\" first; it printed {line:?}{status}"))
 }
