@@ -1,4 +1,4 @@
-//! `echo_server`, `mio_server`, `tokio_server` and the server in `WS_DRIVER`, which must behave alike.
+//! `echo_server`, `mio_server`, `tokio_server`, `io_uring_server` and the server in `WS_DRIVER`, which must behave alike.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,6 +21,8 @@ macro_rules! servers {
         servers! { blocking "echo_server" $($test)* }
         servers! { mio "mio_server" $($test)* }
         servers! { tokio "tokio_server" $($test)* }
+        #[cfg(target_os = "linux")]
+        servers! { io_uring "io_uring_server" $($test)* }
         servers! { own "WS_DRIVER" $($test)* }
     };
     ($module:ident $name:literal $($test:ident)*) => {
@@ -41,6 +43,13 @@ mod ten_thousand_idle_connections {
     #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
     fn tokio() {
         super::run("tokio_server", |name| super::ten_thousand_idle_connections(name, 2048));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
+    fn io_uring() {
+        super::run("io_uring_server", |name| super::ten_thousand_idle_connections(name, 512));
     }
 
     /// Prints the memory of a connection.

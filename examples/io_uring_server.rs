@@ -1,0 +1,346 @@
+//! An echo server on one thread for all connections: by completion, over `io_uring`, on Linux since 5.19.
+//!
+//! `cargo run --release --example io_uring_server -- [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover]
+//! [--timeout MILLISECONDS]`
+//!
+//! Behaves like `mio_server`, with the same options. Where the kernel has no `io_uring`, or forbids it, it exits with
+//! status 77.
+//!
+//! Each peer is a `Session`, which decides what is written, when to read and how much, its deadlines, and how it ends.
+//! `server` has the sessions, and what remains to decide:
+//! - **Buffers.** The kernel chooses a buffer of the `Ring` when bytes have arrived. So an idle connection has a read in
+//!   progress, but no buffer. Reads that find no free buffer are repeated in order, before other reads.
+//! - **Fairness.** A peer has at most one read in progress, and every read that is complete is handled before its peer
+//!   reads again: a peer that never pauses delays others by one read. Peers with heavy messages first wait until they can
+//!   read, without a buffer; then one of them reads in each round. So they delay each other, and other peers hardly.
+//! - **The end.** The kernel may still use a socket whose session is over. So its place in the table, whose number names
+//!   its operations, becomes free after the last one is complete.
+//! - **Out of descriptors.** The server stops to accept connections and retries after a pause.
+//!
+//! `io_uring_server/ring.rs` owns the memory that the kernel reads and writes, until the operation is complete. All unsafe code is there.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+#[path = "io_uring_server/ring.rs"]
+mod ring;
+
+/// The exit status if there is no `io_uring`.
+const UNSUPPORTED: u8 = 77;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    server::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!("only Linux has io_uring");
+    ExitCode::from(UNSUPPORTED)
+}
+
+#[cfg(target_os = "linux")]
+mod server {
+    use std::collections::VecDeque;
+    use std::io::{self, ErrorKind, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::process::ExitCode;
+    use std::time::{Duration, Instant};
+
+    use bytes::{Buf, Bytes};
+    use slab::Slab;
+    use websocket_proto::{
+        Accept, Action, Alarms, Config, Connection, Deflate, Event, Input, Output, Session, SessionConfig, Timeouts,
+    };
+
+    use super::UNSUPPORTED;
+    use super::ring::{Buffer, COUNT, Completion, Ring};
+
+    const USAGE: &str = "usage: io_uring_server [ADDR] [--max-message BYTES] [--no-deflate | --context-takeover] \
+        [--timeout MILLISECONDS]";
+
+    /// Peers are heavy if they sent this many message bytes at once, which a compressed message can.
+    const HEAVY: u64 = 64 << 10;
+    /// The pause after a failure to accept a connection.
+    const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+    pub(super) fn main() -> ExitCode {
+        let Some((address, config, limits)) = parse_options() else {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        };
+        let ring = match Ring::new() {
+            Ok(ring) => ring,
+            Err(error) => {
+                eprintln!("the kernel has no io_uring (of Linux 5.19), or forbids it: {error}");
+                return ExitCode::from(UNSUPPORTED);
+            }
+        };
+        let Err(error) = Server::bind(&address, config, limits, ring).and_then(|mut server| server.run());
+        eprintln!("cannot serve on {address}: {error}");
+        ExitCode::FAILURE
+    }
+
+    struct Server {
+        config: Config,
+        limits: SessionConfig<Duration>,
+        ring: Ring,
+        listener: TcpListener,
+        /// When to accept connections again, after a failure.
+        accept_at: Option<Instant>,
+        /// A peer's key names its operations.
+        peers: Slab<Peer>,
+        /// The peers whose reads found no free buffer.
+        starved: VecDeque<usize>,
+        /// The heavy peers whose sockets can be read. One of them reads in each round.
+        heavy: VecDeque<usize>,
+        /// When to give a peer a turn, by its key.
+        alarms: Alarms<usize, Instant>,
+        /// Shared by all peers. Empty after every turn.
+        output: Output,
+    }
+
+    /// The event loop.
+    impl Server {
+        fn bind(address: &str, config: Config, limits: SessionConfig<Duration>, ring: Ring) -> io::Result<Self> {
+            Ok(Self {
+                config,
+                limits,
+                ring,
+                listener: TcpListener::bind(address)?,
+                accept_at: None,
+                peers: Slab::new(),
+                starved: VecDeque::new(),
+                heavy: VecDeque::new(),
+                alarms: Alarms::new(),
+                output: Output::new(),
+            })
+        }
+
+        fn run(&mut self) -> io::Result<std::convert::Infallible> {
+            let _ = writeln!(io::stdout(), "listening on ws://{}/", self.listener.local_addr()?);
+            self.ring.accept(&self.listener);
+            loop {
+                let count = self.ring.wait(self.time_to_wait())?;
+                let now = Instant::now();
+                if self.accept_at.is_some_and(|at| at <= now) {
+                    self.accept_at = None;
+                    self.ring.accept(&self.listener);
+                }
+                for at in 0..=COUNT {
+                    let waiting = if at == 0 { &mut self.heavy } else { &mut self.starved };
+                    if let Some(key) = waiting.pop_front() {
+                        (self.peers[key].is_reading, self.peers[key].is_next) = (false, true);
+                        self.turn(key);
+                    }
+                }
+                // No more than there are now: alarms and starved peers have their turns between them.
+                for _ in 0..count {
+                    let Some(completion) = self.ring.next() else { break };
+                    self.complete(completion);
+                }
+                while let Some(key) = self.alarms.pop(now) {
+                    self.turn(key);
+                }
+            }
+        }
+
+        /// The time until the next alarm or attempt to accept, if nothing completes.
+        fn time_to_wait(&self) -> Option<Duration> {
+            if !self.starved.is_empty() || !self.heavy.is_empty() {
+                return Some(Duration::ZERO);
+            }
+            let next = self.alarms.next().into_iter().chain(self.accept_at).min()?;
+            Some(next.saturating_duration_since(Instant::now()))
+        }
+
+        fn complete(&mut self, completion: Completion) {
+            match completion {
+                Completion::Accepted { result, is_last } => {
+                    match result {
+                        Ok(tcp) => self.welcome(tcp),
+                        Err(error) => {
+                            // The standard error stream may be closed.
+                            let _ = writeln!(io::stderr(), "cannot accept a connection: {error}");
+                            // Out of file descriptors: some will become free.
+                            self.accept_at = Some(Instant::now() + ACCEPT_PAUSE);
+                        }
+                    }
+                    if is_last && self.accept_at.is_none() {
+                        self.ring.accept(&self.listener);
+                    }
+                }
+                Completion::Read { key, result, mut buffer } => {
+                    self.has_read(key, result, buffer.as_mut());
+                    buffer.into_iter().for_each(|buffer| self.ring.provide(buffer));
+                }
+                Completion::Readable { key } => self.heavy.push_back(key),
+                Completion::Written { key, result, chunk } => self.has_written(key, result, chunk),
+            }
+        }
+
+        fn welcome(&mut self, tcp: TcpStream) {
+            // This fails if the peer is gone, which its first read finds out.
+            let _ = tcp.set_nodelay(true);
+            let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
+            let (is_reading, is_writing, is_heavy, is_next, is_over) = Default::default();
+            let key = self.peers.insert(Peer { tcp, session, is_reading, is_writing, is_heavy, is_next, is_over });
+            self.turn(key);
+        }
+
+        fn has_read(&mut self, key: usize, result: io::Result<usize>, buffer: Option<&mut Buffer>) {
+            let peer = &mut self.peers[key];
+            match &result {
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return self.starved.push_back(key),
+                Err(error) if is_temporary(error) => {}
+                _ if peer.is_over => {}
+                _ => {
+                    // A failed read is the end of the stream.
+                    let read = buffer.map_or(&mut [][..], |buffer| &mut buffer.bytes[..result.unwrap_or(0)]);
+                    peer.receive(read, &mut self.output);
+                }
+            }
+            self.peers[key].is_reading = false;
+            self.turn(key);
+        }
+
+        fn has_written(&mut self, key: usize, result: io::Result<usize>, mut chunk: Bytes) {
+            let peer = &mut self.peers[key];
+            match result {
+                Err(error) if is_temporary(&error) => {}
+                Err(_) => {
+                    chunk.clear();
+                    peer.session.write_failed();
+                }
+                Ok(n) => {
+                    chunk.advance(n);
+                    peer.session.wrote(Instant::now(), n);
+                }
+            }
+            peer.is_writing = !chunk.is_empty() && !peer.is_over;
+            if peer.is_writing {
+                self.ring.write(key, &peer.tcp, chunk);
+            }
+            self.turn(key);
+        }
+
+        /// Gives a peer its turn, and starts what it waits for.
+        fn turn(&mut self, key: usize) {
+            let peer = &mut self.peers[key];
+            if let Some((read, deadline)) = peer.turn(Instant::now(), &mut self.output) {
+                self.alarms.set(key, deadline);
+                if read > 0 && !peer.is_reading {
+                    peer.is_reading = true;
+                    if peer.is_heavy && !std::mem::take(&mut peer.is_next) {
+                        self.ring.await_bytes(key, &peer.tcp);
+                    } else {
+                        self.ring.read(key, &peer.tcp, read);
+                    }
+                }
+                let chunk = if peer.is_writing { Bytes::new() } else { peer.session.take_chunk() };
+                if !chunk.is_empty() {
+                    peer.is_writing = true;
+                    self.ring.write(key, &peer.tcp, chunk);
+                }
+                return;
+            }
+            if !std::mem::replace(&mut peer.is_over, true) {
+                self.alarms.remove(&key);
+                // Completes what is in progress. It fails if the peer is gone, which completes it, too.
+                let _ = peer.tcp.shutdown(Shutdown::Both);
+            }
+            if !peer.is_reading && !peer.is_writing {
+                self.peers.remove(key);
+            }
+        }
+    }
+
+    /// A socket and the session on it.
+    struct Peer {
+        tcp: TcpStream,
+        session: Session<Instant>,
+        is_reading: bool,
+        is_writing: bool,
+        /// Whether its last message was much work, and whether its next read has waited for that.
+        is_heavy: bool,
+        is_next: bool,
+        is_over: bool,
+    }
+
+    impl Peer {
+        fn receive(&mut self, read: &mut [u8], output: &mut Output) {
+            let (messages, bytes) = self.received();
+            let mut input = Input::from_read(read);
+            while let Some(event) = self.session.receive(&mut input, output) {
+                echo(event, self.session.connection_mut(), output);
+            }
+            let (all_messages, all_bytes) = self.received();
+            let is_heavy = all_bytes - bytes >= HEAVY;
+            if is_heavy || all_messages > messages {
+                self.is_heavy = is_heavy;
+            }
+        }
+
+        fn received(&self) -> (u64, u64) {
+            let received = self.session.connection().counters().received;
+            (received.messages, received.message_bytes)
+        }
+
+        /// Returns the most bytes to read and the deadline for the next turn, or `None` if the session is over. Leaves
+        /// the output empty.
+        fn turn(&mut self, now: Instant, output: &mut Output) -> Option<(usize, Option<Instant>)> {
+            while !self.is_over {
+                match self.session.poll_queued(now, output) {
+                    Action::Event(event) => echo(event, self.session.connection_mut(), output),
+                    Action::ShutDown => self.tcp.shutdown(Shutdown::Write).unwrap_or_default(),
+                    Action::Wait { read, deadline, .. } => return Some((read, deadline)),
+                    _ => break,
+                }
+            }
+            None
+        }
+    }
+
+    fn is_temporary(error: &io::Error) -> bool {
+        matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
+    }
+
+    fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
+        // While the connection is closing, a message cannot be sent and is dropped.
+        match event {
+            Event::Request(request) if request.subprotocols().any(|name| name == "chat") => {
+                let accepted = ws.accept_with(request, &Accept::new().subprotocol("chat"), output);
+                accepted.expect("the subprotocol was offered");
+            }
+            Event::Request(request) => ws.accept(request, output),
+            Event::Text(text) => drop(ws.send_text(&text, output)),
+            Event::Binary(data) => drop(ws.send_binary(&data, output)),
+            _ => {}
+        }
+    }
+
+    /// The address, the configuration, and the limits of a session.
+    fn parse_options() -> Option<(String, Config, SessionConfig<Duration>)> {
+        let (mut address, mut config, mut deflate) = (None, Config::new(), Some(Deflate::new().shared()));
+        let mut timeouts = Timeouts::new();
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--no-deflate" => deflate = None,
+                "--context-takeover" => deflate = Some(Deflate::new()),
+                "--max-message" => config = config.max_message_size(arguments.next()?.parse().ok()?),
+                "--timeout" => {
+                    let span = Duration::from_millis(arguments.next()?.parse().ok()?);
+                    timeouts = timeouts.handshake(span).keep_alive(span, span).closing(span);
+                }
+                _ if argument.starts_with('-') || address.is_some() => return None,
+                _ => address = Some(argument),
+            }
+        }
+        if let Some(deflate) = deflate {
+            config = config.deflate(deflate);
+        }
+        let limits = SessionConfig::new().timeouts(timeouts);
+        Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, limits))
+    }
+}
