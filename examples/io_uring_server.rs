@@ -73,7 +73,11 @@ mod server {
             Ok(ring) => ring,
             Err(error) => {
                 eprintln!("the kernel has no io_uring (of Linux 5.19), or forbids it: {error}");
-                return ExitCode::from(UNSUPPORTED);
+                let is_unsupported = matches!(
+                    error.kind(),
+                    ErrorKind::Unsupported | ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+                );
+                return if is_unsupported { ExitCode::from(UNSUPPORTED) } else { ExitCode::FAILURE };
             }
         };
         let Err(error) = Server::bind(&address, config, limits, ring).and_then(|mut server| server.run());
@@ -88,6 +92,8 @@ mod server {
         listener: TcpListener,
         /// When to accept connections again, after a failure.
         accept_at: Option<Instant>,
+        /// Whether the last attempt to accept one failed.
+        is_full: bool,
         /// A peer's key names its operations.
         peers: Slab<Peer>,
         /// The peers whose reads found no free buffer.
@@ -109,6 +115,7 @@ mod server {
                 ring,
                 listener: TcpListener::bind(address)?,
                 accept_at: None,
+                is_full: false,
                 peers: Slab::new(),
                 starved: VecDeque::new(),
                 heavy: VecDeque::new(),
@@ -130,7 +137,7 @@ mod server {
                 for at in 0..=COUNT {
                     let waiting = if at == 0 { &mut self.heavy } else { &mut self.starved };
                     if let Some(key) = waiting.pop_front() {
-                        (self.peers[key].is_reading, self.peers[key].is_next) = (false, true);
+                        self.peers[key].reading = Reading::Next;
                         self.turn(key);
                     }
                 }
@@ -156,23 +163,27 @@ mod server {
 
         fn complete(&mut self, completion: Completion) {
             match completion {
-                Completion::Accepted { result, is_last } => {
-                    match result {
-                        Ok(tcp) => self.welcome(tcp),
-                        Err(error) => {
-                            // The standard error stream may be closed.
-                            let _ = writeln!(io::stderr(), "cannot accept a connection: {error}");
-                            // Out of file descriptors: some will become free.
-                            self.accept_at = Some(Instant::now() + ACCEPT_PAUSE);
-                        }
-                    }
-                    if is_last && self.accept_at.is_none() {
+                Completion::Accepted { result: Ok(tcp), is_last } => {
+                    self.is_full = false;
+                    self.welcome(tcp);
+                    if is_last {
                         self.ring.accept(&self.listener);
                     }
                 }
+                Completion::Accepted { result: Err(error), .. } => {
+                    // Linux reports it again after each pause, even if no connection waits.
+                    if !std::mem::replace(&mut self.is_full, true) {
+                        // The standard error stream may be closed.
+                        let _ = writeln!(io::stderr(), "cannot accept connections: {error}");
+                    }
+                    // Out of file descriptors: some will become free.
+                    self.accept_at = Some(Instant::now() + ACCEPT_PAUSE);
+                }
                 Completion::Read { key, result, mut buffer } => {
                     self.has_read(key, result, buffer.as_mut());
-                    buffer.into_iter().for_each(|buffer| self.ring.provide(buffer));
+                    if let Some(buffer) = buffer {
+                        self.ring.provide(buffer);
+                    }
                 }
                 Completion::Readable { key } => self.heavy.push_back(key),
                 Completion::Written { key, result, chunk } => self.has_written(key, result, chunk),
@@ -183,8 +194,9 @@ mod server {
             // This fails if the peer is gone, which its first read finds out.
             let _ = tcp.set_nodelay(true);
             let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
-            let (is_reading, is_writing, is_heavy, is_next, is_over) = Default::default();
-            let key = self.peers.insert(Peer { tcp, session, is_reading, is_writing, is_heavy, is_next, is_over });
+            let reading = Reading::Paused;
+            let key =
+                self.peers.insert(Peer { tcp, session, reading, is_writing: false, is_heavy: false, is_over: false });
             self.turn(key);
         }
 
@@ -200,7 +212,7 @@ mod server {
                     peer.receive(read, &mut self.output);
                 }
             }
-            self.peers[key].is_reading = false;
+            self.peers[key].reading = Reading::Paused;
             self.turn(key);
         }
 
@@ -229,13 +241,13 @@ mod server {
             let peer = &mut self.peers[key];
             if let Some((read, deadline)) = peer.turn(Instant::now(), &mut self.output) {
                 self.alarms.set(key, deadline);
-                if read > 0 && !peer.is_reading {
-                    peer.is_reading = true;
-                    if peer.is_heavy && !std::mem::take(&mut peer.is_next) {
+                if read > 0 && peer.reading != Reading::Started {
+                    if peer.is_heavy && peer.reading != Reading::Next {
                         self.ring.await_bytes(key, &peer.tcp);
                     } else {
                         self.ring.read(key, &peer.tcp, read);
                     }
+                    peer.reading = Reading::Started;
                 }
                 let chunk = if peer.is_writing { Bytes::new() } else { peer.session.take_chunk() };
                 if !chunk.is_empty() {
@@ -249,7 +261,7 @@ mod server {
                 // Completes what is in progress. It fails if the peer is gone, which completes it, too.
                 let _ = peer.tcp.shutdown(Shutdown::Both);
             }
-            if !peer.is_reading && !peer.is_writing {
+            if peer.reading != Reading::Started && !peer.is_writing {
                 self.peers.remove(key);
             }
         }
@@ -259,12 +271,21 @@ mod server {
     struct Peer {
         tcp: TcpStream,
         session: Session<Instant>,
-        is_reading: bool,
+        reading: Reading,
         is_writing: bool,
-        /// Whether its last message was much work, and whether its next read has waited for that.
+        /// Whether its last message was much work.
         is_heavy: bool,
-        is_next: bool,
         is_over: bool,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Reading {
+        /// No read is in progress.
+        Paused,
+        /// So it is, and the peer has waited for its read.
+        Next,
+        /// A read is in progress, or waits in the ring or in a queue of the server.
+        Started,
     }
 
     impl Peer {

@@ -94,9 +94,10 @@ impl Ring {
 
     /// Gives a buffer to the kernel.
     pub(super) fn provide(&mut self, Buffer { number, mut bytes }: Buffer) {
-        let (start, len) = (bytes.as_mut_ptr(), bytes.len());
+        let (start, group) = (bytes.as_mut_ptr(), group(bytes.len()));
+        let size = i32::try_from(bytes.len()).expect("buffers are small");
         self.buffers[number] = bytes;
-        let provide = opcode::ProvideBuffers::new(start, len as i32, 1, group(len), number as u16);
+        let provide = opcode::ProvideBuffers::new(start, size, 1, group, number as u16);
         self.operations.push_back(provide.build().flags(Flags::SKIP_SUCCESS).user_data(name(PROVIDE, number)));
     }
 

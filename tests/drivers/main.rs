@@ -5,6 +5,7 @@
 mod servers;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod ten_thousand_idle_connections;
 mod tokio_client;
 
 use std::io::Write;
