@@ -95,7 +95,7 @@ mod server {
         /// Whether the last attempt to accept one failed.
         is_full: bool,
         /// A peer's key names its operations.
-        peers: Slab<Peer>,
+        peers: Slab<Entry>,
         /// The peers whose reads found no free buffer.
         starved: VecDeque<usize>,
         /// The heavy peers whose sockets can be read. One of them reads in each round.
@@ -194,83 +194,84 @@ mod server {
             // This fails if the peer is gone, which its first read finds out.
             let _ = tcp.set_nodelay(true);
             let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
-            let reading = Reading::Paused;
-            let key =
-                self.peers.insert(Peer { tcp, session, reading, is_writing: false, is_heavy: false, is_over: false });
+            let (peer, reading) = (Peer { tcp, session }, Reading::Paused);
+            let key = self.peers.insert(Entry { peer, reading, is_writing: false, is_heavy: false, is_over: false });
             self.turn(key);
         }
 
         fn has_read(&mut self, key: usize, result: io::Result<usize>, buffer: Option<&mut Buffer>) {
-            let peer = &mut self.peers[key];
+            let entry = &mut self.peers[key];
             match &result {
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return self.starved.push_back(key),
                 Err(error) if is_temporary(error) => {}
-                _ if peer.is_over => {}
+                _ if entry.is_over => {}
                 _ => {
                     // A failed read is the end of the stream.
                     let read = buffer.map_or(&mut [][..], |buffer| &mut buffer.bytes[..result.unwrap_or(0)]);
-                    peer.receive(read, &mut self.output);
+                    let before = entry.peer.session.connection().counters().received;
+                    entry.peer.receive(read, &mut self.output);
+                    let after = entry.peer.session.connection().counters().received;
+                    let is_heavy = after.message_bytes - before.message_bytes >= HEAVY;
+                    // A part of a message says nothing about the next read.
+                    if is_heavy || after.messages > before.messages {
+                        entry.is_heavy = is_heavy;
+                    }
                 }
             }
-            self.peers[key].reading = Reading::Paused;
+            entry.reading = Reading::Paused;
             self.turn(key);
         }
 
-        fn has_written(&mut self, key: usize, result: io::Result<usize>, mut chunk: Bytes) {
-            let peer = &mut self.peers[key];
-            match result {
-                Err(error) if is_temporary(&error) => {}
-                Err(_) => {
-                    chunk.clear();
-                    peer.session.write_failed();
-                }
-                Ok(n) => {
-                    chunk.advance(n);
-                    peer.session.wrote(Instant::now(), n);
-                }
+        fn has_written(&mut self, key: usize, mut result: io::Result<usize>, mut chunk: Bytes) {
+            let entry = &mut self.peers[key];
+            if result.as_ref().is_err_and(is_temporary) {
+                result = Ok(0);
             }
-            peer.is_writing = !chunk.is_empty() && !peer.is_over;
-            if peer.is_writing {
-                self.ring.write(key, &peer.tcp, chunk);
+            entry.peer.written(result, &mut chunk);
+            // A short write: the rest is next.
+            entry.is_writing = !chunk.is_empty() && !entry.is_over;
+            if entry.is_writing {
+                self.ring.write(key, &entry.peer.tcp, chunk);
             }
             self.turn(key);
         }
 
         /// Gives a peer its turn, and starts what it waits for.
         fn turn(&mut self, key: usize) {
-            let peer = &mut self.peers[key];
-            if let Some((read, deadline)) = peer.turn(Instant::now(), &mut self.output) {
+            let Entry { peer, reading, is_writing, is_heavy, is_over } = &mut self.peers[key];
+            let turn = if *is_over { None } else { peer.turn(Instant::now(), &mut self.output) };
+            if let Some((read, deadline)) = turn {
                 self.alarms.set(key, deadline);
-                if read > 0 && peer.reading != Reading::Started {
-                    if peer.is_heavy && peer.reading != Reading::Next {
+                if read > 0 && *reading != Reading::Started {
+                    if *is_heavy && *reading != Reading::Next {
                         self.ring.await_bytes(key, &peer.tcp);
                     } else {
                         self.ring.read(key, &peer.tcp, read);
                     }
-                    peer.reading = Reading::Started;
+                    *reading = Reading::Started;
                 }
-                let chunk = if peer.is_writing { Bytes::new() } else { peer.session.take_chunk() };
+                // Also a write that the session has given up is in progress until it is complete.
+                let chunk = if *is_writing { Bytes::new() } else { peer.session.take_chunk() };
                 if !chunk.is_empty() {
-                    peer.is_writing = true;
+                    *is_writing = true;
                     self.ring.write(key, &peer.tcp, chunk);
                 }
                 return;
             }
-            if !std::mem::replace(&mut peer.is_over, true) {
+            if !std::mem::replace(is_over, true) {
                 self.alarms.remove(&key);
                 // Completes what is in progress. It fails if the peer is gone, which completes it, too.
                 let _ = peer.tcp.shutdown(Shutdown::Both);
             }
-            if peer.reading != Reading::Started && !peer.is_writing {
+            if *reading != Reading::Started && !*is_writing {
                 self.peers.remove(key);
             }
         }
     }
 
-    /// A socket and the session on it.
-    struct Peer {
-        tcp: TcpStream,
-        session: Session<Instant>,
+    /// A peer, and its state in the event loop.
+    struct Entry {
+        peer: Peer,
         reading: Reading,
         is_writing: bool,
         /// Whether its last message was much work.
@@ -288,37 +289,42 @@ mod server {
         Started,
     }
 
+    /// A socket and the session on it.
+    struct Peer {
+        tcp: TcpStream,
+        session: Session<Instant>,
+    }
+
     impl Peer {
         fn receive(&mut self, read: &mut [u8], output: &mut Output) {
-            let (messages, bytes) = self.received();
             let mut input = Input::from_read(read);
             while let Some(event) = self.session.receive(&mut input, output) {
                 echo(event, self.session.connection_mut(), output);
             }
-            let (all_messages, all_bytes) = self.received();
-            let is_heavy = all_bytes - bytes >= HEAVY;
-            if is_heavy || all_messages > messages {
-                self.is_heavy = is_heavy;
-            }
         }
 
-        fn received(&self) -> (u64, u64) {
-            let received = self.session.connection().counters().received;
-            (received.messages, received.message_bytes)
+        /// Leaves the rest of the chunk, for the next write.
+        fn written(&mut self, result: io::Result<usize>, chunk: &mut Bytes) {
+            if let Ok(n) = result {
+                chunk.advance(n);
+                self.session.wrote(Instant::now(), n);
+            } else {
+                chunk.clear();
+                self.session.write_failed();
+            }
         }
 
         /// Returns the most bytes to read and the deadline for the next turn, or `None` if the session is over. Leaves
         /// the output empty.
         fn turn(&mut self, now: Instant, output: &mut Output) -> Option<(usize, Option<Instant>)> {
-            while !self.is_over {
+            loop {
                 match self.session.poll_queued(now, output) {
                     Action::Event(event) => echo(event, self.session.connection_mut(), output),
                     Action::ShutDown => self.tcp.shutdown(Shutdown::Write).unwrap_or_default(),
                     Action::Wait { read, deadline, .. } => return Some((read, deadline)),
-                    _ => break,
+                    _ => return None,
                 }
             }
-            None
         }
     }
 
