@@ -1,4 +1,4 @@
-//! `echo_server`, `mio_server`, `tokio_server` and the server in `WS_DRIVER`, which must behave alike.
+//! `echo_server`, `mio_server`, `tokio_server`, `io_uring_server` and the server in `WS_DRIVER`, which must behave alike.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,6 +21,8 @@ macro_rules! servers {
         servers! { blocking "echo_server" $($test)* }
         servers! { mio "mio_server" $($test)* }
         servers! { tokio "tokio_server" $($test)* }
+        #[cfg(target_os = "linux")]
+        servers! { io_uring "io_uring_server" $($test)* }
         servers! { own "WS_DRIVER" $($test)* }
     };
     ($module:ident $name:literal $($test:ident)*) => {
@@ -30,28 +32,7 @@ macro_rules! servers {
     };
 }
 
-mod ten_thousand_idle_connections {
-    #[test]
-    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
-    fn mio() {
-        super::run("mio_server", |name| super::ten_thousand_idle_connections(name, 430));
-    }
-
-    #[test]
-    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
-    fn tokio() {
-        super::run("tokio_server", |name| super::ten_thousand_idle_connections(name, 2048));
-    }
-
-    /// Prints the memory of a connection.
-    #[test]
-    #[ignore = "opens 10,000 sockets: run it alone, with `ulimit -n 20000`"]
-    fn own() {
-        super::run("WS_DRIVER", |name| super::ten_thousand_idle_connections(name, usize::MAX));
-    }
-}
-
-fn run(name: &str, test: fn(&str)) {
+pub(crate) fn run(name: &str, test: fn(&str)) {
     if !is_skipped(name) {
         test(name);
     }
@@ -407,34 +388,6 @@ fn peers_wait_while_the_server_has_no_descriptors(name: &str) {
     for mut tcp in peers {
         read_head(&mut tcp);
     }
-}
-
-fn ten_thousand_idle_connections(name: &str, at_most: usize) {
-    const COUNT: usize = 10_000;
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 10100 && exec \"$0\" \"$@\""]).arg(program(name).get_program());
-    let (program, address) = start(command, "127.0.0.1:0", &["--timeout", "600000"]);
-    let echo = |mut tcp: &TcpStream| {
-        // Long enough to be compressed.
-        tcp.write_all(&[&b"\x81\xfe\x01\0\0\0\0\0"[..], &[b'x'; 256]].concat()).expect("the peer reads");
-        let mut header = [0; 2];
-        tcp.read_exact(&mut header).expect("the echo arrives");
-        assert_eq!(header[0], 0xc1);
-        tcp.read_exact(&mut vec![0; header[1].into()]).expect("the echo arrives");
-    };
-    let open_and_echo = || {
-        let tcp = open(&address);
-        echo(&tcp);
-        tcp
-    };
-    // The memory that does not depend on the number of connections: code, buffers, the compressor.
-    drop((0..100).map(|_| open_and_echo()).collect::<Vec<_>>());
-    let before = program.resident().expect("/proc can be read");
-    let peers: Vec<_> = (0..COUNT).map(|_| open_and_echo()).collect();
-    let each = (program.resident().expect("/proc can be read") - before) * 1024 / COUNT;
-    println!("{name}: {each} bytes for each of {COUNT} connections, beside {before} KiB");
-    assert!(each <= at_most, "{name}: {each} bytes for a connection");
-    peers.iter().step_by(100).for_each(echo);
 }
 
 /// RFC 6455 §7.4.1: 1001 for "a server going down". The time for a peer's answer is limited.
