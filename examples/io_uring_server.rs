@@ -17,7 +17,8 @@
 //!   its operations, becomes free after the last one is complete.
 //! - **Out of descriptors.** The server stops to accept connections and retries after a pause.
 //!
-//! `io_uring_server/ring.rs` owns the memory that the kernel reads and writes, until the operation is complete. All unsafe code is there.
+//! `io_uring_server/ring.rs` owns the memory that the kernel reads and writes, until the operation is complete. All
+//! unsafe code is there.
 
 use std::process::ExitCode;
 
