@@ -228,7 +228,7 @@ mod server {
             if result.as_ref().is_err_and(is_temporary) {
                 result = Ok(0);
             }
-            entry.peer.written(result, &mut chunk);
+            entry.peer.written(result.ok(), &mut chunk);
             // A short write: the rest is next.
             entry.is_writing = !chunk.is_empty() && !entry.is_over;
             if entry.is_writing {
@@ -305,8 +305,8 @@ mod server {
         }
 
         /// Leaves the rest of the chunk, for the next write.
-        fn written(&mut self, result: io::Result<usize>, chunk: &mut Bytes) {
-            if let Ok(n) = result {
+        fn written(&mut self, result: Option<usize>, chunk: &mut Bytes) {
+            if let Some(n) = result {
                 chunk.advance(n);
                 self.session.wrote(Instant::now(), n);
             } else {

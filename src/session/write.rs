@@ -67,6 +67,10 @@ where
     /// Bytes that are left in the backlog, or in flight, are those that the transport did not accept: it is full. So
     /// call this once after all writes of a turn, also if it accepted nothing.
     pub fn wrote(&mut self, now: I, count: usize) {
+        if self.sending == Sending::Failed {
+            // A late completion of a write that was given up.
+            return;
+        }
         let is_chunk = self.in_flight > 0;
         self.set_in_flight(self.in_flight.saturating_sub(count));
         self.trim_backlog();

@@ -311,6 +311,19 @@ fn a_cut_chunk_proves_the_peer_alive() {
     }
 }
 
+/// A write that the session has given up may still be completed.
+#[test]
+fn a_late_completion_changes_nothing() {
+    let (mut end, _peer) = alone(Role::Server, Config::new(), 1000);
+    let mut output = Output::new();
+    end.send("hello");
+    let chunk = end.session.take_chunk();
+    end.session.write_failed();
+    end.session.wrote(1, chunk.len());
+    end.send("lost");
+    assert!(matches!(end.session.poll_queued(1, &mut output), Action::Wait { write: false, .. }));
+}
+
 /// A message that came before the request was accepted is reported without another read.
 #[test]
 fn early_data_needs_no_read() {

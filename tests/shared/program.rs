@@ -48,7 +48,7 @@ pub fn listening(command: &mut Command, scheme: &str) -> (Program, String, BufRe
 /// The same; the error says what was demanded and what happened.
 pub fn try_listening(command: &mut Command, scheme: &str) -> Result<(Program, String, BufReader<ChildStdout>), String> {
     let child = command.stdout(Stdio::piped()).spawn();
-    let child = child.map_err(|error| format!("{command:?} does not start: {error} (cargo builds the examples)"));
+    let child = child.map_err(|error| format!("{command:?} does not start: {error}"));
     let mut server = Program(child?);
     let mut lines = BufReader::new(server.0.stdout.take().expect("the stream is piped"));
     let mut line = String::new();
