@@ -112,11 +112,9 @@ impl Client {
         request: impl IntoClientRequest,
         io: S,
     ) -> Result<(WebSocket<S>, Response), Error> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Error::Connect(error.into()))?;
         let mut output = Output::new();
         let request = request.into_client_request();
-        let connection = Connection::client(&request, self.config.clone(), seed, &mut output)?;
+        let connection = Connection::client(&request, self.config.clone(), seed()?, &mut output)?;
         let mut driver = Driver::new(io, connection, output, self.session);
         match poll_fn(|cx| driver.poll_handshake(cx)).await? {
             Event::Open(response) => Ok((WebSocket::new(driver), response)),
@@ -152,6 +150,13 @@ impl std::fmt::Debug for Client {
         let Self { config, session, .. } = self;
         f.debug_struct("Client").field("config", config).field("session", session).finish_non_exhaustive()
     }
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn seed() -> Result<[u8; 32], Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Error::Connect(error.into()))?;
+    Ok(seed)
 }
 
 /// A URL or a [`ClientRequest`].

@@ -4,14 +4,15 @@ use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use websocket_proto::{Action, Closed, Connection, Event, Input, Output, Session, SessionConfig};
 
+use crate::alarm::Alarm;
 use crate::message::Message;
 use crate::queue::Queue;
 use crate::scratch::{self, Unread};
@@ -21,9 +22,11 @@ use crate::wakers::{Side, Wakers};
 pub(crate) struct Driver<S> {
     pub(super) io: S,
     pub(super) session: Session<Instant>,
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Whether the alarm will wake this driver.
-    alarm_is_set: bool,
+    alarm: Alarm,
+    /// The most bytes to read, and the deadline, after the last turn.
+    wait: (usize, Option<Instant>),
+    /// Messages sent since the application received.
+    sends: usize,
     wakers: Arc<Wakers>,
     /// Wakes all of `wakers`. The transport and the alarm get no other one.
     waker: Waker,
@@ -36,18 +39,30 @@ pub(crate) struct Driver<S> {
     pub(super) is_reported: bool,
     /// Whether messages are dropped.
     pub(super) discards: bool,
-    /// Whether bytes wait for the transport.
-    pub(super) has_waiting: bool,
-    shutdown: Shutdown,
-    /// Whether the transport is done with.
-    pub(super) is_over: bool,
+    pub(super) sending: Sending,
+    stage: Stage,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    Written,
+    /// Some of it waits for the transport.
+    Waiting,
+    /// A write failed: what waited is lost.
+    Failed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
-    No,
-    Begun,
-    Done,
+enum Stage {
+    /// Messages may come and go, or the last bytes.
+    Active,
+    /// The transport's sending side is being shut down.
+    ShuttingDown,
+    /// It is shut down, and the peer has not closed its side.
+    ShutDown,
+    /// Nothing more is read or written.
+    Over,
 }
 
 impl<S> Driver<S> {
@@ -62,8 +77,9 @@ impl<S> Driver<S> {
         Box::new(Self {
             io,
             session,
-            alarm: None,
-            alarm_is_set: false,
+            alarm: Alarm::default(),
+            wait: (0, None),
+            sends: 0,
             waker: wakers.clone().into(),
             wakers,
             unread: None,
@@ -72,9 +88,8 @@ impl<S> Driver<S> {
             closed: None,
             is_reported: false,
             discards: false,
-            has_waiting,
-            shutdown: Shutdown::No,
-            is_over: false,
+            sending: if has_waiting { Sending::Waiting } else { Sending::Written },
+            stage: Stage::Active,
         })
     }
 
@@ -82,11 +97,22 @@ impl<S> Driver<S> {
         self.session.connection()
     }
 
+    /// Whether the transport is done with.
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
     /// Drops all messages from now on.
     pub(crate) fn discard(&mut self) {
         self.discards = true;
         self.queue = Queue::default();
         self.wakers.wake(Side::Sender);
+        self.wakers.wake(Side::Receiver);
+    }
+
+    /// The application receives.
+    pub(super) fn note_receiving(&mut self) {
+        self.sends = 0;
     }
 
     pub(super) fn wake(&self, side: Side) {
@@ -139,8 +165,9 @@ impl<S> Driver<S> {
         message
     }
 
-    /// Takes notice of an action; returns the most bytes to read and the deadline.
-    fn note_action(&mut self, action: Action<Instant>) -> Option<(usize, Option<Instant>)> {
+    /// Takes notice of an action.
+    fn note_action(&mut self, action: Action<Instant>) {
+        self.wait = (0, None);
         match action {
             Action::Event(event) => {
                 if let Some(message) = self.note(event) {
@@ -148,23 +175,24 @@ impl<S> Driver<S> {
                 }
             }
             Action::Wait { read, write, deadline } => {
-                self.has_waiting = write;
-                return Some((read, deadline));
+                if self.sending != Sending::Failed {
+                    self.sending = if write { Sending::Waiting } else { Sending::Written };
+                }
+                self.wait = (read, deadline);
             }
-            Action::ShutDown => self.shutdown = Shutdown::Begun,
+            Action::ShutDown => self.stage = Stage::ShuttingDown,
             // `Action::Close`.
             _ => {
-                self.is_over = true;
-                self.alarm = None;
+                self.stage = Stage::Over;
+                self.alarm = Alarm::default();
             }
         }
-        None
     }
 
     /// What the other half may wait for.
-    fn progress(&self) -> (usize, bool, bool, usize, bool, bool) {
+    fn progress(&self) -> (usize, Sending, bool, usize, bool, Stage) {
         let is_closed = self.closed.is_some();
-        (self.session.waiting(), self.has_waiting, self.unread.is_some(), self.queue.len(), is_closed, self.is_over)
+        (self.session.waiting(), self.sending, self.unread.is_some(), self.queue.len(), is_closed, self.stage)
     }
 
     /// Whether the application has to receive before more is read.
@@ -192,33 +220,59 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn turn(&mut self) -> Poll<()> {
+        // The session closes the transport as soon as the peer does.
+        self.shut_down();
         let now = Instant::now();
-        if self.is_paused() {
-            // The peer cannot prove that it is alive while nothing is read.
-            self.session.timers().note_activity(now);
-        }
+        let has_read = self.before_poll(now);
         let mut output = scratch::take_output();
         let action = self.write(now, &mut output);
         scratch::give_back_output(output);
-        let Some((read, deadline)) = self.note_action(action) else { return Poll::Ready(()) };
-        if self.poll_alarm(deadline).is_ready() {
+        let waits = matches!(action, Action::Wait { .. });
+        self.note_action(action);
+        self.shut_down();
+        if has_read || !waits || self.alarm.poll(self.wait.1, &self.waker).is_ready() {
             return Poll::Ready(());
         }
-        let mut cx = Context::from_waker(&self.waker);
-        if self.shutdown == Shutdown::Begun && Pin::new(&mut self.io).poll_shutdown(&mut cx).is_ready() {
-            self.shutdown = Shutdown::Done;
+        self.poll_read()
+    }
+
+    fn shut_down(&mut self) {
+        if self.stage == Stage::ShuttingDown {
+            let shut_down = Pin::new(&mut self.io).poll_shutdown(&mut Context::from_waker(&self.waker));
+            if shut_down.is_ready() {
+                self.stage = Stage::ShutDown;
+            }
         }
-        if read == 0 || self.is_paused() { Poll::Pending } else { self.poll_read(read) }
+    }
+
+    /// Nothing may time out for bytes that the application has not received, or that this driver has not read. Returns
+    /// whether it has read.
+    fn before_poll(&mut self, now: Instant) -> bool {
+        let is_due = self.wait.1.is_some_and(|deadline| deadline <= now);
+        let has_read = is_due && self.poll_read().is_ready();
+        if self.is_paused() {
+            self.session.timers().note_activity(now);
+        }
+        has_read
     }
 
     fn write(&mut self, now: Instant, output: &mut Output) -> Action<Instant> {
-        let mut writer = Writer { io: Pin::new(&mut self.io), cx: Context::from_waker(&self.waker) };
-        self.session.poll_writer(now, output, &mut writer)
+        let cx = Context::from_waker(&self.waker);
+        let mut writer = Writer { io: Pin::new(&mut self.io), cx, has_failed: false };
+        let action = self.session.poll_writer(now, output, &mut writer);
+        if writer.has_failed {
+            self.sending = Sending::Failed;
+        }
+        action
     }
 
-    fn poll_read(&mut self, len: usize) -> Poll<()> {
+    /// Reads once, if the session allows it and the application receives.
+    fn poll_read(&mut self) -> Poll<()> {
+        if self.wait.0 == 0 || self.is_paused() {
+            return Poll::Pending;
+        }
         let mut unread = Unread::take_buffer();
-        let mut buffer = ReadBuf::new(unread.space(len));
+        let mut buffer = ReadBuf::new(unread.space(self.wait.0));
         let read = Pin::new(&mut self.io).poll_read(&mut Context::from_waker(&self.waker), &mut buffer);
         let len = buffer.filled().len();
         match read {
@@ -247,25 +301,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         scratch::give_back_output(output);
     }
 
-    /// `Ready` if the deadline is over.
-    fn poll_alarm(&mut self, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // An alarm that is too early finds nothing due, and is set again: most deadlines are postponed before.
-        if alarm.is_elapsed() || deadline < alarm.deadline() {
-            alarm.as_mut().reset(deadline);
-            self.alarm_is_set = false;
-        }
-        if self.alarm_is_set {
-            return Poll::Pending;
-        }
-        // Without budget, the runtime would not set it.
-        self.alarm_is_set = has_budget_remaining();
-        alarm.as_mut().poll(&mut Context::from_waker(&self.waker))
-    }
-
     /// Lets `send` write to the session's output, and writes that to the transport if `writes`.
     pub(super) fn send<R>(&mut self, writes: bool, send: impl FnOnce(&mut Connection, &mut Output) -> R) -> R {
+        let now = Instant::now();
+        self.read_aside();
+        self.before_poll(now);
         let mut output = scratch::take_output();
         // Begins a turn: `Config::max_output` counts all bytes that wait.
         let event = self.session.receive(&mut Input::default(), &mut output);
@@ -273,7 +313,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.queue.push(message);
         }
         let result = send(self.session.connection_mut(), &mut output);
-        let now = Instant::now();
         let action = if writes && has_budget_remaining() {
             self.write(now, &mut output)
         } else {
@@ -282,6 +321,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.note_action(action);
         scratch::give_back_output(output);
         result
+    }
+
+    /// Reads for an application that only sends.
+    fn read_aside(&mut self) {
+        self.sends += 1;
+        if self.sends > 1 && !self.wakers.is_waiting(Side::Receiver) {
+            // A failure is found by the next turn.
+            let _ = self.poll_read();
+            self.fill_queue();
+        }
+    }
+
+    /// Receives bytes that were read, so that more can be read.
+    pub(super) fn fill_queue(&mut self) {
+        while self.unread.is_some() && (!self.queue.is_full() || self.closed.is_some()) {
+            if let Some(message) = self.next_unread() {
+                self.queue.push(message);
+            }
+        }
     }
 
     /// Runs turns until `is_done` returns a value.
@@ -295,7 +353,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if let Some(result) = is_done(self) {
                 return Poll::Ready(result);
             }
-            ready!(self.poll_turn(side, cx));
+            if self.poll_turn(side, cx).is_pending() {
+                // The turn may have written what was to be written.
+                return is_done(self).map_or(Poll::Pending, Poll::Ready);
+            }
         }
     }
 }
@@ -310,25 +371,34 @@ impl<S> fmt::Debug for Driver<S> {
 struct Writer<'d, S> {
     io: Pin<&'d mut S>,
     cx: Context<'d>,
+    has_failed: bool,
+}
+
+impl<S> Writer<'_, S> {
+    fn note<T>(&mut self, polled: Poll<io::Result<T>>) -> io::Result<T> {
+        match polled {
+            Poll::Ready(result) => {
+                self.has_failed |= result.is_err();
+                result
+            }
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
 }
 
 impl<S: AsyncWrite> Write for Writer<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        or_would_block(self.io.as_mut().poll_write(&mut self.cx, bytes))
+        let polled = self.io.as_mut().poll_write(&mut self.cx, bytes);
+        self.note(polled)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(self.io.as_mut().poll_write_vectored(&mut self.cx, slices))
+        let polled = self.io.as_mut().poll_write_vectored(&mut self.cx, slices);
+        self.note(polled)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        or_would_block(self.io.as_mut().poll_flush(&mut self.cx))
-    }
-}
-
-fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
-    match polled {
-        Poll::Ready(result) => result,
-        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        let polled = self.io.as_mut().poll_flush(&mut self.cx);
+        self.note(polled)
     }
 }

@@ -3,12 +3,17 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
 
+mod alarm;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod axum;
 mod client;
 mod driver;
 mod error;
 mod message;
 mod poll;
 mod queue;
+mod reconnect;
 mod scratch;
 mod server;
 mod split;
@@ -23,6 +28,7 @@ pub use bytestring::ByteString;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use tokio_rustls;
+pub use websocket_proto;
 #[cfg(feature = "deflate")]
 pub use websocket_proto::Deflate;
 pub use websocket_proto::{
@@ -33,6 +39,7 @@ pub use websocket_proto::{
 pub use client::{Client, IntoClientRequest, connect};
 pub use error::Error;
 pub use message::{CloseFrame, Message};
+pub use reconnect::Reconnect;
 pub use server::{Incoming, Server, accept};
 pub use split::{Receiver, Sender};
 pub use transport::Transport;

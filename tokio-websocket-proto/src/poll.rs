@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::poll_proceed;
 use websocket_proto::{CloseCode, Connection, Event, Output, SendError, State};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Sending};
 use crate::error::Error;
 use crate::message::Message;
 use crate::wakers::Side;
@@ -19,12 +19,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         // A peer that never pauses must not keep the task from yielding.
         let budget = ready!(poll_proceed(cx));
+        self.note_receiving();
         let was_full = self.queue.is_full();
         let received = self.poll_until(Side::Receiver, cx, |driver| {
             if let Some(message) = driver.queue.pop().or_else(|| driver.next_unread()) {
                 return Some(Some(Ok(message)));
             }
-            driver.is_over.then(|| driver.take_end())
+            driver.is_over().then(|| driver.take_end())
         });
         if was_full {
             // The sending half may read again.
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_until(Side::Sender, cx, |driver| {
             if driver.connection().is_closed() {
-                return driver.is_over.then_some(Err(SendError::Closing.into()));
+                return driver.is_over().then_some(Err(SendError::Closing.into()));
             }
             // In `State::Closing`, the error is that of sending.
             let is_ready = driver.session.waiting() < MAX_WAITING || driver.connection().state() == State::Closing;
@@ -78,24 +79,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         writes: bool,
         send: impl FnOnce(&mut Connection, &mut Output) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        let sent = self.send(writes, send);
+        let result = self.send(writes, send);
         if self.connection().state() != State::Open {
             // A receiving half that waits knows neither the Close nor its deadline.
             self.wake(Side::Receiver);
         }
-        sent.map_err(Error::Send)
+        result.map_err(Error::Send)
     }
 
-    /// Waits until everything is written and flushed.
+    /// Waits until everything is written and flushed, or the connection is over.
     pub(crate) fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        while self.has_waiting && !self.is_over {
-            self.fill_queue();
-            let turned = self.poll_turn(Side::Sender, cx);
-            if self.has_waiting {
-                ready!(turned);
+        self.poll_until(Side::Sender, cx, |driver| {
+            driver.fill_queue();
+            // An end without a Close may have dropped bytes.
+            let has_ended = driver.closed.as_ref().is_some_and(|closed| closed.error().is_some());
+            match driver.sending {
+                Sending::Written if !has_ended => Some(Ok(())),
+                _ => driver.is_over().then(|| driver.end()),
             }
-        }
-        Poll::Ready(Ok(()))
+        })
     }
 
     /// Closes with 1000, and waits until the connection is over.
@@ -113,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn poll_over(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_until(Side::Sender, cx, |driver| {
             driver.fill_queue();
-            driver.is_over.then(|| driver.end())
+            driver.is_over().then(|| driver.end())
         })
     }
 
@@ -125,18 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             match driver.handshake.take() {
                 Some(event) => Some(Ok(*event)),
-                None if driver.is_over => Some(Err(driver.end().err()?)),
+                None if driver.is_over() => Some(Err(driver.end().err()?)),
                 None => None,
             }
         })
-    }
-
-    /// Receives bytes that were read, so that more can be read.
-    fn fill_queue(&mut self) {
-        while self.unread.is_some() && (!self.queue.is_full() || self.closed.is_some()) {
-            if let Some(message) = self.next_unread() {
-                self.queue.push(message);
-            }
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use websocket_proto::{Input, Output};
 
 thread_local! {
-    static OUTPUT: Cell<Option<Box<Output>>> = const { Cell::new(None) };
+    static OUTPUT: Cell<Option<Output>> = const { Cell::new(None) };
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
@@ -13,11 +13,11 @@ thread_local! {
 const BUFFER_LEN: usize = 64 << 10;
 
 /// The thread's output, for one turn. [Give it back](give_back_output) when it is empty again.
-pub(crate) fn take_output() -> Box<Output> {
+pub(crate) fn take_output() -> Output {
     OUTPUT.take().unwrap_or_default()
 }
 
-pub(crate) fn give_back_output(output: Box<Output>) {
+pub(crate) fn give_back_output(output: Output) {
     OUTPUT.set(Some(output));
 }
 

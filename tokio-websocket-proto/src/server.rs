@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use websocket_proto::handshake::Request;
-use websocket_proto::{Accept, Config, Connection, ConnectionError, Event, Output, Reject, SessionConfig};
+use websocket_proto::handshake::{Negotiated, Request};
+use websocket_proto::{Accept, Config, Connection, ConnectionError, Event, Output, Reject, Role, SessionConfig};
 
 use crate::driver::Driver;
 use crate::error::Error;
@@ -56,7 +56,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> Result<WebSocke
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder: call `accept`"]
 pub struct Server {
-    config: Config,
+    pub(crate) config: Config,
     session: SessionConfig<Duration>,
 }
 
@@ -86,6 +86,14 @@ impl Server {
         self.request(io).await?.accept(&Accept::new()).await
     }
 
+    /// An open connection: other code did the handshake on `io`, and both sides agreed on `negotiated`. For HTTP servers:
+    /// see [`Request::accept`].
+    pub fn upgraded<S>(&self, io: S, negotiated: Negotiated) -> WebSocket<S> {
+        // A server masks nothing: it needs no seed.
+        let connection = Connection::upgraded(Role::Server, negotiated, self.config.clone(), [0; 32]);
+        WebSocket::new(Driver::new(io, connection, Output::new(), self.session))
+    }
+
     /// Waits for the request on `io`, to decide about it.
     ///
     /// # Errors
@@ -109,7 +117,6 @@ pub struct Incoming<S> {
 
 impl<S> Incoming<S> {
     /// The request.
-    #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }

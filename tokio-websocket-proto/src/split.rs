@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Waits until everything is written.
     ///
     /// # Errors
-    /// None today: the receiver returns the error of a connection that ended before.
+    /// [`Error::Connection`] if the connection ended before, without a closing handshake.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.0.lock().poll_flush(cx)).await
     }

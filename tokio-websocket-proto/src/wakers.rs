@@ -41,6 +41,10 @@ impl Wakers {
         }
     }
 
+    pub(crate) fn is_waiting(&self, side: Side) -> bool {
+        self.waker(side).is_some()
+    }
+
     fn waker(&self, side: Side) -> std::sync::MutexGuard<'_, Option<Waker>> {
         let [receiver, sender] = &self.0;
         let waker = if side == Side::Receiver { receiver } else { sender };

@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Waits until everything is written.
     ///
     /// # Errors
-    /// None today: `recv` returns the error of a connection that ended before.
+    /// [`Error::Connection`] if the connection ended before, without a closing handshake.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.0.poll_flush(cx)).await
     }

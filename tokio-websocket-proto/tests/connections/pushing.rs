@@ -1,7 +1,5 @@
 //! Both ends send more than the pipe between them takes, and neither waits for the other.
 
-mod shared;
-
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
@@ -9,10 +7,10 @@ use tokio::time::timeout;
 use tokio::{join, spawn};
 use tokio_websocket_proto::{CloseCode, Config, Message, Receiver, Sender, WebSocket};
 
-use shared::{compressed, noise, pair};
+use crate::pairs::{compressed, noise, pair};
 
 const LEN: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn send_all(mut sender: Sender<DuplexStream>, count: u32) -> Sender<DuplexStream> {
     for number in 0..count {
