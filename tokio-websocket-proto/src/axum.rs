@@ -105,6 +105,7 @@ impl WebSocketUpgrade {
     }
 
     /// Rejects the request.
+    #[must_use]
     pub fn reject(self, reject: &Reject) -> Response {
         respond(self.request.reject(reject), false)
     }

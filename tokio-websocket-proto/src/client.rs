@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use websocket_proto::handshake::Response;
+use websocket_proto::handshake::{Negotiated, Response};
 use websocket_proto::uri::Uri;
-use websocket_proto::{ClientRequest, Config, Connection, ConnectionError, Event, Output, SessionConfig};
+use websocket_proto::{ClientRequest, Config, Connection, ConnectionError, Event, Output, Role, SessionConfig};
 
 use crate::driver::Driver;
 use crate::error::Error;
@@ -122,6 +122,15 @@ impl Client {
             // A client's handshake has no other event.
             _ => Err(ConnectionError::TransportLost.into()),
         }
+    }
+
+    /// An open connection: other code did the handshake on `io`, and both sides agreed on `negotiated`.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the operating system has no random bytes.
+    pub fn upgraded<S>(&self, io: S, negotiated: Negotiated) -> Result<WebSocket<S>, Error> {
+        let connection = Connection::upgraded(Role::Client, negotiated, self.config.clone(), seed()?);
+        Ok(WebSocket::new(Driver::new(io, connection, Output::new(), self.session)))
     }
 
     /// The URI of a valid request.

@@ -26,9 +26,25 @@ pub enum Message {
     Ping(Bytes),
     /// A pong, at most 125 bytes. To send one is only needed as a one-way heartbeat.
     Pong(Bytes),
+    /// A part of a message: received only with [`Config::part_size`](crate::Config::part_size), instead of whole
+    /// messages; sent as a fragment.
+    Part(Part),
     /// Received: the peer's Close, the last message of a connection that ended in order. To send it starts the closing
     /// handshake.
     Close(Option<CloseFrame>),
+}
+
+/// A part of a message of any length, in bounded memory.
+///
+/// Between the parts of a message, only pings and pongs come, and may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Text or binary: the same in all parts of a message.
+    pub kind: MessageKind,
+    /// The bytes. Received text has complete characters.
+    pub data: Bytes,
+    /// Whether the message ends here.
+    pub is_last: bool,
 }
 
 /// The content of a Close frame.
@@ -50,12 +66,13 @@ impl Message {
         }
     }
 
-    /// The payload of a text or binary message, a ping or a pong; empty for a Close.
+    /// The payload; empty for a Close.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(data) | Self::Ping(data) | Self::Pong(data) => data,
+            Self::Part(part) => &part.data,
             Self::Close(_) => &[],
         }
     }
@@ -73,8 +90,16 @@ impl Message {
             Event::Binary(data) => Some(Self::Binary(data.into_owned().into())),
             Event::Ping(data) => Some(Self::Ping(data.into_owned().into())),
             Event::Pong(data) => Some(Self::Pong(data.into_owned().into())),
+            Event::TextPart { text, last, .. } => Some(Self::part(MessageKind::Text, text.into_owned().into(), last)),
+            Event::BinaryPart { data, last, .. } => {
+                Some(Self::part(MessageKind::Binary, data.into_owned().into(), last))
+            }
             _ => None,
         }
+    }
+
+    fn part(kind: MessageKind, data: Bytes, is_last: bool) -> Self {
+        Self::Part(Part { kind, data, is_last })
     }
 
     pub(crate) fn from_clean_end(closed: &Closed) -> Self {
@@ -90,6 +115,7 @@ impl Message {
             Self::Binary(data) => ws.send_bytes(MessageKind::Binary, data, output),
             Self::Ping(data) => ws.ping(&data, output),
             Self::Pong(data) => ws.pong(&data, output),
+            Self::Part(part) => ws.send_fragment(part.kind, &part.data, part.is_last, output),
             Self::Close(Some(frame)) => {
                 ws.close(frame.code, &frame.reason, output);
                 Ok(())

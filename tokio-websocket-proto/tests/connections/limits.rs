@@ -1,11 +1,11 @@
 //! Errors have types, and the peer gets the right Close or HTTP status.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tokio::{join, spawn};
+use tokio::{join, select, spawn};
 use tokio_websocket_proto::websocket_proto::{AcceptErrorKind, HandshakeErrorKind, ProtocolErrorKind};
 use tokio_websocket_proto::{
-    Accept, Client, ClientRequest, CloseCode, Config, ConnectionError, Error, Message, Reject, SendError, Server,
-    accept,
+    Accept, Client, ClientRequest, CloseCode, Config, ConnectionError, Error, Message, MessageKind, Part, Reject,
+    SendError, Server, accept,
 };
 
 use crate::pairs::{compressed, noise, pair};
@@ -48,7 +48,10 @@ async fn control_frames_have_a_limit() {
     client.send(Message::Ping("there?".into())).await.expect("the connection is open");
     let received = server.recv().await.expect("a ping").expect("no error");
     assert_eq!(received, Message::Ping("there?".into()));
-    let (pong, _) = join!(client.recv(), server.recv());
+    let pong = select! {
+        pong = client.recv() => pong,
+        _ = server.recv() => unreachable!("nothing was sent"),
+    };
     assert_eq!(pong.expect("a pong").expect("no error"), Message::Pong("there?".into()));
 }
 
@@ -136,4 +139,26 @@ async fn messages_before_a_close_are_received() {
     assert!(matches!(last, Message::Close(Some(frame)) if frame.code == CloseCode::GOING_AWAY));
     assert!(client.recv().await.is_none());
     closing.await.expect("no panic").expect("a clean end");
+}
+
+/// A message of any length, in bounded memory.
+#[tokio::test]
+async fn messages_may_come_in_parts() {
+    let config = Config::new().part_size(1000).max_message_size(usize::MAX);
+    let (mut client, mut server) = pair(4096, config).await;
+    let sending = spawn(async move {
+        for count in 0..10 {
+            let part = Part { kind: MessageKind::Binary, data: noise(count, 10_000).into(), is_last: count == 9 };
+            client.send(Message::Part(part)).await.expect("the connection is open");
+        }
+    });
+    let (mut received, mut is_last) = (Vec::new(), false);
+    while !is_last {
+        let Message::Part(part) = server.recv().await.expect("a part").expect("no error") else { panic!("whole") };
+        assert!(part.data.len() <= 1000 && part.kind == MessageKind::Binary);
+        received.extend_from_slice(&part.data);
+        is_last = part.is_last;
+    }
+    assert!(received == (0..10).flat_map(|count| noise(count, 10_000)).collect::<Vec<_>>());
+    sending.await.expect("no panic");
 }
