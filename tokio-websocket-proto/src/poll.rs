@@ -90,13 +90,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Waits until everything is written and flushed, or the connection is over.
     pub(crate) fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_until(Side::Sender, cx, |driver| {
-            driver.fill_queue();
             // An end without a Close may have dropped bytes.
             let has_ended = driver.closed.as_ref().is_some_and(|closed| closed.error().is_some());
-            match driver.sending {
-                Sending::Written if !has_ended => Some(Ok(())),
-                _ => driver.is_over().then(|| driver.end()),
+            if driver.sending == Sending::Written && !has_ended {
+                return Some(Ok(()));
             }
+            driver.fill_queue();
+            driver.is_over().then(|| driver.end())
         })
     }
 

@@ -83,6 +83,7 @@ async fn tungstenite_is_the_client() {
     while let Some(message) = ws.next().await {
         assert!(message.expect("no error").is_close());
     }
+    drop(ws);
     let Some(Message::Close(Some(frame))) = server.await.expect("no panic") else { panic!("no Close") };
     assert_eq!((frame.code, &*frame.reason), (CloseCode::GOING_AWAY, "bye"));
 }
