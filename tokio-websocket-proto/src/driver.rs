@@ -377,10 +377,13 @@ struct Writer<'d, S> {
 impl<S> Writer<'_, S> {
     fn note<T>(&mut self, polled: Poll<io::Result<T>>) -> io::Result<T> {
         match polled {
-            Poll::Ready(result) => {
-                self.has_failed |= result.is_err();
-                result
+            Poll::Ready(Err(error)) => {
+                // The session tries again after these.
+                use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+                self.has_failed |= !matches!(error.kind(), Interrupted | TimedOut | WouldBlock);
+                Err(error)
             }
+            Poll::Ready(Ok(done)) => Ok(done),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

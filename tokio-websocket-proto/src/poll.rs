@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::coop::poll_proceed;
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
 use websocket_proto::{CloseCode, Connection, Event, Output, SendError, State};
 
 use crate::driver::{Driver, Sending};
@@ -13,6 +13,9 @@ use crate::wakers::Side;
 
 /// While this many bytes or more wait for the transport, sending waits.
 const MAX_WAITING: usize = 64 << 10;
+
+/// A message counts once for this many bytes.
+const UNIT: usize = 16 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// The next message; after the last one, why the connection ended; then `None`.
@@ -31,8 +34,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // The sending half may read again.
             self.wake(Side::Sender);
         }
-        if received.is_ready() {
+        if let Poll::Ready(received) = &received {
             budget.made_progress();
+            spend_budget(received.as_ref(), cx);
         }
         received
     }
@@ -131,5 +135,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 None => None,
             }
         })
+    }
+}
+
+/// A large message takes its time, and may have been a small one before decompression.
+fn spend_budget(received: Option<&Result<Message, Error>>, cx: &mut Context<'_>) {
+    let Some(Ok(message)) = received else { return };
+    for _ in 0..message.payload().len() / UNIT {
+        if !has_budget_remaining() {
+            return;
+        }
+        if let Poll::Ready(budget) = poll_proceed(cx) {
+            budget.made_progress();
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Futures that are dropped after each number of polls: nothing is lost, nothing comes twice.
+//! Futures that are dropped after each number of polls: nothing is lost, nothing comes twice. In simulated time, which
+//! passes only if every task waits: a waker that is lost shows.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -6,6 +7,7 @@ use std::task::Poll;
 
 use tokio::io::DuplexStream;
 use tokio::task::yield_now;
+use tokio::time::Instant;
 use tokio::{join, spawn};
 use tokio_websocket_proto::{CloseCode, Config, Message, WebSocket};
 
@@ -54,9 +56,11 @@ macro_rules! at_every_poll {
             for is_client in [true, false] {
                 let mut $polls = 0;
                 loop {
+                    let start = Instant::now();
                     let (client, server) = pair($pipe, config.clone()).await;
                     let ($ws, $peer) = if is_client { (client, server) } else { (server, client) };
                     let is_complete = $test;
+                    assert!(start.elapsed().is_zero(), "a deadline had to wake it");
                     if is_complete {
                         assert!($polls > 1, "it waited for nothing");
                         break;
@@ -68,7 +72,7 @@ macro_rules! at_every_poll {
     };
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn recv_loses_nothing() {
     at_every_poll!(PIPE, |ws, peer, polls| {
         let mut ws = ws;
@@ -88,7 +92,7 @@ async fn recv_loses_nothing() {
 }
 
 /// A `feed` waits while 64 KiB wait.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn feed_sends_once_or_not_at_all() {
     at_every_poll!(8192, |ws, peer, polls| {
         const BEFORE: u32 = 25;
@@ -110,7 +114,7 @@ async fn feed_sends_once_or_not_at_all() {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn send_sends_a_whole_message_at_most_once() {
     at_every_poll!(PIPE, |ws, peer, polls| {
         let mut ws = ws;
@@ -125,7 +129,7 @@ async fn send_sends_a_whole_message_at_most_once() {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn flush_can_go_on() {
     at_every_poll!(PIPE, |ws, peer, polls| {
         let mut ws = ws;
@@ -139,7 +143,7 @@ async fn flush_can_go_on() {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn close_can_go_on() {
     at_every_poll!(PIPE, |ws, peer, polls| {
         let mut ws = ws;
@@ -165,10 +169,11 @@ async fn close_can_go_on() {
 }
 
 /// Both halves, each in its task, drop their futures all the time.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_halves_lose_nothing() {
     const COUNT: u32 = 20;
     for polls in 1..12 {
+        let start = Instant::now();
         let (client, server) = pair(PIPE, compressed()).await;
         let drive = |ws: WebSocket<DuplexStream>| {
             let (mut sender, mut receiver) = ws.split();
@@ -193,5 +198,6 @@ async fn both_halves_lose_nothing() {
             async move { (sending.await.expect("no panic"), receiving.await.expect("no panic")) }
         };
         join!(drive(client), drive(server));
+        assert!(start.elapsed().is_zero(), "a deadline had to wake it");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio::{join, spawn};
 use tokio_websocket_proto::{CloseCode, Config, Message, Receiver, Sender, WebSocket};
 
@@ -65,13 +65,15 @@ async fn both_halves_push_plain_messages_through_a_small_pipe() {
     both_directions(Config::new()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_halves_push_on_one_thread() {
+    let start = Instant::now();
     both_directions(compressed()).await;
+    assert!(start.elapsed().is_zero(), "a deadline had to wake it");
 }
 
 /// One task per end, which receives only after it has sent.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_end_sends_before_it_receives() {
     async fn send_then_receive(mut ws: WebSocket<DuplexStream>) -> WebSocket<DuplexStream> {
         for round in 0..3 {
@@ -82,9 +84,11 @@ async fn each_end_sends_before_it_receives() {
         ws
     }
     for config in [Config::new(), compressed()] {
+        let start = Instant::now();
         let (client, server) = pair(4096, config).await;
         timeout(PATIENCE, async { join!(send_then_receive(client), send_then_receive(server)) })
             .await
             .expect("no deadlock");
+        assert!(start.elapsed().is_zero(), "a deadline had to wake it");
     }
 }
