@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio::{join, spawn};
 use tokio_websocket_proto::{CloseCode, Config, Message, Receiver, Sender, WebSocket};
 
@@ -91,4 +91,49 @@ async fn each_end_sends_before_it_receives() {
             .expect("no deadlock");
         assert!(start.elapsed().is_zero(), "a deadline had to wake it");
     }
+}
+
+/// A full queue stops the reading of a half that waits to send; one that has room again lets it go on.
+#[tokio::test(start_paused = true)]
+async fn receiving_some_messages_lets_the_sender_read_on() {
+    let (client, mut server) = pair(4096, Config::new()).await;
+    let (sender, mut receiver) = client.split();
+    let pushing = spawn(async move {
+        for number in 0..5 {
+            server.send(noise(number, 100_000)).await.expect("the connection is open");
+        }
+        for number in 0..3 {
+            let message = server.recv().await.expect("a message").expect("no error");
+            assert!(message == Message::from(noise(number, LEN)));
+        }
+    });
+    // The server's queue takes one of these while it sends. (A server would not read while so much waits.)
+    let sending = spawn(send_all(sender, 3));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!pushing.is_finished(), "the queue has a limit");
+    for number in 0..3 {
+        let message = receiver.recv().await.expect("a message").expect("no error");
+        assert!(message == Message::from(noise(number, 100_000)));
+    }
+    // Nothing is received any more.
+    let start = Instant::now();
+    pushing.await.expect("no panic");
+    sending.await.expect("no panic");
+    assert!(start.elapsed().is_zero(), "a deadline had to wake it");
+}
+
+/// The half that receives writes the Close that the other one has queued.
+#[tokio::test(start_paused = true)]
+async fn a_queued_close_wakes_the_receiver() {
+    let start = Instant::now();
+    let (mut client, server) = pair(4096, Config::new()).await;
+    let (mut sender, mut receiver) = server.split();
+    let receiving = spawn(async move { receiver.recv().await });
+    let answering = spawn(async move { while client.recv().await.is_some() {} });
+    tokio::task::yield_now().await;
+    sender.feed(Message::Close(None)).await.expect("the connection is open");
+    let last = receiving.await.expect("no panic");
+    assert!(matches!(last, Some(Ok(Message::Close(None)))), "{last:?}");
+    answering.await.expect("no panic");
+    assert!(start.elapsed().is_zero(), "a deadline had to wake it");
 }
