@@ -125,7 +125,7 @@ fn is_final(rejection: &Response) -> bool {
         && !matches!(rejection.status(), 408 | 429)
 }
 
-/// What the client remembers of a connection.
+/// The client's memory of a connection.
 struct Client {
     opened: Option<Instant>,
     rejection: Option<Response>,

@@ -45,7 +45,7 @@ pub(super) struct Buffer {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What the kernel has done.
+/// An operation that the kernel has completed.
 pub(super) enum Completion {
     /// `is_last`: call `accept` again.
     Accepted {
@@ -101,7 +101,7 @@ impl Ring {
         self.operations.push_back(provide.build().flags(Flags::SKIP_SUCCESS).user_data(name(PROVIDE, number)));
     }
 
-    /// Waits until the socket has bytes to read. Keep it open as long.
+    /// Waits until the socket has bytes to read. Keep it open until then.
     pub(super) fn await_bytes(&mut self, key: usize, tcp: &TcpStream) {
         let poll = opcode::PollAdd::new(Fd(tcp.as_raw_fd()), libc::POLLIN as u32);
         self.operations.push_back(poll.build().user_data(name(AWAIT, key)));

@@ -152,7 +152,8 @@ impl<I: Sub> Session<I> {
         &mut self.connection
     }
 
-    /// The connection and the bytes that wait, to send messages between turns. Poll after that.
+    /// The connection and the bytes that wait, to send messages between turns: after a poll that returned
+    /// [`Action::Wait`], not between `receive` and `poll`, when the bytes that wait are in the turn's output. Poll after that.
     pub fn parts(&mut self) -> (&mut Connection, &mut Output) {
         (&mut self.connection, self.backlog.get_or_insert_default())
     }

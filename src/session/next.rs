@@ -1,4 +1,4 @@
-//! What a session does next: events that no read caused, deadlines, reads, the end.
+//! The next action of a session: events that no read caused, deadlines, reads, the end.
 
 use core::ops::{Add, Sub};
 

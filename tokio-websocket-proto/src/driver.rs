@@ -43,13 +43,13 @@ pub(crate) struct Driver<S> {
     stage: Stage,
 }
 
-/// What was sent.
+/// The state of the messages that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sending {
     Written,
     /// Some of it waits for the transport.
     Waiting,
-    /// A write failed: what waited is lost.
+    /// A write failed: the waiting bytes are lost.
     Failed,
 }
 
@@ -189,7 +189,7 @@ impl<S> Driver<S> {
         }
     }
 
-    /// What the other half may wait for.
+    /// The values that the other half may wait to see changed.
     fn progress(&self) -> (usize, Sending, bool, usize, bool, Stage) {
         let is_closed = self.closed.is_some();
         (self.session.waiting(), self.sending, self.unread.is_some(), self.queue.len(), is_closed, self.stage)

@@ -1,4 +1,4 @@
-//! [`Message`]: what a peer sends.
+//! [`Message`]: a message, a control frame, or the end.
 
 use bytes::Bytes;
 use bytestring::ByteString;

@@ -1,4 +1,4 @@
-//! [`Transport`]: what a client connects over.
+//! [`Transport`]: TCP, or TLS over TCP, under a client.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -50,7 +50,7 @@ async fn an_idle_connection_takes_two_kilobytes() {
     }
 
     let (server, url) = echo_server();
-    // What the process needs once.
+    // The memory that the process needs once.
     let mut open_connections = Vec::new();
     for _ in 0..50 {
         open_connections.push(open(&url).await);

@@ -50,7 +50,7 @@ async fn a_client_survives_restarts_of_its_server() {
         let (mut ws, _) = reconnect.connect().await.expect("the server comes back");
         connections += 1;
         loop {
-            // What was not answered is sent again.
+            // A message without an answer is sent again.
             let number = Message::from(format!("message {next}"));
             if ws.send(number.clone()).await.is_err() {
                 break;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use websocket_proto::{Action, Connection, Event, Input, Output, Session, SessionConfig};
 
-/// What the kernel, or here a thread, reports: the bytes that a read brought, or the number of bytes that a write took.
+/// A report of the kernel, or here of a thread: the bytes of a read, or the number of bytes that a write accepted.
 enum Completion {
     Read(io::Result<Vec<u8>>),
     Write(io::Result<usize>),

@@ -117,13 +117,16 @@ impl Peer {
                 Action::Event(event) => handle(event, self.session.connection_mut(), output),
                 Action::ShutDown => drop(self.tcp.shutdown(Shutdown::Write)),
                 Action::Wait { read, deadline, .. } => {
-                    let n =
-                        if read > 0 { self.tcp.read(&mut buffer[..read]) } else { Err(ErrorKind::WouldBlock.into()) };
-                    if n.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-                        return Some(deadline.unwrap_or(now + Duration::from_secs(3600)));
-                    }
-                    // A failed read is the end of the stream.
-                    let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+                    let n = match self.tcp.read(&mut buffer[..read]).map_err(|error| error.kind()) {
+                        // Nothing may be read, or nothing can.
+                        n if read == 0 || n == Err(ErrorKind::WouldBlock) => {
+                            return Some(deadline.unwrap_or(now + Duration::from_secs(3600)));
+                        }
+                        Err(ErrorKind::Interrupted) => continue,
+                        // Another error is the end of the stream.
+                        n => n.unwrap_or(0),
+                    };
+                    let mut input = Input::from_read(&mut buffer[..n]);
                     while let Some(event) = self.session.receive(&mut input, output) {
                         handle(event, self.session.connection_mut(), output);
                     }

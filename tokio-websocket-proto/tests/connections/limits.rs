@@ -119,7 +119,7 @@ async fn an_invalid_url_is_an_error() {
     assert!(matches!(result, Err(Error::Connect(_))), "{result:?}");
 }
 
-/// What arrived before the Close is received, also while the application was sending.
+/// Messages that arrived before the Close are received, also while the application was sending.
 #[tokio::test]
 async fn messages_before_a_close_are_received() {
     let (mut client, mut server) = pair(64, Config::new()).await;

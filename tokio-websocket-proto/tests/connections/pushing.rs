@@ -107,7 +107,7 @@ async fn receiving_some_messages_lets_the_sender_read_on() {
             assert!(message == Message::from(noise(number, LEN)));
         }
     });
-    // The server's queue takes one of these while it sends. (A server would not read while so much waits.)
+    // The server's queue takes one of these while it sends. (A server would not read while they wait.)
     let sending = spawn(send_all(sender, 3));
     sleep(Duration::from_secs(1)).await;
     assert!(!pushing.is_finished(), "the queue has a limit");
