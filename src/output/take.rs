@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use super::Output;
+use crate::deflate::SharedCodecs;
 
 /// A buffer of up to this capacity is not worth a copy.
 const SMALL: usize = 1 << 10;
@@ -46,8 +47,9 @@ impl Output {
         first
     }
 
-    /// Frees memory if less than half of it is used.
+    /// Frees memory if less than half of it is used, and the codecs.
     pub(crate) fn trim(&mut self) {
         self.queue.trim(SMALL);
+        self.codecs = SharedCodecs::default();
     }
 }

@@ -58,7 +58,7 @@ impl<I: Sub> Session<I> {
         match &mut self.backlog {
             Some(backlog) if self.in_flight == 0 => {
                 let chunk = backlog.take_chunk();
-                self.set_in_flight(chunk.len());
+                self.in_flight = chunk.len();
                 self.trim_backlog();
                 chunk
             }
@@ -69,7 +69,7 @@ impl<I: Sub> Session<I> {
     /// A write failed. Nothing more is written; reading goes on, because the peer's last bytes may still be unread.
     pub fn write_failed(&mut self) {
         self.sending = Sending::Failed;
-        self.set_in_flight(0);
+        self.in_flight = 0;
         self.backlog = None;
         if self.phase == Phase::Active {
             self.since = None;
@@ -112,11 +112,9 @@ impl<I: Sub> Session<I> {
         }
     }
 
-    /// Bytes in flight are in no output, but count for [`Config::max_output`](crate::Config::max_output).
-    pub(super) fn set_in_flight(&mut self, count: usize) {
-        if self.in_flight != count {
-            self.in_flight = count;
-            self.connection.limit_output(self.max_output, count);
-        }
+    /// [`Config::max_output`](crate::Config::max_output) counts the bytes that wait, also those that are not in the output
+    /// to which the caller sends.
+    pub(super) fn limit_output(&mut self, elsewhere: usize) {
+        self.connection.limit_output(self.max_output, elsewhere);
     }
 }

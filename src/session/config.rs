@@ -7,7 +7,7 @@ use crate::timers::Timeouts;
 /// The limits and deadlines of a [`Session`](crate::Session). `D` is the difference of two instants of the clock.
 ///
 /// With `Duration`, [`new`](Self::new) has defaults that are safe for a public server; other types start from
-/// [`none`](Self::none), without deadlines.
+/// [`none`](Self::none), without deadlines. The clock must be able to express the sum of an instant and each span.
 ///
 /// # Examples
 /// ```
@@ -37,7 +37,7 @@ impl SessionConfig<Duration> {
 }
 
 impl<D: Copy> SessionConfig<D> {
-    /// No deadlines.
+    /// No deadlines: a peer that does nothing keeps its connection and its transport forever, also after the end.
     pub const fn none() -> Self {
         Self { timeouts: Timeouts::none(), stall: None, grace: None, max_backlog: 256 << 10 }
     }

@@ -35,7 +35,7 @@ pub use config::SessionConfig;
 /// - One that is written by a future, or by completion: [`poll_queued`](Self::poll_queued).
 ///
 /// `output` is scratch space that any number of sessions can share: it is empty after every turn. Send messages in the
-/// same turn to `output`, and at other times to [`parts`](Self::parts).
+/// same turn to `output`; between turns, to the output of the next poll, or to [`parts`](Self::parts).
 ///
 /// # The rules
 /// - The bytes that wait are written first, in order. A drained backlog keeps no memory.
@@ -84,6 +84,8 @@ enum Phase {
     Ending,
     /// Everything is written, and the sending side is shut down.
     ShutDown,
+    /// The transport is to be closed.
+    Over,
 }
 
 /// The sending side of the transport, after the last write.
@@ -91,7 +93,7 @@ enum Phase {
 enum Sending {
     /// It accepted all bytes.
     HasRoom,
-    /// It did not.
+    /// It did not; or, written by the driver, bytes still waited when a deadline passed.
     Full,
     /// It accepted all bytes, and has buffered some that it could not flush.
     Unflushed,
@@ -147,14 +149,20 @@ impl<I: Sub> Session<I> {
         &self.connection
     }
 
-    /// The connection, to answer an event with the turn's output.
+    /// The connection, to answer an event with the turn's output, or to send messages with the output of the next poll.
     pub fn connection_mut(&mut self) -> &mut Connection {
+        let is_between_turns = self.turn == Turn::None;
+        self.limit_output(if is_between_turns { self.waiting() } else { self.in_flight });
         &mut self.connection
     }
 
     /// The connection and the bytes that wait, to send messages between turns: after a poll that returned
     /// [`Action::Wait`], not between `receive` and `poll`, when the bytes that wait are in the turn's output. Poll after that.
+    ///
+    /// For messages that `Deflate::shared` compresses, use
+    /// [`connection_mut`](Self::connection_mut) and the output of the next poll instead: that has the compressor already.
     pub fn parts(&mut self) -> (&mut Connection, &mut Output) {
+        self.limit_output(self.in_flight);
         (&mut self.connection, self.backlog.get_or_insert_default())
     }
 

@@ -47,6 +47,9 @@ where
 
     pub(super) fn next_action(&mut self, now: I) -> Action<I> {
         let write = self.has_waiting();
+        if self.phase == Phase::Over {
+            return Action::Close;
+        }
         if !self.connection.is_closed() {
             let deadlines = [self.timers.poll_timeout(), self.stall_end()];
             let deadline = deadlines.into_iter().flatten().min();
@@ -57,6 +60,7 @@ where
         }
         let grace_end = self.since.zip(self.grace).map(|(since, grace)| since + grace);
         if grace_end.is_some_and(|end| now >= end) || (!write && self.read_ended && self.phase == Phase::ShutDown) {
+            self.phase = Phase::Over;
             return Action::Close;
         }
         if !write && self.phase == Phase::Ending {
@@ -73,7 +77,8 @@ impl<I: Sub> Session<I> {
     /// The most bytes to read.
     fn read_size(&self) -> usize {
         // If both ends stopped reading, each would wait for the other. So a client never stops.
-        let has_room = self.connection.role() == Role::Client || self.waiting() < self.max_backlog as usize;
+        let waiting = self.waiting();
+        let has_room = self.connection.role() == Role::Client || waiting == 0 || waiting < self.max_backlog as usize;
         if self.read_ended || !has_room {
             0
         } else if self.connection.state() == State::Connecting || self.may_inflate() {

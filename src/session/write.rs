@@ -28,15 +28,18 @@ where
         self.poll_writer(now, output, &mut Unbuffered(write))
     }
 
-    /// As [`poll`](Self::poll), for a transport that buffers what it accepts, such as TLS: flushes it, also if nothing was
+    /// As [`poll`](Self::poll), for a transport that buffers bytes, such as TLS: flushes it, also if nothing was
     /// written, because the transport may have bytes of its own. Bytes that it cannot flush yet are like bytes that wait.
+    /// Only a complete flush counts as progress, so let the transport buffer little: a record of TLS.
     #[cfg(feature = "std")]
     pub fn poll_writer(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) -> Action<I> {
         self.begin_turn(output);
-        self.write(now, output, writer);
+        let has_room = self.write(now, output, writer);
         self.timers.handle_timeout(now, &mut self.connection, output);
         let event = self.next_event(now, output);
-        self.write(now, output, writer);
+        if has_room || self.sending == Sending::Failed {
+            self.write(now, output, writer);
+        }
         self.end_turn(output);
         event.map_or_else(|| self.next_action(now), Action::Event)
     }
@@ -47,6 +50,11 @@ where
     /// Write by completion: give the kernel what [`take_chunk`](Self::take_chunk) returns. Then call
     /// [`wrote`](Self::wrote) or [`write_failed`](Self::write_failed).
     pub fn poll_queued(&mut self, now: I, output: &mut Output) -> Action<I> {
+        let is_due = self.timers.poll_timeout().is_some_and(|at| at <= now);
+        if is_due && self.waiting() > 0 && self.sending == Sending::HasRoom {
+            // The transport has not accepted them in time: if it does now, the peer is alive.
+            self.sending = Sending::Full;
+        }
         self.begin_turn(output);
         self.timers.handle_timeout(now, &mut self.connection, output);
         let event = self.next_event(now, output);
@@ -63,28 +71,31 @@ where
 
     /// The transport accepted `count` bytes: of the [`backlog`](Self::backlog), which you have removed, or of the chunk
     /// in flight. Poll after that.
-    ///
-    /// Bytes that are left in the backlog, or in flight, are those that the transport did not accept: it is full. So
-    /// call this once after all writes of a turn, also if it accepted nothing.
     pub fn wrote(&mut self, now: I, count: usize) {
         if self.sending == Sending::Failed {
             // A late completion of a write that was given up.
             return;
         }
-        let is_chunk = self.in_flight > 0;
-        self.set_in_flight(self.in_flight.saturating_sub(count));
+        self.in_flight = self.in_flight.saturating_sub(count);
         self.trim_backlog();
-        let is_full = if is_chunk { self.in_flight > 0 } else { self.waiting() > 0 };
-        self.note_written(now, count > 0, if is_full { Sending::Full } else { Sending::HasRoom });
+        if count > 0 {
+            self.note_written(now, true, Sending::HasRoom);
+        }
     }
 
+    /// Returns whether the transport accepted all bytes.
     #[cfg(feature = "std")]
-    fn write(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) {
+    fn write(&mut self, now: I, output: &mut Output, writer: &mut (impl Write + ?Sized)) -> bool {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 
         match self.sending {
-            Sending::Failed => return output.clear(),
-            Sending::Full if output.is_empty() => return,
+            Sending::Failed => {
+                output.clear();
+                return false;
+            }
+            Sending::Full if output.is_empty() => return true,
+            // The bytes in flight are first.
+            _ if self.in_flight > 0 => return false,
             _ => {}
         }
         let before = output.len();
@@ -94,12 +105,14 @@ where
             Ok(()) if output.is_empty() => Sending::HasRoom,
             Err(error) if !matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {
                 output.clear();
-                return self.write_failed();
+                self.write_failed();
+                return false;
             }
             Err(_) if output.is_empty() => Sending::Unflushed,
             _ => Sending::Full,
         };
         self.note_written(now, has_progress, sending);
+        sending == Sending::HasRoom
     }
 
     /// `has_progress`: whether the transport accepted any byte.
@@ -112,7 +125,7 @@ where
         if self.phase == Phase::Active {
             let since = if has_progress { now } else { self.since.unwrap_or(now) };
             self.since = (sending != Sending::HasRoom || self.has_waiting()).then_some(since);
-        } else if has_progress && was_full {
+        } else if has_progress && (was_full || sending != Sending::HasRoom || self.has_waiting()) {
             self.since = Some(now);
         }
     }

@@ -1,5 +1,6 @@
 //! `Session` in simulated time, over a transport in memory that takes any number of bytes, stalls, resets and closes.
 
+mod edges;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -289,26 +290,6 @@ fn bytes_in_flight_wait() {
     assert!(end.session.take_chunk().is_empty(), "the rest of the chunk is in flight");
     end.session.wrote(2, chunk.len());
     assert_eq!(end.session.take_chunk().len(), (100 << 10) + 10);
-}
-
-/// Rule 2, by completion: a chunk that was accepted whole proves nothing, the rest of one that was cut does.
-#[test]
-fn a_cut_chunk_proves_the_peer_alive() {
-    for (first, is_alive) in [(1000, true), (2008, false)] {
-        let (mut end, _peer) = alone(Role::Server, Config::new(), 1000);
-        let mut output = Output::new();
-        end.send(&"x".repeat(2004));
-        let _ = end.session.poll_queued(0, &mut output);
-        assert_eq!(end.session.take_chunk().len(), 2008);
-        end.session.wrote(0, first);
-        end.session.wrote(1000, 2008 - first);
-        match end.session.poll_queued(1000, &mut output) {
-            Action::Wait { write: false, deadline, .. } => {
-                assert_eq!(deadline, Some(if is_alive { 1000 + VALIDITY } else { VALIDITY }));
-            }
-            action => panic!("{action:?}"),
-        }
-    }
 }
 
 /// A write that the session has given up may still be completed.
