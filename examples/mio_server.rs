@@ -166,7 +166,7 @@ impl Server {
             self.poll.registry().register(&mut tcp, Token(key), Interest::READABLE | Interest::WRITABLE)?;
             let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
             // The request often comes with the connection.
-            let peer = Peer { tcp, session, read: READ_SIZE, is_readable: true, work: 0 };
+            let peer = Peer { tcp, session, read: 0, is_readable: true, work: 0 };
             entry.insert(Entry { peer, queue: Turns::NEWCOMERS, is_waiting: false });
             self.enqueue(key, Turns::NEWCOMERS);
         }
@@ -284,6 +284,10 @@ impl Peer {
     /// for the next turn, or `Break` if the session is over. Leaves the output empty.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> ControlFlow<(), Option<Instant>> {
         let enough = self.work + QUANTUM;
+        if self.may_read() {
+            // Bytes that have arrived are read before the deadlines are checked.
+            self.read(buffer, output);
+        }
         loop {
             let written = &mut self.work;
             let action = self

@@ -99,8 +99,9 @@ async fn main() -> ExitCode {
 
 /// Serves a peer to its end. (By reference: by value, the task would have space for two copies.)
 async fn serve(tcp: &TcpStream, session: &mut Session<Instant>, mut stopping: watch::Receiver<()>) {
-    let mut alarm = pin!(sleep(Duration::ZERO));
-    while let Some((read, write, deadline, has_input)) = with_scratch(|scratch| turn(tcp, session, scratch)) {
+    let (mut alarm, mut read) = (pin!(sleep(Duration::ZERO)), 0);
+    while let Some((most, write, deadline, has_input)) = with_scratch(|scratch| turn(tcp, session, scratch, read)) {
+        read = most;
         if let Some(at) = deadline.filter(|at| alarm.is_elapsed() || *at < alarm.deadline()) {
             alarm.as_mut().reset(at);
         }
@@ -121,28 +122,36 @@ async fn serve(tcp: &TcpStream, session: &mut Session<Instant>, mut stopping: wa
 /// already.
 type Wait = (usize, bool, Option<Instant>, bool);
 
-/// Writes, reads and answers. Never waits, and leaves the output empty. Returns `None` when the session is over.
-fn turn(tcp: &TcpStream, session: &mut Session<Instant>, scratch: &mut Scratch) -> Option<Wait> {
-    let Scratch { buffer, output } = scratch;
-    let mut reads = 0;
+/// Reads at most `read` bytes at a time, answers and writes. Never waits, and leaves the output empty. Returns `None` when
+/// the session is over.
+fn turn(tcp: &TcpStream, session: &mut Session<Instant>, scratch: &mut Scratch, mut read: usize) -> Option<Wait> {
+    let (Scratch { buffer, output }, mut reads) = (scratch, 0);
     loop {
-        match session.poll(Instant::now(), output, |slices| tcp.try_write_vectored(slices)) {
-            Action::Event(event) => echo(event, session.connection_mut(), output),
-            Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
-            Action::Wait { read, write, deadline } => {
-                let may_read = read > 0 && reads < READS;
-                let n = if may_read { tcp.try_read(&mut buffer[..read]) } else { Err(WouldBlock.into()) };
-                if n.as_ref().is_err_and(|error| error.kind() == WouldBlock) {
-                    return Some((read, write, deadline, reads == READS));
-                }
-                reads += 1;
-                // A failed read is the end of the stream.
-                let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
-                while let Some(event) = session.receive(&mut input, output) {
-                    echo(event, session.connection_mut(), output);
-                }
+        // Bytes that have arrived are read before the deadlines are checked.
+        let may_read = read > 0 && reads < READS;
+        let n = if may_read { tcp.try_read(&mut buffer[..read]) } else { Err(WouldBlock.into()) };
+        let is_blocked = n.as_ref().is_err_and(|error| error.kind() == WouldBlock);
+        if !is_blocked {
+            reads += 1;
+            // A failed read is the end of the stream.
+            let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+            while let Some(event) = session.receive(&mut input, output) {
+                echo(event, session.connection_mut(), output);
             }
-            _ => return None,
+        }
+        let (write, deadline) = loop {
+            match session.poll(Instant::now(), output, |slices| tcp.try_write_vectored(slices)) {
+                Action::Event(event) => echo(event, session.connection_mut(), output),
+                Action::ShutDown => drop(SockRef::from(tcp).shutdown(Shutdown::Write)),
+                Action::Wait { read: most, write, deadline } => {
+                    read = most;
+                    break (write, deadline);
+                }
+                _ => return None,
+            }
+        };
+        if is_blocked {
+            return Some((read, write, deadline, reads == READS));
         }
     }
 }

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{Action, Config, Connection, Event, Input, Output, Session, SessionConfig};
 
+/// While bytes wait, the socket is tried in both directions in turn.
+const PAUSE: Duration = Duration::from_millis(10);
+
 fn serve(mut tcp: TcpStream) -> io::Result<()> {
-    tcp.set_write_timeout(Some(Duration::from_secs(1)))?;
+    tcp.set_write_timeout(Some(PAUSE))?;
     let (mut buffer, mut output) = (vec![0; 64 << 10], Output::new());
     let mut session = Session::new(Instant::now(), Connection::server(Config::new()), SessionConfig::new());
     loop {
@@ -15,8 +18,8 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
             Action::Event(event) => echo(event, session.connection_mut(), &mut output),
             // Too many bytes wait: write again, and read nothing.
             Action::Wait { read: 0, .. } => {}
-            Action::Wait { read, deadline, .. } => {
-                let _ = tcp.set_read_timeout(deadline.map(|at| at - now));
+            Action::Wait { read, write, deadline } => {
+                let _ = tcp.set_read_timeout(if write { Some(PAUSE) } else { deadline.map(|at| at - now) });
                 let n = match tcp.read(&mut buffer[..read]) {
                     Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => continue,
                     n => n.unwrap_or(0),

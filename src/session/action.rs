@@ -16,9 +16,9 @@ pub enum Action<I> {
     Wait {
         /// The most bytes to read, or 0: read nothing, because too many bytes wait to be written.
         read: usize,
-        /// Whether bytes wait: poll when the transport can be written.
+        /// Whether bytes wait: poll when the transport can be written, not only at the deadline.
         write: bool,
-        /// Poll at this time at the latest.
+        /// Poll at this time at the latest. It is later than the time of this poll, unless a span of zero is configured.
         deadline: Option<I>,
     },
     /// Shut down the transport's sending side (`Shutdown::Write`, `close_notify`, `END_STREAM`), then poll again.

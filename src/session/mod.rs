@@ -26,7 +26,8 @@ pub use config::SessionConfig;
 ///
 /// 1. If [`Action::Wait`] allowed to read and the transport is readable, read at most [`read`](Action::Wait::read) bytes.
 ///    Wrap them with [`Input::from_read`], also when the read brought none, because the stream has ended, or failed. Call
-///    [`receive`](Self::receive) until it returns `None`.
+///    [`receive`](Self::receive) until it returns `None`. Read before you poll: otherwise a deadline could pass although the
+///    peer's bytes have arrived. (The first turn only polls.)
 /// 2. Call [`poll`](Self::poll), which writes, until it returns `Wait` or `Close`. Do what the [`Action`] says.
 ///
 /// Three kinds of transport differ only in step 2:

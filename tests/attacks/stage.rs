@@ -103,9 +103,10 @@ impl Stage {
         let (peak, after) = (self.server.peak(), self.server.memory());
         self.places = self.places.max(report.at_once);
         let most = self.memory + self.places * entry() + report.at_once * report.each + AT_WORK;
-        assert!(peak <= most, "{}: {peak} bytes at peak, of {most}", attack.name);
+        let allowed = format!("{} places of {} bytes (WS_DRIVER_BYTES)", self.places, entry());
+        assert!(peak <= most, "{}: {peak} bytes at peak, of {most} with {allowed}", attack.name);
         let most = self.memory + self.places * entry() + KEPT;
-        assert!(after <= most, "{}: {after} bytes after it, of {most}", attack.name);
+        assert!(after <= most, "{}: {after} bytes after it, of {most} with {allowed}", attack.name);
         Performance { name: attack.name, report, before: self.memory, peak, after, service }
     }
 

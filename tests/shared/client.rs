@@ -24,7 +24,12 @@ impl Client {
         let mut client = Self { tcp, ws, output, read: Vec::new() };
         let mut is_open = false;
         while !is_open {
-            client.read(|event, _, _| is_open |= matches!(event, Event::Open(_)));
+            client.read(|event, _, _| match event {
+                Event::Open(_) => is_open = true,
+                Event::Rejected(response) => panic!("the server rejects the request: {response:?}"),
+                Event::Closed(closed) => panic!("the server ends the connection before its handshake: {closed}"),
+                _ => {}
+            });
         }
         client
     }

@@ -7,6 +7,9 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use websocket_proto::{Action, Alarms, Config, Connection, Event, Input, Output, Session, SessionConfig};
 
+/// The most reads of a peer's turn.
+const READS: usize = 4;
+
 /// Accepts clients and serves them.
 pub(crate) fn serve(
     mut listener: TcpListener,
@@ -58,7 +61,7 @@ impl Peers {
         let _ = tcp.set_nodelay(true);
         let mut session = Session::new(now, ws, config);
         session.parts().1.append(&mut backlog);
-        self.all.insert(token, Peer { tcp, session });
+        self.all.insert(token, Peer { tcp, session, most: 0 });
         self.alarms.set(token, Some(now));
         Ok(())
     }
@@ -99,10 +102,12 @@ impl Peers {
 pub(crate) struct Peer {
     tcp: TcpStream,
     pub(crate) session: Session<Instant>,
+    /// The most bytes to read.
+    most: usize,
 }
 
 impl Peer {
-    /// Writes, reads and handles events, when the socket is ready or a deadline has passed. Leaves the output empty for
+    /// Reads, handles events and writes, when the socket is ready or a deadline has passed. Leaves the output empty for
     /// the next peer. Returns the latest time of the next turn, or `None` at the end: `handle` has had `Event::Closed`,
     /// and the socket must be dropped.
     fn turn(
@@ -112,27 +117,44 @@ impl Peer {
         output: &mut Output,
         mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
     ) -> Option<Instant> {
-        loop {
-            match self.session.poll(now, output, |slices| self.tcp.write_vectored(slices)) {
-                Action::Event(event) => handle(event, self.session.connection_mut(), output),
-                Action::ShutDown => drop(self.tcp.shutdown(Shutdown::Write)),
-                Action::Wait { read, deadline, .. } => {
-                    let n = match self.tcp.read(&mut buffer[..read]).map_err(|error| error.kind()) {
-                        // Nothing may be read, or nothing can.
-                        n if read == 0 || n == Err(ErrorKind::WouldBlock) => {
-                            return Some(deadline.unwrap_or(now + Duration::from_secs(3600)));
-                        }
-                        Err(ErrorKind::Interrupted) => continue,
-                        // Another error is the end of the stream.
-                        n => n.unwrap_or(0),
-                    };
-                    let mut input = Input::from_read(&mut buffer[..n]);
-                    while let Some(event) = self.session.receive(&mut input, output) {
-                        handle(event, self.session.connection_mut(), output);
-                    }
+        for _ in 0..READS {
+            // Bytes that have arrived are read before the deadlines are checked.
+            let may_read = self.most > 0;
+            let has_read = may_read && self.read(buffer, output, &mut handle);
+            let (read, deadline) = loop {
+                match self.session.poll(now, output, |slices| self.tcp.write_vectored(slices)) {
+                    Action::Wait { read, deadline, .. } => break (read, deadline),
+                    Action::Event(event) => handle(event, self.session.connection_mut(), output),
+                    Action::ShutDown => drop(self.tcp.shutdown(Shutdown::Write)),
+                    _ => return None,
                 }
-                _ => return None,
+            };
+            self.most = read;
+            if !has_read && (may_read || read == 0) {
+                return Some(deadline.unwrap_or(now + Duration::from_secs(3600)));
             }
         }
+        // The socket may have more. It is the other peers' turn.
+        Some(now)
+    }
+
+    /// Returns whether the socket had any bytes, or the end of the stream.
+    fn read(
+        &mut self,
+        buffer: &mut [u8],
+        output: &mut Output,
+        handle: &mut impl FnMut(Event<'_>, &mut Connection, &mut Output),
+    ) -> bool {
+        let n = match self.tcp.read(&mut buffer[..self.most]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return true,
+            // Another error is the end of the stream.
+            n => n.unwrap_or(0),
+        };
+        let mut input = Input::from_read(&mut buffer[..n]);
+        while let Some(event) = self.session.receive(&mut input, output) {
+            handle(event, self.session.connection_mut(), output);
+        }
+        true
     }
 }

@@ -22,16 +22,14 @@ pub(crate) fn turn(
     output: &mut Output,
     mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
 ) -> Option<Duration> {
+    // Before the deadlines are checked: the transport may have had room again.
+    write_some(now, session, transport);
     loop {
         match session.poll_queued(now, output) {
             Action::Event(event) => handle(event, session.connection_mut(), output),
             Action::ShutDown => transport.shut_down(),
             Action::Wait { read, deadline, .. } => {
-                let accepted = write(session.backlog(), transport);
-                match accepted {
-                    Some(count) => session.wrote(now, count),
-                    None => session.write_failed(),
-                }
+                let has_written = write_some(now, session, transport);
                 let size = read.min(buffer.len());
                 let n = if size > 0 { transport.read(&mut buffer[..size]) } else { None };
                 if let Some(n) = n {
@@ -39,7 +37,7 @@ pub(crate) fn turn(
                     while let Some(event) = session.receive(&mut input, output) {
                         handle(event, session.connection_mut(), output);
                     }
-                } else if accepted == Some(0) {
+                } else if !has_written {
                     return Some(deadline.unwrap_or(Duration::MAX));
                 }
             }
@@ -48,14 +46,24 @@ pub(crate) fn turn(
     }
 }
 
-/// Writes until the transport is full. Returns the number of bytes accepted.
-fn write(backlog: &mut Output, transport: &mut impl Transport) -> Option<usize> {
+/// Writes until the transport is full. Returns whether it accepted any bytes.
+fn write_some(now: Duration, session: &mut Session<Duration>, transport: &mut impl Transport) -> bool {
+    if session.waiting() == 0 {
+        return false;
+    }
+    let backlog = session.backlog();
     let before = backlog.len();
     while backlog.has_remaining() {
-        match transport.write(backlog.chunk())? {
-            0 => break,
-            count => backlog.advance(count),
+        match transport.write(backlog.chunk()) {
+            Some(0) => break,
+            Some(count) => backlog.advance(count),
+            None => {
+                session.write_failed();
+                return false;
+            }
         }
     }
-    Some(before - backlog.len())
+    let count = before - backlog.len();
+    session.wrote(now, count);
+    count > 0
 }

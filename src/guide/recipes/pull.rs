@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{Action, Closed, Connection, Event, EventKind, Input, Output, Session, SessionConfig};
 
+/// While bytes wait, the socket is tried in both directions in turn.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// A message that borrows the read buffer, or the end.
 #[derive(Debug)]
 pub(crate) enum Pulled<'b> {
@@ -23,6 +26,8 @@ pub(crate) struct WebSocket {
     unread: Range<usize>,
     /// A message that was reassembled or decompressed.
     owned: Vec<u8>,
+    /// The last event, until the transport is closed.
+    closed: Option<Closed>,
     output: Output,
 }
 
@@ -38,12 +43,20 @@ enum Step {
 
 impl WebSocket {
     pub(crate) fn new(tcp: TcpStream, ws: Connection, config: SessionConfig<Duration>) -> Self {
-        let _ = tcp.set_write_timeout(Some(Duration::from_secs(1)));
+        let _ = tcp.set_write_timeout(Some(PAUSE));
         let session = Session::new(Instant::now(), ws, config);
-        Self { tcp, session, buffer: vec![0; 64 << 10], unread: 0..0, owned: Vec::new(), output: Output::new() }
+        Self {
+            tcp,
+            session,
+            buffer: vec![0; 64 << 10],
+            unread: 0..0,
+            owned: Vec::new(),
+            closed: None,
+            output: Output::new(),
+        }
     }
 
-    /// The next message, or the end, which comes once; after that, `None`.
+    /// The next message; or the end, once the transport is closed in order; after that, `None`.
     pub(crate) fn next(&mut self) -> Option<Pulled<'_>> {
         // Events borrow the buffer. One that is returned from this loop would borrow it in every round.
         let (kind, place) = loop {
@@ -52,7 +65,7 @@ impl WebSocket {
                 Step::Event(Event::Request(request)) => {
                     self.session.connection_mut().accept(request, &mut self.output);
                 }
-                Step::Event(Event::Closed(closed)) => return Some(Pulled::Closed(closed)),
+                Step::Event(Event::Closed(closed)) => self.closed = Some(closed),
                 Step::Event(event) => {
                     if let (kind @ (EventKind::Text | EventKind::Binary), Some(payload)) =
                         (event.kind(), event.payload())
@@ -62,7 +75,7 @@ impl WebSocket {
                     }
                 }
                 Step::Nothing => {}
-                Step::Over => return None,
+                Step::Over => return self.closed.take().map(Pulled::Closed),
             }
         };
         let payload = place.map_or(&*self.owned, |range| &self.buffer[range]);
@@ -97,8 +110,8 @@ impl WebSocket {
         match self.session.poll(now, &mut self.output, |slices| self.tcp.write_vectored(slices)) {
             Action::Event(event) => Step::Event(event),
             Action::Wait { read: 0, .. } => Step::Nothing,
-            Action::Wait { read, deadline, .. } => {
-                let _ = self.tcp.set_read_timeout(deadline.map(|at| at - now));
+            Action::Wait { read, write, deadline } => {
+                let _ = self.tcp.set_read_timeout(if write { Some(PAUSE) } else { deadline.map(|at| at - now) });
                 let n = match self.tcp.read(&mut self.buffer[..read]) {
                     Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => return Step::Nothing,
                     n => n.unwrap_or(0),

@@ -26,18 +26,28 @@ pub(crate) fn drive(
                 _ => return Ok(()),
             }
         };
-        let n = if read == 0 { Err(ErrorKind::WouldBlock.into()) } else { tcp.read(&mut buffer[..read]) };
-        if n.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        let mut n = read_some(&mut tcp, &mut buffer[..read]);
+        if n.is_none() {
             let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             match ready.poll(&mut events, patience) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => continue,
+                // Bytes that have arrived are read before the deadlines are checked.
+                _ => n = read_some(&mut tcp, &mut buffer[..read]),
             }
         }
-        // A failed read is the end of the stream.
-        let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+        let Some(n) = n else { continue };
+        let mut input = Input::from_read(&mut buffer[..n]);
         while let Some(event) = session.receive(&mut input, &mut output) {
             handle(event, session.connection_mut(), &mut output);
         }
+    }
+}
+
+/// Reads available bytes. A failed read is the end of the stream. `None`: nothing is available, or may be read.
+fn read_some(tcp: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    match tcp.read(buffer) {
+        Ok(_) if buffer.is_empty() => None,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+        n => Some(n.unwrap_or(0)),
     }
 }

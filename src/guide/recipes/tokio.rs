@@ -28,12 +28,29 @@ pub(crate) async fn drive(
 ) {
     let (mut stream, mut alarm) = (pin!(stream), pin!(sleep(LONG)));
     let (mut buffer, mut session) = (vec![0; 64 << 10], Session::new(Instant::now(), ws, config));
-    let mut is_shutting_down = false;
+    let (mut read, mut is_shutting_down) = (0, false);
     let turns = poll_fn(|cx| {
         loop {
+            // Bytes that have arrived are read before the deadlines are checked.
+            let mut bytes = ReadBuf::new(&mut buffer[..read]);
+            let mut has_news = false;
+            if read > 0
+                && let Poll::Ready(result) = stream.as_mut().poll_read(cx, &mut bytes)
+            {
+                has_news = true;
+                // A failed read is the end of the stream.
+                let mut input = Input::from_read(if result.is_ok() { bytes.filled_mut() } else { &mut [] });
+                while let Some(event) = session.receive(&mut input, &mut output) {
+                    handle(event, session.connection_mut(), &mut output);
+                }
+            }
             let now = Instant::now();
-            let (read, deadline) = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
-                Action::Wait { read, deadline, .. } => (read, deadline.unwrap_or(now + LONG)),
+            let deadline = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
+                Action::Wait { read: most, deadline, .. } => {
+                    has_news |= read == 0 && most > 0;
+                    read = most;
+                    deadline.unwrap_or(now + LONG)
+                }
                 Action::Event(event) => {
                     handle(event, session.connection_mut(), &mut output);
                     continue;
@@ -44,18 +61,10 @@ pub(crate) async fn drive(
                 }
                 _ => return Poll::Ready(()),
             };
-            is_shutting_down = is_shutting_down && stream.as_mut().poll_shutdown(cx).is_pending();
-            let mut bytes = ReadBuf::new(&mut buffer[..read]);
-            if read > 0
-                && let Poll::Ready(result) = stream.as_mut().poll_read(cx, &mut bytes)
-            {
-                // A failed read is the end of the stream.
-                let mut input = Input::from_read(if result.is_ok() { bytes.filled_mut() } else { &mut [] });
-                while let Some(event) = session.receive(&mut input, &mut output) {
-                    handle(event, session.connection_mut(), &mut output);
-                }
+            if has_news {
                 continue;
             }
+            is_shutting_down = is_shutting_down && stream.as_mut().poll_shutdown(cx).is_pending();
             let may_send = session.connection().state() == State::Open && session.waiting() < MAX_WAITING;
             if may_send && let Poll::Ready(Some(text)) = news.poll_recv(cx) {
                 let _ = session.connection_mut().send_text(&text, &mut output);
