@@ -299,3 +299,19 @@ fn a_small_stack_is_enough() {
     });
     thread.expect("it starts").join().expect("no panic");
 }
+
+/// A message that a shared compressor compressed between turns leaves no compressor with its session.
+#[cfg(feature = "std")]
+#[test]
+fn a_backlog_keeps_no_compressor() {
+    let mut output = Output::new();
+    let (session, _, held, _) = measure(|| {
+        let mut session = Session::new(0_u64, open_deflate(Deflate::new().shared()), SessionConfig::none());
+        let (ws, backlog) = session.parts();
+        ws.send_text(&"na ".repeat(1000), backlog).expect("the connection is open");
+        let mut full = Full { room: 0 };
+        let _ = session.poll(0, &mut output, |slices| full.write_vectored(slices));
+        session
+    });
+    assert!(session.waiting() > 0 && held <= 2 << 10, "{held} bytes for {}", session.waiting());
+}
