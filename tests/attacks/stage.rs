@@ -112,7 +112,11 @@ impl Stage {
 
     /// Waits for a condition, at most as long as the server's timeouts and a busy machine may take.
     pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let patience = PATIENCE + self.scale(Duration::ZERO, Duration::from_secs(60));
+        let mut patience = PATIENCE + self.scale(Duration::ZERO, Duration::from_secs(60));
+        if own_driver().is_some() {
+            // A server may leave a peer that reads nothing to its stall limit, which `--timeout` does not change.
+            patience += PATIENCE;
+        }
         let start = Instant::now();
         while !is_so() {
             let (now, idle) = (self.server.descriptors(), self.descriptors);
