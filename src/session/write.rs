@@ -79,7 +79,8 @@ where
         self.in_flight = self.in_flight.saturating_sub(count);
         self.trim_backlog();
         if count > 0 {
-            self.note_written(now, true, Sending::HasRoom);
+            // A write that accepted a part of a chunk has filled the transport.
+            self.note_written(now, true, if self.in_flight > 0 { Sending::Full } else { Sending::HasRoom });
         }
     }
 
