@@ -39,6 +39,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio::{select, signal};
 use websocket_proto::handshake::Response;
@@ -156,19 +157,10 @@ impl Client {
             let state = session.connection().state();
             let may_send = state == State::Open && session.waiting() < MAX_WAITING;
             select! {
-                _ = tcp.readable(), if read > 0 => {
-                    let n = tcp.try_read(&mut buffer[..read]);
-                    if n.as_ref().is_err_and(|error| error.kind() == WouldBlock) {
-                        continue;
-                    }
-                    // A failed read is the end of the stream.
-                    let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
-                    while let Some(event) = session.receive(&mut input, &mut output) {
-                        self.handle(event);
-                    }
-                }
+                _ = tcp.readable(), if read > 0 => {}
                 _ = tcp.writable(), if write => {}
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => yield_now().await,
                 line = lines.recv(), if may_send => {
                     let (ws, output) = session.parts();
                     match line {
@@ -180,6 +172,16 @@ impl Client {
                     let (ws, output) = session.parts();
                     ws.close(CloseCode::GOING_AWAY, "", output);
                 }
+            }
+            // Bytes that have arrived are read before the deadlines are checked, whatever ended the wait.
+            let n = if read > 0 { tcp.try_read(&mut buffer[..read]) } else { Err(WouldBlock.into()) };
+            if n.as_ref().is_err_and(|error| error.kind() == WouldBlock) {
+                continue;
+            }
+            // A failed read is the end of the stream.
+            let mut input = Input::from_read(&mut buffer[..n.unwrap_or(0)]);
+            while let Some(event) = session.receive(&mut input, &mut output) {
+                self.handle(event);
             }
         }
     }

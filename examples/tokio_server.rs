@@ -109,7 +109,8 @@ async fn serve(tcp: &TcpStream, session: &mut Session<Instant>, mut stopping: wa
         select! {
             _ = tcp.readable(), if read > 0 => {}
             _ = tcp.writable(), if write => {}
-            () = &mut alarm => {}
+            // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
+            () = &mut alarm => yield_now().await,
             _ = stopping.changed(), if session.connection().state() < State::Closing => {
                 let (ws, output) = session.parts();
                 ws.close(CloseCode::GOING_AWAY, "", output);

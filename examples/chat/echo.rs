@@ -9,6 +9,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use websocket_proto::{Action, CloseCode, Connection, Event, Input, Output, Session, SessionConfig, State};
 
@@ -43,16 +44,20 @@ pub(crate) async fn serve(
         consume_budget().await;
         let is_open = session.connection().state() == State::Open;
         tokio::select! {
-            _ = tcp.readable(), if read > 0 => match tcp.try_read(&mut buffer[..read]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // A failed read is the end of the stream.
-                n => receive(Input::from_read(&mut buffer[..n.unwrap_or(0)]), &mut session, &mut output),
-            },
+            _ = tcp.readable(), if read > 0 => {}
             _ = tcp.writable(), if write => {}
             () = sleep_until(end), if is_open => {
                 session.connection_mut().close(CloseCode::TIMEOUT, "the time is up", &mut output);
             }
-            () = sleep_until(deadline.unwrap_or(end)) => {}
+            // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
+            () = sleep_until(deadline.unwrap_or(end)) => yield_now().await,
+        }
+        // Bytes that have arrived are read before the deadlines are checked, whatever ended the wait.
+        let n = if read > 0 { tcp.try_read(&mut buffer[..read]) } else { Err(ErrorKind::WouldBlock.into()) };
+        match n {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // A failed read is the end of the stream.
+            n => receive(Input::from_read(&mut buffer[..n.unwrap_or(0)]), &mut session, &mut output),
         }
     }
 }

@@ -10,6 +10,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use websocket_proto::{
     Action, CloseCode, Connection, Event, Input, Output, PreparedMessage, Session, SessionConfig, State, Timeouts,
@@ -96,11 +97,7 @@ impl<'c> Visit<'c> {
             let has_room = is_open && self.session.waiting() < MAX_WAITING;
             let deadline = deadline.into_iter().chain(self.join_by()).min().unwrap_or_else(Instant::now);
             tokio::select! {
-                _ = tcp.readable(), if read > 0 => match tcp.try_read(&mut buffer[..read]) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // A failed read is the end of the stream.
-                    read => self.receive(Input::from_read(&mut buffer[..read.unwrap_or(0)])).await,
-                },
+                _ = tcp.readable(), if read > 0 => {}
                 _ = tcp.writable(), if write => {}
                 message = next(&mut self.member), if has_room => match message {
                     // No message is sent once clients must reconnect, because some may be missing before it: the page
@@ -116,7 +113,15 @@ impl<'c> Visit<'c> {
                 Ok(()) = self.disconnects.changed(), if is_open => {
                     self.session.connection_mut().close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
                 }
-                () = sleep_until(deadline) => {}
+                // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
+                () = sleep_until(deadline) => yield_now().await,
+            }
+            // Bytes that have arrived are read before the deadlines are checked, whatever ended the wait.
+            let n = if read > 0 { tcp.try_read(&mut buffer[..read]) } else { Err(ErrorKind::WouldBlock.into()) };
+            match n {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // A failed read is the end of the stream.
+                n => self.receive(Input::from_read(&mut buffer[..n.unwrap_or(0)])).await,
             }
             if self.join_by().is_some_and(|join_by| join_by <= Instant::now()) {
                 self.close(CloseCode::TIMEOUT, "join a room");
