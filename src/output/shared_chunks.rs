@@ -128,11 +128,6 @@ impl SharedChunks {
         (first.distance == 0 && count <= first.payload.len()).then(|| first.payload.slice(..count))
     }
 
-    /// The first payload, by reference, if no own bytes are before it.
-    pub(super) fn share_first(&self) -> Option<Bytes> {
-        self.queue.front().filter(|first| first.distance == 0).map(|first| first.payload.clone())
-    }
-
     /// Makes payloads of the output's `own` bytes, all of which are removed from its queue, and takes the first.
     pub(super) fn freeze(&mut self, mut own: Bytes) -> Bytes {
         let Some(front) = self.queue.front_mut() else { return own };

@@ -33,7 +33,7 @@ impl Output {
         if self.is_empty() {
             return Bytes::new();
         }
-        let shared = self.shared_chunks().share_first();
+        let shared = self.shared_chunks().share(self.chunk().len());
         if let Some(shared) = shared {
             self.advance(shared.len());
             return shared;
