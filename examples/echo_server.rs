@@ -68,12 +68,7 @@ fn serve(mut tcp: TcpStream, ws: Connection, config: SessionConfig<Duration>) {
             Action::Wait { read: 0, .. } => thread::sleep(PAUSE),
             Action::Wait { read, write, deadline } => {
                 let wait = if write { Some(PAUSE) } else { deadline.map(|at| (at - now).max(PAUSE)) };
-                let ready = tcp.set_nonblocking(false).and_then(|()| tcp.set_read_timeout(wait));
-                let n = match ready.and_then(|()| tcp.read(&mut buffer[..read])).map_err(|error| error.kind()) {
-                    Err(ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => continue,
-                    // Another error is the end of the stream.
-                    read => read.unwrap_or(0),
-                };
+                let Some(n) = read_within(wait, &mut tcp, &mut buffer[..read]) else { continue };
                 let mut input = Input::from_read(&mut buffer[..n]);
                 while let Some(event) = session.receive(&mut input, &mut output) {
                     echo(event, session.connection_mut(), &mut output);
@@ -82,6 +77,20 @@ fn serve(mut tcp: TcpStream, ws: Connection, config: SessionConfig<Duration>) {
             Action::ShutDown => tcp.shutdown(Shutdown::Write).unwrap_or_default(),
             _ => return,
         }
+    }
+}
+
+/// Waits for bytes. A failed read is the end of the stream.
+fn read_within(wait: Option<Duration>, tcp: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    let ready = tcp.set_nonblocking(false).and_then(|()| tcp.set_read_timeout(wait));
+    let mut read = ready.and_then(|()| tcp.read(buffer));
+    if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+        // The process was stopped, perhaps past a deadline: bytes that have arrived are read before it is checked.
+        read = tcp.set_nonblocking(true).and_then(|()| tcp.read(buffer));
+    }
+    match read.map_err(|error| error.kind()) {
+        Err(ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => None,
+        read => Some(read.unwrap_or(0)),
     }
 }
 

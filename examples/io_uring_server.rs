@@ -103,6 +103,8 @@ mod server {
         heavy: VecDeque<usize>,
         /// When to give a peer a turn, by its key.
         alarms: Alarms<usize, Instant>,
+        /// The time for all turns of this round.
+        now: Instant,
         /// Shared by all peers. Empty after every turn.
         output: Output,
     }
@@ -121,6 +123,7 @@ mod server {
                 starved: VecDeque::new(),
                 heavy: VecDeque::new(),
                 alarms: Alarms::new(),
+                now: Instant::now(),
                 output: Output::new(),
             })
         }
@@ -129,8 +132,14 @@ mod server {
             let _ = writeln!(io::stdout(), "listening on ws://{}/", self.listener.local_addr()?);
             self.ring.accept(&self.listener);
             loop {
-                let count = self.ring.wait(self.time_to_wait())?;
-                let now = Instant::now();
+                let mut count = self.ring.wait(self.time_to_wait())?;
+                self.now = Instant::now();
+                let now = self.now;
+                if self.alarms.next().is_some_and(|at| at <= now) {
+                    // Bytes that have arrived are read before the deadlines are checked: the wait may have ended by
+                    // its time alone.
+                    count = self.ring.wait(Some(Duration::ZERO))?;
+                }
                 if self.accept_at.is_some_and(|at| at <= now) {
                     self.accept_at = None;
                     self.ring.accept(&self.listener);
@@ -138,8 +147,7 @@ mod server {
                 for at in 0..=COUNT {
                     let waiting = if at == 0 { &mut self.heavy } else { &mut self.starved };
                     if let Some(key) = waiting.pop_front() {
-                        self.peers[key].reading = Reading::Next;
-                        self.turn(key);
+                        self.read(key);
                     }
                 }
                 // No more than there are now: alarms and starved peers have their turns between them.
@@ -148,7 +156,10 @@ mod server {
                     self.complete(completion);
                 }
                 while let Some(key) = self.alarms.pop(now) {
-                    self.turn(key);
+                    // If its bytes wait to be read, its turn comes afterwards.
+                    if self.peers[key].reading != Reading::Queued {
+                        self.turn(key);
+                    }
                 }
             }
         }
@@ -186,7 +197,10 @@ mod server {
                         self.ring.provide(buffer);
                     }
                 }
-                Completion::Readable { key } => self.heavy.push_back(key),
+                Completion::Readable { key } => {
+                    self.peers[key].reading = Reading::Queued;
+                    self.heavy.push_back(key);
+                }
                 Completion::Written { key, result, chunk } => self.has_written(key, result, chunk),
             }
         }
@@ -194,16 +208,31 @@ mod server {
         fn welcome(&mut self, tcp: TcpStream) {
             // This fails if the peer is gone, which its first read finds out.
             let _ = tcp.set_nodelay(true);
-            let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
+            let session = Session::new(self.now, Connection::server(self.config.clone()), self.limits);
             let (peer, reading) = (Peer { tcp, session }, Reading::Paused);
-            let key = self.peers.insert(Entry { peer, reading, is_writing: false, is_heavy: false, is_over: false });
+            let entry = Entry { peer, reading, read: 0, is_writing: false, is_heavy: false, is_over: false };
+            let key = self.peers.insert(entry);
             self.turn(key);
+        }
+
+        /// Reads for a peer that has waited for it.
+        fn read(&mut self, key: usize) {
+            let Entry { peer, reading, read, is_over, .. } = &mut self.peers[key];
+            if *is_over {
+                *reading = Reading::Paused;
+                return self.turn(key);
+            }
+            *reading = Reading::Started;
+            self.ring.read(key, &peer.tcp, *read);
         }
 
         fn has_read(&mut self, key: usize, result: io::Result<usize>, buffer: Option<&mut Buffer>) {
             let entry = &mut self.peers[key];
             match &result {
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return self.starved.push_back(key),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    entry.reading = Reading::Queued;
+                    return self.starved.push_back(key);
+                }
                 Err(error) if is_temporary(error) => {}
                 _ if entry.is_over => {}
                 _ => {
@@ -234,22 +263,24 @@ mod server {
             if entry.is_writing {
                 self.ring.write(key, &entry.peer.tcp, chunk);
             }
-            self.turn(key);
+            // After what it has read in this round.
+            self.alarms.set(key, Some(self.now));
         }
 
         /// Gives a peer its turn, and starts what it waits for.
         fn turn(&mut self, key: usize) {
-            let Entry { peer, reading, is_writing, is_heavy, is_over } = &mut self.peers[key];
-            let turn = if *is_over { None } else { peer.turn(Instant::now(), &mut self.output) };
-            if let Some((read, deadline)) = turn {
+            let Entry { peer, reading, read, is_writing, is_heavy, is_over } = &mut self.peers[key];
+            let turn = if *is_over { None } else { peer.turn(self.now, &mut self.output) };
+            if let Some((most, deadline)) = turn {
                 self.alarms.set(key, deadline);
-                if read > 0 && *reading != Reading::Started {
-                    if *is_heavy && *reading != Reading::Next {
+                if most > 0 && *reading == Reading::Paused {
+                    *read = most;
+                    *reading = Reading::Started;
+                    if *is_heavy {
                         self.ring.await_bytes(key, &peer.tcp);
                     } else {
-                        self.ring.read(key, &peer.tcp, read);
+                        self.ring.read(key, &peer.tcp, most);
                     }
-                    *reading = Reading::Started;
                 }
                 // Also a write that the session has given up is in progress until it is complete.
                 let chunk = if *is_writing { Bytes::new() } else { peer.session.take_chunk() };
@@ -260,11 +291,11 @@ mod server {
                 return;
             }
             if !std::mem::replace(is_over, true) {
-                self.alarms.remove(&key);
                 // Completes what is in progress. It fails if the peer is gone, which completes it, too.
                 let _ = peer.tcp.shutdown(Shutdown::Both);
             }
-            if *reading != Reading::Started && !*is_writing {
+            if *reading == Reading::Paused && !*is_writing {
+                self.alarms.remove(&key);
                 self.peers.remove(key);
             }
         }
@@ -274,6 +305,8 @@ mod server {
     struct Entry {
         peer: Peer,
         reading: Reading,
+        /// The most bytes of the read.
+        read: usize,
         is_writing: bool,
         /// Whether its last message was much work.
         is_heavy: bool,
@@ -284,10 +317,10 @@ mod server {
     enum Reading {
         /// No read is in progress.
         Paused,
-        /// So it is, and the peer has waited for its read.
-        Next,
-        /// A read is in progress, or waits in the ring or in a queue of the server.
+        /// A read, or a wait for bytes, is in progress.
         Started,
+        /// The socket has bytes, and a read waits in a queue of the server.
+        Queued,
     }
 
     /// A socket and the session on it.

@@ -284,11 +284,11 @@ impl Peer {
     /// for the next turn, or `Break` if the session is over. Leaves the output empty.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], output: &mut Output) -> ControlFlow<(), Option<Instant>> {
         let enough = self.work + QUANTUM;
-        if self.may_read() {
-            // Bytes that have arrived are read before the deadlines are checked.
-            self.read(buffer, output);
-        }
         loop {
+            if self.may_read() {
+                // Bytes that have arrived are read before the deadlines are checked.
+                self.read(buffer, output);
+            }
             let written = &mut self.work;
             let action = self
                 .session
@@ -301,7 +301,6 @@ impl Peer {
                     if !self.may_read() || self.work >= enough {
                         return Continue(deadline);
                     }
-                    self.read(buffer, output);
                 }
                 _ => return Break(()),
             }
@@ -315,25 +314,22 @@ impl Peer {
     fn read(&mut self, buffer: &mut [u8], output: &mut Output) {
         let n = match self.tcp.read(&mut buffer[..self.read]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.is_readable = false;
-                return;
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return self.is_readable = false,
             read => read.unwrap_or(0),
         };
-        let deflated = self.deflated();
+        let before = deflated(self.session.connection());
         let mut input = Input::from_read(&mut buffer[..n]);
         while let Some(event) = self.session.receive(&mut input, output) {
             echo(event, self.session.connection_mut(), output);
         }
-        self.work += n as u64 + DEFLATE_WORK * (self.deflated() - deflated);
+        self.work += n as u64 + DEFLATE_WORK * (deflated(self.session.connection()) - before);
     }
+}
 
-    /// The number of message bytes that were compressed or decompressed.
-    fn deflated(&self) -> u64 {
-        let Counters { received, sent, .. } = self.session.connection().counters();
-        if self.session.connection().uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 }
-    }
+/// The number of message bytes that were compressed or decompressed.
+fn deflated(ws: &Connection) -> u64 {
+    let Counters { received, sent, .. } = ws.counters();
+    if ws.uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 }
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {

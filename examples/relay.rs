@@ -28,8 +28,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use websocket_proto::frame::{FrameHeader, FramePiece, FrameReader, Opcode};
+use websocket_proto::handshake::Request;
 use websocket_proto::mask::{MaskKeys, apply_mask, rotate_key};
-use websocket_proto::{CloseCode, Config, Connection, Event, Input, Output, ProtocolErrorKind};
+use websocket_proto::{
+    Action, CloseCode, Config, Connection, Event, Input, Output, ProtocolErrorKind, Reject, Session, SessionConfig,
+    Timeouts,
+};
 
 const USAGE: &str = "usage: relay LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]";
 
@@ -38,6 +42,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest time in which nothing comes from either side.
 const IDLE: Duration = Duration::from_secs(120);
+
+/// How long the relay waits for the end of a stream after its own.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The limit on a response's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -75,18 +82,17 @@ fn serve(mut client: &TcpStream, options: &Options) -> io::Result<()> {
     let deadline = Instant::now() + options.timeout;
     client.set_nodelay(true)?;
     client.set_write_timeout(Some(options.timeout))?;
-    let Some((request, early_data)) = read_request(client, deadline)? else { return Ok(()) };
-    let bad_gateway = || {
-        (&*client).write_all(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
-        linger(client)
-    };
-    let Ok(mut server) = connect(&options.upstream, deadline) else { return bad_gateway() };
+    let mut opening = Opening::new(client, options.timeout);
+    let Some((request, early_data)) = opening.read_request()? else { return Ok(()) };
+    let Ok(mut server) = connect(&options.upstream, deadline) else { return opening.bad_gateway(request) };
     server.set_nodelay(true)?;
     server.set_write_timeout(Some(options.timeout))?;
-    server.write_all(&request)?;
+    server.write_all(&opening.request_bytes)?;
     let mut unread = Vec::new();
     loop {
-        let Ok((response, rest)) = read_response(&server, unread, deadline) else { return bad_gateway() };
+        let Ok((response, rest)) = read_response(&server, unread, deadline) else {
+            return opening.bad_gateway(request);
+        };
         client.write_all(&response)?;
         unread = rest;
         match response.get(9..12) {
@@ -103,7 +109,9 @@ fn serve(mut client: &TcpStream, options: &Options) -> io::Result<()> {
     while let Ok(n @ 1..) = read_before(deadline, &server, &mut buffer) {
         client.write_all(&buffer[..n])?;
     }
-    linger(client)
+    // Closing with unread input would reset the connection, and could destroy the last bytes in flight.
+    client.shutdown(Shutdown::Write)?;
+    drain(client)
 }
 
 /// Tries the server's addresses in order.
@@ -119,26 +127,59 @@ fn connect(upstream: &str, deadline: Instant) -> io::Result<TcpStream> {
     connected
 }
 
-/// Reads a request and the bytes after it. A server's [`Connection`] parses the request and enforces limits. If it is
-/// not an opening handshake, the `Connection` answers it, and the result is `None`. Otherwise the server answers.
-fn read_request(client: &TcpStream, deadline: Instant) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
-    let (mut ws, mut output) = (Connection::server(Config::new()), Output::new());
-    let (mut buffer, mut request) = ([0; 4096], Vec::new());
-    loop {
-        let n = read_before(deadline, client, &mut buffer)?;
-        request.extend_from_slice(&buffer[..n]);
-        let mut input = Input::new(&mut buffer[..n]);
-        match if n == 0 { ws.receive_eof() } else { ws.receive(&mut input, &mut output) } {
-            None => {}
-            Some(Event::Request(_)) => {
-                let early_data = request.split_off(request.len() - input.len());
-                return Ok(Some((request, early_data)));
-            }
-            Some(_) => {
-                output.write_to(&mut &*client)?;
-                return linger(client).map(|()| None);
+/// The client's opening handshake: a server's [`Session`] parses the request, enforces limits and deadlines, answers
+/// what is not an opening handshake, and ends in order. The relay answers nothing else, unless it has no server.
+struct Opening<'t> {
+    client: &'t TcpStream,
+    session: Session<Instant>,
+    output: Output,
+    /// The bytes of the request.
+    request_bytes: Vec<u8>,
+}
+
+impl<'t> Opening<'t> {
+    fn new(client: &'t TcpStream, timeout: Duration) -> Self {
+        let limits = SessionConfig::new().timeouts(Timeouts::new().handshake(timeout).closing(CLOSING)).stall(timeout);
+        let session = Session::new(Instant::now(), Connection::server(Config::new()), limits);
+        Self { client, session, output: Output::new(), request_bytes: Vec::new() }
+    }
+
+    /// Drives the session to its request, which comes with the bytes after it, or to its end.
+    fn read_request(&mut self) -> io::Result<Option<(Request, Vec<u8>)>> {
+        let Self { client, session, output, request_bytes } = self;
+        let (mut buffer, mut client) = ([0; 4096], *client);
+        loop {
+            let deadline = match session.poll_writer(Instant::now(), output, &mut client) {
+                Action::Wait { deadline, .. } => deadline,
+                Action::Event(_) => continue,
+                Action::ShutDown => {
+                    client.shutdown(Shutdown::Write)?;
+                    continue;
+                }
+                _ => return Ok(None),
+            };
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + CLOSING);
+            let n = match read_before(deadline, client, &mut buffer) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+                // A failed read is the end of the stream.
+                read => read.unwrap_or(0),
+            };
+            request_bytes.extend_from_slice(&buffer[..n]);
+            let mut input = Input::from_read(&mut buffer[..n]);
+            while let Some(event) = session.receive(&mut input, output) {
+                if let Event::Request(request) = event {
+                    let early_data = request_bytes.split_off(request_bytes.len() - input.len());
+                    return Ok(Some((request, early_data)));
+                }
             }
         }
+    }
+
+    /// Answers that the server cannot be reached or does not speak HTTP/1.1 (RFC 9110 §15.6.3).
+    fn bad_gateway(mut self, request: Request) -> io::Result<()> {
+        let reject = Reject::new(502).map_err(io::Error::other)?;
+        self.session.connection_mut().reject(request, &reject, &mut self.output);
+        self.read_request().map(drop)
     }
 }
 
@@ -373,8 +414,11 @@ fn read_next(
 
 fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        // A timeout of zero is an error: the deadline has passed.
-        tcp.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        let wait = deadline.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        tcp.set_read_timeout(Some(wait))?;
         match tcp.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             read => return read,
@@ -382,15 +426,9 @@ fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io:
     }
 }
 
-/// Closing with unread input would reset the connection, and could destroy the last bytes in flight.
-fn linger(tcp: &TcpStream) -> io::Result<()> {
-    tcp.shutdown(Shutdown::Write)?;
-    drain(tcp)
-}
-
-/// Reads to the end of the stream, for up to 2 seconds.
+/// Reads to the end of the stream, for up to [`CLOSING`].
 fn drain(tcp: &TcpStream) -> io::Result<()> {
-    let (mut buffer, deadline) = ([0; 4096], Instant::now() + Duration::from_secs(2));
+    let (mut buffer, deadline) = ([0; 4096], Instant::now() + CLOSING);
     while read_before(deadline, tcp, &mut buffer)? > 0 {}
     Ok(())
 }

@@ -20,10 +20,7 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
             Action::Wait { read: 0, .. } => {}
             Action::Wait { read, write, deadline } => {
                 let _ = tcp.set_read_timeout(if write { Some(PAUSE) } else { deadline.map(|at| at - now) });
-                let n = match tcp.read(&mut buffer[..read]) {
-                    Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => continue,
-                    n => n.unwrap_or(0),
-                };
+                let Some(n) = read_some(&mut tcp, &mut buffer[..read]) else { continue };
                 let mut input = Input::from_read(&mut buffer[..n]);
                 while let Some(event) = session.receive(&mut input, &mut output) {
                     echo(event, session.connection_mut(), &mut output);
@@ -32,6 +29,19 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
             Action::ShutDown => tcp.shutdown(Shutdown::Write).unwrap_or_default(),
             _ => return Ok(()),
         }
+    }
+}
+
+fn read_some(tcp: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    let mut read = tcp.read(buffer);
+    if read.as_ref().is_err_and(|error| error.kind() == Interrupted) {
+        // A stop signal: what has arrived meanwhile is read before the deadline is checked.
+        read = tcp.set_read_timeout(Some(PAUSE)).and_then(|()| tcp.read(buffer));
+    }
+    match read.map_err(|error| error.kind()) {
+        Err(WouldBlock | TimedOut | Interrupted) => None,
+        // Another error is the end of the stream.
+        read => Some(read.unwrap_or(0)),
     }
 }
 

@@ -8,26 +8,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKind, Output};
+use websocket_proto::{CloseCode, CloseStatus, Config, Deflate, Event, MessageKind, Output, Role};
 
 use crate::shared::client::Client;
+use crate::shared::frames::frame;
 use crate::shared::handshake::REQUEST;
 use crate::shared::sockets::{read_head, read_to_end};
 use crate::{PATIENCE, connect, is_skipped, open, program, server, start};
 
 /// Runs each of these tests for each server.
 macro_rules! servers {
-    ($($test:ident)*) => {
-        servers! { blocking "echo_server" $($test)* }
-        servers! { mio "mio_server" $($test)* }
-        servers! { tokio "tokio_server" $($test)* }
+    ($($(#[$only:meta])? $test:ident)*) => {
+        servers! { blocking "echo_server" $($(#[$only])? $test)* }
+        servers! { mio "mio_server" $($(#[$only])? $test)* }
+        servers! { tokio "tokio_server" $($(#[$only])? $test)* }
         #[cfg(target_os = "linux")]
-        servers! { io_uring "io_uring_server" $($test)* }
-        servers! { own "WS_DRIVER" $($test)* }
+        servers! { io_uring "io_uring_server" $($(#[$only])? $test)* }
+        servers! { own "WS_DRIVER" $($(#[$only])? $test)* }
     };
-    ($module:ident $name:literal $($test:ident)*) => {
+    ($module:ident $name:literal $($(#[$only:meta])? $test:ident)*) => {
         mod $module {
-            $(#[test] fn $test() { super::run($name, super::$test); })*
+            $($(#[$only])? #[test] fn $test() { super::run($name, super::$test); })*
         }
     };
 }
@@ -53,6 +54,7 @@ servers! {
     a_peer_that_never_pauses_does_not_starve_others
     a_dead_peer_is_pinged_and_closed
     a_live_peer_is_pinged_and_kept
+    #[cfg(unix)] a_pong_counts_although_the_server_was_stopped_past_its_deadline
     a_slow_handshake_times_out
     resets_and_garbage_affect_no_other_connection
     peers_wait_while_the_server_has_no_descriptors
@@ -329,6 +331,34 @@ fn a_live_peer_is_pinged_and_kept(name: &str) {
     }
     assert!(start.elapsed() >= Duration::from_millis(1190), "{:?}", start.elapsed());
     client.echo("still here");
+}
+
+/// After a pause of the whole process, the deadline has passed, and the pong waits in the socket.
+#[cfg(unix)]
+fn a_pong_counts_although_the_server_was_stopped_past_its_deadline(name: &str) {
+    let (server, address) = server(name, &["--timeout", "1000"]);
+    let mut peers: Vec<_> = (0..16).map(|_| open(&address)).collect();
+    let pings: Vec<_> = peers.iter_mut().map(read_frame).collect();
+    server.signal("STOP");
+    for (tcp, ping) in peers.iter_mut().zip(pings) {
+        let pong = ping.strip_prefix(b"\x89\x08").expect("the server pings an idle peer");
+        tcp.write_all(&frame(Role::Client, 0x8a, pong)).expect("the socket has room");
+    }
+    thread::sleep(Duration::from_millis(1500));
+    server.signal("CONT");
+    for mut tcp in peers {
+        let next = read_frame(&mut tcp);
+        assert_eq!(next[0], 0x89, "the next ping, not a Close, follows a pong: {next:x?}");
+    }
+}
+
+/// An unmasked frame with a short payload.
+fn read_frame(tcp: &mut TcpStream) -> Vec<u8> {
+    let mut frame = vec![0; 2];
+    tcp.read_exact(&mut frame).expect("a frame comes");
+    frame.resize(2 + usize::from(frame[1]), 0);
+    tcp.read_exact(&mut frame[2..]).expect("the payload comes");
+    frame
 }
 
 /// RFC 9110 §15.5.9: 408, although bytes arrive.

@@ -6,6 +6,9 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use websocket_proto::Role;
+
+use crate::shared::frames::frame;
 use crate::shared::handshake::response_to;
 use crate::shared::sockets::{read_to_end, reset_on_close};
 use crate::{PATIENCE, Program, example, is_skipped, server, start};
@@ -281,6 +284,31 @@ fn the_tokio_client_pings_and_closes_a_dead_server() {
     client.retry();
     let _tcp = serve(&listener, None);
     assert_eq!(client.line(), "OPEN");
+}
+
+/// After a pause of the whole process, the deadline has passed, and the pong waits in the socket.
+#[cfg(unix)]
+#[test]
+fn a_pong_counts_although_the_tokio_client_was_stopped_past_its_deadline() {
+    if is_skipped("tokio_client") {
+        return;
+    }
+    for _ in 0..4 {
+        let (listener, url) = listen();
+        let mut client = Console::start(&url, &["--timeout", "600"]);
+        let mut tcp = serve(&listener, None);
+        assert_eq!(client.line(), "OPEN");
+        let mut ping = [0; 14];
+        tcp.read_exact(&mut ping).expect("the client pings an idle server");
+        assert_eq!(ping[0], 0x89);
+        client.program.signal("STOP");
+        let payload: Vec<_> = ping[6..].iter().zip(ping[2..6].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        tcp.write_all(&frame(Role::Server, 0x8a, &payload)).expect("the socket has room");
+        thread::sleep(Duration::from_secs(1));
+        client.program.signal("CONT");
+        tcp.read_exact(&mut ping).expect("the next ping, not a Close, follows a pong");
+        assert_eq!(ping[0], 0x89, "the next ping, not a Close, follows a pong");
+    }
 }
 
 #[cfg(unix)]

@@ -237,10 +237,10 @@ fn drive_without_std(tcp: TcpStream, role: Role, mut app: App, timeouts: Timeout
     tcp.set_nonblocking(true).expect("the socket is open");
     let ((ws, mut output), begin) = (start(role), Instant::now());
     let mut session = Session::new(Duration::ZERO, ws, SessionConfig::new().timeouts(timeouts));
-    let (mut bare, mut buffer) = (Bare(tcp), vec![0; 16 << 10]);
+    let (mut bare, mut most, mut buffer) = (Bare(tcp), 0, vec![0; 16 << 10]);
     let mut turn = || {
         let handle = |event: Event<'_>, ws: &mut _, output: &mut _| app.handle(event, ws, output);
-        no_std::turn(begin.elapsed(), &mut session, &mut bare, &mut buffer, &mut output, handle)
+        no_std::turn(begin.elapsed(), &mut session, &mut bare, &mut most, &mut buffer, &mut output, handle)
     };
     while turn().is_some() {
         // Nothing tells when the transport is ready.

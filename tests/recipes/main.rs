@@ -29,6 +29,8 @@ mod session;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod staying;
+#[cfg(unix)]
+mod stopping;
 #[path = "../../src/guide/recipes/tls.rs"]
 mod tls;
 #[path = "../../src/guide/recipes/tokio.rs"]

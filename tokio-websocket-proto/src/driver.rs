@@ -1,16 +1,18 @@
 //! [`Driver`]: a session on a transport. The rules are the session's; the driver reads, writes and sleeps as it says.
 
 use std::fmt;
+use std::future::Future as _;
 use std::io::{self, IoSlice, Write};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 use tokio::time::Instant;
-use websocket_proto::{Action, Closed, Connection, Event, Input, Output, Session, SessionConfig};
+use websocket_proto::{Action, Closed, Connection, Event, Input, Output, Session, SessionConfig, State};
 
 use crate::alarm::Alarm;
 use crate::message::Message;
@@ -25,6 +27,8 @@ pub(crate) struct Driver<S> {
     alarm: Alarm,
     /// The most bytes to read, and the deadline, after the last turn.
     wait: (usize, Option<Instant>),
+    /// Whether the runtime has looked at the transport since the deadline.
+    has_looked: bool,
     /// Messages sent since the application received.
     sends: usize,
     wakers: Arc<Wakers>,
@@ -79,6 +83,7 @@ impl<S> Driver<S> {
             session,
             alarm: Alarm::default(),
             wait: (0, None),
+            has_looked: false,
             sends: 0,
             waker: wakers.clone().into(),
             wakers,
@@ -167,7 +172,7 @@ impl<S> Driver<S> {
 
     /// Takes notice of an action.
     fn note_action(&mut self, action: Action<Instant>) {
-        self.wait = (0, None);
+        let (_, before) = std::mem::take(&mut self.wait);
         match action {
             Action::Event(event) => {
                 if let Some(message) = self.note(event) {
@@ -179,6 +184,7 @@ impl<S> Driver<S> {
                     self.sending = if write { Sending::Waiting } else { Sending::Written };
                 }
                 self.wait = (read, deadline);
+                self.has_looked &= deadline == before;
             }
             Action::ShutDown => self.stage = Stage::ShuttingDown,
             // `Action::Close`.
@@ -222,16 +228,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn turn(&mut self) -> Poll<()> {
         // The session closes the transport as soon as the peer does.
         self.shut_down();
-        let now = Instant::now();
-        let has_read = self.before_poll(now);
+        let (now, has_read) = self.before_poll();
         let mut output = scratch::take_output();
         let action = self.write(now, &mut output);
         scratch::give_back_output(output);
         let waits = matches!(action, Action::Wait { .. });
         self.note_action(action);
         self.shut_down();
-        if has_read || !waits || self.alarm.poll(self.wait.1, &self.waker).is_ready() {
+        if has_read || !waits {
             return Poll::Ready(());
+        }
+        if self.alarm.poll(self.wait.1, &self.waker).is_ready() {
+            if std::mem::replace(&mut self.has_looked, true) {
+                return Poll::Ready(());
+            }
+            let _ = pin!(yield_now()).poll(&mut Context::from_waker(&self.waker));
+            return Poll::Pending;
         }
         self.poll_read()
     }
@@ -246,14 +258,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Nothing may time out for bytes that the application has not received, or that this driver has not read. Returns
-    /// whether it has read.
-    fn before_poll(&mut self, now: Instant) -> bool {
-        let is_due = self.wait.1.is_some_and(|deadline| deadline <= now);
-        let has_read = is_due && self.poll_read().is_ready();
+    /// the time for the session, and whether it has read.
+    fn before_poll(&mut self) -> (Instant, bool) {
+        let now = Instant::now();
+        let due = self.wait.1.filter(|deadline| *deadline <= now);
+        let has_read = due.is_some() && self.poll_read().is_ready();
         if self.is_paused() {
             self.session.timers().note_activity(now);
         }
-        has_read
+        // The runtime may fire an alarm before it has looked at the transport; a yield lets it look.
+        let early =
+            due.filter(|_| !has_read && !self.has_looked).and_then(|at| at.checked_sub(Duration::from_nanos(1)));
+        (early.unwrap_or(now), has_read)
     }
 
     fn write(&mut self, now: Instant, output: &mut Output) -> Action<Instant> {
@@ -303,9 +319,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Lets `send` write to the session's output, and writes that to the transport if `writes`.
     pub(super) fn send<R>(&mut self, writes: bool, send: impl FnOnce(&mut Connection, &mut Output) -> R) -> R {
-        let now = Instant::now();
         self.read_aside();
-        self.before_poll(now);
+        let (mut now, _) = self.before_poll();
+        // An application that only sends has no turns.
+        self.has_looked |= self.wait.1.is_some_and(|deadline| deadline <= Instant::now());
         let mut output = scratch::take_output();
         // Begins a turn: `Config::max_output` counts all bytes that wait.
         let event = self.session.receive(&mut Input::default(), &mut output);
@@ -313,6 +330,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.queue.push(message);
         }
         let result = send(self.session.connection_mut(), &mut output);
+        if self.connection().state() != State::Open {
+            // The time to close begins.
+            now = Instant::now();
+        }
         let action = if writes && has_budget_remaining() {
             self.write(now, &mut output)
         } else {

@@ -112,5 +112,11 @@ fn read_until(transport: &mut dyn Transport, due: Option<Instant>, buffer: &mut 
         transport.tcp().set_nonblocking(false)?;
         transport.tcp().set_read_timeout(wait)?;
     }
-    transport.read(buffer)
+    let read = transport.read(buffer);
+    if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+        // The process was stopped, perhaps past a deadline: bytes that have arrived are read before it is checked.
+        transport.tcp().set_nonblocking(true)?;
+        return transport.read(buffer);
+    }
+    read
 }

@@ -45,7 +45,9 @@ pub(crate) fn drive(
             is_reading = reads.send(read).is_ok();
         }
         let patience = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-        match completions.recv_timeout(patience) {
+        let completed = completions.recv_timeout(patience);
+        // A read that was complete before the deadline is reported before it is checked.
+        match completed.or_else(|_| completions.recv_timeout(Duration::from_millis(1))) {
             Ok(Completion::Read(bytes)) => {
                 is_reading = false;
                 // A failed read is the end of the stream.

@@ -12,36 +12,43 @@ pub(crate) trait Transport {
     fn shut_down(&mut self);
 }
 
-/// A turn of a session, whose clock is the time since the program's start: call it when the transport is ready, and at the time that it
-/// returns. The connection is over after `None`: close the transport.
+/// A turn of a session, whose clock is the time since the program's start: call it when the transport is ready, and at
+/// the time that it returns. `most`, at first 0, is the size of the next read. The connection is over after `None`: close
+/// the transport.
 pub(crate) fn turn(
     now: Duration,
     session: &mut Session<Duration>,
     transport: &mut impl Transport,
+    most: &mut usize,
     buffer: &mut [u8],
     output: &mut Output,
     mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
 ) -> Option<Duration> {
-    // Before the deadlines are checked: the transport may have had room again.
-    write_some(now, session, transport);
     loop {
-        match session.poll_queued(now, output) {
-            Action::Event(event) => handle(event, session.connection_mut(), output),
-            Action::ShutDown => transport.shut_down(),
-            Action::Wait { read, deadline, .. } => {
-                let has_written = write_some(now, session, transport);
-                let size = read.min(buffer.len());
-                let n = if size > 0 { transport.read(&mut buffer[..size]) } else { None };
-                if let Some(n) = n {
-                    let mut input = Input::from_read(&mut buffer[..n]);
-                    while let Some(event) = session.receive(&mut input, output) {
-                        handle(event, session.connection_mut(), output);
-                    }
-                } else if !has_written {
-                    return Some(deadline.unwrap_or(Duration::MAX));
-                }
+        // The transport may have had room again, and bytes may have arrived: the deadlines are checked afterwards.
+        let has_written = write_some(now, session, transport);
+        let size = buffer.len().min(*most);
+        let read = if size > 0 { transport.read(&mut buffer[..size]) } else { None };
+        if let Some(n) = read {
+            let mut input = Input::from_read(&mut buffer[..n]);
+            while let Some(event) = session.receive(&mut input, output) {
+                handle(event, session.connection_mut(), output);
             }
-            _ => return None,
+        }
+        let before = (*most, session.waiting());
+        let deadline = loop {
+            match session.poll_queued(now, output) {
+                Action::Wait { read, deadline, .. } => {
+                    *most = read;
+                    break deadline;
+                }
+                Action::Event(event) => handle(event, session.connection_mut(), output),
+                Action::ShutDown => transport.shut_down(),
+                _ => return None,
+            }
+        };
+        if !has_written && read.is_none() && before == (*most, session.waiting()) {
+            return Some(deadline.unwrap_or(Duration::MAX));
         }
     }
 }

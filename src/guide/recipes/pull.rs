@@ -112,10 +112,7 @@ impl WebSocket {
             Action::Wait { read: 0, .. } => Step::Nothing,
             Action::Wait { read, write, deadline } => {
                 let _ = self.tcp.set_read_timeout(if write { Some(PAUSE) } else { deadline.map(|at| at - now) });
-                let n = match self.tcp.read(&mut self.buffer[..read]) {
-                    Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => return Step::Nothing,
-                    n => n.unwrap_or(0),
-                };
+                let Some(n) = read_some(&mut self.tcp, &mut self.buffer[..read]) else { return Step::Nothing };
                 self.unread = 0..n;
                 if n > 0 {
                     return Step::Nothing;
@@ -134,5 +131,18 @@ impl WebSocket {
     /// Sends a message with the next turn.
     pub(crate) fn send_binary(&mut self, data: &[u8]) {
         let _ = self.session.connection_mut().send_binary(data, &mut self.output);
+    }
+}
+
+/// Waits for bytes. A failed read is the end of the stream.
+fn read_some(tcp: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    let mut read = tcp.read(buffer);
+    if read.as_ref().is_err_and(|error| error.kind() == Interrupted) {
+        // The process was stopped, perhaps past a deadline: bytes that have arrived are read before it is checked.
+        read = tcp.set_read_timeout(Some(PAUSE)).and_then(|()| tcp.read(buffer));
+    }
+    match read.map_err(|error| error.kind()) {
+        Err(WouldBlock | TimedOut | Interrupted) => None,
+        read => Some(read.unwrap_or(0)),
     }
 }

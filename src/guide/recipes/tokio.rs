@@ -1,11 +1,13 @@
 use std::future::{Future as _, poll_fn};
 use std::io::{self, ErrorKind, Write};
+use std::mem::{replace, take};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use websocket_proto::{Action, Connection, Event, Input, Output, Session, SessionConfig, State};
 
@@ -28,7 +30,7 @@ pub(crate) async fn drive(
 ) {
     let (mut stream, mut alarm) = (pin!(stream), pin!(sleep(LONG)));
     let (mut buffer, mut session) = (vec![0; 64 << 10], Session::new(Instant::now(), ws, config));
-    let (mut read, mut is_shutting_down) = (0, false);
+    let (mut read, mut is_shutting_down, mut has_looked) = (0, false, false);
     let turns = poll_fn(|cx| {
         loop {
             // Bytes that have arrived are read before the deadlines are checked.
@@ -45,6 +47,11 @@ pub(crate) async fn drive(
                 }
             }
             let now = Instant::now();
+            if now >= alarm.deadline() && !replace(&mut has_looked, true) {
+                // The runtime may fire an alarm before it has looked at the stream; a yield lets it look.
+                let _ = pin!(yield_now()).poll(cx);
+                return Poll::Pending;
+            }
             let deadline = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
                 Action::Wait { read: most, deadline, .. } => {
                     has_news |= read == 0 && most > 0;
@@ -71,7 +78,7 @@ pub(crate) async fn drive(
                 continue;
             }
             // A message postpones the deadline but leaves the alarm, which then goes off early.
-            if deadline < alarm.deadline() || alarm.is_elapsed() {
+            if deadline < alarm.deadline() || take(&mut has_looked) {
                 alarm.as_mut().reset(deadline);
             }
             if alarm.as_mut().poll(cx).is_pending() {

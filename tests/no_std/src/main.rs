@@ -162,9 +162,10 @@ fn sessions() -> Option<()> {
     let mut at_client = End { incoming: &back, outgoing: &there };
     let mut at_server = End { incoming: &there, outgoing: &back };
     let (mut buffer, mut output, mut echoes, mut ends) = ([0; 64], Output::new(), 0, 0);
+    let (mut of_client, mut of_server) = (0, 0);
     let (mut is_client_over, mut is_server_over) = (false, false);
     for _ in 0..1000 {
-        let of_client = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
+        let at_event = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
             Event::Open(_) => drop(ws.send_text(&text, output)),
             Event::Text(echo) => {
                 echoes += usize::from(*echo == *text);
@@ -174,17 +175,21 @@ fn sessions() -> Option<()> {
             _ => {}
         };
         if !is_client_over {
-            let turn = recipe::turn(Duration::ZERO, &mut client, &mut at_client, &mut buffer, &mut output, of_client);
+            let most = &mut of_client;
+            let turn =
+                recipe::turn(Duration::ZERO, &mut client, &mut at_client, most, &mut buffer, &mut output, at_event);
             is_client_over = turn.is_none();
         }
-        let of_server = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
+        let at_event = |event: Event<'_>, ws: &mut Connection, output: &mut Output| match event {
             Event::Request(request) => ws.accept(request, output),
             Event::Text(text) => drop(ws.send_text(&text, output)),
             Event::Closed(closed) => ends += usize::from(closed.was_clean()),
             _ => {}
         };
         if !is_server_over {
-            let turn = recipe::turn(Duration::ZERO, &mut server, &mut at_server, &mut buffer, &mut output, of_server);
+            let most = &mut of_server;
+            let turn =
+                recipe::turn(Duration::ZERO, &mut server, &mut at_server, most, &mut buffer, &mut output, at_event);
             is_server_over = turn.is_none();
         }
     }
