@@ -26,7 +26,7 @@ use crate::mask::MaskKeys;
 use crate::output::Output;
 use crate::receiver::Receiver;
 use crate::role::Role;
-use crate::sender::{Sender, SenderState};
+use crate::sender::{FastPath, Sender, SenderState};
 
 use handshake::Handshake;
 use heap::{Heap, Pending};
@@ -106,7 +106,8 @@ pub struct Connection {
     /// Whether the next byte of input is the first of a message that may be delivered whole. Only then may `receive`
     /// take the fast path.
     fast_path: bool,
-    role: Role,
+    /// The fast path of messages to send: only while the connection is open, without browser rules.
+    sending: FastPath,
     phase: Phase,
     browser_rules: bool,
     max_pending_pong_bytes: u32,
@@ -188,7 +189,7 @@ impl Connection {
     fn new(role: Role, config: &Config, keys: Option<MaskKeys>) -> Self {
         Self {
             fast_path: false,
-            role,
+            sending: FastPath::None,
             phase: Phase::Handshake,
             browser_rules: config.browser_rules,
             max_pending_pong_bytes: config.max_pending_pong_bytes,
@@ -204,7 +205,7 @@ impl Connection {
     /// Server or client.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        self.receiver.role()
     }
 
     /// The subprotocol in use, once the connection is open.

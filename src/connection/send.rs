@@ -8,7 +8,7 @@ use crate::close_code::{CloseCode, ScriptCloseError, check_script_close, cut_rea
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;
-use crate::sender::{MAX_CONTROL_LEN, PreparedMessage, Sender};
+use crate::sender::{FastPath, MAX_CONTROL_LEN, PreparedMessage, Sender};
 use crate::utf8;
 
 /// # Send
@@ -21,7 +21,7 @@ impl Connection {
     /// [`Config::max_output`](crate::Config::max_output) would wait.
     #[inline]
     pub fn send_text(&mut self, text: &str, output: &mut Output) -> Result<(), SendError> {
-        self.send_message(MessageKind::Text, text.as_bytes(), self.sender.compresses(text.len()), output)
+        self.send_message(MessageKind::Text, text.as_bytes(), true, output)
     }
 
     /// Sends a binary message.
@@ -30,7 +30,7 @@ impl Connection {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, data: &[u8], output: &mut Output) -> Result<(), SendError> {
-        self.send_message(MessageKind::Binary, data, self.sender.compresses(data.len()), output)
+        self.send_message(MessageKind::Binary, data, true, output)
     }
 
     /// Sends the next fragment of a message, with `fin` for the last one: for messages of unknown length, or to let
@@ -266,29 +266,45 @@ impl Connection {
 
 /// Messages.
 impl Connection {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the fast path is shorter than a call")]
     fn send_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
-        compress: bool,
+        may_compress: bool,
+        output: &mut Output,
+    ) -> Result<(), SendError> {
+        let is_sent = match self.sending {
+            FastPath::Plain if self.sender.write_tiny_message(kind, payload, output) => true,
+            FastPath::Masked if self.sender.write_tiny_masked_message(kind, payload, &mut self.heap, output) => true,
+            FastPath::Plain | FastPath::Masked => {
+                self.sender.write_short_message(kind, payload, &mut self.heap, output)
+            }
+            FastPath::None => false,
+        };
+        if is_sent { Ok(()) } else { self.send_any_message(kind, payload, may_compress, output) }
+    }
+
+    /// Sends any message, in any state.
+    #[inline(never)]
+    fn send_any_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        may_compress: bool,
         output: &mut Output,
     ) -> Result<(), SendError> {
         if let Err(error) = self.check_message(payload.len(), output) {
             return self.not_sent(error, payload.len());
         }
-        if compress {
-            return self.send_compressed(kind, payload, output);
+        if may_compress && self.sender.compresses(payload.len()) {
+            let sent = self.sender.write_compressed_message(kind, payload, &mut self.heap, output);
+            return self.finish_compressed(sent, payload.len(), true, output);
         }
         self.sender.write_message(kind, payload, &mut self.heap, output);
         self.count_buffered(payload.len(), false, output);
         Ok(())
-    }
-
-    #[inline(never)]
-    fn send_compressed(&mut self, kind: MessageKind, payload: &[u8], output: &mut Output) -> Result<(), SendError> {
-        let sent = self.sender.write_compressed_message(kind, payload, &mut self.heap, output);
-        self.finish_compressed(sent, payload.len(), true, output)
     }
 
     fn send_next_fragment(
@@ -304,6 +320,7 @@ impl Connection {
             return self.not_sent(error, payload.len());
         }
         let sent = self.sender.write_fragment(kind, payload, fin, compress, &mut self.heap, output);
+        self.refresh_sending();
         self.free_heap_if_unused();
         self.count_buffered(payload.len(), sent?, output);
         Ok(())

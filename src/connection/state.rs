@@ -27,6 +27,7 @@ use crate::frame::FrameHeader;
 use crate::handshake::Negotiated;
 use crate::output::Output;
 use crate::role::Role;
+use crate::sender::FastPath;
 
 /// The WebSocket API's `readyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,6 +132,12 @@ impl Connection {
     pub(super) fn set_fast_path(&mut self, is_at_message_start: bool) {
         self.fast_path = is_at_message_start && self.receives_frames() && !self.discards_messages();
     }
+
+    /// The only writer of `sending`.
+    pub(super) fn refresh_sending(&mut self) {
+        let is_checked = self.phase != Phase::Open || self.browser_rules;
+        self.sending = if is_checked { FastPath::None } else { self.sender.fast_path(&self.heap) };
+    }
 }
 
 /// # Handshake
@@ -152,6 +159,7 @@ impl Connection {
         self.phase = Phase::Open;
         self.free_heap_if_unused();
         self.refresh_fast_path();
+        self.refresh_sending();
     }
 
     /// The peer broke a rule of the handshake.
@@ -227,7 +235,7 @@ impl Connection {
         let echo = if let CloseStatus::Code(code) = status { Some(code) } else { None };
         self.send_close_once(echo, "", output);
         let closed = Closed::cleanly(status, &reason);
-        match self.role {
+        match self.role() {
             // RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately; the client SHOULD wait
             // for the server to close the connection but MAY close the connection at any time".
             Role::Server => {
@@ -261,6 +269,7 @@ impl Connection {
         if self.phase == Phase::Open {
             self.sender.write_close(code, reason, &mut self.heap, output);
             self.phase = Phase::CloseSent;
+            self.refresh_sending();
         }
     }
 }
@@ -388,6 +397,7 @@ impl Connection {
     /// Frees everything except `pending`.
     fn stop(&mut self, pending: Pending, phase: Phase) {
         self.phase = phase;
+        self.refresh_sending();
         self.receiver.end_frame();
         if let Some(heap) = &mut self.heap {
             heap.release(pending);

@@ -169,28 +169,51 @@ impl FrameHeader {
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {
         let first = u8::from(self.fin) << 7 | (self.rsv & 7) << 4 | self.opcode as u8;
-        let mask_bit = if self.mask.is_some() { MASK } else { 0 };
-        // RFC 6455 §5.2: "Note that in all cases, the minimal number of bytes MUST be used to encode the length".
-        let (second, extended, len) = match self.payload_len {
-            len @ 0..=125 => (len as u8, 0, 2),
-            len @ 126..=0xffff => (LEN_16, (len as u16).swap_bytes(), 4),
-            len => return Self::encode_long(first, mask_bit, len, self.mask),
-        };
-        // As one number, whose lowest byte is sent first.
-        let header = u64::from(u16::from_le_bytes([first, mask_bit | second])) | u64::from(extended) << 16;
-        match self.mask {
-            None => EncodedHeader::new(header.into(), len),
-            Some(key) => EncodedHeader::new((header | u64::from(u32::from_le_bytes(key)) << (8 * len)).into(), len + 4),
+        match u16::try_from(self.payload_len) {
+            Ok(payload_len) => {
+                let ShortHeader { bytes, len } = ShortHeader::new(first, payload_len, self.mask);
+                EncodedHeader::new(bytes.into(), len)
+            }
+            Err(_) => Self::encode_long(first, self.payload_len, self.mask),
         }
     }
 
     #[cold]
-    fn encode_long(first: u8, mask_bit: u8, payload_len: u64, mask: Option<[u8; 4]>) -> EncodedHeader {
+    fn encode_long(first: u8, payload_len: u64, mask: Option<[u8; 4]>) -> EncodedHeader {
+        let mask_bit = if mask.is_some() { MASK } else { 0 };
         let known =
             u128::from(u16::from_le_bytes([first, mask_bit | LEN_64])) | u128::from(payload_len.swap_bytes()) << 16;
         match mask {
             None => EncodedHeader::new(known, 10),
             Some(key) => EncodedHeader::new(known | u128::from(u32::from_le_bytes(key)) << 80, 14),
+        }
+    }
+}
+
+/// The header of a payload of at most 65,535 bytes, as it is sent: 2 to 8 bytes in a register.
+#[derive(Clone, Copy)]
+pub(crate) struct ShortHeader {
+    /// The lowest byte is sent first.
+    pub(crate) bytes: u64,
+    pub(crate) len: u8,
+}
+
+impl ShortHeader {
+    /// `first`: the first byte.
+    #[inline]
+    pub(crate) fn new(first: u8, payload_len: u16, mask: Option<[u8; 4]>) -> Self {
+        // RFC 6455 §5.2: "Note that in all cases, the minimal number of bytes MUST be used to encode the length".
+        let (second, len) = match payload_len {
+            0..=125 => (u32::from(payload_len), 2),
+            126.. => (u32::from(LEN_16) | u32::from(payload_len.swap_bytes()) << 8, 4),
+        };
+        let known = u64::from(first) | u64::from(second) << 8;
+        match mask {
+            None => Self { bytes: known, len },
+            Some(key) => {
+                let key = u64::from(u32::from_le_bytes(key)) << (8 * len);
+                Self { bytes: known | u64::from(MASK) << 8 | key, len: len + 4 }
+            }
         }
     }
 }

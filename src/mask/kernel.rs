@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use super::block::{Block, Wide};
 use super::rotate_key;
+use crate::frame::ShortHeader;
 
 /// XORs `bytes` with `key` in place. Returns whether the result is ASCII.
 #[inline]
@@ -70,23 +71,89 @@ pub(crate) fn append_frame(
     unsafe {
         place.cast::<[u8; 16]>().write(*header);
         match key {
-            // The C library copies short payloads well, but long ones with `rep movsb`, which is slow at some distances
-            // between source and destination.
-            None if payload.len() < OWN_COPY_MIN => {
-                payload.as_ptr().copy_to_nonoverlapping(place.add(header_len), payload.len());
-            }
-            _ => _ = xor_outlined(key.unwrap_or_default(), payload.as_ptr(), place.add(header_len), payload.len()),
+            None => copy(payload.as_ptr(), place.add(header_len), payload.len()),
+            Some(key) => _ = xor_outlined(key, payload.as_ptr(), place.add(header_len), payload.len()),
         }
         out.set_len(out.len() + header_len + payload.len());
     }
 }
 
-/// Payloads from this length on are not copied by the C library.
-const OWN_COPY_MIN: usize = 2048;
+/// Appends a header of at most 8 octets, the lowest one first, and `payload`, `XORed` with `key` if there is one, if
+/// they fit without an allocation. Returns whether it appended them.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a caller with a constant key or length needs a part of it")]
+pub(crate) fn append_short_frame(header: ShortHeader, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    let header_len = usize::from(header.len).min(size_of::<u64>());
+    let place = out.spare_capacity_mut();
+    if place.len() < size_of::<u64>() + payload.len() {
+        return false;
+    }
+    let place: *mut u8 = place.as_mut_ptr().cast();
+    // SAFETY: header and payload fit into the spare octets, as checked above, which are not shared. Everything up to the
+    // new length is written: the payload starts at `header_len`, over the rest of the 8 octets.
+    unsafe {
+        header.bytes.to_le().store(place);
+        match key {
+            None => copy(payload.as_ptr(), place.add(header_len), payload.len()),
+            Some(key) => _ = xor(key, payload.as_ptr(), place.add(header_len), payload.len()),
+        }
+        out.set_len(out.len() + header_len + payload.len());
+    }
+    true
+}
 
-// INVARIANT of all below: `len` octets can be read at `from` and written at `to`, which are the same or do not overlap.
-
+/// Copies. The C library's function would be a call, which is much for a few octets; and it copies long payloads with
+/// `rep movsb`, which is slow at some distances between source and destination.
 #[inline]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the invariant, and `len` is as each needs it.
+    unsafe {
+        match len {
+            LONG_MIN.. => copy_long(from, to, len),
+            32.. => copy_blocks::<32>(from, to, len),
+            16.. => copy_blocks::<16>(from, to, len),
+            8.. => copy_blocks::<8>(from, to, len),
+            4.. => copy_blocks::<4>(from, to, len),
+            _ => _ = xor_octets([0; 4], from, to, len),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn copy_long(from: *const u8, to: *mut u8, len: usize) {
+    #[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse2"))]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2; the invariant.
+        return unsafe { copy_avx2(from, to, len) };
+    }
+    // SAFETY: the invariant; `len` is more than a block.
+    unsafe { copy_blocks::<64>(from, to, len) }
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse2"))]
+#[target_feature(enable = "avx2")]
+unsafe fn copy_avx2(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the invariant; `len` is more than a block.
+    unsafe { copy_blocks::<128>(from, to, len) }
+}
+
+/// Copies in blocks of `N` octets, as [`xor_blocks`] works; `len` is at least one block.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "wider instructions only become part of a function that may use them")]
+unsafe fn copy_blocks<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: each block from `at` on, and the last one, lie within `len`.
+    unsafe {
+        let (last_at, mut at) = (len - N, 0);
+        while at < last_at {
+            from.add(at).copy_to_nonoverlapping(to.add(at), N);
+            at += N;
+        }
+        from.add(last_at).copy_to_nonoverlapping(to.add(last_at), N);
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a caller with a bound on the length needs a part of it")]
 unsafe fn xor(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the invariant, and `len` is as each needs it.
     unsafe {
@@ -238,8 +305,18 @@ mod tests {
                 let (header, payload) = (header.encode(), masked([1; 4], len, len / 2));
                 let mut out = alloc::vec![7; 3];
                 append_frame(header.padded(), header.as_ref().len(), mask, &payload, &mut out);
-                let payload = twin(mask.unwrap_or_default(), &payload);
-                assert_eq!(out, [&[7; 3], header.as_ref(), &payload].concat(), "{len} octets");
+                let masked = twin(mask.unwrap_or_default(), &payload);
+                assert_eq!(out, [&[7; 3], header.as_ref(), &masked].concat(), "{len} octets");
+
+                let Ok(short) = u16::try_from(len) else { continue };
+                let short = ShortHeader::new(header.as_ref()[0], short, mask);
+                let mut out = Vec::with_capacity(3 + 8 + len);
+                out.extend([7; 3]);
+                assert!(append_short_frame(short, mask, &payload, &mut out));
+                assert_eq!(out, [&[7; 3], header.as_ref(), &masked].concat(), "{len} octets");
+                out.shrink_to_fit();
+                let has_room = out.capacity() - out.len() >= 8 + len;
+                assert_eq!(append_short_frame(short, mask, &payload, &mut out), has_room);
             }
         }
     }

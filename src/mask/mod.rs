@@ -8,8 +8,10 @@ pub(crate) mod kernel;
 
 use alloc::boxed::Box;
 
-use chacha20::ChaCha20Rng;
-use chacha20::rand_core::{Rng, SeedableRng};
+use chacha20::rand_core::SeedableRng;
+use chacha20::rand_core::block::BlockRng;
+use chacha20::variants::Legacy;
+use chacha20::{ChaChaCore, R20};
 
 /// XORs `payload` with `key` in place: masks and unmasks alike (RFC 6455 §5.3).
 ///
@@ -64,20 +66,26 @@ pub const fn rotate_key(key: [u8; 4], count: usize) -> [u8; 4] {
 /// let mut keys = MaskKeys::from_seed(seed);
 /// assert_ne!(keys.key(), keys.key());
 /// ```
-pub struct MaskKeys(Box<ChaCha20Rng>);
+pub struct MaskKeys(Box<BlockRng<ChaChaCore<R20, Legacy>>>);
 
 impl MaskKeys {
     /// Starts the sequence of keys that belongs to `seed`: the same for the same seed.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        Self(Box::new(ChaCha20Rng::from_seed(seed)))
+        Self(Box::new(BlockRng::new(ChaChaCore::from_seed(seed))))
     }
 
     /// The next frame's key.
     #[inline]
     #[must_use = "no call returns this key again"]
     pub fn key(&mut self) -> [u8; 4] {
-        self.0.next_u32().to_le_bytes()
+        self.0.next_word().to_le_bytes()
+    }
+
+    /// The next frame's key, if it is computed already: keys are, 64 at a time.
+    #[inline]
+    pub(crate) fn computed_key(&mut self) -> Option<[u8; 4]> {
+        if self.0.remaining_results().is_empty() { None } else { Some(self.key()) }
     }
 
     /// The nonce of a client's opening handshake.

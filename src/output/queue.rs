@@ -37,10 +37,22 @@ impl Queue {
         self.bytes.get(self.removed..).unwrap_or_default()
     }
 
+    /// The buffer to append to, with whatever room it has.
+    #[inline]
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// The number of bytes that can be appended without a larger buffer.
+    #[inline]
+    pub(super) fn spare(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
+
     /// The buffer to append to, with room for `additional` bytes.
     #[inline]
     pub(super) fn with_room(&mut self, additional: usize) -> &mut Vec<u8> {
-        if self.bytes.capacity() - self.bytes.len() < additional {
+        if self.spare() < additional {
             self.make_room(additional);
         }
         &mut self.bytes
@@ -48,7 +60,7 @@ impl Queue {
 
     /// Like [`with_room`](Self::with_room), but returns an error if there is no memory.
     pub(super) fn try_with_room(&mut self, additional: usize) -> Result<&mut Vec<u8>, TryReserveError> {
-        if self.bytes.capacity() - self.bytes.len() < additional {
+        if self.spare() < additional {
             self.try_make_room(additional)?;
         }
         Ok(&mut self.bytes)
@@ -159,11 +171,6 @@ impl Queue {
 impl Queue {
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
-    }
-
-    /// The number of bytes that can be appended without a new buffer.
-    pub(super) fn free(&self) -> usize {
-        self.bytes.capacity() - self.bytes.len()
     }
 
     /// The address of the buffer.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Output;
 use crate::deflate::SharedCodecs;
 use crate::error::OutOfMemory;
-use crate::frame::{EncodedHeader, FrameHeader};
+use crate::frame::{EncodedHeader, FrameHeader, ShortHeader};
 use crate::mask::apply_mask;
 use crate::mask::kernel;
 
@@ -70,6 +70,19 @@ impl Output {
         let bytes = self.queue.with_room(header.padded().len().saturating_add(payload.len()));
         kernel::append_frame(header.padded(), header.as_ref().len(), key, payload, bytes);
         header.as_ref().len() + payload.len()
+    }
+
+    /// Whether [`write_short_frame`](Self::write_short_frame) has room for a payload of `len` bytes.
+    #[inline]
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.queue.spare() >= size_of::<u64>() + len
+    }
+
+    /// Writes a frame if there is room for it. Returns whether there was.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a caller with a constant key or length needs a part of it")]
+    pub(crate) fn write_short_frame(&mut self, header: ShortHeader, key: Option<[u8; 4]>, payload: &[u8]) -> bool {
+        kernel::append_short_frame(header, key, payload, self.queue.buffer())
     }
 
     /// Writes a frame: copies its header and keeps its payload by reference, which is faster from `REFERENCE_MIN` bytes

@@ -36,6 +36,7 @@ use crate::deflate::{AgreedParameters, Decompressor};
 use crate::error::{Fault, ProtocolError, ProtocolErrorKind};
 use crate::event::Event;
 use crate::lazy::Lazy;
+use crate::role::Role;
 
 use assembler::MessageAssembler;
 use parser::FrameParser;
@@ -134,6 +135,11 @@ impl Receiver {
     pub(crate) fn end_frame(&mut self) {
         self.parser = FrameParser::default();
         self.is_reassembling = false;
+    }
+
+    /// The role of this side.
+    pub(crate) fn role(&self) -> Role {
+        if self.expects_mask { Role::Server } else { Role::Client }
     }
 
     /// Bytes consumed since the connection began.

@@ -130,7 +130,7 @@ fn outcome(situation: Situation, trigger: Trigger) -> String {
     let is_clean = was_clean && !names.iter().any(|name| name == "Closing" || name == "ClosedWhileConnecting");
     let known = matches!(situation, Draining | ReportedClean(_));
     assert_eq!(ws.received_close().is_some(), is_clean || known, "{trigger:?} in {situation:?}");
-    let frames = written(ws.role, &mut output).join(", ");
+    let frames = written(ws.role(), &mut output).join(", ");
     let text = format!("{phase:?} | {frames} | {}", names.join(", "));
     String::from(text.replace("|  |", "| |").trim_end())
 }
@@ -248,7 +248,7 @@ impl Start {
 
 /// Applies the trigger. Returns the names of the events, or of the error, of the same call.
 fn apply(trigger: Trigger, start: &mut Start) -> Vec<String> {
-    let role = start.ws.role;
+    let role = start.ws.role();
     match trigger {
         ReceiveHead => return start.receive(&start.head.clone()),
         ReceiveText => return start.receive(&frame(role, 0x81, b"four")),
@@ -335,6 +335,6 @@ fn a_connection_without_memory_fails() {
         let Start { mut ws, mut output, .. } = reach(situation);
         let event = ws.on_error(Fault::OutOfMemory, &mut output);
         assert_eq!((&*name(&event), ws.phase, ws.receive_eof()), ("OutOfMemory", Phase::Reported, None));
-        assert_eq!(written(ws.role, &mut output).join(", "), frames);
+        assert_eq!(written(ws.role(), &mut output).join(", "), frames);
     }
 }

@@ -183,7 +183,7 @@ fn bytes_move_a_constant_number_of_times_at_every_border() {
             watched.take(watched.output.len() * share / 100);
             let capacity = watched.output.queue.capacity();
             // Fills the buffer to its end, then adds one byte.
-            let free = watched.output.queue.free();
+            let free = watched.output.queue.spare();
             watched.put(if round % 2 == 0 { free } else { 1 });
             watched.put(1);
             watched.take(watched.output.len().saturating_sub(capacity / 2));
