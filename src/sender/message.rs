@@ -31,8 +31,20 @@ impl Sender {
     }
 
     /// The same of a client, if the mask key is computed already.
-    #[inline(never)]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "shorter than a call")]
     pub(crate) fn write_tiny_masked_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        state: &mut impl Lazy<SenderState>,
+        output: &mut Output,
+    ) -> bool {
+        payload.len() <= TINY && self.write_masked_with_room(kind, payload, state, output)
+    }
+
+    #[inline(never)]
+    fn write_masked_with_room(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
