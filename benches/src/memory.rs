@@ -8,7 +8,7 @@ use crate::contender::{Contender, Idle};
 use crate::content::Content;
 use crate::socket::Socket;
 use crate::tape::tape;
-use crate::work::{Reads, Task, Work};
+use crate::work::{Reads, Task, Work, Writes};
 
 /// Counts per message.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,8 @@ pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
 /// The memory of a server's connection after one message of 16 bytes.
 pub fn idle(by: &dyn Contender) -> Option<Idle> {
     by.idle().or_else(|| {
-        let work =
-            Work { task: Task::Decode, content: Content::Binary, size: 16, reads: Reads::UpTo(one_message().len()) };
+        let (reads, writes) = (Reads::UpTo(one_message().len()), Writes::Batches);
+        let work = Work { task: Task::Decode, content: Content::Binary, size: 16, reads, writes };
         let socket = Socket::new(Rc::new(one_message()), work.reads);
         let before = allocator::live();
         let mut run = by.start(&work, socket)?;

@@ -7,7 +7,7 @@ use crate::measure::{Measured, Times};
 use crate::memory;
 use crate::report::nanoseconds;
 use crate::rows::Row;
-use crate::work::{Reads, Task, Work};
+use crate::work::{Reads, Task, Work, Writes};
 
 type Contenders = [(Kind, Box<dyn Contender>)];
 
@@ -58,7 +58,13 @@ fn limit_of(work: &Work) -> &'static str {
 
 fn print_allocations(contenders: &Contenders) {
     // 500 frames of 131 bytes.
-    let work = Work { task: Task::Decode, content: Content::Ascii, size: 125, reads: Reads::UpTo(65_500) };
+    let work = Work {
+        task: Task::Decode,
+        content: Content::Ascii,
+        size: 125,
+        reads: Reads::UpTo(65_500),
+        writes: Writes::Batches,
+    };
     let costs = contenders.iter().filter_map(|(kind, by)| Some((*kind, by, memory::cost(&work, &**by)?.allocations)));
     if let Some((ours, best, theirs)) = beside_the_least(costs) {
         let verdict = verdict(ours == 0.0);

@@ -33,6 +33,15 @@ pub enum Reads {
     Random,
 }
 
+/// How messages that are sent are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Some 64 KiB at once.
+    Batches,
+    /// Each message at once.
+    Each,
+}
+
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -41,6 +50,7 @@ pub struct Work {
     /// Bytes of a message's payload, of a fragment's for [`Task::DecodeFragments`].
     pub size: usize,
     pub reads: Reads,
+    pub writes: Writes,
 }
 
 /// The limit on messages for all contenders.
@@ -55,9 +65,12 @@ pub const WINDOW_BITS: u8 = 12;
 pub const MEMORY_LEVEL: u8 = 8;
 
 impl Work {
-    /// The number of messages between two writes: some 4 KiB, at least one message.
+    /// The number of messages between two writes.
     pub fn batch(&self) -> usize {
-        (4096 / self.size.max(1)).clamp(1, 64)
+        match self.writes {
+            Writes::Batches => ((64 << 10) / self.size.max(1)).max(1),
+            Writes::Each => 1,
+        }
     }
 
     /// Bytes of a message's payload, over all its fragments.
@@ -76,7 +89,7 @@ impl Work {
 
     /// The messages, in the order in which they are received or sent, over and over. All are different, and their
     /// number is a multiple of [`batch`](Self::batch). Received messages make up some 256 KiB, which stay in the
-    /// second-level cache like bytes that a kernel has copied; sent ones some 32 KiB, like bytes that an application
+    /// second-level cache like bytes that a kernel has copied; sent ones some 32 KiB or a batch, like bytes that an application
     /// has just made.
     pub fn payloads(&self) -> Vec<Payload> {
         let total = if self.reads_messages() { 256 << 10 } else { 32 << 10 };
@@ -114,6 +127,7 @@ impl fmt::Display for Work {
             Reads::UpTo(1) => write!(f, ", 1-byte reads"),
             Reads::UpTo(1500) => write!(f, ", 1,500-byte reads"),
             Reads::UpTo(_) => Ok(()),
-        }
+        }?;
+        if self.writes == Writes::Each { write!(f, ", each written") } else { Ok(()) }
     }
 }

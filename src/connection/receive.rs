@@ -96,7 +96,18 @@ impl Connection {
     fn receive_slow<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
         if !self.receiver.is_reassembling() {
             self.receive_any(input, output)
-        } else if self.receiver.append_short_read(&mut self.heap, input) {
+        } else if self.receiver.append_plain_byte(&mut self.heap, input) {
+            None
+        } else {
+            self.receive_more(input, output)
+        }
+    }
+
+    /// Receives more bytes of the message that is being reassembled.
+    #[inline(never)]
+    fn receive_more<'i>(&mut self, input: &mut Input<'i>, output: &mut Output) -> Option<Event<'i>> {
+        let (receiver, heap) = (&mut self.receiver, &mut self.heap);
+        if receiver.append_byte(heap, input) || receiver.append_short_read(heap, input) {
             None
         } else {
             self.continue_message(input, output)

@@ -134,6 +134,25 @@ impl MessageAssembler {
         }
     }
 
+    /// Appends a byte if it fits without an allocation, and is binary, or ASCII between characters. Otherwise does
+    /// nothing and returns false.
+    #[inline]
+    pub(crate) fn push_plain_byte(&mut self, byte: u8) -> bool {
+        match &mut self.buffer {
+            Buffer::Binary(data) => push_within_capacity(data, byte),
+            Buffer::Text(text) => text.push_ascii(byte),
+        }
+    }
+
+    /// Appends a byte if it fits without an allocation and is no fault. Otherwise does nothing and returns false.
+    #[inline]
+    pub(crate) fn push_byte(&mut self, byte: u8) -> bool {
+        match &mut self.buffer {
+            Buffer::Binary(data) => push_within_capacity(data, byte),
+            Buffer::Text(text) => text.push_byte(byte),
+        }
+    }
+
     /// Lets `write` fill a buffer of up to `expected` bytes and appends as many as it returns. If they are not UTF-8,
     /// appends the part before the fault. An empty message takes over the capacity of `spare`, if that is enough.
     ///
@@ -251,6 +270,15 @@ impl<'i> Payload<'i> {
             Self::Binary(data) => Event::BinaryPart { data, first, last },
         }
     }
+}
+
+#[inline]
+fn push_within_capacity(data: &mut Vec<u8>, byte: u8) -> bool {
+    let has_room = data.len() < data.capacity();
+    if has_room {
+        data.push(byte);
+    }
+    has_room
 }
 
 #[cfg(test)]

@@ -105,6 +105,39 @@ impl Receiver {
         self.is_reassembling
     }
 
+    /// Appends a read of one byte from within the payload of a message that is reassembled, if it is binary, or ASCII
+    /// between characters. Otherwise leaves it unread and returns false.
+    #[inline]
+    pub(crate) fn append_plain_byte(&mut self, state: &mut impl Lazy<ReceiverState>, input: &mut Input<'_>) -> bool {
+        self.append_byte_by(MessageAssembler::push_plain_byte, state, input)
+    }
+
+    /// Appends a read of one byte from within the payload of a message that is reassembled, if it is no fault.
+    /// Otherwise leaves it unread and returns false.
+    #[inline]
+    pub(crate) fn append_byte(&mut self, state: &mut impl Lazy<ReceiverState>, input: &mut Input<'_>) -> bool {
+        self.append_byte_by(MessageAssembler::push_byte, state, input)
+    }
+
+    #[inline]
+    fn append_byte_by(
+        &mut self,
+        push: impl FnOnce(&mut MessageAssembler, u8) -> bool,
+        state: &mut impl Lazy<ReceiverState>,
+        input: &mut Input<'_>,
+    ) -> bool {
+        let (FrameParser::Payload(frame), [byte]) = (&mut self.parser, input.peek()) else { return false };
+        let message = state.get_mut().and_then(|state| state.message.as_mut());
+        let [key, ..] = frame.key;
+        let is_appended = frame.remaining > 1 && message.is_some_and(|message| push(message, byte ^ key));
+        if is_appended {
+            self.position = self.position.wrapping_add(1);
+            frame.advance(1);
+            input.consume_all();
+        }
+        is_appended
+    }
+
     /// Appends a short read from within the payload of a message that is reassembled, if nothing about it needs a
     /// further look. Otherwise leaves it unread and returns false.
     #[inline]

@@ -111,6 +111,30 @@ impl TextBuffer {
         is_plain
     }
 
+    /// Appends a byte if it fits without an allocation, is ASCII, and no character is incomplete. Otherwise does nothing
+    /// and returns false.
+    #[inline]
+    pub(crate) fn push_ascii(&mut self, byte: u8) -> bool {
+        let is_plain = byte.is_ascii() && self.checked == self.bytes.len() && self.free() > 0;
+        if is_plain {
+            self.bytes.push(byte);
+            self.checked = self.bytes.len();
+        }
+        is_plain
+    }
+
+    /// Appends a byte if it fits without an allocation and may follow. Otherwise does nothing and returns false.
+    #[inline]
+    pub(crate) fn push_byte(&mut self, byte: u8) -> bool {
+        let begun = self.bytes.get(self.checked..).unwrap_or_default();
+        let Some(is_complete) = utf8::completes(begun, byte).filter(|_| self.free() > 0) else { return false };
+        self.bytes.push(byte);
+        if is_complete {
+            self.checked = self.bytes.len();
+        }
+        true
+    }
+
     /// Validates the bytes after `checked`, of which the first `pending` were there before.
     #[inline(never)]
     fn check(&mut self, pending: usize) -> Result<(), Utf8Error> {

@@ -107,6 +107,22 @@ pub(crate) fn lacking(begun: &[u8]) -> usize {
     len - begun.len().min(len)
 }
 
+/// Whether `byte` completes the character that the bytes of `begun` validly begin. `None` if no valid text has it there.
+#[inline]
+pub(crate) fn completes(begun: &[u8], byte: u8) -> Option<bool> {
+    // RFC 3629 §4: the range of the second byte depends on the first.
+    match (begun, byte) {
+        ([], ..=0x7f) => Some(true),
+        ([], 0xc2..=0xf4) => Some(false),
+        ([..=0xdf], 0x80..=0xbf) => Some(true),
+        ([0xe0], ..=0x9f) | ([0xed], 0xa0..) | ([0xf0], ..=0x8f) | ([0xf4], 0x90..) => None,
+        ([_], 0x80..=0xbf) => Some(false),
+        ([lead, _], 0x80..=0xbf) => Some(*lead < 0xf0),
+        ([_, _, _], 0x80..=0xbf) => Some(true),
+        _ => None,
+    }
+}
+
 /// Finds the first byte that makes the text invalid.
 #[cold]
 fn find_fault(bytes: &[u8]) -> Result<&str, Utf8Error> {
@@ -134,6 +150,16 @@ mod tests {
         Ok(stream.is_complete())
     }
 
+    fn byte_by_byte(sequence: &[u8]) -> Result<bool, usize> {
+        let mut begin = 0;
+        for (at, byte) in sequence.iter().enumerate() {
+            if completes(&sequence[begin..at], *byte).ok_or(at)? {
+                begin = at + 1;
+            }
+        }
+        Ok(begin == sequence.len())
+    }
+
     /// All sequences of one to four bytes from the edges of the UTF-8 table agree with the standard library, at every
     /// cut, and fail at the first byte that makes them invalid.
     #[test]
@@ -156,6 +182,7 @@ mod tests {
                     None => Ok(core::str::from_utf8(sequence).is_ok()),
                 };
                 assert_eq!(pushed(sequence.chunks(1)), expected, "{sequence:x?}");
+                assert_eq!(byte_by_byte(sequence), expected, "{sequence:x?}");
                 for cut in 0..=sequence.len() {
                     let (head, tail) = sequence.split_at(cut);
                     assert_eq!(pushed([head, tail]), expected, "{sequence:x?} cut at {cut}");

@@ -211,9 +211,12 @@ impl Go for Handshake {
 /// Writes the whole output at once.
 #[inline]
 fn write(output: &mut Output, socket: &Socket) {
-    if output.is_empty() {
-        return;
+    if !output.is_empty() {
+        write_all(output, socket);
     }
+}
+
+fn write_all(output: &mut Output, socket: &Socket) {
     let all = output.len();
     if output.chunk().len() == all {
         socket.write(output.chunk());

@@ -2,7 +2,7 @@
 //! messages that a read or fragments cut, and borrows the others; it checks UTF-8 with simdutf8 over the whole message;
 //! its keys come from a fast generator that is no CSPRNG.
 //!
-//! The read buffer has 64 KiB. Messages below 1 KiB are collected; longer ones are written without a copy, with their
+//! The read buffer has 64 KiB. Messages below 1 KiB, and those of a batch, are collected; longer ones are written without a copy, with their
 //! header in one vectored write, unless they have to be masked. No handshake, no compression.
 
 use std::io::IoSlice;
@@ -15,7 +15,7 @@ use crate::contender::{Contender, Go, Idle, Run};
 use crate::content::Payload;
 use crate::content::Random;
 use crate::socket::Socket;
-use crate::work::{MAX_MESSAGE, READ, Task, Work};
+use crate::work::{MAX_MESSAGE, READ, Task, Work, Writes};
 
 pub struct WebsocketSansIo;
 
@@ -103,6 +103,8 @@ fn deliver(opcode: Opcode, message: &[u8], handle: &mut impl FnMut(Opcode, &[u8]
 struct Writer {
     encoder: WebsocketFrameEncoder,
     keys: Option<Random>,
+    /// Whether long messages are collected, too.
+    collects: bool,
     reassembled: Vec<u8>,
 }
 
@@ -112,7 +114,8 @@ impl Writer {
         let mask = self.keys.as_mut().map(|keys| (keys.next() as u32).to_ne_bytes());
         let info = FrameInfo { opcode, payload_length: payload.len() as u64, mask, fin: true, reserved: 0 };
         let header = self.encoder.start_frame(&info);
-        if payload.len() >= 1 << 10 && !self.encoder.transform_needed() {
+        let is_collected = self.collects || payload.len() < 1 << 10;
+        if !is_collected && !self.encoder.transform_needed() {
             self.flush(socket);
             socket.write_vectored(&[IoSlice::new(&header), IoSlice::new(payload)]);
             return;
@@ -178,7 +181,7 @@ struct Encode {
 impl Encode {
     fn new(work: &Work, socket: Socket, keys: Option<Random>) -> Self {
         let opcode = if work.is_text() { Opcode::Text } else { Opcode::Binary };
-        let writer = Writer { keys, ..Writer::default() };
+        let writer = Writer { keys, collects: work.writes == Writes::Batches, ..Writer::default() };
         Self { socket, writer, opcode, batches: Batches::new(work, |payload| payload) }
     }
 }
