@@ -112,13 +112,9 @@ pub(crate) fn lacking(begun: &[u8]) -> usize {
 pub(crate) fn completes(begun: &[u8], byte: u8) -> Option<bool> {
     // RFC 3629 §4: the range of the second byte depends on the first.
     match (begun, byte) {
-        ([], ..=0x7f) => Some(true),
-        ([], 0xc2..=0xf4) => Some(false),
-        ([..=0xdf], 0x80..=0xbf) => Some(true),
         ([0xe0], ..=0x9f) | ([0xed], 0xa0..) | ([0xf0], ..=0x8f) | ([0xf4], 0x90..) => None,
-        ([_], 0x80..=0xbf) => Some(false),
-        ([lead, _], 0x80..=0xbf) => Some(*lead < 0xf0),
-        ([_, _, _], 0x80..=0xbf) => Some(true),
+        ([], ..=0x7f) | ([..=0xdf] | [..=0xef, _] | [_, _, _], 0x80..=0xbf) => Some(true),
+        ([], 0xc2..=0xf4) | ([_] | [_, _], 0x80..=0xbf) => Some(false),
         _ => None,
     }
 }
