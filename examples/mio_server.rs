@@ -116,8 +116,9 @@ impl Server {
             for event in &events {
                 let Token(key) = event.token();
                 if let Some(entry) = self.peers.get_mut(key) {
-                    // mio reports readiness once; it lasts until the socket would block.
+                    // mio reports readiness once; it lasts until the socket is empty.
                     entry.peer.is_readable |= event.is_readable();
+                    entry.peer.has_ended |= event.is_read_closed() || event.is_error();
                     let queue = entry.queue;
                     self.enqueue(key, queue);
                 } else {
@@ -166,7 +167,7 @@ impl Server {
             self.poll.registry().register(&mut tcp, Token(key), Interest::READABLE | Interest::WRITABLE)?;
             let session = Session::new(Instant::now(), Connection::server(self.config.clone()), self.limits);
             // The request often comes with the connection.
-            let peer = Peer { tcp, session, read: 0, is_readable: true, work: 0 };
+            let peer = Peer { tcp, session, read: 0, is_readable: true, has_ended: false, work: 0 };
             entry.insert(Entry { peer, queue: Turns::NEWCOMERS, is_waiting: false });
             self.enqueue(key, Turns::NEWCOMERS);
         }
@@ -275,6 +276,8 @@ struct Peer {
     /// The most bytes to read, and whether the socket may have some.
     read: usize,
     is_readable: bool,
+    /// Whether the end of the stream has arrived: mio does not report it again.
+    has_ended: bool,
     /// The bytes read and written, and `DEFLATE_WORK` for each byte that was compressed or decompressed.
     work: u64,
 }
@@ -317,6 +320,9 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return self.is_readable = false,
             read => read.unwrap_or(0),
         };
+        // On Linux, a short read has emptied the socket. Elsewhere, and before the end of the stream, only the next read
+        // tells.
+        self.is_readable = n == self.read || self.has_ended || cfg!(not(target_os = "linux"));
         let before = deflated(self.session.connection());
         let mut input = Input::from_read(&mut buffer[..n]);
         while let Some(event) = self.session.receive(&mut input, output) {
