@@ -278,7 +278,7 @@ struct Peer {
     is_readable: bool,
     /// Whether the end of the stream has arrived: mio does not report it again.
     has_ended: bool,
-    /// The bytes read and written, and `DEFLATE_WORK` for each byte that was compressed or decompressed.
+    /// The bytes read and sent, and `DEFLATE_WORK` for each byte that was compressed or decompressed.
     work: u64,
 }
 
@@ -292,11 +292,8 @@ impl Peer {
                 // Bytes that have arrived are read before the deadlines are checked.
                 self.read(buffer, output);
             }
-            let written = &mut self.work;
-            let action = self
-                .session
-                .poll(now, output, |slices| self.tcp.write_vectored(slices).inspect(|n| *written += *n as u64));
-            match action {
+            // Not `poll`: with `writev`, the kernel would copy and check a list of slices also if there is only one.
+            match self.session.poll_writer(now, output, &mut self.tcp) {
                 Action::Event(event) => echo(event, self.session.connection_mut(), output),
                 Action::ShutDown => self.tcp.shutdown(Shutdown::Write).unwrap_or_default(),
                 Action::Wait { read, deadline, .. } => {
@@ -323,19 +320,20 @@ impl Peer {
         // On Linux, a short read has emptied the socket. Elsewhere, and before the end of the stream, only the next read
         // tells.
         self.is_readable = n == self.read || self.has_ended || cfg!(not(target_os = "linux"));
-        let before = deflated(self.session.connection());
+        let before = produced(self.session.connection());
         let mut input = Input::from_read(&mut buffer[..n]);
         while let Some(event) = self.session.receive(&mut input, output) {
             echo(event, self.session.connection_mut(), output);
         }
-        self.work += n as u64 + DEFLATE_WORK * (deflated(self.session.connection()) - before);
+        self.work += n as u64 + produced(self.session.connection()) - before;
     }
 }
 
-/// The number of message bytes that were compressed or decompressed.
-fn deflated(ws: &Connection) -> u64 {
+/// The bytes that were sent, and `DEFLATE_WORK` for each byte that was compressed or decompressed.
+fn produced(ws: &Connection) -> u64 {
     let Counters { received, sent, .. } = ws.counters();
-    if ws.uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 }
+    let deflated = if ws.uses_deflate() { received.message_bytes + sent.message_bytes } else { 0 };
+    sent.wire_bytes + DEFLATE_WORK * deflated
 }
 
 fn echo(event: Event<'_>, ws: &mut Connection, output: &mut Output) {
