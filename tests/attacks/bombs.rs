@@ -71,7 +71,7 @@ fn bombard(stage: &Stage, message: &[u8]) -> Report {
             taken += n;
             if at % 2 == 0 {
                 peer.poll();
-                assert!(!peer.is_over());
+                assert!(!peer.is_over(), "the server must not close: the message is within its limit");
                 let (frames, cut) = frames(&peer.received);
                 echoes += frames.iter().filter(|(first, _)| *first == 0xc2).count();
                 peer.received = cut.to_vec();
@@ -99,7 +99,7 @@ pub(crate) fn bombs_from_new_peers(stage: &Stage) -> Report {
             let mut peer = Peer::open_compressed(stage);
             peer.send(&bomb);
             peer.read(2);
-            assert_eq!(peer.received[0], 0xc2);
+            assert_eq!(peer.received[0], 0xc2, "the echo must be compressed");
             bombs += 1;
         }
         bombs

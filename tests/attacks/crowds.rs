@@ -127,7 +127,7 @@ fn late_answers(stage: &Stage) -> Vec<Duration> {
             if !peer.is_over() {
                 return true;
             }
-            assert_eq!(peer.verdict(), "408");
+            assert_eq!(peer.verdict(), "408", "a socket without a request must be answered after --timeout");
             late.push(start.elapsed().checked_sub(patience).expect("no socket is answered early"));
             false
         });

@@ -41,7 +41,8 @@ pub(crate) fn half_closed_at_every_byte(stage: &Stage) -> Report {
         peer.send(&session[..cut]);
         peer.half_close();
         peer.read_to_end();
-        assert!(peer.received == answer_to(cut, &answers), "{cut}: {}", peer.received.escape_ascii());
+        let is_answered = peer.received == answer_to(cut, &answers);
+        assert!(is_answered, "half closed after {cut} bytes, a peer got {}", peer.received.escape_ascii());
         got.add(peer.verdict());
         (connections, sent) = (connections + 1, sent + peer.sent);
     }

@@ -131,7 +131,8 @@ fn a_close_is_answered_and_the_transport_closed(name: &str) {
     client.echo("x");
     client.ws.close(CloseCode::new(4000).expect("a private code"), "bye", &mut client.output);
     let closed = client.closed();
-    assert!(closed.was_clean() && closed.error().is_none(), "{closed:?}");
+    let is_clean = closed.was_clean() && closed.error().is_none();
+    assert!(is_clean, "a Close must be answered with the same code, and the transport closed: {closed:?}");
     assert_eq!(closed.code(), 4000);
 }
 
@@ -143,7 +144,8 @@ fn a_message_above_the_limit_is_rejected_without_a_reset(name: &str) {
     for _ in 0..128 {
         tcp.write_all(&vec![0; 64 << 10]).expect("the peer continues to read");
     }
-    assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xf1");
+    let answer = read_to_end(&mut tcp);
+    assert_eq!(answer, b"\x88\x02\x03\xf1", "a message above --max-message must be answered with a Close, 1009");
 }
 
 /// Closing the socket during the peer's sending would reset the connection.
@@ -155,7 +157,8 @@ fn a_peer_that_sends_on_after_its_fault_gets_the_close(name: &str) {
         tcp.write_all(&vec![0; 512 << 10]).expect("the peer continues to read");
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
+    let answer = read_to_end(&mut tcp);
+    assert_eq!(answer, b"\x88\x02\x03\xea", "a reserved opcode must be answered with a Close, 1002");
 }
 
 fn requests_without_upgrade_are_answered(name: &str) {
@@ -165,7 +168,8 @@ fn requests_without_upgrade_are_answered(name: &str) {
         tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
         tcp.write_all(request).expect("the peer reads");
         let answer = String::from_utf8(read_to_end(&mut tcp)).expect("text");
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let is_right = answer.starts_with(&format!("HTTP/1.1 {status} "));
+        assert!(is_right, "{:?} must be answered with {status}: {answer}", request.escape_ascii());
     }
 }
 
@@ -174,7 +178,7 @@ fn a_half_closed_peer_gets_its_answer(name: &str) {
     let mut tcp = open(&address);
     tcp.write_all(b"\x81\x82\0\0\0\0hi").expect("the peer reads");
     tcp.shutdown(Shutdown::Write).expect("the socket is open");
-    assert_eq!(read_to_end(&mut tcp), b"\x81\x02hi");
+    assert_eq!(read_to_end(&mut tcp), b"\x81\x02hi", "a peer that only reads must get its echo, and then the end");
 }
 
 /// The peer's writes block then, the server's memory does not grow, other peers are served meanwhile, and nothing is
@@ -313,10 +317,13 @@ fn a_dead_peer_is_pinged_and_closed(name: &str) {
     let mut tcp = open(&address);
     let start = Instant::now();
     let received = read_to_end(&mut tcp);
-    assert!(start.elapsed() >= Duration::from_millis(390), "{:?}", start.elapsed());
-    let rest = received.strip_prefix(b"\x89\x08\0\0\0\0\0\0\0\x01").unwrap_or_else(|| panic!("{received:x?}"));
+    assert!(start.elapsed() >= Duration::from_millis(390), "closed before --timeout: {:?}", start.elapsed());
+    let rest = received.strip_prefix(b"\x89\x08\0\0\0\0\0\0\0\x01").unwrap_or_else(|| {
+        panic!("a silent peer must first be pinged, with the payload of `Timers`: {received:x?}");
+    });
     // 3008, "Timeout".
-    assert!(rest[0] == 0x88 && rest[2..4] == [0x0b, 0xc0] && rest.len() == 2 + usize::from(rest[1]), "{rest:x?}");
+    let is_close = rest[0] == 0x88 && rest[2..4] == [0x0b, 0xc0] && rest.len() == 2 + usize::from(rest[1]);
+    assert!(is_close, "after the ping must come a Close, 3008: {rest:x?}");
 }
 
 fn a_live_peer_is_pinged_and_kept(name: &str) {
@@ -379,7 +386,7 @@ fn a_slow_handshake_times_out(name: &str) {
         tcp.set_read_timeout(Some(PATIENCE)).expect("the socket is open");
         let mut answer = [0; 13];
         tcp.read_exact(&mut answer).expect("an answer");
-        assert_eq!(&answer, b"HTTP/1.1 408 ");
+        assert_eq!(&answer, b"HTTP/1.1 408 ", "a handshake that is not complete after --timeout must be answered");
     }
 }
 
@@ -400,7 +407,8 @@ fn resets_and_garbage_affect_no_other_connection(name: &str) {
         drop(tcp);
         let mut tcp = open(&address);
         let _ = tcp.write_all(b"\xff\xff\xff\xff garbage");
-        assert_eq!(read_to_end(&mut tcp), b"\x88\x02\x03\xea");
+        let answer = read_to_end(&mut tcp);
+        assert_eq!(answer, b"\x88\x02\x03\xea", "a reserved opcode must be answered with a Close, 1002");
     }
     witness.echo("alive");
     drop(program);
