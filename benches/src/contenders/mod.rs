@@ -7,6 +7,7 @@ mod fastwebsockets;
 mod limit;
 mod ours;
 mod sockudo;
+mod soketto;
 mod tokio_websockets;
 mod tungstenite;
 mod websocket_sans_io;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<(Kind, Box<dyn Contender>)> {
         (Kind::Peer, Box::new(wtx::Wtx)),
         (Kind::Peer, Box::new(websocket_sans_io::WebsocketSansIo)),
         (Kind::Peer, Box::new(actix_http::ActixHttp)),
+        (Kind::Peer, Box::new(soketto::Soketto)),
         (Kind::Limit, Box::new(Limit::Copy)),
         (Kind::Limit, Box::new(Limit::Xor)),
         (Kind::Limit, Box::new(Limit::Utf8)),
