@@ -31,7 +31,7 @@ impl CountedAlarms {
         self.bytes
     }
 
-    /// The size of an alarm's entries in the collections, without their spare room: its key and its time, twice.
+    /// The size of an alarm's key and time, in a map and in a queue, without the spare room of these.
     pub const ENTRIES: usize = 2 * size_of::<(Instant, usize)>();
 
     fn counted<T>(&mut self, call: impl FnOnce(&mut Alarms<usize, Instant>) -> T) -> T {

@@ -28,13 +28,12 @@ impl Crowd {
         Self(keys)
     }
 
-    /// All peers, with their kinds.
-    pub fn all(&self) -> impl Iterator<Item = (usize, Kind)> {
-        Kind::ALL.into_iter().flat_map(|kind| self.of(kind).map(move |key| (key, kind)))
+    pub fn all(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|key| *key as usize)
     }
 
     /// The peers of a kind: half of all.
-    pub fn of(&self, kind: Kind) -> impl Iterator<Item = usize> + Clone {
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = usize> {
         let (plain, deflate) = self.0.split_at(self.0.len() / 2);
         let half = if kind == Kind::Plain { plain } else { deflate };
         half.iter().map(|key| *key as usize)
@@ -48,6 +47,14 @@ impl Crowd {
     /// The peers of a kind whose transports are full for a while: one in twenty, none of them a talker.
     pub fn slow(&self, kind: Kind) -> impl Iterator<Item = usize> {
         self.of(kind).skip(self.0.len() / 200).take(self.0.len() / 40)
+    }
+
+    pub fn all_talkers(&self) -> impl Iterator<Item = usize> {
+        Kind::ALL.into_iter().flat_map(|kind| self.talkers(kind))
+    }
+
+    pub fn all_slow(&self) -> impl Iterator<Item = usize> {
+        Kind::ALL.into_iter().flat_map(|kind| self.slow(kind))
     }
 
     pub fn len(&self) -> usize {

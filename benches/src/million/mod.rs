@@ -25,10 +25,7 @@ use simulation::Simulation;
 
 /// Simulates `count` sessions, and prints the results as Markdown.
 pub fn run(count: usize) {
-    assert!(
-        (1000..=usize::from(u16::MAX) << 10).contains(&count),
-        "{count} sessions: at least 1000, at most 67 million"
-    );
+    assert!((1000..=u32::MAX as usize).contains(&count), "{count} sessions are too few, or too many");
     let pinned =
         clock::pin().map_or_else(|error| format!("not pinned ({error})"), |cpu| format!("pinned to CPU {cpu}"));
     println!("{}, {pinned}, thread CPU time. {count} sessions.\n", clock::processor());

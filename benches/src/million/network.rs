@@ -23,9 +23,7 @@ pub struct Network {
 impl Network {
     pub fn new(crowd: &Crowd) -> Self {
         let mut peers: Vec<_> = (0..crowd.len()).map(|_| Peer::new(Kind::Plain)).collect();
-        for (key, kind) in crowd.all() {
-            peers[key].kind = kind;
-        }
+        crowd.of(Kind::Deflate).for_each(|key| peers[key].kind = Kind::Deflate);
         let scripts = [Act::Opening, Act::Broadcast, Act::Talk].map(|act| Kind::ALL.map(|kind| Script::new(act, kind)));
         // Enough room for all: the network allocates nothing while the server is measured.
         let pongs = VecDeque::with_capacity(crowd.len());
@@ -55,9 +53,14 @@ impl Network {
         }
     }
 
-    /// The number of pings that each peer received.
+    /// The number of pings that a peer has received.
     pub fn pings(&self, key: usize) -> u32 {
         self.peers[key].pings
+    }
+
+    /// The next ping that a peer expects.
+    pub fn next_ping(&self, key: usize) -> [u8; 10] {
+        self.peers[key].next_ping()
     }
 
     /// Has a transport accept this number of bytes.

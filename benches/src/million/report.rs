@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use websocket_proto::{PreparedMessage, Session};
+use websocket_proto::Session;
 
 use super::alarms::CountedAlarms;
 use super::cost::Cost;
-use super::server::Server;
+use super::server::{Memory, Server};
 use super::simulation::Results;
 use crate::report::nanoseconds;
 
@@ -14,51 +14,57 @@ pub fn print(results: &Results) {
     print_memory(results);
     println!();
     print_costs(results);
+    println!();
+    print_totals(results);
 }
 
-fn print_memory(results: &Results) {
-    let Results { count, idle, end, .. } = results;
-    let each = |bytes: u64| format!("{:.1}", bytes as f64 / *count as f64);
-    println!("| idle | bytes each | |");
-    println!("|---|--:|---|");
+/// The computed sizes beside the measured ones: after the opening, and at the end.
+fn print_memory(Results { count, idle, end, .. }: &Results) {
+    let row = |item: &str, computed: &str, bytes: fn(&Memory) -> u64| {
+        let [idle, end] = [idle, end].map(|memory| bytes(memory) as f64 / *count as f64);
+        println!("| {item} | {computed} | {idle:.1} | {end:.1} |");
+    };
+    println!("| bytes of an idle session | computed | measured | after the minute |");
+    println!("|---|--:|--:|--:|");
     let session = size_of::<Session<Instant>>();
-    println!("| slot | {} | the session, {session}, and {} of the loop's |", each(idle.slots), Server::SLOT - session);
-    println!("| the session's heap | {} | |", each(idle.heap));
-    println!("| alarm | {} | {} in two collections, and their spare room |", each(idle.alarms), CountedAlarms::ENTRIES);
-    println!(
-        "| read buffer, output, compressor, decompressor | {} | {} bytes in all |",
-        each(idle.shared),
-        idle.shared
-    );
-    println!("| sum | {} | {} at the end |", each(idle.sum()), each(end.sum()));
+    let (slot, entries) = (Server::SLOT, CountedAlarms::ENTRIES);
+    let slot_item = format!("slot of the table: the session, {session}, and the size of its next read");
+    row(&slot_item, &slot.to_string(), |memory| memory.slots);
+    row("heap of the session", "0", |memory| memory.heap);
+    row("its alarm: key and time, in a map and in a queue", &format!("≥ {entries}"), |memory| memory.alarms);
+    row("one read buffer, output, compressor and decompressor for all", "", |memory| memory.shared);
+    row("sum", &format!("≥ {}", slot + entries), Memory::sum);
+    row("in the machine's memory, with the allocator's own", "", |memory| memory.resident);
 }
 
 fn print_costs(results: &Results) {
-    let Results { handshakes, keep_alive, early_alarms, broadcast, backlogs, rest, echoes, others, .. } = results;
-    println!("| step | number | ns each | allocations each |");
+    println!("| step | times | ns each | allocations each |");
     println!("|---|--:|--:|--:|");
-    print_cost("opening handshake", &handshakes[0]);
-    print_cost("… with compression", &handshakes[1]);
-    print_cost("keep-alive: alarm, ping, pong", keep_alive);
-    print_cost("… and the alarm of the awaited pong", early_alarms);
-    print_cost("broadcast", &broadcast[0]);
-    print_cost("… with compression", &broadcast[1]);
-    print_cost("… the rest of it, to a transport that was full", rest);
-    print_cost("echo", &echoes[0]);
-    print_cost("… with compression", &echoes[1]);
-    print_cost("all other turns in that minute", others);
-    println!();
-    let heap = backlogs.heap as f64 / backlogs.sessions as f64;
-    println!(
-        "{} bytes waited for {} full transports, in {heap:.1} bytes of memory each.",
-        backlogs.bytes, backlogs.sessions
-    );
-    let minute = echoes[0].nanoseconds + echoes[1].nanoseconds + others.nanoseconds;
-    println!("The minute took {:.2} s.", minute as f64 / 1e9);
-    let _ = size_of::<PreparedMessage>();
+    print_cost("opening handshake", &results.handshakes[0]);
+    print_cost("… with permessage-deflate", &results.handshakes[1]);
+    print_cost("keep-alive: alarm, ping, pong", &results.keep_alive);
+    print_cost("alarm for a pong that has come: set again", &results.early_alarms);
+    print_cost("broadcast", &results.broadcast[0]);
+    print_cost("… compressed", &results.broadcast[1]);
+    print_cost("… its rest, once a full transport has room", &results.rest);
+    print_cost("echo in the minute", &results.echoes[0]);
+    print_cost("… compressed", &results.echoes[1]);
+    print_cost("pings, pongs and alarms in the minute", &results.others);
+    print_cost("`Alarms` alone: `pop` and `set`", &results.alarms);
+    print_cost("the simulated transport alone: ping and pong", &results.transports);
 }
 
 fn print_cost(step: &str, cost: &Cost) {
     let (time, allocations) = (nanoseconds(cost.nanoseconds_each()), cost.allocations_each());
-    println!("| {step} | {} | {time} | {allocations:.3} |", cost.count);
+    println!("| {step} | {} | {time} | {allocations:.2} |", cost.count);
+}
+
+fn print_totals(Results { backlogs, echoes, others, .. }: &Results) {
+    let heap = backlogs.heap as f64 / backlogs.sessions as f64;
+    let nanoseconds: u64 = [&echoes[0], &echoes[1], others].iter().map(|cost| cost.nanoseconds).sum();
+    println!(
+        "While {} transports were full, {} bytes waited, in {heap:.0} bytes of heap for each.",
+        backlogs.sessions, backlogs.bytes
+    );
+    println!("The minute took {:.1} s.", nanoseconds as f64 / 1e9);
 }

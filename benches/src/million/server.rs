@@ -8,7 +8,7 @@ use websocket_proto::{
 
 use super::alarms::CountedAlarms;
 use super::network::{Network, ROUND_TRIP};
-use crate::allocator;
+use crate::{allocator, memory};
 
 /// The longest read that a session asks for.
 const READ: usize = 64 << 10;
@@ -24,8 +24,8 @@ pub struct Server {
     buffer: Vec<u8>,
     output: Output,
     pongs: usize,
-    /// Bytes allocated before the server was made.
-    before: u64,
+    /// Bytes allocated, and in the machine's memory, before the server was made.
+    before: (u64, u64),
 }
 
 struct Slot {
@@ -44,6 +44,8 @@ pub struct Memory {
     pub alarms: u64,
     /// The read buffer, the output, and its compressor and decompressor.
     pub shared: u64,
+    /// Bytes in the machine's memory: with the allocator's own.
+    pub resident: u64,
 }
 
 impl Memory {
@@ -58,7 +60,7 @@ impl Server {
 
     /// A server with `count` vacant slots.
     pub fn new(count: usize) -> Self {
-        let before = allocator::live();
+        let before = (allocator::live(), memory::resident());
         Self {
             config: Config::new().deflate(Deflate::new().shared()),
             limits: SessionConfig::new(),
@@ -119,6 +121,10 @@ impl Server {
     pub fn pop_alarm(&mut self, now: Instant) -> Option<usize> {
         self.alarms.pop(now)
     }
+
+    pub fn set_alarm(&mut self, key: usize, at: Instant) {
+        self.alarms.set(key, Some(at));
+    }
 }
 
 /// Echoes a message. Checks a pong.
@@ -144,11 +150,12 @@ impl Server {
 
     /// Counts all memory. Frees that of the output, to learn how much it was.
     pub fn memory(&mut self) -> Memory {
-        let all = allocator::live() - self.before;
+        let all = allocator::live() - self.before.0;
         self.output = Output::new();
-        let output = all + self.before - allocator::live();
+        let output = all + self.before.0 - allocator::live();
+        let resident = memory::resident().saturating_sub(self.before.1);
         let slots = (self.slots.capacity() * Self::SLOT) as u64;
         let (alarms, shared) = (self.alarms.bytes(), self.buffer.capacity() as u64 + output);
-        Memory { slots, heap: all - slots - alarms - shared, alarms, shared }
+        Memory { slots, heap: all - slots - alarms - shared, alarms, shared, resident }
     }
 }

@@ -1,12 +1,13 @@
 //! [`Simulation`]: the steps, in order, and the simulated clock.
 
+use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use websocket_proto::{PreparedMessage, Session};
 
 use super::cost::Cost;
 use super::crowd::{Crowd, Kind};
-use super::network::Network;
+use super::network::{Network, ROUND_TRIP};
 use super::peer::Peer;
 use super::script::{Act, MESSAGES, announcement};
 use super::server::{Memory, Server};
@@ -14,7 +15,7 @@ use crate::content::Random;
 
 /// The times of the steps, in seconds from the start. With the default deadlines, sessions ping after 30 s of silence,
 /// and each step is over before the next one begins.
-const FIRST_MESSAGES: u64 = 5;
+const OPENED: u64 = 5;
 const IDLE: u64 = 20;
 const BROADCAST: u64 = 45;
 const ROOM_AGAIN: u64 = 48;
@@ -47,8 +48,12 @@ pub struct Results {
     pub echoes: [Cost; 2],
     /// Everything else in that minute: the keep-alive of all.
     pub others: Cost,
-    /// At the end.
+    /// At the end, while nothing happens.
     pub end: Memory,
+    /// The alarms' part of a turn: an alarm goes off and is set again.
+    pub alarms: Cost,
+    /// The simulation's part of a keep-alive: a ping is written to the transport, and the pong read.
+    pub transports: Cost,
 }
 
 /// The bytes that wait after the broadcast.
@@ -78,8 +83,22 @@ impl Simulation {
         let (echoes, others) = self.talk();
         let end = self.server.memory();
         assert_eq!(end.heap, 0, "an idle session has nothing on the heap");
-        let count = self.crowd.len();
-        Results { count, handshakes, idle, keep_alive, early_alarms, broadcast, backlogs, rest, echoes, others, end }
+        self.check_counters();
+        Results {
+            count: self.crowd.len(),
+            handshakes,
+            idle,
+            keep_alive,
+            early_alarms,
+            broadcast,
+            backlogs,
+            rest,
+            echoes,
+            others,
+            end,
+            alarms: self.alarms_alone(),
+            transports: self.transports_alone(),
+        }
     }
 
     fn at(&self, seconds: u64) -> Instant {
@@ -89,7 +108,7 @@ impl Simulation {
     /// Opens all sessions, in 5 s, and echoes a first message to each, in the next 5 s.
     fn open(&mut self) -> [Cost; 2] {
         let Self { crowd, network, server, start } = self;
-        let interval = Duration::from_secs(FIRST_MESSAGES) / crowd.len() as u32;
+        let interval = Duration::from_secs(OPENED) / crowd.len() as u32;
         network.begin(Act::Opening);
         let mut now = *start;
         let handshakes = Kind::ALL.map(|kind| {
@@ -103,12 +122,12 @@ impl Simulation {
                 crowd.of(kind).count()
             })
         });
-        for (key, _) in crowd.all() {
+        for key in crowd.all() {
             network.send(key);
             server.turn(key, now, network);
             now += interval;
         }
-        network.finish(crowd.all().map(|(key, _)| key));
+        network.finish(crowd.all());
         // The alarms of the handshakes go off, early.
         self.run_until(self.at(IDLE));
         let compressing = self.server.sessions().filter(|session| session.connection().uses_deflate()).count();
@@ -120,7 +139,7 @@ impl Simulation {
     fn keep_alive(&mut self) -> Cost {
         let cost = Cost::of(|| self.run_until(self.at(BROADCAST)));
         assert_eq!(self.server.pongs(), self.crowd.len());
-        assert!(self.crowd.all().all(|(key, _)| self.network.pings(key) == 1));
+        assert!(self.crowd.all().all(|key| self.network.pings(key) == 1));
         assert_eq!(cost.count, 2 * self.crowd.len(), "an alarm and a pong for each");
         Cost { count: self.crowd.len(), ..cost }
     }
@@ -131,7 +150,7 @@ impl Simulation {
         let Self { crowd, network, server, .. } = self;
         network.begin(Act::Broadcast);
         let mut random = Random(2);
-        for key in Kind::ALL.into_iter().flat_map(|kind| crowd.slow(kind)) {
+        for key in crowd.all_slow() {
             network.set_room(key, random.below(100) as u32);
         }
         let mut message = None;
@@ -149,12 +168,8 @@ impl Simulation {
     fn backlogs(&mut self) -> Backlogs {
         let waiting = self.server.sessions().map(Session::waiting).filter(|bytes| *bytes > 0);
         let (sessions, bytes) = waiting.fold((0, 0), |(sessions, bytes), waiting| (sessions + 1, bytes + waiting));
-        assert_eq!(sessions, self.slow().count());
+        assert_eq!(sessions, self.crowd.all_slow().count());
         Backlogs { sessions, bytes, heap: self.server.memory().heap }
-    }
-
-    fn slow(&self) -> impl Iterator<Item = usize> {
-        Kind::ALL.into_iter().flat_map(|kind| self.crowd.slow(kind))
     }
 
     /// The transports of slow peers accept bytes again. Now every peer has received the message.
@@ -162,12 +177,11 @@ impl Simulation {
         let now = self.at(ROOM_AGAIN);
         self.run_until(now);
         let Self { crowd, network, server, .. } = self;
-        let slow = || Kind::ALL.into_iter().flat_map(|kind| crowd.slow(kind));
-        for key in slow() {
+        for key in crowd.all_slow() {
             network.set_room(key, Peer::EMPTY);
         }
-        let cost = Cost::of(|| slow().map(|key| server.turn(key, now, network)).count());
-        network.finish(crowd.all().map(|(key, _)| key));
+        let cost = Cost::of(|| crowd.all_slow().map(|key| server.turn(key, now, network)).count());
+        network.finish(crowd.all());
         assert!(server.sessions().all(|session| session.waiting() == 0));
         assert_eq!(server.memory().heap, 0, "a drained session has nothing on the heap");
         cost
@@ -193,13 +207,56 @@ impl Simulation {
             others += Cost::of(|| self.run_until(self.at(second + 1)));
         }
         let Self { crowd, network, server, .. } = self;
-        let talkers = || Kind::ALL.into_iter().flat_map(|kind| crowd.talkers(kind));
-        network.finish(talkers());
-        let pings: usize = crowd.all().map(|(key, _)| network.pings(key) as usize).sum();
-        assert_eq!(server.pongs(), pings, "every ping was answered");
-        let (all, others_than_talkers) = (pings - crowd.len(), 2 * (crowd.len() - talkers().count()));
-        assert!((others_than_talkers..=others_than_talkers + talkers().count()).contains(&all), "two for silent peers");
+        network.finish(crowd.all_talkers());
+        let pings = || crowd.all().map(|key| network.pings(key));
+        assert_eq!(server.pongs(), pings().map(|pings| pings as usize).sum(), "every ping was answered");
+        // Two in this minute.
+        let silent = pings().filter(|pings| *pings == 3).count();
+        assert_eq!(silent, crowd.len() - crowd.all_talkers().count());
+        assert!(crowd.all_talkers().all(|key| network.pings(key) < 3), "a message proves that a peer is alive");
         (echoes, others)
+    }
+
+    /// Each session has received and sent what it was to, by its own count.
+    fn check_counters(&self) {
+        let counters = || self.server.sessions().map(|session| session.connection().counters());
+        let (all, echoed) = (self.crowd.len(), self.crowd.all_talkers().count() * MESSAGES);
+        let received: u64 = counters().map(|counters| counters.received.messages).sum();
+        assert_eq!(received as usize, all + echoed, "the first message, and those of the minute");
+        let sent: u64 = counters().map(|counters| counters.sent.messages).sum();
+        assert_eq!(sent as usize, 2 * all + echoed, "the same, and the broadcast");
+    }
+
+    fn alarms_alone(&mut self) -> Cost {
+        let Self { crowd, server, .. } = self;
+        Cost::of(|| {
+            for _ in 0..crowd.len() {
+                let at = server.next_alarm().expect("an alarm for each session");
+                let key = server.pop_alarm(at).expect("it is due");
+                server.set_alarm(key, at + Duration::from_secs(30));
+            }
+            crowd.len()
+        })
+    }
+
+    fn transports_alone(&mut self) -> Cost {
+        let Self { crowd, network, start, .. } = self;
+        let (interval, mut now) = (Duration::from_secs(OPENED) / crowd.len() as u32, *start);
+        let read = |network: &mut Network, now| {
+            while let Some(key) = network.pop_pong(now) {
+                network.read(key, &mut [0; 14]);
+            }
+        };
+        Cost::of(|| {
+            for key in crowd.all() {
+                let ping = network.next_ping(key);
+                network.write(key, &[IoSlice::new(&ping)], now).expect("room for all");
+                read(network, now);
+                now += interval;
+            }
+            read(network, now + ROUND_TRIP);
+            crowd.len()
+        })
     }
 
     fn echo(&mut self, kind: Kind, now: Instant) -> Cost {
