@@ -24,16 +24,17 @@ fn print_memory(Results { count, idle, end, .. }: &Results) {
         let [idle, end] = [idle, end].map(|memory| bytes(memory) as f64 / *count as f64);
         println!("| {item} | {computed} | {idle:.1} | {end:.1} |");
     };
-    println!("| bytes of an idle session | computed | measured | after the minute |");
+    println!("| bytes of an idle session | computed | measured | at the end |");
     println!("|---|--:|--:|--:|");
     let session = size_of::<Session<Instant>>();
     let (slot, entries) = (Server::SLOT, CountedAlarms::ENTRIES);
     let slot_item = format!("slot of the table: the session, {session}, and the size of its next read");
     row(&slot_item, &slot.to_string(), |memory| memory.slots);
     row("heap of the session", "0", |memory| memory.heap);
-    row("its alarm: key and time, in a map and in a queue", &format!("≥ {entries}"), |memory| memory.alarms);
+    let range = |other: usize| format!("{} to {}", other + entries, other + 2 * entries);
+    row("its alarm: key and time, in a map and in a queue", &range(0), |memory| memory.alarms);
     row("one read buffer, output, compressor and decompressor for all", "", |memory| memory.shared);
-    row("sum", &format!("≥ {}", slot + entries), Memory::sum);
+    row("sum", &range(slot), Memory::sum);
     row("in the machine's memory, with the allocator's own", "", |memory| memory.resident);
 }
 
@@ -43,15 +44,15 @@ fn print_costs(results: &Results) {
     print_cost("opening handshake", &results.handshakes[0]);
     print_cost("… with permessage-deflate", &results.handshakes[1]);
     print_cost("keep-alive: alarm, ping, pong", &results.keep_alive);
-    print_cost("alarm for a pong that has come: set again", &results.early_alarms);
-    print_cost("broadcast", &results.broadcast[0]);
+    print_cost("early alarm, set again", &results.early_alarms);
+    print_cost("prepared message", &results.broadcast[0]);
     print_cost("… compressed", &results.broadcast[1]);
-    print_cost("… its rest, once a full transport has room", &results.rest);
-    print_cost("echo in the minute", &results.echoes[0]);
+    print_cost("… the rest of it, when a full transport has room", &results.rest);
+    print_cost("echo", &results.echoes[0]);
     print_cost("… compressed", &results.echoes[1]);
-    print_cost("pings, pongs and alarms in the minute", &results.others);
+    print_cost("turn for a ping, a pong or an early alarm", &results.others);
     print_cost("`Alarms` alone: `pop` and `set`", &results.alarms);
-    print_cost("the simulated transport alone: ping and pong", &results.transports);
+    print_cost("simulated transport alone: ping and pong", &results.transports);
 }
 
 fn print_cost(step: &str, cost: &Cost) {
@@ -66,5 +67,5 @@ fn print_totals(Results { backlogs, echoes, others, .. }: &Results) {
         "While {} transports were full, {} bytes waited, in {heap:.0} bytes of heap for each.",
         backlogs.sessions, backlogs.bytes
     );
-    println!("The minute took {:.1} s.", nanoseconds as f64 / 1e9);
+    println!("The minute of echoes, with the keep-alive of all, took {:.1} s.", nanoseconds as f64 / 1e9);
 }

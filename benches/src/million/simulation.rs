@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::{PreparedMessage, Session};
 
+use super::alarms::CountedAlarms;
 use super::cost::Cost;
 use super::crowd::{Crowd, Kind};
 use super::network::{Network, ROUND_TRIP};
@@ -20,6 +21,9 @@ const IDLE: u64 = 20;
 const BROADCAST: u64 = 45;
 const ROOM_AGAIN: u64 = 48;
 const TALK: u64 = 60;
+
+/// The most bytes of heap for a session's backlog of a few bytes, or of a message by reference.
+const MAX_BACKLOG: u64 = 1 << 10;
 
 pub struct Simulation {
     crowd: Crowd,
@@ -73,16 +77,14 @@ impl Simulation {
 
     pub fn run(mut self) -> Results {
         let handshakes = self.open();
-        let idle = self.server.memory();
-        assert_eq!(idle.heap, 0, "an idle session has nothing on the heap");
+        let idle = self.idle_memory();
         let keep_alive = self.keep_alive();
         let broadcast = self.broadcast();
         let backlogs = self.backlogs();
         let rest = self.drain();
         let early_alarms = self.early_alarms();
         let (echoes, others) = self.talk();
-        let end = self.server.memory();
-        assert_eq!(end.heap, 0, "an idle session has nothing on the heap");
+        let end = self.idle_memory();
         self.check_counters();
         Results {
             count: self.crowd.len(),
@@ -99,6 +101,16 @@ impl Simulation {
             alarms: self.alarms_alone(),
             transports: self.transports_alone(),
         }
+    }
+
+    /// The memory while nothing happens: as much as the guide's page on memory computes.
+    fn idle_memory(&mut self) -> Memory {
+        let (memory, count) = (self.server.memory(), self.crowd.len() as u64);
+        assert_eq!(memory.heap, 0, "an idle session has nothing on the heap");
+        assert_eq!(memory.slots, count * Server::SLOT as u64);
+        let alarm = count * CountedAlarms::ENTRIES as u64;
+        assert!((alarm..=2 * alarm).contains(&memory.alarms), "{} bytes for {count} alarms", memory.alarms);
+        memory
     }
 
     fn at(&self, seconds: u64) -> Instant {
@@ -169,7 +181,9 @@ impl Simulation {
         let waiting = self.server.sessions().map(Session::waiting).filter(|bytes| *bytes > 0);
         let (sessions, bytes) = waiting.fold((0, 0), |(sessions, bytes), waiting| (sessions + 1, bytes + waiting));
         assert_eq!(sessions, self.crowd.all_slow().count());
-        Backlogs { sessions, bytes, heap: self.server.memory().heap }
+        let heap = self.server.memory().heap;
+        assert!(heap <= sessions as u64 * MAX_BACKLOG, "{heap} bytes for {sessions} backlogs");
+        Backlogs { sessions, bytes, heap }
     }
 
     /// The transports of slow peers accept bytes again. Now every peer has received the message.
@@ -183,7 +197,7 @@ impl Simulation {
         let cost = Cost::of(|| crowd.all_slow().map(|key| server.turn(key, now, network)).count());
         network.finish(crowd.all());
         assert!(server.sessions().all(|session| session.waiting() == 0));
-        assert_eq!(server.memory().heap, 0, "a drained session has nothing on the heap");
+        self.idle_memory();
         cost
     }
 
