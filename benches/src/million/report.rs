@@ -10,6 +10,9 @@ use super::server::{Memory, Server};
 use super::simulation::Results;
 use crate::report::nanoseconds;
 
+/// The read buffer, the compressor and the decompressor.
+const SHARED: usize = (64 + 161 + 47) << 10;
+
 pub fn print(results: &Results) {
     print_memory(results);
     println!();
@@ -31,10 +34,11 @@ fn print_memory(Results { count, idle, end, .. }: &Results) {
     let slot_item = format!("slot of the table: the session, {session}, and the size of its next read");
     row(&slot_item, &slot.to_string(), |memory| memory.slots);
     row("heap of the session", "0", |memory| memory.heap);
-    let range = |other: usize| format!("{} to {}", other + entries, other + 2 * entries);
-    row("its alarm: key and time, in a map and in a queue", &range(0), |memory| memory.alarms);
-    row("one read buffer, output, compressor and decompressor for all", "", |memory| memory.shared);
-    row("sum", &range(slot), Memory::sum);
+    let shared = SHARED as f64 / *count as f64;
+    let range = |other: f64| format!("{:.0} to {:.0}", other + entries as f64, other + 2.0 * entries as f64);
+    row("its alarm: key and time, in a map and in a queue", &range(0.0), |memory| memory.alarms);
+    row("one read buffer, compressor and decompressor for all", &format!("{shared:.1}"), |memory| memory.shared);
+    row("sum", &range(slot as f64 + shared), Memory::sum);
     row("in the machine's memory, with the allocator's own", "", |memory| memory.resident);
 }
 
