@@ -31,7 +31,7 @@ pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
     })
 }
 
-/// The bytes of this process that are in the machine's memory.
+/// The resident memory of this process, in bytes.
 pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());

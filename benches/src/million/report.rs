@@ -39,7 +39,7 @@ fn print_memory(Results { count, idle, end, .. }: &Results) {
     row("its alarm: key and time, in a map and in a queue", &range(0.0), |memory| memory.alarms);
     row("one read buffer, compressor and decompressor for all", &format!("{shared:.1}"), |memory| memory.shared);
     row("sum", &range(slot as f64 + shared), Memory::sum);
-    row("in the machine's memory, with the allocator's own", "", |memory| memory.resident);
+    row("resident memory of the process", "", |memory| memory.resident);
 }
 
 fn print_costs(results: &Results) {

@@ -24,7 +24,7 @@ pub struct Server {
     buffer: Vec<u8>,
     output: Output,
     pongs: usize,
-    /// Bytes allocated, and in the machine's memory, before the server was made.
+    /// Bytes allocated, and the process's resident memory, before the server was made.
     before: (u64, u64),
 }
 
@@ -44,7 +44,7 @@ pub struct Memory {
     pub alarms: u64,
     /// The read buffer, the output, and its compressor and decompressor.
     pub shared: u64,
-    /// Bytes in the machine's memory: with the allocator's own.
+    /// The process's, with the allocator's own.
     pub resident: u64,
 }
 
