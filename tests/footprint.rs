@@ -15,7 +15,7 @@ use websocket_proto::frame::{FrameHeader, Opcode};
 use websocket_proto::handshake::Negotiated;
 use websocket_proto::{Accept, ClientRequest, Config, Connection, Event, Input, Output, Reject, Role, State, Timeout};
 #[cfg(feature = "std")]
-use websocket_proto::{Action, Session, SessionConfig, Timers};
+use websocket_proto::{Action, PreparedMessage, Session, SessionConfig, Timers};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -136,6 +136,29 @@ fn a_backlog_keeps_no_more_than_its_bytes_need() {
         });
         let (held, allowed) = (held.unsigned_abs(), (2 * session.waiting()).max(1 << 10) + 64);
         assert!(held <= allowed, "{held} bytes for {}", session.waiting());
+    }
+}
+
+/// A prepared message that waits is one reference, however long it is, in the backlog's lists.
+#[cfg(feature = "std")]
+#[test]
+fn a_waiting_prepared_message_takes_its_documented_bytes() {
+    for len in [1 << 10, 1 << 20] {
+        let message = PreparedMessage::binary(&vec![7; len]);
+        // The first reference allocates the count of all.
+        open_server(Config::new()).send_prepared(&message, &mut Output::new()).expect("the connection is open");
+        let (session, _, held, _) = measure(|| {
+            let ws = Connection::upgraded(Role::Server, Negotiated::default(), Config::new(), [0; 32]);
+            let mut session = Session::new(0_u64, ws, SessionConfig::none());
+            let (mut full, mut output) = (Full { room: 100 }, Output::new());
+            output.append(&mut start_output());
+            session.connection_mut().send_prepared(&message, &mut output).expect("the connection is open");
+            let action = session.poll(0, &mut output, |slices| full.write_vectored(slices));
+            assert!(matches!(action, Action::Wait { write: true, .. }));
+            session
+        });
+        assert!(session.waiting() > len - 100);
+        assert!(held <= 248, "{held} bytes");
     }
 }
 

@@ -3,9 +3,11 @@
 //! ```sh
 //! cargo run --release -- [ROW]… [--contender NAME]… [--quick]
 //! cargo run --release -- --count [ROW]… [--contender NAME]…
+//! cargo run --release -- --million [COUNT]
 //! ```
 //! ROW and NAME are parts of names in the tables. `--quick` only shows that everything works. `--count` prints
-//! instructions per message, measured with valgrind, instead of times.
+//! instructions per message, measured with valgrind, instead of times. `--million` simulates COUNT sessions of
+//! websocket-proto in one process: their memory, keep-alive, a broadcast and a minute of traffic.
 
 mod aligned;
 mod allocator;
@@ -18,6 +20,7 @@ mod count;
 mod handshake;
 mod measure;
 mod memory;
+mod million;
 mod report;
 mod rows;
 mod socket;
@@ -31,6 +34,9 @@ use measure::{Effort, measure};
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(count) = arguments.million {
+        return million::run(count);
+    }
     let mut contenders = contenders::all();
     if let Some([row, contender, messages]) = &arguments.once {
         return count::once(row, contender, messages, &contenders);
@@ -61,19 +67,31 @@ struct Arguments {
     contenders: Vec<String>,
     effort: Effort,
     count: bool,
+    /// The number of sessions to simulate.
+    million: Option<usize>,
     /// Row, contender and number of messages: the arguments that `--count` passes to its own program.
     once: Option<[String; 3]>,
 }
 
 impl Arguments {
     fn parse() -> Self {
-        let mut parsed =
-            Self { rows: Vec::new(), contenders: Vec::new(), effort: Effort::FULL, count: false, once: None };
-        let mut arguments = std::env::args().skip(1);
+        let mut parsed = Self {
+            rows: Vec::new(),
+            contenders: Vec::new(),
+            effort: Effort::FULL,
+            count: false,
+            million: None,
+            once: None,
+        };
+        let mut arguments = std::env::args().skip(1).peekable();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => parsed.effort = Effort::QUICK,
                 "--count" => parsed.count = true,
+                "--million" => {
+                    let count = arguments.next_if(|argument| !argument.starts_with('-'));
+                    parsed.million = Some(count.map_or(1_000_000, |count| count.parse().expect("a number")));
+                }
                 "--contender" => parsed.contenders.extend(arguments.next()),
                 "--once" => parsed.once = arguments.by_ref().take(3).collect::<Vec<_>>().try_into().ok(),
                 _ if argument.starts_with('-') => panic!("{argument}: no such option"),

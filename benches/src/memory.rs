@@ -31,6 +31,13 @@ pub fn cost(work: &Work, by: &dyn Contender) -> Option<Cost> {
     })
 }
 
+/// The resident memory of this process, in bytes.
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kib.map_or(0, |kib: u64| kib << 10)
+}
+
 /// The memory of a server's connection after one message of 16 bytes.
 pub fn idle(by: &dyn Contender) -> Option<Idle> {
     by.idle().or_else(|| {

@@ -47,7 +47,7 @@ pub fn tape(work: &Work) -> Rc<Aligned> {
     Rc::new(bytes.as_slice().into())
 }
 
-fn put_frame(first: u8, payload: &[u8], key: u64, tape: &mut Vec<u8>) {
+pub fn put_frame(first: u8, payload: &[u8], key: u64, tape: &mut Vec<u8>) {
     tape.push(first);
     match payload.len() {
         len @ 0..=125 => tape.push(MASKED | len as u8),

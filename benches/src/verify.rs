@@ -72,14 +72,14 @@ fn check_frames(work: &Work, payloads: &[Payload], written: &[u8]) -> Result<usi
     Ok(count)
 }
 
-struct Frame {
-    first: u8,
-    key: Option<[u8; 4]>,
-    payload: Vec<u8>,
+pub struct Frame {
+    pub first: u8,
+    pub key: Option<[u8; 4]>,
+    pub payload: Vec<u8>,
 }
 
 /// Decodes a frame without the code of any contender; unmasks it byte by byte.
-fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
+pub fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
     let mut rest = *bytes;
     let [first, second] = *rest.split_off(..2)? else { return None };
     let len = match second & 0x7f {
@@ -96,7 +96,7 @@ fn next_frame(bytes: &mut &[u8]) -> Option<Frame> {
 }
 
 /// The peer of permessage-deflate, with context takeover.
-fn decompress(inflate: &mut Inflate, mut compressed: Vec<u8>) -> Vec<u8> {
+pub fn decompress(inflate: &mut Inflate, mut compressed: Vec<u8>) -> Vec<u8> {
     compressed.extend([0, 0, 0xff, 0xff]);
     let mut message = vec![0; 1 << 16];
     let before = inflate.total_out();
