@@ -19,6 +19,8 @@ const NAMES: i32 = 170;
 /// The height of the title and of each size's name, and that of a contender.
 const HEAD: i32 = 60;
 const LINE: i32 = 24;
+/// Longer bars are cut, so that a slow contender does not make all others look alike.
+const LONGEST: f64 = 4.0;
 /// The space at the end of the longest bar, for its number.
 const NUMBER: i32 = 50;
 
@@ -32,10 +34,10 @@ pub fn draw(file: &Path, rows: &[Row], contenders: &[Contender]) -> Result<()> {
     let height = HEAD + LINE * contenders.len() as i32;
     let area = SVGBackend::new(file, (WIDTH, height as u32)).into_drawing_area();
     let title = "CPU time of an echo server per message, as a multiple of a raw TCP echo (less is better)";
-    text(&area, title, (0, 14), HPos::Left, 15, TEXT)?;
+    text(&area, title, (0, 14), HPos::Left, 18, TEXT)?;
     let (names, columns) = area.split_horizontally(NAMES);
     for (index, contender) in contenders.iter().enumerate() {
-        text(&names, contender.name, (NAMES - 10, middle(index)), HPos::Right, 13, color(contender.kind))?;
+        text(&names, contender.name, (NAMES - 10, middle(index)), HPos::Right, 16, color(contender.kind))?;
     }
     for (column, row) in columns.split_evenly((1, rows.len())).iter().zip(rows) {
         bars(column, row, contenders)?;
@@ -45,16 +47,19 @@ pub fn draw(file: &Path, rows: &[Row], contenders: &[Contender]) -> Result<()> {
 }
 
 fn bars(column: &Area<'_>, row: &Row, contenders: &[Contender]) -> Result<()> {
-    text(column, &report::name(row.size), (0, HEAD - 18), HPos::Left, 14, TEXT)?;
+    text(column, &report::name(row.size), (0, HEAD - 18), HPos::Left, 17, TEXT)?;
     let reference = contenders.iter().position(|contender| contender.kind == Kind::Reference).unwrap_or(0);
     let ratios: Vec<_> = row.costs.iter().map(|costs| costs.ratio(&row.costs[reference])).collect();
-    let most = ratios.iter().copied().fold(1.0, f64::max);
-    let space = column.dim_in_pixel().0 as i32 - NUMBER;
+    let space = f64::from(column.dim_in_pixel().0) - f64::from(NUMBER);
     for (index, (contender, ratio)) in contenders.iter().zip(ratios).enumerate() {
         let (color, middle) = (color(contender.kind), middle(index));
-        let end = (f64::from(space) * ratio / most) as i32;
-        column.draw(&Rectangle::new([(0, middle - 8), (end, middle + 8)], color.filled()))?;
-        text(column, &format!("{ratio:.2}"), (end + 5, middle), HPos::Left, 12, color)?;
+        let end = (space * ratio.min(LONGEST) / LONGEST) as i32;
+        let cut = if ratio > LONGEST { 14 } else { 0 };
+        column.draw(&Rectangle::new([(0, middle - 8), (end - cut, middle + 8)], color.filled()))?;
+        if cut > 0 {
+            column.draw(&Rectangle::new([(end - 10, middle - 8), (end, middle + 8)], color.filled()))?;
+        }
+        text(column, &format!("{ratio:.2}"), (end + 5, middle), HPos::Left, 15, color)?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::mem;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 
 /// The processor of the server and that of the generator.
 #[derive(Clone, Copy, Debug)]
@@ -12,21 +14,27 @@ pub struct Processors {
 
 impl Processors {
     /// The last processor, which has the fewest interrupts and other programs, for the server, and the one before for
-    /// the generator. Both are the same if there is only one.
+    /// the generator. Both are the same if there is only one. Pins this thread.
     pub fn choose() -> io::Result<Self> {
         let allowed = allowed()?;
         let mut last = allowed.iter().rev();
         let server = *last.next().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { server, generator: *last.next().unwrap_or(&server) })
+        let generator = *last.next().unwrap_or(&server);
+        pin(generator)?;
+        Ok(Self { server, generator })
     }
 
-    /// Runs `start` pinned to the server's processor, which its child processes inherit, then pins this thread to the
-    /// generator's.
-    pub fn start_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        pin(self.server)?;
-        let started = start();
-        pin(self.generator)?;
-        started
+    /// Starts a server on its processor. It ends with this process, however that ends.
+    pub fn start_server(&self, command: &mut Command) -> io::Result<Child> {
+        let server = self.server;
+        // SAFETY: the child only makes system calls, and allocates nothing, before it becomes the server.
+        unsafe {
+            command.pre_exec(move || {
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+                pin(server)
+            });
+        }
+        command.spawn()
     }
 }
 
@@ -76,13 +84,6 @@ pub fn allow_open_files(count: usize) -> io::Result<()> {
     }
     // SAFETY: the pointer is to a value of the right type.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
-}
-
-/// The model name of the processor.
-pub fn model() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or("an unknown processor".into(), |(_, name)| name.trim().into())
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Measures echo servers as processes on loopback: CPU time per message, and memory per idle connection. Prints Markdown.
 //!
 //! ```sh
-//! cargo run --release -- [--contender NAME]… [--quick] [--svg FILE]
+//! cargo run --release -- [--contender NAME]… [--size BYTES]… [--quick] [--svg FILE]
 //! cargo run --release -- --idle [--contender NAME]… [--quick]
 //! ```
 //! NAME is part of a name in the tables. `--quick` only shows that every server works. The servers of this repository
@@ -15,6 +15,7 @@ mod cpu;
 mod error;
 mod frame;
 mod handshake;
+mod host;
 mod idle;
 mod load;
 mod measure;
@@ -26,12 +27,13 @@ mod servers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use contender::Contender;
+use contender::{Contender, MAX_MESSAGE};
 use cpu::Processors;
 use error::Result;
 use measure::{Effort, SIZES};
 
-const USAGE: &str = "usage: websocket-proto-e2e [--idle | --svg FILE] [--contender NAME]... [--quick]\n\
+const USAGE: &str = "usage: websocket-proto-e2e [--contender NAME]... [--size BYTES]... [--quick] [--svg FILE]\n\
+    \x20      websocket-proto-e2e --idle [--contender NAME]... [--quick]\n\
     \x20      websocket-proto-e2e --serve NAME ADDR";
 
 fn main() -> ExitCode {
@@ -50,48 +52,52 @@ fn main() -> ExitCode {
 
 enum Task {
     Serve { name: String, address: String },
-    Times { names: Vec<String>, is_quick: bool, svg: Option<PathBuf> },
+    Times { names: Vec<String>, sizes: Vec<usize>, is_quick: bool, svg: Option<PathBuf> },
     Idle { names: Vec<String>, is_quick: bool },
 }
 
 impl Task {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let (mut names, mut is_quick, mut is_idle, mut svg) = (Vec::new(), false, false, None);
+        let (mut names, mut sizes, mut svg) = (Vec::new(), Vec::new(), None);
+        let (mut is_quick, mut is_idle) = (false, false);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--serve" => return Some(Self::Serve { name: arguments.next()?, address: arguments.next()? }),
                 "--contender" => names.push(arguments.next()?.to_lowercase()),
+                "--size" => sizes.push(arguments.next()?.parse().ok().filter(|size| *size <= MAX_MESSAGE)?),
                 "--quick" => is_quick = true,
                 "--idle" => is_idle = true,
                 "--svg" => svg = Some(arguments.next()?.into()),
                 _ => return None,
             }
         }
-        match (is_idle, svg) {
-            (true, None) => Some(Self::Idle { names, is_quick }),
-            (false, svg) => Some(Self::Times { names, is_quick, svg }),
-            (true, Some(_)) => None,
+        if is_idle {
+            return (sizes.is_empty() && svg.is_none()).then_some(Self::Idle { names, is_quick });
         }
+        if sizes.is_empty() {
+            sizes.extend(SIZES);
+        }
+        Some(Self::Times { names, sizes, is_quick, svg })
     }
 
     fn run(self) -> Result<()> {
         match self {
             Self::Serve { name, address } => servers::serve(&name, &address),
-            Self::Times { names, is_quick, svg } => times(&names, is_quick, svg),
+            Self::Times { names, sizes, is_quick, svg } => times(&names, &sizes, is_quick, svg),
             Self::Idle { names, is_quick } => idle(&names, is_quick),
         }
     }
 }
 
-fn times(names: &[String], is_quick: bool, svg: Option<PathBuf>) -> Result<()> {
+fn times(names: &[String], sizes: &[usize], is_quick: bool, svg: Option<PathBuf>) -> Result<()> {
     let processors = Processors::choose()?;
     let effort = if is_quick { Effort::QUICK } else { Effort::FULL };
     let contenders = contender::startable(names, &processors)?;
     let mut rows = Vec::new();
-    for size in SIZES {
-        rows.push(measure::measure(size, &contenders, &processors, effort)?);
+    for size in sizes {
+        rows.push(measure::measure(*size, &contenders, &processors, effort)?);
     }
-    report::print_times(&rows, &contenders, &processors, effort);
+    report::print_times(&rows, &contenders, &processors, effort)?;
     svg.map_or(Ok(()), |file| chart::draw(&file, &rows, &contenders))
 }
 

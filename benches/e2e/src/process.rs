@@ -21,7 +21,7 @@ impl Process {
     pub fn start(contender: &Contender, processors: &Processors) -> Result<Self> {
         let mut command = contender.command()?;
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = processors.start_server(|| command.spawn())?;
+        let mut child = processors.start_server(&mut command)?;
         let mut stdout = BufReader::new(child.stdout.take().ok_or("no pipe")?);
         let mut line = String::new();
         let read = stdout.read_line(&mut line);

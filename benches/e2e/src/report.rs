@@ -1,16 +1,18 @@
 //! Prints the results as Markdown.
 
 use crate::contender::{Contender, Kind};
-use crate::cpu::{self, Processors};
+use crate::cpu::Processors;
+use crate::error::Result;
+use crate::host;
 use crate::measure::{Effort, Row, SHAPE};
 
 /// The CPU time per message of each contender and, in brackets, its ratio to the reference.
-pub fn print_times(rows: &[Row], contenders: &[Contender], processors: &Processors, effort: Effort) {
+pub fn print_times(rows: &[Row], contenders: &[Contender], processors: &Processors, effort: Effort) -> Result<()> {
     let Processors { server, generator } = processors;
     println!(
         "{}; server on CPU {server}, generator on CPU {generator}; {} connections with {} messages in flight on each; \
          {} rounds of {} ms.\n",
-        cpu::model(),
+        host::describe()?,
         SHAPE.connections,
         SHAPE.in_flight,
         effort.rounds,
@@ -27,6 +29,7 @@ pub fn print_times(rows: &[Row], contenders: &[Contender], processors: &Processo
         });
         println!("| {} | {} |", label(contender), cells.collect::<Vec<_>>().join(" | "));
     }
+    Ok(())
 }
 
 /// The memory of each contender for an idle connection.
