@@ -3,21 +3,25 @@
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::socket::Socket;
 use crate::error::Result;
 
 const LISTENER: Token = Token(usize::MAX);
 
 /// A connection, and the protocol on it.
 pub trait Peer: Sized {
-    fn new(tcp: TcpStream) -> Self;
+    fn new(socket: Socket) -> Self;
 
-    /// Reads and echoes until the socket would block. `Break` means that the connection is over.
-    fn turn(&mut self, event: &Event, buffer: &mut [u8]) -> ControlFlow<()>;
+    /// `None` if the connection is over.
+    fn socket(&mut self) -> Option<&mut Socket>;
+
+    /// Reads and echoes until the socket would block. `Break` means that the connection is over. All peers share the
+    /// buffer.
+    fn turn(&mut self, buffer: &mut [u8]) -> ControlFlow<()>;
 }
 
 /// Serves connections until an error.
@@ -34,7 +38,13 @@ pub fn run<P: Peer>(listener: std::net::TcpListener) -> Result<()> {
             let Token(key) = event.token();
             if event.token() == LISTENER {
                 accept(&listener, &poll, &mut peers)?;
-            } else if peers.get_mut(key).is_some_and(|peer| peer.turn(event, &mut buffer).is_break()) {
+                continue;
+            }
+            let Some(peer) = peers.get_mut(key) else { continue };
+            if let Some(socket) = peer.socket() {
+                socket.note(event);
+            }
+            if peer.turn(&mut buffer).is_break() {
                 // Closing the socket also removes it from the poll.
                 peers.remove(key);
             }
@@ -52,6 +62,6 @@ fn accept<P: Peer>(listener: &TcpListener, poll: &Poll, peers: &mut Slab<P>) -> 
         tcp.set_nodelay(true)?;
         let entry = peers.vacant_entry();
         poll.registry().register(&mut tcp, Token(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(P::new(tcp));
+        entry.insert(P::new(Socket::new(tcp)));
     }
 }

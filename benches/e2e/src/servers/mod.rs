@@ -5,6 +5,7 @@ mod event_loop;
 mod fastwebsockets;
 mod raw_tcp;
 mod runtime;
+mod socket;
 mod sockudo;
 mod tokio_tungstenite;
 mod tokio_websockets;
