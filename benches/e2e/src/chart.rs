@@ -25,8 +25,8 @@ const LONGEST: f64 = 4.0;
 const NUMBER: i32 = 50;
 
 const TEXT: RGBColor = RGBColor(128, 132, 140);
-const OURS: RGBColor = RGBColor(240, 120, 40);
-const PEER: RGBColor = RGBColor(100, 140, 190);
+const OURS: RGBColor = RGBColor(212, 98, 24);
+const PEER: RGBColor = RGBColor(84, 128, 184);
 const REFERENCE: RGBColor = TEXT;
 
 /// Writes an SVG file with a column of bars for each size.
