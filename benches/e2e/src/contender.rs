@@ -118,9 +118,6 @@ fn path(directory: &str, example: &str) -> PathBuf {
 }
 
 fn not_built(directory: &str, example: &str) -> Error {
-    let directory = if directory.is_empty() { "." } else { directory };
-    format!(
-        "{example} is not built; in the root of the repository: (cd {directory} && cargo build --release --examples)"
-    )
-    .into()
+    let directory = if directory.is_empty() { "the root of the repository" } else { directory };
+    format!("{example} is not built; in {directory}: cargo build --release --examples").into()
 }

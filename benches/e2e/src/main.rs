@@ -1,4 +1,5 @@
-//! Measures echo servers as processes on loopback: CPU time per message, and memory per idle connection. Prints Markdown.
+//! Measures echo servers as processes on loopback: CPU time per message, and memory per idle connection; prints
+//! Markdown.
 //!
 //! ```sh
 //! cargo run --release -- [--contender NAME]… [--size BYTES]… [--quick] [--svg FILE]

@@ -39,8 +39,8 @@ impl Messages {
         (self.expected.len() / COUNT) as u64
     }
 
-    /// The bytes from `start` to `end` of the endless stream to send: at most up to the end of the circle, and then from
-    /// its beginning.
+    /// The bytes from `start` to `end` of the endless stream to send, but not more than one circle: those up to the end
+    /// of the circle, and those from its beginning.
     pub fn to_send(&self, start: u64, end: u64) -> [&[u8]; 2] {
         let (len, start) = ((end - start) as usize, (start % self.sent.len() as u64) as usize);
         let first = &self.sent[start..self.sent.len().min(start + len)];
