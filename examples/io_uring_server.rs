@@ -61,7 +61,7 @@ mod server {
         [--timeout MILLISECONDS]";
 
     /// Peers are heavy if they sent this many message bytes at once, which a compressed message can.
-    const HEAVY: u64 = 64 << 10;
+    const HEAVY: u64 = 128 << 10;
     /// The pause after a failure to accept a connection.
     const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

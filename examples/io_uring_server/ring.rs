@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode};
 /// The buffers for reads: small ones where messages may be compressed, and large ones, each in its group.
 pub(super) const COUNT: usize = 16;
 const SMALL: usize = 4 << 10;
-const LARGE: usize = 16 << 10;
+const LARGE: usize = 64 << 10;
 
 /// The kinds of operations, in the lower bits of what names them. Above are the key of a socket, or the number of a
 /// buffer.

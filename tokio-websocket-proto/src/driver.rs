@@ -141,16 +141,21 @@ impl<S> Driver<S> {
         None
     }
 
-    /// The next message among the bytes that were read.
+    /// The next message among the bytes that were read. Queues those after it, because the session's turn for a single
+    /// message would cost more than the message.
     pub(super) fn next_unread(&mut self) -> Option<Message> {
         let mut unread = self.unread.take()?;
         let mut output = scratch::take_output();
         let mut input = unread.input();
-        let mut message = None;
+        let mut first = None;
         let mut is_drained = false;
-        while !is_drained && message.is_none() && self.handshake.is_none() {
+        while !is_drained && !self.queue.is_full() && self.handshake.is_none() {
             match self.session.receive(&mut input, &mut output) {
-                Some(event) => message = self.note(event),
+                Some(event) => match self.note(event) {
+                    Some(message) if first.is_none() => first = Some(message),
+                    Some(message) => self.queue.push(message),
+                    None => {}
+                },
                 None => is_drained = true,
             }
         }
@@ -167,7 +172,7 @@ impl<S> Driver<S> {
             self.note_action(action);
         }
         scratch::give_back_output(output);
-        message
+        first
     }
 
     /// Takes notice of an action.
@@ -228,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn turn(&mut self) -> Poll<()> {
         // The session closes the transport as soon as the peer does.
         self.shut_down();
-        let (now, has_read) = self.before_poll();
+        let (now, has_read) = self.before_poll(Instant::now());
         let mut output = scratch::take_output();
         let action = self.write(now, &mut output);
         scratch::give_back_output(output);
@@ -259,8 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Nothing may time out for bytes that the application has not received, or that this driver has not read. Returns
     /// the time for the session, and whether it has read.
-    fn before_poll(&mut self) -> (Instant, bool) {
-        let now = Instant::now();
+    fn before_poll(&mut self, now: Instant) -> (Instant, bool) {
         let due = self.wait.1.filter(|deadline| *deadline <= now);
         let has_read = due.is_some() && self.poll_read().is_ready();
         if self.is_paused() {
@@ -320,9 +324,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Lets `send` write to the session's output, and writes that to the transport if `writes`.
     pub(super) fn send<R>(&mut self, writes: bool, send: impl FnOnce(&mut Connection, &mut Output) -> R) -> R {
         self.read_aside();
-        let (mut now, _) = self.before_poll();
+        if !writes && !self.connection().uses_deflate() {
+            // The next turn writes it.
+            let (connection, output) = self.session.parts();
+            let result = send(connection, output);
+            if self.sending != Sending::Failed && self.session.waiting() > 0 {
+                self.sending = Sending::Waiting;
+            }
+            return result;
+        }
+        let time = Instant::now();
+        let (mut now, _) = self.before_poll(time);
         // An application that only sends has no turns.
-        self.has_looked |= self.wait.1.is_some_and(|deadline| deadline <= Instant::now());
+        self.has_looked |= self.wait.1.is_some_and(|deadline| deadline <= time);
         let mut output = scratch::take_output();
         // Begins a turn: `Config::max_output` counts all bytes that wait.
         let event = self.session.receive(&mut Input::default(), &mut output);
@@ -332,7 +346,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let result = send(self.session.connection_mut(), &mut output);
         if self.connection().state() != State::Open {
             // The time to close begins.
-            now = Instant::now();
+            now = time;
         }
         let action = if writes && has_budget_remaining() {
             self.write(now, &mut output)
