@@ -37,7 +37,7 @@ const USAGE: &str = "usage: mio_server [ADDR] [--max-message BYTES] [--no-deflat
 
 const LISTENER: Token = Token(usize::MAX);
 /// The longest read that a session asks for.
-const READ_SIZE: usize = 64 << 10;
+const READ_SIZE: usize = 256 << 10;
 /// A peer's turn ends after this much work, in bytes. It counts as at least `QUANTUM` and at most `MOST`.
 const QUANTUM: u64 = 64 << 10;
 const MOST: u64 = 128 * QUANTUM;
@@ -371,6 +371,6 @@ fn parse_options() -> Option<(String, Config, SessionConfig<Duration>)> {
     if let Some(deflate) = deflate {
         config = config.deflate(deflate);
     }
-    let limits = SessionConfig::new().timeouts(timeouts);
+    let limits = SessionConfig::new().timeouts(timeouts).max_read(READ_SIZE);
     Some((address.unwrap_or_else(|| "127.0.0.1:9001".into()), config, limits))
 }

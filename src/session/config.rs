@@ -26,6 +26,7 @@ pub struct SessionConfig<D> {
     pub(super) stall: Option<D>,
     pub(super) grace: Option<D>,
     pub(super) max_backlog: u32,
+    pub(super) max_read: u32,
 }
 
 impl SessionConfig<Duration> {
@@ -39,7 +40,7 @@ impl SessionConfig<Duration> {
 impl<D: Copy> SessionConfig<D> {
     /// No deadlines: a peer that does nothing keeps its connection and its transport forever, also after the end.
     pub const fn none() -> Self {
-        Self { timeouts: Timeouts::none(), stall: None, grace: None, max_backlog: 256 << 10 }
+        Self { timeouts: Timeouts::none(), stall: None, grace: None, max_backlog: 256 << 10, max_read: 64 << 10 }
     }
 
     /// Sets the deadlines of the handshake, the keep-alive and the closing handshake. Default [`Timeouts::new`].
@@ -66,9 +67,25 @@ impl<D: Copy> SessionConfig<D> {
     ///
     /// A client goes on reading: if both ends stopped, each would wait for the other.
     pub const fn max_backlog(mut self, bytes: usize) -> Self {
-        self.max_backlog = if bytes < u32::MAX as usize { bytes as u32 } else { u32::MAX };
+        self.max_backlog = clamp(bytes);
         self
     }
+
+    /// Sets the most bytes that [`Action::Wait`](crate::Action::Wait) asks to read at once: the length of the driver's read
+    /// buffer. Default 64 KiB, at least 1, at most 4 GiB. Where messages may be compressed, no more than 4 KiB are read at
+    /// once, because a byte may become a thousand.
+    ///
+    /// A larger buffer, which all sessions of a thread share, saves work if messages are large: one that lies in a read
+    /// need not be reassembled. The answers to a read are bounded by its size, and other sessions wait longer for their
+    /// turn.
+    pub const fn max_read(mut self, bytes: usize) -> Self {
+        self.max_read = clamp(if bytes == 0 { 1 } else { bytes });
+        self
+    }
+}
+
+const fn clamp(bytes: usize) -> u32 {
+    if bytes < u32::MAX as usize { bytes as u32 } else { u32::MAX }
 }
 
 impl Default for SessionConfig<Duration> {

@@ -69,6 +69,7 @@ pub struct Session<I: Sub> {
     /// began.
     since: Option<I>,
     max_backlog: u32,
+    max_read: u32,
     /// [`Config::max_output`](crate::Config::max_output).
     max_output: u32,
     turn: Turn,
@@ -134,6 +135,7 @@ where
             grace: config.grace,
             since: None,
             max_backlog: config.max_backlog,
+            max_read: config.max_read,
             turn: Turn::None,
             phase: Phase::Active,
             sending: Sending::HasRoom,

@@ -9,10 +9,8 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::role::Role;
 
-/// The most bytes to read at once.
-const READ: usize = 64 << 10;
-/// The same where messages may be compressed: a byte may become a thousand.
-const READ_COMPRESSED: usize = 4 << 10;
+/// The most bytes to read at once where messages may be compressed: a byte may become a thousand.
+const MAX_READ_COMPRESSED: u32 = 4 << 10;
 
 impl<I> Session<I>
 where
@@ -69,7 +67,7 @@ where
             self.phase = Phase::ShutDown;
             return Action::ShutDown;
         }
-        Action::Wait { read: if self.read_ended { 0 } else { READ }, write, deadline: grace_end }
+        Action::Wait { read: if self.read_ended { 0 } else { self.max_read as usize }, write, deadline: grace_end }
     }
 }
 
@@ -83,9 +81,9 @@ impl<I: Sub> Session<I> {
             0
         } else if self.connection.state() == State::Connecting || self.may_inflate() {
             // The handshake may end with compression, and messages may follow it in the same read.
-            READ_COMPRESSED
+            MAX_READ_COMPRESSED.min(self.max_read) as usize
         } else {
-            READ
+            self.max_read as usize
         }
     }
 

@@ -120,6 +120,31 @@ fn a_backlog_of_nothing_reads_while_nothing_waits() {
     assert!(matches!(session.poll_queued(0, &mut output), Action::Wait { read: 0, write: true, .. }));
 }
 
+/// The driver's buffer has this many bytes: the session never asks for more. Before the handshake it asks for 4 KiB,
+/// because compressed messages may follow the request.
+#[test]
+fn a_read_is_at_most_as_long_as_configured() {
+    for (max_read, expected) in [(0, 1), (1, 1), (1000, 1000), (64 << 10, 64 << 10), (1 << 20, 1 << 20)] {
+        let limits = SessionConfig::none().max_read(max_read);
+        for (ws, most) in [(open(), usize::MAX), (Connection::server(Config::new()), 4 << 10)] {
+            let (mut session, mut output) = (Session::new(0_u64, ws, limits), Output::new());
+            let Action::Wait { read, .. } = session.poll_queued(0, &mut output) else { panic!("it is new") };
+            assert_eq!(read, expected.min(most));
+        }
+        let (mut session, mut output) = (Session::new(0_u64, open(), limits), Output::new());
+        let mut fault = *b"\x83\x80\0\0\0\0";
+        assert!(session.receive(&mut Input::new(&mut fault), &mut output).is_some());
+        while let action = session.poll_queued(0, &mut output)
+            && action != Action::ShutDown
+        {
+            let written = session.take_chunk().len();
+            session.wrote(0, written);
+        }
+        let Action::Wait { read, .. } = session.poll_queued(0, &mut output) else { panic!("the peer has not closed") };
+        assert_eq!(read, expected, "what is read and discarded, too");
+    }
+}
+
 #[test]
 fn after_its_close_a_session_only_closes() {
     let (mut session, mut output) = (Session::new(0_u64, open(), deadlines()), Output::new());
