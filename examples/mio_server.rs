@@ -106,7 +106,8 @@ impl Server {
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
         let _ = writeln!(io::stdout(), "listening on ws://{}/", self.listener.local_addr()?);
-        let mut events = Events::with_capacity(1024);
+        // For all sockets that may be ready at once: an alarm is for a peer whose socket is not.
+        let mut events = Events::with_capacity(1 << 16);
         loop {
             match self.poll.poll(&mut events, self.time_to_wait()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -317,15 +318,16 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return self.is_readable = false,
             read => read.unwrap_or(0),
         };
-        // On Linux, a short read has emptied the socket. Elsewhere, and before the end of the stream, only the next read
-        // tells.
+        // On Linux, a short read has emptied the socket (or met urgent data, which no WebSocket peer sends). Elsewhere, and
+        // before the end of the stream, only the next read tells.
         self.is_readable = n == self.read || self.has_ended || cfg!(not(target_os = "linux"));
         let before = produced(self.session.connection());
         let mut input = Input::from_read(&mut buffer[..n]);
         while let Some(event) = self.session.receive(&mut input, output) {
             echo(event, self.session.connection_mut(), output);
         }
-        self.work += n as u64 + produced(self.session.connection()) - before;
+        // A pong that replaces another one may be shorter.
+        self.work += n as u64 + produced(self.session.connection()).saturating_sub(before);
     }
 }
 

@@ -32,7 +32,7 @@ use websocket_proto::handshake::Request;
 use websocket_proto::mask::{MaskKeys, apply_mask, rotate_key};
 use websocket_proto::{
     Action, CloseCode, Config, Connection, Event, Input, Output, ProtocolErrorKind, Reject, Session, SessionConfig,
-    Timeouts,
+    State, Timeouts,
 };
 
 const USAGE: &str = "usage: relay LISTEN UPSTREAM [--max-frame BYTES] [--timeout MILLISECONDS]";
@@ -164,7 +164,10 @@ impl<'t> Opening<'t> {
                 // A failed read is the end of the stream.
                 read => read.unwrap_or(0),
             };
-            request_bytes.extend_from_slice(&buffer[..n]);
+            // After that, the session discards what comes.
+            if session.connection().state() == State::Connecting {
+                request_bytes.extend_from_slice(&buffer[..n]);
+            }
             let mut input = Input::from_read(&mut buffer[..n]);
             while let Some(event) = session.receive(&mut input, output) {
                 if let Event::Request(request) = event {
@@ -413,14 +416,16 @@ fn read_next(
 }
 
 fn read_before(deadline: Instant, mut tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut was_interrupted = false;
     loop {
         let wait = deadline.saturating_duration_since(Instant::now());
-        if wait.is_zero() {
+        if wait.is_zero() && !was_interrupted {
             return Err(ErrorKind::TimedOut.into());
         }
-        tcp.set_read_timeout(Some(wait))?;
+        tcp.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
         match tcp.read(buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // The process was stopped, perhaps past the deadline: bytes that have arrived count.
+            Err(error) if error.kind() == ErrorKind::Interrupted => was_interrupted = true,
             read => return read,
         }
     }

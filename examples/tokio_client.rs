@@ -39,7 +39,6 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::coop::consume_budget;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio::{select, signal};
 use websocket_proto::handshake::Response;
@@ -53,6 +52,8 @@ const USAGE: &str = "usage: tokio_client URL [--subprotocol NAME]... [--timeout 
 
 /// No line is sent while this many bytes wait to be written.
 const MAX_WAITING: usize = 256 << 10;
+/// How long tokio needs to look at its sockets.
+const LOOK: Duration = Duration::from_millis(1);
 /// The longest read that a session asks for.
 const READ_SIZE: usize = 64 << 10;
 
@@ -159,8 +160,8 @@ impl Client {
             select! {
                 _ = tcp.readable(), if read > 0 => {}
                 _ = tcp.writable(), if write => {}
-                // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => yield_now().await,
+                // After a pause of the process, tokio may fire an alarm before it has looked at the sockets.
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => sleep(LOOK).await,
                 line = lines.recv(), if may_send => {
                     let (ws, output) = session.parts();
                     match line {

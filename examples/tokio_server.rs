@@ -44,6 +44,8 @@ const USAGE: &str = "usage: tokio_server [ADDR] [--max-message BYTES] [--no-defl
 
 /// The longest read that a session asks for.
 const READ_SIZE: usize = 64 << 10;
+/// How long tokio needs to look at its sockets.
+const LOOK: Duration = Duration::from_millis(1);
 /// The most reads in a turn.
 const READS: usize = 2;
 
@@ -109,8 +111,8 @@ async fn serve(tcp: &TcpStream, session: &mut Session<Instant>, mut stopping: wa
         select! {
             _ = tcp.readable(), if read > 0 => {}
             _ = tcp.writable(), if write => {}
-            // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
-            () = &mut alarm => yield_now().await,
+            // After a pause of the process, tokio may fire an alarm before it has looked at the sockets.
+            () = &mut alarm => sleep(LOOK).await,
             _ = stopping.changed(), if session.connection().state() < State::Closing => {
                 let (ws, output) = session.parts();
                 ws.close(CloseCode::GOING_AWAY, "", output);

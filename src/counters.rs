@@ -30,7 +30,8 @@ pub struct Traffic {
     /// Payload bytes of messages: uncompressed, without headers. A message that is delivered whole counts when it is
     /// complete; parts and sent fragments count one by one.
     pub message_bytes: u64,
-    /// Bytes of frames on the wire: compressed, with headers, including control frames, without the opening handshake.
+    /// Bytes of frames on the wire: compressed, with headers, including control frames, without the opening handshake. Of
+    /// what is sent, it may fall: a pong that waits may be replaced by a shorter one.
     pub wire_bytes: u64,
     /// Ping frames. The count ends at `u32::MAX`.
     pub pings: u32,

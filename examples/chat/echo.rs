@@ -9,13 +9,14 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use websocket_proto::{Action, CloseCode, Connection, Event, Input, Output, Session, SessionConfig, State};
 
 /// The limit on connections; further ones are rejected.
 pub(crate) const PLACES: usize = 100;
 
+/// How long tokio needs to look at its sockets.
+const LOOK: Duration = Duration::from_millis(1);
 /// The longest time for a connection.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 60);
 
@@ -49,8 +50,8 @@ pub(crate) async fn serve(
             () = sleep_until(end), if is_open => {
                 session.connection_mut().close(CloseCode::TIMEOUT, "the time is up", &mut output);
             }
-            // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
-            () = sleep_until(deadline.unwrap_or(end)) => yield_now().await,
+            // After a pause of the process, tokio may fire an alarm before it has looked at the sockets.
+            () = sleep_until(deadline.unwrap_or(end)) => sleep(LOOK).await,
         }
         // Bytes that have arrived are read before the deadlines are checked, whatever ended the wait.
         let n = if read > 0 { tcp.try_read(&mut buffer[..read]) } else { Err(ErrorKind::WouldBlock.into()) };

@@ -10,8 +10,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use websocket_proto::{
     Action, CloseCode, Connection, Event, Input, Output, PreparedMessage, Session, SessionConfig, State, Timeouts,
 };
@@ -36,6 +35,8 @@ const JOINING: Duration = Duration::from_secs(10);
 /// A client that is silent for 5 s is pinged; the pong gives its latency, too.
 const TIMEOUTS: Timeouts<Duration> = Timeouts::new().keep_alive(Duration::from_secs(5), Duration::from_secs(20));
 
+/// How long tokio needs to look at its sockets.
+const LOOK: Duration = Duration::from_millis(1);
 /// The longest read: a message of the chat is short.
 const READ_SIZE: usize = 4 << 10;
 
@@ -113,8 +114,8 @@ impl<'c> Visit<'c> {
                 Ok(()) = self.disconnects.changed(), if is_open => {
                     self.session.connection_mut().close(CloseCode::SERVICE_RESTART, "come again", &mut self.output);
                 }
-                // tokio may fire an alarm before it has looked at the sockets; a yield lets it look.
-                () = sleep_until(deadline) => yield_now().await,
+                // After a pause of the process, tokio may fire an alarm before it has looked at the sockets.
+                () = sleep_until(deadline) => sleep(LOOK).await,
             }
             // Bytes that have arrived are read before the deadlines are checked, whatever ended the wait.
             let n = if read > 0 { tcp.try_read(&mut buffer[..read]) } else { Err(ErrorKind::WouldBlock.into()) };

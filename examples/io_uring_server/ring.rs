@@ -72,8 +72,9 @@ pub(super) enum Completion {
 impl Ring {
     pub(super) fn new() -> io::Result<Self> {
         let mut ring = Self {
-            // The flag is one of Linux 5.19, as is accepting many connections with one operation.
-            uring: IoUring::builder().setup_coop_taskrun().setup_cqsize(1024).build(256)?,
+            // The flag is one of Linux 5.19, as is accepting many connections with one operation. The queue has room for
+            // all sockets that may be ready at once: an alarm is for a peer whose read is not complete.
+            uring: IoUring::builder().setup_coop_taskrun().setup_cqsize(1 << 16).build(256)?,
             operations: VecDeque::new(),
             reads: VecDeque::new(),
             buffers: ManuallyDrop::new(vec![Vec::new(); 2 * COUNT]),

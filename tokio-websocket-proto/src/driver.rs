@@ -1,24 +1,25 @@
 //! [`Driver`]: a session on a transport. The rules are the session's; the driver reads, writes and sleeps as it says.
 
 use std::fmt;
-use std::future::Future as _;
 use std::io::{self, IoSlice, Write};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
-use tokio::task::yield_now;
 use tokio::time::Instant;
-use websocket_proto::{Action, Closed, Connection, Event, Input, Output, Session, SessionConfig, State};
+use websocket_proto::{Action, Closed, Connection, Event, Input, Output, Session, SessionConfig};
 
 use crate::alarm::Alarm;
 use crate::message::Message;
 use crate::queue::Queue;
 use crate::scratch::{self, Unread};
 use crate::wakers::{Side, Wakers};
+
+/// How long the runtime needs to look at its transports.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A session on a transport.
 pub(crate) struct Driver<S> {
@@ -27,8 +28,8 @@ pub(crate) struct Driver<S> {
     alarm: Alarm,
     /// The most bytes to read, and the deadline, after the last turn.
     wait: (usize, Option<Instant>),
-    /// Whether the runtime has looked at the transport since the deadline.
-    has_looked: bool,
+    /// After a deadline: when the runtime has looked at the transport.
+    looked: Option<Instant>,
     /// Messages sent since the application received.
     sends: usize,
     wakers: Arc<Wakers>,
@@ -83,7 +84,7 @@ impl<S> Driver<S> {
             session,
             alarm: Alarm::default(),
             wait: (0, None),
-            has_looked: false,
+            looked: None,
             sends: 0,
             waker: wakers.clone().into(),
             wakers,
@@ -189,7 +190,7 @@ impl<S> Driver<S> {
                     self.sending = if write { Sending::Waiting } else { Sending::Written };
                 }
                 self.wait = (read, deadline);
-                self.has_looked &= deadline == before;
+                self.looked = self.looked.filter(|_| deadline == before);
             }
             Action::ShutDown => self.stage = Stage::ShuttingDown,
             // `Action::Close`.
@@ -233,7 +234,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn turn(&mut self) -> Poll<()> {
         // The session closes the transport as soon as the peer does.
         self.shut_down();
-        let (now, has_read) = self.before_poll(Instant::now());
+        let now = Instant::now();
+        let has_read = self.before_poll(now);
+        if !has_read && self.must_look(now) {
+            return self.alarm.poll(self.looked, &self.waker);
+        }
         let mut output = scratch::take_output();
         let action = self.write(now, &mut output);
         scratch::give_back_output(output);
@@ -244,11 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Poll::Ready(());
         }
         if self.alarm.poll(self.wait.1, &self.waker).is_ready() {
-            if std::mem::replace(&mut self.has_looked, true) {
-                return Poll::Ready(());
-            }
-            let _ = pin!(yield_now()).poll(&mut Context::from_waker(&self.waker));
-            return Poll::Pending;
+            return Poll::Ready(());
         }
         self.poll_read()
     }
@@ -263,17 +264,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Nothing may time out for bytes that the application has not received, or that this driver has not read. Returns
-    /// the time for the session, and whether it has read.
-    fn before_poll(&mut self, now: Instant) -> (Instant, bool) {
-        let due = self.wait.1.filter(|deadline| *deadline <= now);
-        let has_read = due.is_some() && self.poll_read().is_ready();
+    /// whether it has read.
+    fn before_poll(&mut self, now: Instant) -> bool {
+        let has_read = self.is_due(now) && self.poll_read().is_ready();
         if self.is_paused() {
             self.session.timers().note_activity(now);
         }
-        // The runtime may fire an alarm before it has looked at the transport; a yield lets it look.
-        let early =
-            due.filter(|_| !has_read && !self.has_looked).and_then(|at| at.checked_sub(Duration::from_nanos(1)));
-        (early.unwrap_or(now), has_read)
+        has_read
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.wait.1.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether to leave the session alone, because a deadline is over and the runtime may not have looked at the transport
+    /// since: the process may have been stopped. A timer that is set now does not fire before it has looked.
+    fn must_look(&mut self, now: Instant) -> bool {
+        self.is_due(now) && now < *self.looked.get_or_insert(now + LOOK)
     }
 
     fn write(&mut self, now: Instant, output: &mut Output) -> Action<Instant> {
@@ -324,19 +331,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Lets `send` write to the session's output, and writes that to the transport if `writes`.
     pub(super) fn send<R>(&mut self, writes: bool, send: impl FnOnce(&mut Connection, &mut Output) -> R) -> R {
         self.read_aside();
-        if !writes && !self.connection().uses_deflate() {
+        let now = Instant::now();
+        let must_look = !self.before_poll(now) && self.must_look(now);
+        if must_look || (!writes && !self.connection().uses_deflate()) {
             // The next turn writes it.
             let (connection, output) = self.session.parts();
             let result = send(connection, output);
             if self.sending != Sending::Failed && self.session.waiting() > 0 {
                 self.sending = Sending::Waiting;
             }
+            if must_look {
+                let _ = self.alarm.poll(self.looked, &self.waker);
+            }
             return result;
         }
-        let time = Instant::now();
-        let (mut now, _) = self.before_poll(time);
-        // An application that only sends has no turns.
-        self.has_looked |= self.wait.1.is_some_and(|deadline| deadline <= time);
         let mut output = scratch::take_output();
         // Begins a turn: `Config::max_output` counts all bytes that wait.
         let event = self.session.receive(&mut Input::default(), &mut output);
@@ -344,10 +352,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.queue.push(message);
         }
         let result = send(self.session.connection_mut(), &mut output);
-        if self.connection().state() != State::Open {
-            // The time to close begins.
-            now = time;
-        }
         let action = if writes && has_budget_remaining() {
             self.write(now, &mut output)
         } else {

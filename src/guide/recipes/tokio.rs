@@ -1,13 +1,11 @@
 use std::future::{Future as _, poll_fn};
 use std::io::{self, ErrorKind, Write};
-use std::mem::{replace, take};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use websocket_proto::{Action, Connection, Event, Input, Output, Session, SessionConfig, State};
 
@@ -15,6 +13,8 @@ use websocket_proto::{Action, Connection, Event, Input, Output, Session, Session
 const MAX_WAITING: usize = 256 << 10;
 /// The limit on bytes in one write: hyper and TLS buffer a whole write, however large.
 const PIECE: usize = 16 << 10;
+/// How long the runtime needs to look at its streams.
+const LOOK: Duration = Duration::from_millis(1);
 /// The time to wait if there is no deadline.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -30,7 +30,8 @@ pub(crate) async fn drive(
 ) {
     let (mut stream, mut alarm) = (pin!(stream), pin!(sleep(LONG)));
     let (mut buffer, mut session) = (vec![0; 64 << 10], Session::new(Instant::now(), ws, config));
-    let (mut read, mut is_shutting_down, mut has_looked) = (0, false, false);
+    let (mut read, mut is_shutting_down) = (0, false);
+    let (mut deadline, mut looked) = (Instant::now() + LONG, None);
     let turns = poll_fn(|cx| {
         loop {
             // Bytes that have arrived are read before the deadlines are checked.
@@ -47,12 +48,14 @@ pub(crate) async fn drive(
                 }
             }
             let now = Instant::now();
-            if now >= alarm.deadline() && !replace(&mut has_looked, true) {
-                // The runtime may fire an alarm before it has looked at the stream; a yield lets it look.
-                let _ = pin!(yield_now()).poll(cx);
-                return Poll::Pending;
+            if now >= deadline && !has_news && now < *looked.get_or_insert(now + LOOK) {
+                // After a pause of the process, the runtime may fire an alarm before it has looked at the stream.
+                alarm.as_mut().reset(now + LOOK);
+                if alarm.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
-            let deadline = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
+            deadline = match session.poll_writer(now, &mut output, &mut Polled(stream.as_mut(), cx)) {
                 Action::Wait { read: most, deadline, .. } => {
                     has_news |= read == 0 && most > 0;
                     read = most;
@@ -78,8 +81,11 @@ pub(crate) async fn drive(
                 continue;
             }
             // A message postpones the deadline but leaves the alarm, which then goes off early.
-            if deadline < alarm.deadline() || take(&mut has_looked) {
+            if deadline < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(deadline);
+            }
+            if deadline > now {
+                looked = None;
             }
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

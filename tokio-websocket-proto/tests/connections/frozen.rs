@@ -33,6 +33,24 @@ fn has_timed_out<T>(result: &Result<T, Error>, timeout: Timeout) -> bool {
     matches!(result, Err(Error::Connection(ConnectionError::Timeout(found))) if *found == timeout)
 }
 
+/// The application does nothing for longer than the keep-alive's deadline and the stall, and then sends more than the
+/// transport buffers.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_left_alone_can_send() {
+    let (mut server, mut peer) = frozen_client().await;
+    sleep(Duration::from_secs(60)).await;
+    let reading = spawn(async move {
+        let (mut count, mut buffer) = (0, vec![0; 4096]);
+        while count < 1 << 20 {
+            count += peer.read(&mut buffer).await.expect("the stream is whole");
+            sleep(Duration::from_millis(1)).await;
+        }
+        peer
+    });
+    server.send(noise(0, 1 << 20)).await.expect("the peer reads");
+    reading.await.expect("everything arrives");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_nothing_is_given_up() {
     let (mut server, peer) = frozen_client().await;
