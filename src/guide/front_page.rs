@@ -35,7 +35,7 @@ fn serve(mut tcp: TcpStream) -> io::Result<()> {
 fn read_some(tcp: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
     let mut read = tcp.read(buffer);
     if read.as_ref().is_err_and(|error| error.kind() == Interrupted) {
-        // A stop signal: what has arrived meanwhile is read before the deadline is checked.
+        // A stop signal: bytes that have arrived meanwhile are read before the deadline is checked.
         read = tcp.set_read_timeout(Some(PAUSE)).and_then(|()| tcp.read(buffer));
     }
     match read.map_err(|error| error.kind()) {
