@@ -4,7 +4,8 @@
 //! sent (`Vec::set_len`), AVX2 where the processor has it, and no loop over odd octets. Instructions per message,
 //! before (safe, in words of 64 bits, as LLVM vectorises it) and after, by `valgrind --tool=callgrind`: a received
 //! binary message of 16, 125, 1,024, 16,384 octets 103 → 79, 203 → 162, 533 → 333, 9,894 → 3,686; 16 fragments of 1 KiB
-//! 16,415 → 9,583; 1 KiB sent by a client 886 → 413.
+//! 16,415 → 9,583; 1 KiB sent by a client 886 → 413; 16 octets sent by a server (header in one store, payload copied
+//! without a call) 80 → 52.
 
 use alloc::vec::Vec;
 

@@ -1,11 +1,9 @@
 //! Messages in one frame, and in fragments (RFC 6455 §5.4).
 
-use super::frames::keys;
 use super::{Sender, SenderState};
 use crate::error::SendError;
-use crate::frame::{FIN, Opcode, ShortHeader};
+use crate::frame::Opcode;
 use crate::lazy::Lazy;
-use crate::mask::MaskKeys;
 use crate::message::MessageKind;
 use crate::output::Output;
 use crate::utf8::Utf8Stream;
@@ -18,81 +16,7 @@ pub(super) struct FragmentedMessage {
     is_compressed: bool,
 }
 
-/// The longest payload of a header without an extended length: its header has always the same size.
-const TINY: usize = 125;
-
 impl Sender {
-    /// Fast path of a server: writes a message of at most [`TINY`] bytes, without any check, if the output has room for
-    /// it. Returns whether it has.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "shorter than a call")]
-    pub(crate) fn write_tiny_message(&mut self, kind: MessageKind, payload: &[u8], output: &mut Output) -> bool {
-        payload.len() <= TINY && self.write_with_room(kind, payload, None, output)
-    }
-
-    /// The same of a client, if the mask key is computed already.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "shorter than a call")]
-    pub(crate) fn write_tiny_masked_message(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        state: &mut impl Lazy<SenderState>,
-        output: &mut Output,
-    ) -> bool {
-        payload.len() <= TINY && self.write_masked_with_room(kind, payload, state, output)
-    }
-
-    #[inline(never)]
-    fn write_masked_with_room(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        state: &mut impl Lazy<SenderState>,
-        output: &mut Output,
-    ) -> bool {
-        if payload.len() > TINY || !output.has_room(payload.len()) {
-            return false;
-        }
-        let key = keys(state).and_then(MaskKeys::computed_key);
-        key.is_some_and(|key| self.write_with_room(kind, payload, Some(key), output))
-    }
-
-    /// Fast path: writes a message of at most 65,535 bytes, without any check, if the output has room for it. Returns
-    /// whether it has.
-    #[inline(never)]
-    pub(crate) fn write_short_message(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        state: &mut impl Lazy<SenderState>,
-        output: &mut Output,
-    ) -> bool {
-        if payload.len() > usize::from(u16::MAX) || !output.has_room(payload.len()) {
-            return false;
-        }
-        let key = keys(state).map(MaskKeys::key);
-        self.write_with_room(kind, payload, key, output)
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "each caller needs a part of it")]
-    fn write_with_room(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        key: Option<[u8; 4]>,
-        output: &mut Output,
-    ) -> bool {
-        let header = ShortHeader::new(FIN | kind.opcode() as u8, payload.len() as u16, key);
-        let is_written = output.write_short_frame(header, key, payload);
-        if is_written {
-            self.count_wire(usize::from(header.len) + payload.len());
-            self.count(payload.len(), true);
-        }
-        is_written
-    }
-
     /// Writes an uncompressed message in one frame.
     #[inline]
     pub(crate) fn write_message(

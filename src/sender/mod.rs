@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `frames.rs` | frames, masked by a client; ping, pong and Close |
 //! | `message.rs` | messages and fragments |
+//! | `fast_path.rs` | short messages, without checks |
 //! | `deflate.rs` | compressed messages |
 //! | `shared.rs`, `prepared.rs` | payloads by reference; [`PreparedMessage`] |
 
 mod deflate;
+mod fast_path;
 mod frames;
 mod message;
 mod prepared;
@@ -27,6 +29,7 @@ use crate::lazy::Lazy;
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
+pub(crate) use fast_path::FastPath;
 pub(crate) use frames::MAX_CONTROL_LEN;
 pub use prepared::PreparedMessage;
 
@@ -43,17 +46,6 @@ pub(crate) struct Sender {
     max_output: u32,
     /// Set if permessage-deflate is in use.
     deflate: Option<AgreedParameters>,
-}
-
-/// Whether messages may be sent without a check: there is no limit on the output, no compression, and no fragmented
-/// message in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FastPath {
-    None,
-    /// A server's, without a mask.
-    Plain,
-    /// A client's.
-    Masked,
 }
 
 /// The rare state of a sender.
@@ -111,16 +103,6 @@ impl Sender {
         }
         let waiting = output.len().saturating_add(len).saturating_add(FrameHeader::MAX_LEN);
         if waiting > self.max_output as usize { Err(SendError::Full) } else { Ok(()) }
-    }
-
-    /// How the next message may be sent, if the connection is open.
-    pub(crate) fn fast_path(&self, state: &impl Lazy<SenderState>) -> FastPath {
-        let is_in_message = state.get().is_some_and(|state| state.fragmented.is_some());
-        if self.deflate.is_some() || self.max_output < u32::MAX || is_in_message {
-            return FastPath::None;
-        }
-        let is_client = state.get().is_some_and(|state| state.keys.is_some());
-        if is_client { FastPath::Masked } else { FastPath::Plain }
     }
 
     /// RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message".
