@@ -40,7 +40,7 @@ async fn a_connection_that_was_left_alone_can_send() {
     let (mut server, mut peer) = frozen_client().await;
     sleep(Duration::from_secs(60)).await;
     let reading = spawn(async move {
-        let (mut count, mut buffer) = (0, vec![0; 4096]);
+        let (mut count, mut buffer) = (0, [0; 4096]);
         while count < 1 << 20 {
             count += peer.read(&mut buffer).await.expect("the stream is whole");
             sleep(Duration::from_millis(1)).await;
