@@ -38,7 +38,7 @@ fn has_timed_out<T>(result: &Result<T, Error>, timeout: Timeout) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_was_left_alone_can_send() {
     let (mut server, mut peer) = frozen_client().await;
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let reading = spawn(async move {
         let (mut count, mut buffer) = (0, [0; 4096]);
         while count < 1 << 20 {
