@@ -333,8 +333,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.read_aside();
         let now = Instant::now();
         let must_look = !self.before_poll(now) && self.must_look(now);
-        if must_look || (!writes && !self.connection().uses_deflate()) {
-            // The next turn writes it.
+        #[cfg(feature = "deflate")]
+        let has_compressor = self.connection().uses_deflate();
+        #[cfg(not(feature = "deflate"))]
+        let has_compressor = false;
+        if must_look || (!writes && !has_compressor) {
+            // The next turn writes it. (The compressor is in the turn's output.)
             let (connection, output) = self.session.parts();
             let result = send(connection, output);
             if self.sending != Sending::Failed && self.session.waiting() > 0 {
