@@ -142,21 +142,17 @@ impl<S> Driver<S> {
         None
     }
 
-    /// The next message among the bytes that were read. Queues those after it, because the session's turn for a single
-    /// message would cost more than the message.
+    /// The next message among the bytes that were read. (Not those after it: once the peer's Close is received, the
+    /// application could not answer them.)
     pub(super) fn next_unread(&mut self) -> Option<Message> {
         let mut unread = self.unread.take()?;
         let mut output = scratch::take_output();
         let mut input = unread.input();
-        let mut first = None;
+        let mut message = None;
         let mut is_drained = false;
-        while !is_drained && !self.queue.is_full() && self.handshake.is_none() {
+        while !is_drained && message.is_none() && self.handshake.is_none() {
             match self.session.receive(&mut input, &mut output) {
-                Some(event) => match self.note(event) {
-                    Some(message) if first.is_none() => first = Some(message),
-                    Some(message) => self.queue.push(message),
-                    None => {}
-                },
+                Some(event) => message = self.note(event),
                 None => is_drained = true,
             }
         }
@@ -173,7 +169,7 @@ impl<S> Driver<S> {
             self.note_action(action);
         }
         scratch::give_back_output(output);
-        first
+        message
     }
 
     /// Takes notice of an action.
