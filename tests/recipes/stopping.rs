@@ -56,8 +56,6 @@ fn stop_past_the_pong(name: &str, driver: &Driver, mut command: Command) {
     let mut peer = Peer::open(driver, tcp, Role::Client);
     let mut ping = [0; 10];
     peer.stream.read_exact(&mut ping).expect("a ping comes");
-    // By then, the recipe waits for the pong.
-    thread::sleep(Duration::from_millis(200));
     server.signal("STOP");
     peer.stream.write_all(&frame(Role::Client, 0x8a, &ping[2..])).expect("the socket has room");
     thread::sleep(SPAN.mul_f32(1.3));

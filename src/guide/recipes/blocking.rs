@@ -34,7 +34,12 @@ pub(crate) struct Peer<'t> {
     transport: &'t mut dyn Transport,
     output: Output,
     buffer: Vec<u8>,
+    /// The session's wait at the end of the last turn.
+    wait: Option<Wait>,
 }
+
+/// The size of the next read, whether bytes wait to be written, and the deadline.
+type Wait = (usize, bool, Option<Instant>);
 
 impl<'t> Peer<'t> {
     /// A client's request is in `output`.
@@ -46,7 +51,8 @@ impl<'t> Peer<'t> {
     ) -> Self {
         // If the socket is already closed, the next read fails.
         let _ = transport.tcp().set_nodelay(true);
-        Self { session: Session::new(Instant::now(), ws, config), transport, output, buffer: vec![0; 64 << 10] }
+        let session = Session::new(Instant::now(), ws, config);
+        Self { session, transport, output, buffer: vec![0; 64 << 10], wait: None }
     }
 
     /// Writes, waits for input until the next deadline or `until`, passes the events to `handle`, and writes again. Returns
@@ -56,20 +62,27 @@ impl<'t> Peer<'t> {
         until: Option<Instant>,
         mut handle: impl FnMut(Event<'_>, &mut Connection, &mut Output),
     ) -> bool {
-        let mut has_waited = false;
+        // If the application has done nothing since the last turn, the session waits for the same. To poll it again
+        // would check the deadlines before bytes that have arrived are read.
+        let is_unchanged = self.session.waiting() == 0 && !self.session.connection().is_closed();
+        let wait = self.wait.take().filter(|_| is_unchanged);
+        let Some((most, write, deadline)) = wait.or_else(|| self.poll(&mut handle)) else { return false };
+        // `std` cannot wait for both directions.
+        let due = if write { Some(Instant::now() + PAUSE) } else { deadline.into_iter().chain(until).min() };
+        self.receive(most, due, &mut handle);
+        self.wait = self.poll(&mut handle);
+        self.wait.is_some()
+    }
+
+    /// Writes, until the session waits. `None` if it is over.
+    fn poll(&mut self, handle: &mut impl FnMut(Event<'_>, &mut Connection, &mut Output)) -> Option<Wait> {
+        let _ = self.transport.tcp().set_nonblocking(true);
         loop {
-            let now = Instant::now();
-            let _ = self.transport.tcp().set_nonblocking(true);
-            match self.session.poll_writer(now, &mut self.output, self.transport) {
+            match self.session.poll_writer(Instant::now(), &mut self.output, self.transport) {
                 Action::Event(event) => handle(event, self.session.connection_mut(), &mut self.output),
                 Action::ShutDown => self.transport.shut_down(),
-                Action::Wait { read, write, deadline } if !has_waited => {
-                    has_waited = true;
-                    // `std` cannot wait for both directions.
-                    let due = if write { Some(now + PAUSE) } else { deadline.into_iter().chain(until).min() };
-                    self.receive(read, due, &mut handle);
-                }
-                action => return matches!(action, Action::Wait { .. }),
+                Action::Wait { read, write, deadline } => return Some((read, write, deadline)),
+                _ => return None,
             }
         }
     }
@@ -81,7 +94,7 @@ impl<'t> Peer<'t> {
         due: Option<Instant>,
         handle: &mut impl FnMut(Event<'_>, &mut Connection, &mut Output),
     ) {
-        let Self { session, transport, output, buffer } = self;
+        let Self { session, transport, output, buffer, .. } = self;
         if most == 0 {
             return thread::sleep(PAUSE);
         }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use websocket_proto::{Action, Connection, Event, Input, Output, Session, SessionConfig};
 
+/// How long after a deadline completions from before it may take.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// A report of the kernel, or here of a thread: the bytes of a read, or the number of bytes that a write accepted.
 enum Completion {
     Read(io::Result<Vec<u8>>),
@@ -45,21 +48,25 @@ pub(crate) fn drive(
             is_reading = reads.send(read).is_ok();
         }
         let patience = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-        let completed = completions.recv_timeout(patience);
-        // A read that was complete before the deadline is reported before it is checked.
-        match completed.or_else(|_| completions.recv_timeout(Duration::from_millis(1))) {
-            Ok(Completion::Read(bytes)) => {
-                is_reading = false;
-                // A failed read is the end of the stream.
-                let mut bytes = bytes.unwrap_or_default();
-                let mut input = Input::from_read(&mut bytes);
-                while let Some(event) = session.receive(&mut input, &mut output) {
-                    handle(event, session.connection_mut(), &mut output);
+        let mut first = completions.recv_timeout(patience).ok();
+        loop {
+            // Reads that were complete before the deadline are reported before it is checked.
+            let is_due = deadline.is_some_and(|at| at <= Instant::now());
+            let next = || completions.recv_timeout(if is_due { LOOK } else { Duration::ZERO }).ok();
+            match first.take().or_else(next) {
+                Some(Completion::Read(bytes)) => {
+                    is_reading = false;
+                    // A failed read is the end of the stream.
+                    let mut bytes = bytes.unwrap_or_default();
+                    let mut input = Input::from_read(&mut bytes);
+                    while let Some(event) = session.receive(&mut input, &mut output) {
+                        handle(event, session.connection_mut(), &mut output);
+                    }
                 }
+                Some(Completion::Write(Ok(count))) => session.wrote(Instant::now(), count),
+                Some(Completion::Write(Err(_))) => session.write_failed(),
+                None => break,
             }
-            Ok(Completion::Write(Ok(count))) => session.wrote(Instant::now(), count),
-            Ok(Completion::Write(Err(_))) => session.write_failed(),
-            Err(_) => {}
         }
     }
 }
