@@ -316,7 +316,8 @@ const fn smaller(one: usize, other: usize) -> usize {
     if one < other { one } else { other }
 }
 
-const fn clamp_to_u32(number: usize) -> u32 {
+/// At most `u32::MAX`, which is the largest limit.
+pub(crate) const fn clamp_to_u32(number: usize) -> u32 {
     if number < u32::MAX as usize { number as u32 } else { u32::MAX }
 }
 

@@ -8,7 +8,7 @@ use crate::close_code::{CloseCode, ScriptCloseError, check_script_close, cut_rea
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::output::Output;
-use crate::sender::{FastPath, MAX_CONTROL_LEN, PreparedMessage, Sender};
+use crate::sender::{FastPath, MAX_CONTROL_LEN, PreparedMessage, Sender, TINY};
 use crate::utf8;
 
 /// # Send
@@ -276,12 +276,14 @@ impl Connection {
         output: &mut Output,
     ) -> Result<(), SendError> {
         let is_sent = match self.sending {
-            FastPath::Plain if self.sender.write_tiny_message(kind, payload, output) => true,
-            FastPath::Masked if self.sender.write_tiny_masked_message(kind, payload, &mut self.heap, output) => true,
+            FastPath::None => false,
+            FastPath::Plain if payload.len() <= TINY => self.sender.write_tiny_message(kind, payload, output),
+            FastPath::Masked if payload.len() <= TINY => {
+                self.sender.write_tiny_masked_message(kind, payload, &mut self.heap, output)
+            }
             FastPath::Plain | FastPath::Masked => {
                 self.sender.write_short_message(kind, payload, &mut self.heap, output)
             }
-            FastPath::None => false,
         };
         if is_sent { Ok(()) } else { self.send_any_message(kind, payload, may_compress, output) }
     }

@@ -37,8 +37,7 @@ pub enum State {
     Connecting = 0,
     /// Messages can be sent.
     Open = 1,
-    /// A Close was sent or received, or the connection [is over](Connection::is_closed); the last event is not reported
-    /// yet.
+    /// A Close was sent or received, or the connection [is over](Connection::is_closed). The last event is to come.
     Closing = 2,
     /// The last event, [`Event::Closed`], is reported.
     Closed = 3,

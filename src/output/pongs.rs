@@ -2,6 +2,7 @@
 
 use super::Output;
 use super::list::{KEPT_ENTRIES, List};
+use crate::config::clamp_to_u32;
 
 /// The last group of pongs. A group is a run of pongs without other bytes of the queue between them; the last group
 /// ends at the queue's mark.
@@ -94,11 +95,6 @@ impl Output {
             self.extras.get_or_insert_default().pongs.push(end.saturating_sub(len), len);
         }
     }
-}
-
-/// A length, at most `u32::MAX`, which is the largest budget.
-fn clamp_to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The groups of pongs before the last one, in the order of the wire.

@@ -21,7 +21,7 @@ pub(crate) enum FastPath {
 }
 
 /// The longest payload of a header without an extended length: its header has always the same size.
-const TINY: usize = 125;
+pub(crate) const TINY: usize = 125;
 
 impl Sender {
     /// How the next message may be sent, if the connection is open.
@@ -39,12 +39,11 @@ impl Sender {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "shorter than a call")]
     pub(crate) fn write_tiny_message(&mut self, kind: MessageKind, payload: &[u8], output: &mut Output) -> bool {
-        payload.len() <= TINY && self.write_with_room(kind, payload, None, output)
+        self.write_with_room(kind, payload, None, output)
     }
 
     /// The same of a client, if the mask key is computed already.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "shorter than a call")]
+    #[inline(never)]
     pub(crate) fn write_tiny_masked_message(
         &mut self,
         kind: MessageKind,
@@ -52,17 +51,7 @@ impl Sender {
         state: &mut impl Lazy<SenderState>,
         output: &mut Output,
     ) -> bool {
-        payload.len() <= TINY && self.write_masked_with_room(kind, payload, state, output)
-    }
-
-    #[inline(never)]
-    fn write_masked_with_room(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        state: &mut impl Lazy<SenderState>,
-        output: &mut Output,
-    ) -> bool {
+        // The caller has looked at the length; here it makes the header's size a constant.
         if payload.len() > TINY || !output.has_room(payload.len()) {
             return false;
         }

@@ -29,7 +29,7 @@ use crate::lazy::Lazy;
 use crate::mask::MaskKeys;
 use crate::output::Output;
 
-pub(crate) use fast_path::FastPath;
+pub(crate) use fast_path::{FastPath, TINY};
 pub(crate) use frames::MAX_CONTROL_LEN;
 pub use prepared::PreparedMessage;
 

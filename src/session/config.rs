@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::config::clamp_to_u32;
 use crate::timers::Timeouts;
 
 /// The limits and deadlines of a [`Session`](crate::Session). `D` is the difference of two instants of the clock.
@@ -67,7 +68,7 @@ impl<D: Copy> SessionConfig<D> {
     ///
     /// A client goes on reading: if both ends stopped, each would wait for the other.
     pub const fn max_backlog(mut self, bytes: usize) -> Self {
-        self.max_backlog = clamp(bytes);
+        self.max_backlog = clamp_to_u32(bytes);
         self
     }
 
@@ -79,13 +80,9 @@ impl<D: Copy> SessionConfig<D> {
     /// need not be reassembled. The answers to a read are bounded by its size, and other sessions wait longer for their
     /// turn.
     pub const fn max_read(mut self, bytes: usize) -> Self {
-        self.max_read = clamp(if bytes == 0 { 1 } else { bytes });
+        self.max_read = clamp_to_u32(if bytes == 0 { 1 } else { bytes });
         self
     }
-}
-
-const fn clamp(bytes: usize) -> u32 {
-    if bytes < u32::MAX as usize { bytes as u32 } else { u32::MAX }
 }
 
 impl Default for SessionConfig<Duration> {

@@ -10,7 +10,7 @@ pub(crate) use buffer::{TextBuffer, unmask};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8Stream {
     /// The bytes of an incomplete character.
-    partial: [u8; 4],
+    partial: [u8; 3],
     len: u8,
 }
 
@@ -49,15 +49,12 @@ impl Utf8Stream {
             if self.len == 0 {
                 return Ok(index);
             }
-            let wrong = Utf8Error { index, valid_up_to: 0 };
-            let partial = self.partial.get_mut(..usize::from(self.len) + 1).ok_or(wrong)?;
-            if let Some(last) = partial.last_mut() {
-                *last = *byte;
-            }
-            match core::str::from_utf8(partial) {
-                Ok(_) => self.len = 0,
-                Err(error) if error.error_len().is_none() => self.len += 1,
-                Err(_) => return Err(wrong),
+            let begun = self.partial.get(..usize::from(self.len)).unwrap_or_default();
+            if completes(begun, *byte).ok_or(Utf8Error { index, valid_up_to: 0 })? {
+                self.len = 0;
+            } else if let Some(next) = self.partial.get_mut(usize::from(self.len)) {
+                *next = *byte;
+                self.len += 1;
             }
         }
         Ok(piece.len())

@@ -241,10 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let waits = matches!(action, Action::Wait { .. });
         self.note_action(action);
         self.shut_down();
-        if has_read || !waits {
-            return Poll::Ready(());
-        }
-        if self.alarm.poll(self.wait.1, &self.waker).is_ready() {
+        if has_read || !waits || self.alarm.poll(self.wait.1, &self.waker).is_ready() {
             return Poll::Ready(());
         }
         self.poll_read()
